@@ -1,0 +1,84 @@
+"""Every error that the library raises on purpose. Each message says what was wrong and what to do."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+__all__ = [
+    "DataError",
+    "GateError",
+    "MissingExtraError",
+    "MlopsError",
+    "ModelError",
+    "PipelineError",
+    "RequestError",
+    "ServiceError",
+    "SettingsError",
+    "require",
+]
+
+
+class MlopsError(Exception):
+    """Base of all errors here; the command line prints the message and exits with `exit_code`."""
+
+    exit_code = 1
+
+
+class SettingsError(MlopsError, ValueError):
+    """A setting, parameter or option is wrong."""
+
+    exit_code = 2
+
+
+class DataError(MlopsError, ValueError):
+    """A table breaks a rule, or is missing."""
+
+
+class ModelError(MlopsError, ValueError):
+    """A model cannot be read, or is not trusted."""
+
+
+class RequestError(MlopsError, ValueError):
+    """A request body cannot be predicted on; `status` is the HTTP status to answer."""
+
+    def __init__(self, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class GateError(MlopsError):
+    """The gate refused a candidate; the champion stays."""
+
+    exit_code = 3
+
+
+class PipelineError(MlopsError):
+    """A stage failed or another run is under way."""
+
+
+class ServiceError(MlopsError):
+    """A server is not reachable, or a port is in use."""
+
+
+class MissingExtraError(MlopsError, ImportError):
+    """An optional package is not installed."""
+
+    exit_code = 2
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(
+            f"'{module}' is not installed. It comes with the extra '{extra}': add it to the brackets of "
+            f"runtime-lib[…] in pyproject.toml and run `uv sync`."
+        )
+
+
+def require(module: str, *, extra: str) -> ModuleType:
+    """Import `module`, or raise `MissingExtraError` naming the extra to install."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        top = module.partition(".")[0]
+        if (error.name or "").partition(".")[0] != top:
+            raise  # `top` is installed but broken: keep the real cause visible
+        raise MissingExtraError(top, extra) from error

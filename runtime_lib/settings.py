@@ -1,0 +1,201 @@
+"""`mlops.toml`, its named environments and environment variables → one frozen `Settings`.
+
+Precedence, lowest first: the defaults below, the tables of `mlops.toml`, the tables under
+`[environments.<name>]` of the environment named by `MLOPS_ENV`, and variables `MLOPS_<TABLE>__<KEY>`
+(for instance `MLOPS_SERVING__PORT=9000`). An unknown key is refused with the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from runtime_lib.errors import SettingsError
+
+__all__ = ["Settings", "find_root", "load"]
+
+FILE = "mlops.toml"
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of the settings file; keys that it does not name are refused."""
+
+
+class Project(_Table):
+    name: str
+    package: str
+
+
+class Training(_Table):
+    framework: Literal["auto", "mlx", "torch"] = "auto"
+
+
+class Tracking(_Table):
+    """Where runs and models go. A relative sqlite path is taken from the project's folder."""
+
+    uri: str = "sqlite:///var/mlflow.db"
+    artifacts: str = "var/artifacts"
+    experiment: str = ""
+
+
+class Registry(_Table):
+    """The registered model's name (default: the project's) and the gate in front of `champion`."""
+
+    model: str = ""
+    metric: Literal["roc_auc", "average_precision"] = "roc_auc"
+    min_gain_over_baseline: Share = 0.01
+    max_loss_to_incumbent: Share = 0.0
+
+
+class Serving(_Table):
+    engine: Literal["ray", "local"] = "ray"
+    framework: Literal["auto", "mlx", "torch"] = "auto"
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    max_rows: Annotated[int, msgspec.Meta(ge=1)] = 10_000
+
+
+class Monitoring(_Table):
+    """When drift and a drop in performance count. Sources: docs/monitoring.md."""
+
+    min_rows: Annotated[int, msgspec.Meta(ge=1)] = 500
+    drift_threshold: Annotated[float, msgspec.Meta(gt=0)] = 0.2
+    max_drop: Share = 0.05
+    webhook: str = ""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything a project may set. `root` is the project's folder; all paths hang below it."""
+
+    project: Project
+    training: Training = msgspec.field(default_factory=Training)
+    tracking: Tracking = msgspec.field(default_factory=Tracking)
+    registry: Registry = msgspec.field(default_factory=Registry)
+    serving: Serving = msgspec.field(default_factory=Serving)
+    monitoring: Monitoring = msgspec.field(default_factory=Monitoring)
+    environment: str = "local"
+    root: Path = Path()
+
+    @property
+    def model_name(self) -> str:
+        return self.registry.model or self.project.name
+
+    @property
+    def experiment(self) -> str:
+        return self.tracking.experiment or self.project.name
+
+    @property
+    def candidate(self) -> Path:
+        """Folder of the model that the last training run left behind."""
+        return self.root / "models" / "candidate"
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def var(self) -> Path:
+        """What the project writes while it runs and git ignores: databases, logs, state."""
+        return self.root / "var"
+
+
+def find_root(start: Path | None = None) -> Path:
+    """Return the nearest folder at or above `start` (default: here) that holds `mlops.toml`."""
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / FILE).is_file():
+            return folder
+    raise SettingsError(f"No {FILE} in {start} or above it. Go to a project's folder, or make one with `copier copy`.")
+
+
+def load(root: Path | None = None, *, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings of the project at `root` (default: found from here upwards).
+
+    Raises:
+        SettingsError: no file, bad TOML, an unknown key or environment, or a value of the wrong kind.
+    """
+    environ = os.environ if environ is None else environ
+    root = (root or find_root()).resolve()
+    tables = _read(root / FILE)
+    environments = tables.pop("environments", {})
+    name = environ.get("MLOPS_ENV", "local")
+    if name in environments:
+        _overlay(tables, environments[name])
+    elif name != "local":
+        raise SettingsError(_unknown("environment", name, ["local", *environments], f"[environments.{name}] in {FILE}"))
+    _overlay(tables, _from_variables(environ))
+    _refuse_unknown(tables)
+    try:
+        settings = msgspec.convert(tables, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{root / FILE}: {_explain(error, tables)}") from error
+    return msgspec.structs.replace(settings, environment=name, root=root)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(f"No settings file {path}. Is this the project's folder?") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from error
+
+
+def _overlay(tables: dict[str, Any], over: Mapping[str, Any]) -> None:
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(tables.get(key), dict):
+            _overlay(tables[key], value)
+        else:
+            tables[key] = value
+
+
+def _from_variables(environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """`MLOPS_SERVING__PORT=9000` → `{"serving": {"port": "9000"}}`."""
+    found: dict[str, dict[str, str]] = {}
+    for variable, value in environ.items():
+        table, separator, key = variable.removeprefix("MLOPS_").lower().partition("__")
+        if variable.startswith("MLOPS_") and separator:
+            found.setdefault(table, {})[key] = value
+    return found
+
+
+def _tables() -> dict[str, type]:
+    return {f.name: f.type for f in msgspec.structs.fields(Settings) if isinstance(f.type, type) and issubclass(f.type, _Table)}
+
+
+def _refuse_unknown(tables: Mapping[str, Any]) -> None:
+    known = _tables()
+    for table, content in tables.items():
+        if table not in known:
+            raise SettingsError(_unknown("table", table, known, FILE))
+        if not isinstance(content, Mapping):
+            raise SettingsError(f"[{table}] in {FILE} must be a table, not {content!r}.")
+        keys = [f.name for f in msgspec.structs.fields(known[table])]
+        for key in content:
+            if key not in keys:
+                raise SettingsError(_unknown("key", f"{table}.{key}", [f"{table}.{k}" for k in keys], FILE))
+
+
+def _unknown(kind: str, name: str, known: Mapping[str, Any] | list[str], where: str) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
+    return f"Unknown {kind} '{name}' ({where}). {hint}"
+
+
+def _explain(error: msgspec.ValidationError, tables: Mapping[str, Any]) -> str:
+    """Add the offending value to msgspec's message, which names only the place."""
+    place = re.search(r"`\$\.(\w+)\.(\w+)`", str(error))
+    if not place:
+        return str(error)
+    table, key = place.groups()
+    return f"{table}.{key} = {tables[table][key]!r}: {str(error).partition(' - at')[0]}."
