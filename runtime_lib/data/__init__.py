@@ -1,0 +1,1 @@
+"""Data: versions (DVC), periods, validation, splits, and the columns a model takes."""

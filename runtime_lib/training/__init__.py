@@ -1,0 +1,1 @@
+"""Training: one small loop over MLX or torch, and weights that both read."""
