@@ -1,0 +1,88 @@
+"""What machine this is. A fact that cannot be read is `None`, never a guess."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Facts", "facts"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The machine, as far as the device choice and a run's page need it."""
+
+    platform: str
+    machine: str
+    chip: str | None
+    cpu_count: int | None
+    memory_bytes: int | None
+    is_virtual: bool | None
+    is_translated: bool | None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@cache
+def facts() -> Facts:
+    """Read the facts of this machine; about 10 ms on a Mac, no subprocess on Linux."""
+    return _mac() if platform.system() == "Darwin" else _linux()
+
+
+def _mac() -> Facts:
+    values = _sysctl("machdep.cpu.brand_string", "hw.memsize", "kern.hv_vmm_present", "sysctl.proc_translated")
+    chip = values.get("machdep.cpu.brand_string")
+    memory = values.get("hw.memsize", "")
+    return Facts(
+        platform="darwin",
+        machine=platform.machine(),
+        chip=chip,
+        cpu_count=os.cpu_count(),
+        memory_bytes=int(memory) if memory.isdigit() else None,
+        is_virtual=(chip is not None and "(Virtual)" in chip) or _truth(values.get("kern.hv_vmm_present")),
+        # Absent on Intel, where nothing is translated.
+        is_translated=_truth(values.get("sysctl.proc_translated", "0")),
+    )
+
+
+def _linux() -> Facts:
+    cpu = _read("/proc/cpuinfo")
+    model = re.search(r"^model name\s*:\s*(.+)$", cpu, re.MULTILINE)
+    memory = re.search(r"^MemTotal:\s+(\d+) kB", _read("/proc/meminfo"), re.MULTILINE)
+    return Facts(
+        platform=platform.system().lower(),
+        machine=platform.machine(),
+        chip=model.group(1).strip() if model else None,
+        cpu_count=os.cpu_count(),
+        memory_bytes=int(memory.group(1)) * 1024 if memory else None,
+        is_virtual=" hypervisor" in cpu if "flags" in cpu else None,
+        is_translated=False,
+    )
+
+
+def _sysctl(*names: str) -> dict[str, str]:
+    """Ask for several keys at once; `-i` leaves unknown ones out instead of failing."""
+    try:
+        done = subprocess.run(["sysctl", "-i", *names], capture_output=True, text=True, timeout=2, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    pairs = (line.partition(": ") for line in done.stdout.splitlines())
+    return {name: value.strip() for name, separator, value in pairs if separator}
+
+
+def _truth(value: str | None) -> bool | None:
+    return {"0": False, "1": True}.get(value or "")
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

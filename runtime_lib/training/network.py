@@ -1,0 +1,110 @@
+"""A network by name, on one framework: the small interface behind which MLX and torch stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Literal, Protocol
+
+from runtime_lib.data.columns import Array
+from runtime_lib.errors import ModelError, SettingsError, require
+
+__all__ = ["Architecture", "Framework", "Network", "Optimizer", "build"]
+
+Framework = Literal["mlx", "torch"]
+
+_OURS = "runtime_lib.training.networks"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Which network and how large.
+
+    `module` is `mlp` for the library's own (`runtime_lib.training.networks.mlp`) or the dotted path
+    of a module in the project's package that offers `torch_network` and `mlx_network`.
+    """
+
+    module: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def load(self, trusted: Sequence[str]) -> ModuleType:
+        """Import the module, if it is the library's or below a trusted package; nothing else is imported."""
+        path = self.module if "." in self.module else f"{_OURS}.{self.module}"
+        if not any(path.startswith(f"{package}.") for package in (_OURS, *trusted)):
+            raise ModelError(
+                f"The architecture '{self.module}' is not trusted: its module is neither below {_OURS} nor "
+                f"below {', '.join(trusted) or 'a trusted package'}. Load only models whose origin you know."
+            )
+        try:
+            return import_module(path)
+        except ModuleNotFoundError as error:
+            raise ModelError(f"The architecture's module '{path}' does not exist ({error}).") from error
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """AdamW, with bias correction in both frameworks (MLX leaves it out unless told)."""
+
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+
+
+class Network(Protocol):
+    """A network with its weights on a device."""
+
+    framework: Framework
+    device: str
+
+    def train_epoch(self, inputs: Array, label: Array, *, batches: Sequence[Array]) -> float:
+        """Take one optimiser step per batch of row numbers; return the mean loss (nats)."""
+
+    def predict(self, inputs: Array) -> Array:
+        """Probability of label 1, `float64` of shape `(n,)`, for `float32` inputs `(n, width)`."""
+
+    def weights(self) -> dict[str, Array]:
+        """Copies of all parameters by name, `float32`."""
+
+    def load(self, weights: Mapping[str, Array]) -> None:
+        """Take these parameters over; names and shapes must fit exactly."""
+
+
+def build(
+    architecture: Architecture,
+    *,
+    framework: Framework,
+    device: str,
+    seed: int = 0,
+    optimizer: Optimizer | None = None,
+    trusted: Sequence[str] = (),
+) -> Network:
+    """Make a freshly initialised network; pass `optimizer` to train it.
+
+    Raises:
+        ModelError: the architecture is not trusted or does not take these options.
+        MissingExtraError: the framework is not installed.
+    """
+    module = architecture.load(trusted)
+    if framework == "mlx":
+        require("mlx.core", extra="mlx")
+        from runtime_lib.training.on_mlx import MlxNetwork as Chosen
+    elif framework == "torch":
+        require("torch", extra="torch")
+        from runtime_lib.training.on_torch import TorchNetwork as Chosen  # type: ignore[assignment]
+    else:
+        raise SettingsError(f"framework = {framework!r}: choose 'mlx' or 'torch'.")
+    try:
+        return Chosen(module, dict(architecture.options), device=device, seed=seed, optimizer=optimizer)
+    except (AttributeError, TypeError) as error:
+        raise ModelError(f"The architecture '{architecture.module}' cannot be built: {error}.") from error
+
+
+def misfit(expected: Mapping[str, tuple[int, ...]], weights: Mapping[str, Array]) -> str | None:
+    """Say in words how `weights` differ from the expected names and shapes, if they do."""
+    if names := sorted(set(expected) ^ set(weights)):
+        return f"parameter '{names[0]}' is {'missing' if names[0] in expected else 'unknown'}"
+    for name, shape in expected.items():
+        if tuple(weights[name].shape) != shape:
+            return f"parameter '{name}' has shape {tuple(weights[name].shape)}, the network wants {shape}"
+    return None

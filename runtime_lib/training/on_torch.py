@@ -1,0 +1,60 @@
+"""The network interface on torch: CPU, CUDA or Apple's MPS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from runtime_lib.data.columns import Array
+from runtime_lib.errors import ModelError
+from runtime_lib.training.network import Framework, Optimizer, misfit
+
+__all__ = ["TorchNetwork"]
+
+
+class TorchNetwork:
+    framework: Framework = "torch"
+
+    def __init__(
+        self, module: ModuleType, options: dict[str, Any], *, device: str, seed: int, optimizer: Optimizer | None
+    ) -> None:
+        torch.manual_seed(seed)
+        self.device = device
+        self._net = module.torch_network(**options).to(device)
+        self._optimizer = optimizer and torch.optim.AdamW(
+            self._net.parameters(), lr=optimizer.learning_rate, weight_decay=optimizer.weight_decay
+        )
+
+    def train_epoch(self, inputs: Array, label: Array, *, batches: Sequence[Array]) -> float:
+        assert self._optimizer is not None, "built without an optimiser"
+        self._net.train()
+        x, y = self._tensor(inputs), self._tensor(label[:, None])
+        total = torch.zeros((), device=self.device)
+        for batch in batches:
+            rows = torch.from_numpy(batch).to(self.device)
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(self._net(x[rows]), y[rows])
+            self._optimizer.zero_grad()
+            loss.backward()
+            self._optimizer.step()
+            total += loss.detach()
+        return float(total) / len(batches)
+
+    def predict(self, inputs: Array) -> Array:
+        self._net.eval()
+        with torch.inference_mode():
+            return self._net(self._tensor(inputs))[:, 0].sigmoid().cpu().numpy().astype(np.float64)  # type: ignore[no-any-return]
+
+    def weights(self) -> dict[str, Array]:
+        return {name: value.detach().cpu().numpy().copy() for name, value in self._net.state_dict().items()}
+
+    def load(self, weights: Mapping[str, Array]) -> None:
+        if wrong := misfit({k: tuple(v.shape) for k, v in self._net.state_dict().items()}, weights):
+            raise ModelError(f"The weights do not fit the network: {wrong}.")
+        self._net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
+
+    def _tensor(self, values: Array) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(self.device)
