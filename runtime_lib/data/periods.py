@@ -1,0 +1,115 @@
+"""Data by month: ingest it, turn it into features, and split it by time.
+
+One Parquet file a month, so that a new month is a new file and DVC stores the old ones once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runtime_lib.errors import DataError, SettingsError
+from runtime_lib.files import atomic_folder
+from runtime_lib.progress import track
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["KEYS", "ingest", "make_features", "month_files", "months", "read_features", "read_table", "split"]
+
+# What a feature table holds beside the model's inputs: the row's business key, its time, what happened.
+KEYS = ("id", "time", "label")
+
+
+def months(first: str, last: str) -> list[str]:
+    """List the months from `first` to `last`, both included, as `YYYY-MM`."""
+    numbers = []
+    for name, value in (("first", first), ("last", last)):
+        match = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])", str(value))
+        if not match:
+            raise SettingsError(f"data.{name} = {value!r} in params.yaml is not a month; write it as YYYY-MM.")
+        numbers.append(int(match[1]) * 12 + int(match[2]) - 1)
+    start, end = numbers
+    if end < start:
+        raise SettingsError(f"data.last = {last} in params.yaml lies before data.first = {first}.")
+    return [f"{number // 12:04d}-{number % 12 + 1:02d}" for number in range(start, end + 1)]
+
+
+def ingest(load: Callable[[str], pd.DataFrame], folder: Path, *, first: str, last: str) -> None:
+    """Write the table of each month to `folder`, as `load` returns it.
+
+    Raises:
+        DataError: a month has no rows.
+    """
+    with atomic_folder(folder) as new:
+        for month in track(months(first, last), "Ingest months"):
+            table = load(month)
+            if table.empty:
+                raise DataError(f"The month {month} has no rows. Set data.first and data.last in params.yaml.")
+            table.to_parquet(new / f"{month}.parquet", index=False)
+
+
+def make_features(features: Callable[[pd.DataFrame], pd.DataFrame], raw: Path, folder: Path) -> None:
+    """Apply `features` to each month of `raw` and write the result to `folder`."""
+    with atomic_folder(folder) as new:
+        for path in track(month_files(raw), "Make features"):
+            read_table(path).pipe(features).pipe(_check_features, path.stem).to_parquet(new / path.name, index=False)
+
+
+def read_features(path: Path) -> tuple[dict[str, Any], Any, pd.DataFrame]:
+    """Read one table of features as (raw inputs by column, label `float32` `(n,)`, the whole table)."""
+    table = read_table(path)
+    inputs = {name: table[name].to_numpy() for name in table.columns if name not in KEYS}
+    return inputs, table["label"].to_numpy(dtype="float32"), table
+
+
+def split(folder: Path, out: Path, *, validation: int, test: int) -> None:
+    """Split the months by time: the last `test` for the gate, `validation` before them, the rest to train.
+
+    Never at random: rows of one day resemble each other, and a random split would let them look ahead.
+    """
+    import pandas as pd
+
+    files = month_files(folder)
+    if validation < 1 or test < 1 or len(files) <= validation + test:
+        raise SettingsError(
+            f"{len(files)} months cannot be split into {validation} for validation, {test} for test and at least "
+            f"one for training. Change split.* or data.first/data.last in params.yaml."
+        )
+    cut = len(files) - test
+    parts = {"train": files[: cut - validation], "validation": files[cut - validation : cut], "test": files[cut:]}
+    with atomic_folder(out) as new:
+        for name, paths in parts.items():
+            table = pd.concat([read_table(path) for path in paths], ignore_index=True)
+            table.to_parquet(new / f"{name}.parquet", index=False)
+
+
+def _check_features(table: pd.DataFrame, month: str) -> pd.DataFrame:
+    for key in KEYS:
+        if key not in table.columns:
+            raise DataError(f"features() returned no column '{key}' for {month}; it needs {', '.join(KEYS)}.")
+    if table.empty:
+        raise DataError(f"features() returned no rows for {month}.")
+    if table["id"].duplicated().any():
+        twice = table.loc[table["id"].duplicated(), "id"].iloc[0]
+        raise DataError(f"features() returned the id {twice!r} twice for {month}; ids tie late labels to predictions.")
+    if unknown := set(table["label"].unique()) - {0, 1}:
+        raise DataError(f"features() returned the labels {sorted(map(str, unknown))} for {month}; use 0 and 1 alone.")
+    return table
+
+
+def month_files(folder: Path) -> list[Path]:
+    if not (files := sorted(folder.glob("*.parquet"))):
+        raise DataError(f"No months in {folder}: run `mlops run`.")
+    return files
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}). `mlops run` makes it anew.") from error

@@ -1,0 +1,54 @@
+"""Refuse a broken table before anything is trained on it, naming rows and rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runtime_lib.data.periods import month_files, read_table
+from runtime_lib.errors import DataError
+from runtime_lib.files import write_json
+from runtime_lib.progress import track
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pandera.pandas as pa
+
+__all__ = ["validate"]
+
+_SHOWN_ROWS = 5
+
+
+def validate(schema: pa.DataFrameSchema, raw: Path, report: Path) -> None:
+    """Check every month in `raw` against a pandera schema and write what was checked to `report`.
+
+    Raises:
+        DataError: lists each broken rule with its month, column, count and first rows.
+    """
+    checked: dict[str, int] = {}
+    problems: list[str] = []
+    for path in track(month_files(raw), "Validate months"):
+        table = read_table(path)
+        checked[path.stem] = len(table)
+        problems += [f"{path.stem}: {problem}" for problem in _broken_rules(schema, table)]
+    if problems:
+        raise DataError(f"The data breaks {len(problems)} rule(s):\n  " + "\n  ".join(problems))
+    write_json(report, {"rows": checked, "columns": sorted(schema.columns)})
+
+
+def _broken_rules(schema: pa.DataFrameSchema, table: pd.DataFrame) -> list[str]:
+    from pandera.errors import SchemaErrors
+
+    try:
+        schema.validate(table, lazy=True)
+    except SchemaErrors as error:
+        groups = error.failure_cases.groupby(["column", "check"], dropna=False, sort=False)
+        return [_describe(*names, cases) for names, cases in groups]
+    return []
+
+
+def _describe(column: Any, check: Any, cases: pd.DataFrame) -> str:
+    rows = [str(int(row)) for row in cases["index"].dropna()[:_SHOWN_ROWS]]
+    values = [repr(value) for value in cases["failure_case"][:_SHOWN_ROWS]]
+    where = f"rows {', '.join(rows)}{', …' if len(cases) > len(rows) else ''} of {len(cases)}" if rows else "the table"
+    return f"column '{column}', rule {check}: {where}, value {', '.join(values)}"

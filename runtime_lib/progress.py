@@ -1,0 +1,24 @@
+"""Progress bars for long work, on stderr, so that stdout stays for results."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sized
+from typing import TypeVar
+
+__all__ = ["track"]
+
+T = TypeVar("T")
+
+
+def track(items: Iterable[T], label: str) -> Iterator[T]:
+    """Yield the items behind a progress bar; a log file or pipe gets one line at the end instead."""
+    total = len(items) if isinstance(items, Sized) else None
+    if not sys.stderr.isatty():
+        yield from items
+        print(f"{label}: {total if total is not None else 'all'} done", file=sys.stderr)
+        return
+    from rich.console import Console
+    from rich.progress import track as bar
+
+    yield from bar(items, description=label, total=total, console=Console(stderr=True))

@@ -1,0 +1,117 @@
+"""The training loop: epochs, early stopping on the validation months, the best weights kept."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+
+from runtime_lib.data.columns import Array
+from runtime_lib.errors import DataError, SettingsError
+from runtime_lib.hardware import Device
+from runtime_lib.training.metrics import binary_metrics
+from runtime_lib.training.network import Architecture, Network, Optimizer, build
+
+__all__ = ["Fit", "FitParams", "fit"]
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class FitParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The table `train` of params.yaml, less the network's own options."""
+
+    seed: int = 7
+    epochs: Positive = 12
+    patience: Positive = 2
+    batch_size: Positive = 1024
+    learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 1e-3
+    weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 1e-4
+
+    @classmethod
+    def read(cls, fields: Mapping[str, Any]) -> FitParams:
+        try:
+            return msgspec.convert(fields, cls)
+        except msgspec.ValidationError as error:
+            raise SettingsError(f"params.yaml, train: {error} (found {dict(fields)}).") from error
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A trained network at its best epoch."""
+
+    network: Network
+    epoch: int
+    epochs: int
+    validation_probability: Array
+
+
+def fit(
+    architecture: Architecture,
+    train: tuple[Array, Array],
+    validation: tuple[Array, Array],
+    *,
+    params: FitParams,
+    device: Device,
+    on_epoch: Callable[[int, Mapping[str, float]], None],
+    trusted: Sequence[str] = (),
+) -> Fit:
+    """Train until the validation ROC AUC has not risen for `params.patience` epochs.
+
+    Args:
+        train, validation: encoded inputs `float32` `(n, width)` with labels `(n,)` of 0 and 1.
+        on_epoch: told the epoch's number and figures, for the record.
+
+    Raises:
+        DataError: the loss is no longer finite (a learning rate too high, or inputs out of range).
+    """
+    network = build(
+        architecture,
+        framework=device.framework,
+        device=device.name,
+        seed=params.seed,
+        optimizer=Optimizer(params.learning_rate, params.weight_decay),
+        trusted=trusted,
+    )
+    order = np.random.default_rng(params.seed)
+    best_score, best_epoch, best_weights = -1.0, 0, network.weights()
+    epoch = 0
+    with _bar(params.epochs) as advance:
+        for epoch in range(1, params.epochs + 1):
+            loss = network.train_epoch(*train, batches=_batches(len(train[1]), params.batch_size, order))
+            if not np.isfinite(loss):
+                raise DataError(f"The loss is {loss} at epoch {epoch}: lower train.learning_rate in params.yaml.")
+            figures = binary_metrics(validation[1], network.predict(validation[0]))
+            on_epoch(epoch, {"train_loss": loss, **{f"validation_{k}": v for k, v in figures.items()}})
+            advance(epoch, figures["roc_auc"])
+            if figures["roc_auc"] > best_score:
+                best_score, best_epoch, best_weights = figures["roc_auc"], epoch, network.weights()
+            elif epoch - best_epoch >= params.patience:
+                break
+    network.load(best_weights)
+    return Fit(network, best_epoch, epoch, network.predict(validation[0]))
+
+
+def _batches(rows: int, size: int, order: np.random.Generator) -> list[Array]:
+    shuffled = order.permutation(rows)
+    return [shuffled[start : start + size] for start in range(0, rows, size)]
+
+
+@contextmanager
+def _bar(epochs: int) -> Iterator[Callable[[int, float], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    if not sys.stderr.isatty():
+        yield lambda epoch, score: print(f"epoch {epoch}/{epochs}: validation roc_auc {score:.4f}", file=sys.stderr)
+        return
+    columns = (TextColumn("Train"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=epochs)
+        yield lambda epoch, score: progress.update(
+            task, completed=epoch, description=f"epoch {epoch}/{epochs} · validation roc_auc {score:.4f}"
+        )
