@@ -1,0 +1,1 @@
+"""Runs: a local record of each training, delivered to MLflow by the `register` stage."""

@@ -1,0 +1,124 @@
+"""Deliver records to MLflow. Every step may be repeated: a run is found again by its record's id,
+and MLflow stores a value with the same name, step and time once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from runtime_lib.settings import Settings
+from runtime_lib.tracking.locks import locked, try_lock
+from runtime_lib.tracking.record import LOCK, Measure, State, read, spool_folder
+from runtime_lib.tracking.store import connect, experiment_id, service
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["RECORD_TAG", "find_run", "flatten", "ship", "ship_pending"]
+
+RECORD_TAG = "mlops.record"
+# MLflow's limits of one request and of one value.
+METRICS, PARAMS, LONGEST = 1000, 100, 6000
+
+T = TypeVar("T")
+
+
+def ship(settings: Settings, folder: Path) -> str:
+    """Bring the record in `folder` into MLflow, once, and return its run's id.
+
+    A record that was never finished (its process was killed) becomes a run with the status KILLED.
+
+    Raises:
+        DataError: no readable record there.
+        ServiceError: the server does not answer; the record stays where it is, for the next time.
+    """
+    state, measures = read(folder)
+    client = connect(settings)
+    with locked(settings.var / "ship.lock"), service(settings):
+        run = find_run(settings, client, state.id)
+        if run is None:
+            run = client.create_run(
+                experiment_id(settings, client),
+                start_time=state.start,
+                tags={RECORD_TAG: state.id},
+                run_name=f"train-{state.id[:8]}",
+            )
+        run_id = str(run.info.run_id)
+        if run.info.status == "RUNNING":  # the status is written last: anything else is wholly delivered
+            _deliver(client, run_id, state, measures)
+    shutil.rmtree(spool_folder(settings) / state.id, ignore_errors=True)
+    return run_id
+
+
+def ship_pending(settings: Settings) -> list[str]:
+    """Deliver what waits in the spool: failed and killed trainings, and those that met an outage.
+
+    A training that is still going on is left alone.
+    """
+    delivered = []
+    for folder in sorted(path for path in spool_folder(settings).glob("[!.]*") if path.is_dir()):
+        lock = try_lock(folder / LOCK)
+        if lock is not None:
+            with lock:
+                delivered.append(ship(settings, folder))
+    return delivered
+
+
+def find_run(settings: Settings, client: MlflowClient, record_id: str) -> Any | None:
+    """The run that was made from this record, or None."""
+    found = client.search_runs(
+        [experiment_id(settings, client)], filter_string=f"tags.`{RECORD_TAG}` = '{record_id}'", max_results=1
+    )
+    return found[0] if found else None
+
+
+def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """`{"model": {"width": 8}}` → `{"model.width": "8"}`."""
+    flat: dict[str, str] = {}
+    for key, value in params.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = str(value)
+    return flat
+
+
+def _deliver(client: MlflowClient, run_id: str, state: State, measures: Sequence[Measure]) -> None:
+    from mlflow.entities import Metric, Param, RunTag
+
+    client.log_batch(run_id, tags=[RunTag(_name(key), value[:LONGEST]) for key, value in state.tags.items()])
+    params = {_name(key): value[:LONGEST] for key, value in flatten(state.params).items()}
+    for some in _portions([Param(key, value) for key, value in params.items()], PARAMS):
+        client.log_batch(run_id, params=some)
+    client.log_inputs(run_id, datasets=_datasets(state.data))
+    metrics = [Metric(_name(m.name), m.value, m.time, m.step) for m in measures]
+    for batch in _portions(metrics, METRICS):
+        client.log_batch(run_id, metrics=batch)
+    last = max([state.start, *(measure.time for measure in measures)])
+    killed = state.status == "RUNNING"
+    client.set_terminated(run_id, "KILLED" if killed else state.status, end_time=state.end or last)
+
+
+def _datasets(data: Mapping[str, str]) -> list[Any]:
+    """Data versions as MLflow's dataset inputs: path and DVC hash, searchable as `dataset.digest`."""
+    from mlflow.entities import Dataset, DatasetInput
+
+    return [
+        DatasetInput(Dataset(path, digest[:36], source_type="dvc", source=json.dumps({"path": path})))
+        for path, digest in data.items()
+    ]
+
+
+def _name(name: str) -> str:
+    """`name` with what MLflow refuses in a name replaced, so that one odd key cannot hold up a record."""
+    return re.sub(r"[^\w./ -]", "_", name)[:250]
+
+
+def _portions(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
