@@ -62,9 +62,13 @@ class Model:
     def device(self) -> str:
         return self._network.device
 
+    def encode(self, rows: Mapping[str, Array]) -> Array:
+        """Return what the network is given for rows from `check_rows`: `float32` of shape `(n, width)`."""
+        return self._encoder.encode(rows)
+
     def predict(self, rows: Mapping[str, Array]) -> Array:
         """Return the probability of label 1, `float64` of shape `(n,)`, for rows from `check_rows`."""
-        return self._network.predict(self._encoder.encode(rows))
+        return self._network.predict(self.encode(rows))
 
     @classmethod
     def load(

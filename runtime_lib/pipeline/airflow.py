@@ -1,0 +1,59 @@
+"""The Airflow DAGs of a project, derived from its `dvc.yaml`.
+
+Importing this needs only `airflow.sdk`, the standard operators and the light library. Each task runs
+the project's own command line, so that a task does what the same command does in a terminal, and a
+stage whose inputs did not change is skipped by DVC.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import DAG
+
+from runtime_lib import settings as settings_file
+from runtime_lib.pipeline.graph import read_graph
+
+__all__ = ["monitoring_dag", "pipeline_dag"]
+
+# The environment was installed before; a task neither changes it nor the lock.
+_MLOPS = "uv run --frozen --no-sync mlops"
+
+
+def pipeline_dag(root: Path, **options: Any) -> DAG:
+    """A task per stage of `root/dvc.yaml`, then `promote`: the gate in front of the champion.
+
+    Args:
+        root: the project's folder.
+        options: passed on to `DAG`, for instance `schedule="@daily"`.
+    """
+    settings = settings_file.load(root)
+    graph = read_graph(settings.root / "dvc.yaml")
+    # DVC refuses to run a project twice at once: one run at a time.
+    with _dag(settings, "pipeline", {"max_active_runs": 1, **options}) as dag:
+        tasks = {name: _task(settings.root, name, f"run --stage {name}") for name in graph.stages}
+        for name, upstream in graph.upstream.items():
+            for before in upstream:
+                tasks[before] >> tasks[name]
+        promote = _task(settings.root, "promote", "promote --refused-ok")
+        list(tasks.values()) >> promote
+    return dag
+
+
+def monitoring_dag(root: Path, **options: Any) -> DAG:
+    """One task: judge the champion's predictions, write the report, send alerts."""
+    settings = settings_file.load(root)
+    with _dag(settings, "monitoring", options) as dag:
+        _task(settings.root, "monitor", "monitor --findings-ok")
+    return dag
+
+
+def _dag(settings: settings_file.Settings, flow: str, options: dict[str, Any]) -> DAG:
+    name = f"{settings.project.package}_{flow}"
+    return DAG(dag_id=name, **{"schedule": None, "catchup": False, "tags": [settings.project.name], **options})
+
+
+def _task(root: Path, name: str, command: str) -> BashOperator:
+    return BashOperator(task_id=name, bash_command=f"{_MLOPS} {command}", cwd=str(root), append_env=True)

@@ -1,0 +1,69 @@
+"""One run at a time, and no stage outlives its run.
+
+`mlops run` holds an exclusive lock on a file for as long as it lives; the kernel releases it however
+the process ends. Each stage waits for the same lock in a thread: getting it means that the run is
+gone (Ctrl-C, kill -9), so the stage ends too, before a second run starts the same stage beside it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from runtime_lib.errors import PipelineError
+
+__all__ = ["die_with_the_run", "hold"]
+
+_VARIABLE = "MLOPS_RUN_LOCK"
+# How long a second run waits for the stages of a killed one to notice.
+_PATIENCE_SECONDS = 5.0
+
+
+@contextmanager
+def hold(path: Path) -> Iterator[None]:
+    """Hold the run's lock, and tell the stages started meanwhile where it is.
+
+    Raises:
+        PipelineError: another run is under way in this project.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        _acquire(file.fileno(), path)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        os.environ[_VARIABLE] = str(path)
+        try:
+            yield
+        finally:
+            del os.environ[_VARIABLE]
+
+
+def _acquire(handle: int, path: Path) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise PipelineError(
+                    f"Another run is under way here (process {path.read_text() or 'unknown'}). Wait for it, or end it."
+                ) from error
+            time.sleep(0.1)
+
+
+def die_with_the_run(environ: Mapping[str, str]) -> None:
+    """In a stage: end this process as soon as the run that started it has ended."""
+    if path := environ.get(_VARIABLE):
+        threading.Thread(target=_wait_and_end, args=(path,), daemon=True).start()
+
+
+def _wait_and_end(path: str) -> None:
+    with Path(path).open() as file:
+        fcntl.flock(file.fileno(), fcntl.LOCK_SH)
+        os._exit(70)  # the run is gone: nobody is left to report to

@@ -1,0 +1,67 @@
+"""`mlops run`: the stages through DVC, then the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from runtime_lib.data.versions import reproduce
+from runtime_lib.errors import SettingsError
+from runtime_lib.files import atomic_file
+from runtime_lib.pipeline.lock import hold
+from runtime_lib.settings import Settings
+
+__all__ = ["run", "set_params"]
+
+
+def run(settings: Settings, *, stages: Sequence[str] = (), force: bool = False) -> list[str]:
+    """Run what is out of date and return the names of the stages that ran.
+
+    Args:
+        stages: run just these, as a task of an orchestrator does (default: all, in order).
+        force: run even what did not change.
+
+    Raises:
+        PipelineError: a stage failed, or another run is under way.
+    """
+    with hold(settings.var / "run.lock"):
+        return reproduce(settings.root, stages, only=bool(stages), force=force)
+
+
+def set_params(path: Path, changes: Sequence[str]) -> dict[str, Any]:
+    """Change values of a `params.yaml` in place, keeping its comments and order.
+
+    Args:
+        changes: `table.key=value`, the value in YAML.
+
+    Raises:
+        SettingsError: not of that form, or a key that the file does not have.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    document = yaml.load(path.read_text(encoding="utf-8"))
+    done: dict[str, Any] = {}
+    for change in changes:
+        place, separator, text = change.partition("=")
+        *tables, key = place.strip().split(".")
+        try:
+            value = YAML(typ="safe").load(text)
+        except YAMLError as error:
+            raise SettingsError(f"--set {change}: {text!r} is not a YAML value.") from error
+        target = document
+        for table in tables:
+            target = target.get(table) if isinstance(target, Mapping) else None
+        if not separator or not isinstance(target, Mapping) or key not in target:
+            raise SettingsError(f"--set {change}: {path.name} has no '{place}'. Write table.key=value; known: {_keys(document)}.")
+        target[key] = done[place] = value  # type: ignore[index]
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        yaml.dump(document, file)
+    return done
+
+
+def _keys(document: Mapping[str, Any]) -> str:
+    return ", ".join(f"{table}.{key}" for table, keys in document.items() if isinstance(keys, Mapping) for key in keys)

@@ -1,0 +1,62 @@
+"""What a stage of `dvc.yaml` runs: a function of the project's own `stages.py`, by name."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runtime_lib import settings as settings_file
+from runtime_lib.errors import MlopsError, PipelineError, SettingsError
+from runtime_lib.pipeline.lock import die_with_the_run
+
+__all__ = ["Project", "Stages"]
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a stage is given: the settings, and `params.yaml` as tables."""
+
+    settings: settings_file.Settings
+    params: Mapping[str, Any]
+
+    @property
+    def root(self) -> Path:
+        return self.settings.root
+
+    @classmethod
+    def load(cls) -> Project:
+        import yaml
+
+        settings = settings_file.load()
+        path = settings.root / "params.yaml"
+        try:
+            params = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise SettingsError(f"{path} cannot be read: {error}") from error
+        if not isinstance(params, dict):
+            raise SettingsError(f"{path} must hold tables of parameters, not {params!r}.")
+        return cls(settings, params)
+
+
+class Stages(dict[str, Callable[[Project], None]]):
+    """The project's stages by name; used as a decorator, and run from the command line."""
+
+    def __call__(self, stage: Callable[[Project], None]) -> Callable[[Project], None]:
+        self[stage.__name__] = stage
+        return stage
+
+    def main(self, argv: list[str] | None = None) -> None:
+        """Run the stage named on the command line; a known error is printed without a traceback."""
+        names = sys.argv[1:] if argv is None else argv
+        try:
+            if len(names) != 1 or names[0] not in self:
+                raise PipelineError(f"Name one stage of {', '.join(self)}; got {' '.join(names) or 'none'}.")
+            die_with_the_run(os.environ)
+            self[names[0]](Project.load())
+        except MlopsError as error:
+            print(f"Stage {' '.join(names)}: {error}", file=sys.stderr)
+            raise SystemExit(error.exit_code) from error

@@ -1,0 +1,115 @@
+"""The two stages around a model: train it, and judge it on months it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from runtime_lib.data.columns import Array, Column, check_rows, columns_of
+from runtime_lib.data.periods import KEYS, read_features
+from runtime_lib.errors import SettingsError
+from runtime_lib.files import write_json
+from runtime_lib.hardware import choose_device
+from runtime_lib.settings import Settings
+from runtime_lib.training.baselines import logistic_probability, naive_probability
+from runtime_lib.training.encoder import Encoder
+from runtime_lib.training.fit import FitParams, fit
+from runtime_lib.training.metrics import binary_metrics
+from runtime_lib.training.model import Model, digest, save
+from runtime_lib.training.network import Architecture
+
+__all__ = ["evaluate", "train"]
+
+
+def train(
+    settings: Settings, model: Callable[[int, Mapping[str, Any]], Architecture], params: Mapping[str, Any]
+) -> None:
+    """Train on `data/split/train.parquet` and leave the model in `models/candidate`.
+
+    Args:
+        model: from the number of encoded inputs and `params["network"]` to an architecture.
+        params: the table `train` of params.yaml.
+    """
+    from runtime_lib.monitoring.profile import build_profile
+    from runtime_lib.tracking.record import Record
+
+    fit_params = FitParams.read({key: value for key, value in params.items() if key != "network"})
+    columns = _columns(settings)
+    train_rows, train_label, train_table = _split(settings, "train", columns)
+    validation_rows, validation_label, _ = _split(settings, "validation", columns)
+    encoder = Encoder.fit(train_rows, columns)
+    architecture = model(encoder.width, params.get("network", {}))
+    device = choose_device(settings.training.framework)
+    record = Record.start(
+        settings.root / "models" / "record",
+        {**msgspec.to_builtins(fit_params), **architecture.options, "architecture": architecture.module},
+    )
+    fitted = fit(
+        architecture,
+        (encoder.encode(train_rows), train_label),
+        (encoder.encode(validation_rows), validation_label),
+        params=fit_params,
+        device=device,
+        on_epoch=lambda epoch, figures: [record.metric(k, v, step=epoch) for k, v in figures.items()] and None,
+        trusted=(settings.project.package,),
+    )
+    probability = fitted.validation_probability
+    save(
+        settings.candidate,
+        columns=columns,
+        encoder=encoder,
+        architecture=architecture,
+        network=fitted.network,
+        # Flag as many rows as there were late ones in the validation months.
+        threshold=float(np.quantile(probability, 1 - validation_label.mean())),
+        profile=build_profile(
+            train_table,
+            columns,
+            probability=probability,
+            label=validation_label,
+            metrics=binary_metrics(validation_label, probability),
+        ),
+    )
+    record.finish(
+        model_digest=digest(settings.candidate),
+        tags={"device": device.name, "framework": device.framework, "device_reason": device.reason},
+    )
+
+
+def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
+    """Judge the candidate and two baselines on the held-out months; write `reports/evaluation.json`.
+
+    Args:
+        params: the table `evaluate` of params.yaml; `logistic: false` leaves the regression out.
+    """
+    if unknown := set(params) - {"logistic"}:
+        raise SettingsError(f"params.yaml, evaluate: unknown key '{min(unknown)}'. Known: logistic.")
+    model = Model.load(settings.candidate, framework=settings.training.framework, trusted=(settings.project.package,))
+    rows, label, _ = _split(settings, "train", model.columns)
+    test_rows, test_label, _ = _split(settings, "test", model.columns)
+    column, naive = naive_probability(rows, label, model.columns, target=test_rows)
+    report: dict[str, Any] = {
+        "digest": digest(settings.candidate),
+        "rows": len(test_label),
+        "candidate": binary_metrics(test_label, model.predict(test_rows)),
+        "naive": {**binary_metrics(test_label, naive), "column": column},
+    }
+    if params.get("logistic", True):
+        logistic = logistic_probability(model.encode(rows), label, target=model.encode(test_rows))
+        report["logistic"] = binary_metrics(test_label, logistic)
+    write_json(settings.reports / "evaluation.json", report)
+
+
+def _columns(settings: Settings) -> tuple[Column, ...]:
+    """The training table's inputs; one that is missing in any part of the split may be missing in serving."""
+    parts = [read_features(settings.root / "data" / "split" / f"{p}.parquet")[2] for p in ("train", "validation", "test")]
+    nullable = {c.name for part in parts for c in columns_of(part, without=KEYS) if c.nullable}
+    return tuple(Column(c.name, c.kind, c.name in nullable) for c in columns_of(parts[0], without=KEYS))
+
+
+def _split(settings: Settings, part: str, columns: tuple[Column, ...]) -> tuple[dict[str, Array], Array, Any]:
+    inputs, label, table = read_features(settings.root / "data" / "split" / f"{part}.parquet")
+    return check_rows(inputs, columns), label, table
