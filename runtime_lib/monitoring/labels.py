@@ -1,0 +1,88 @@
+"""Labels: what happened after a prediction. They come late, in files, and are joined by id."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from runtime_lib.errors import DataError
+from runtime_lib.files import atomic_file
+from runtime_lib.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["add_labels", "read_labels"]
+
+
+def add_labels(settings: Settings, file: Path) -> int:
+    """Keep the labels of a `.parquet` or `.csv` file with the columns `id` and `label`; others are ignored.
+
+    An id may come again, in this file or a later one: the last label counts.
+
+    Returns:
+        The number of ids labelled by this file.
+
+    Raises:
+        DataError: the file cannot be read, lacks a column, or holds a missing id or another label than 0 and 1.
+    """
+    labels = _check(_read(file), file).drop_duplicates("id", keep="last")
+    now = datetime.now(UTC)
+    labels = labels.assign(time=now)
+    # Names sort by arrival, which is what "last" means; the suffix keeps two writers of one moment apart.
+    name = f"{now:%Y%m%dT%H%M%S.%fZ}-{uuid4().hex[:8]}.parquet"
+    with atomic_file(settings.var / "labels" / name) as temporary:
+        labels.to_parquet(temporary, index=False)
+    return len(labels)
+
+
+def read_labels(folder: Path) -> pd.DataFrame:
+    """Return the labels in `folder`, one row per id: `id` (text), `label` (0 or 1), `time` of arrival (UTC)."""
+    import pandas as pd
+
+    parts = [pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]
+    if not parts:
+        kinds = {"id": "str", "label": "int8", "time": "datetime64[us, UTC]"}
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
+    return pd.concat(parts, ignore_index=True).drop_duplicates("id", keep="last", ignore_index=True)
+
+
+def _read(file: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    if file.suffix not in (".parquet", ".csv"):
+        raise DataError(f"{file}: labels come as .parquet or .csv, not as '{file.suffix or 'no suffix'}'.")
+    try:
+        # Ids are text: `007` must not become 7.
+        return pd.read_csv(file, dtype={"id": "str"}) if file.suffix == ".csv" else pd.read_parquet(file)
+    except FileNotFoundError as error:
+        raise DataError(f"No label file {file}.") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read as {file.suffix[1:]}: {error}") from error
+
+
+def _check(table: pd.DataFrame, file: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    if missing := [name for name in ("id", "label") if name not in table]:
+        found = ", ".join(map(str, table))
+        raise DataError(f"{file} has no column '{missing[0]}', only {found}. Labels need 'id' and 'label'.")
+    if table.empty:
+        raise DataError(f"{file} has no rows.")
+    if table["id"].isna().any():
+        row = _first(table["id"].isna())
+        raise DataError(f"{file}, row {row}: the id is missing, so the label belongs to no prediction.")
+    label = pd.to_numeric(table["label"], errors="coerce")
+    if (bad := ~label.isin([0, 1])).any():
+        row = _first(bad)
+        raise DataError(
+            f"{file}, row {row}: the label is {table['label'].iloc[row]}; it must be 0 or 1. "
+            "Leave out rows whose label is not known yet."
+        )
+    return pd.DataFrame({"id": table["id"].astype(str), "label": label.astype("int8")})
+
+
+def _first(mask: Any) -> int:
+    return int(mask.to_numpy().argmax())

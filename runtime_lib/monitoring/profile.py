@@ -1,0 +1,160 @@
+"""The profile of the training data: what live data is compared with.
+
+A profile is a small JSON document (a few kB) that travels with the model, so that monitoring never needs the
+training data itself:
+
+    {"format": 1, "rows": n,
+     "columns": {name: number or category profile, below},
+     "prediction": number profile of the held-out probabilities, or null,
+     "performance": the held-out metrics with their number of rows, or null}
+
+    number:    {"kind": "number", "rows", "nulls", "edges", "counts", "quantiles": {"0.5": …}}
+    category:  {"kind": "category", "rows", "nulls", "counts": {value: n}, "other", "complete"}
+
+Bin `i` of a number column is `edges[i-1] < x <= edges[i]`; the first and the last bin lie outside the range
+seen in training. Raise `FORMAT` when a reader of the old documents would misread a new one, keep
+reading the old number in `check_profile`, and add a document of the old format to the tests.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime_lib.errors import DataError
+
+if TYPE_CHECKING:
+    from runtime_lib.data.columns import Column
+
+__all__ = ["BINS", "FORMAT", "as_categories", "as_numbers", "build_profile", "check_profile"]
+
+FORMAT = 1
+BINS = 20
+MOST_VALUES = 1_000  # a column with more values is an identifier: its profile would outgrow the model
+QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+
+Floats = NDArray[np.float64]
+
+
+def build_profile(
+    table: Mapping[str, Any],
+    columns: Sequence[Column],
+    *,
+    probability: Floats | None = None,
+    label: NDArray[Any] | None = None,
+    metrics: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """Describe the training rows, and the model's answers on rows it was not trained on.
+
+    Args:
+        table: a DataFrame or mapping with the training values of every column, each of shape `(n,)`.
+        columns: the model's inputs.
+        probability: predictions on held-out rows, shape `(m,)`; training rows would look better than life.
+        label: the labels of the same held-out rows, 0 or 1; their share of ones is kept.
+        metrics: the metrics on the same held-out rows, as from `training.metrics.binary_metrics`.
+
+    Raises:
+        DataError: no rows, a column is missing, a number column holds text or an infinity.
+    """
+    missing = [c.name for c in columns if c.name not in table]
+    if missing:
+        raise DataError(f"The training table lacks {', '.join(missing)}: it has {', '.join(table)}.")
+    described = {c.name: _describe(table[c.name], c.name, c.kind) for c in columns}
+    rows = {d["rows"] for d in described.values()}
+    if rows in ({0}, set()):
+        raise DataError("The training table is empty: there is nothing to compare live data with.")
+    if len(rows) > 1:
+        raise DataError(f"The training table's columns have different lengths: {sorted(rows)}.")
+    prediction = None if probability is None else _describe(probability, "probability", "number")
+    if prediction is not None and label is not None:
+        prediction["label_rate"] = float(np.mean(label))
+    performance = None if metrics is None else {name: float(value) for name, value in metrics.items()}
+    return {
+        "format": FORMAT,
+        "rows": rows.pop(),
+        "columns": described,
+        "prediction": prediction,
+        "performance": performance,
+    }
+
+
+def check_profile(profile: Mapping[str, Any]) -> None:
+    """Raise `DataError` unless `profile` is a document that this version of the library reads."""
+    found = profile.get("format")
+    if found != FORMAT:
+        raise DataError(
+            f"The model's profile has format {found!r}, this library reads format {FORMAT}. "
+            "Train again with `mlops run`, or install the library version that wrote it."
+        )
+
+
+def as_numbers(values: Any, name: str) -> Floats:
+    """Return `values` as float64, shape `(n,)`, with NaN for a missing value."""
+    try:
+        if hasattr(values, "to_numpy"):  # a pandas Series: its own missing values become NaN
+            return np.asarray(values.to_numpy(dtype="float64", na_value=np.nan))
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"Column '{name}' is to hold numbers but holds others: {error}.") from error
+
+
+def as_categories(values: Any) -> list[str | None]:
+    """Return `values` as texts, with None for a missing value (None, NaN or pandas' NA)."""
+    return [None if _missing(value) else str(value) for value in np.asarray(values, dtype=object)]
+
+
+def _missing(value: Any) -> bool:
+    # NaN differs from itself; pandas' NA answers no comparison, but has a name.
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
+
+
+def _describe(values: Any, name: str, kind: str) -> dict[str, Any]:
+    if kind == "category":
+        return _describe_category(as_categories(values))
+    return _describe_number(as_numbers(values, name), name)
+
+
+def _describe_number(values: Floats, name: str) -> dict[str, Any]:
+    if np.isinf(values).any():
+        row = int(np.isinf(values).argmax())
+        raise DataError(f"Column '{name}', row {row} is infinite: make it missing or drop the row.")
+    present = values[~np.isnan(values)]
+    edges = _cut(present) if present.size else np.empty(0)
+    quantiles: Any = np.quantile(present, QUANTILES) if present.size else []
+    return {
+        "kind": "number",
+        "rows": int(values.size),
+        "nulls": int(values.size - present.size),
+        "edges": edges.tolist(),
+        "counts": np.bincount(np.searchsorted(edges, present), minlength=edges.size + 1).tolist(),
+        "quantiles": {str(q): float(v) for q, v in zip(QUANTILES, quantiles, strict=False)},
+    }
+
+
+def _cut(values: Floats) -> Floats:
+    """Edges of equal-mass bins; a value that fills a whole one, like 0 mm of rain, gets a bin of its own."""
+    distinct = np.unique(values)
+    if distinct.size <= BINS:
+        return np.unique(np.append(np.nextafter(distinct[0], -np.inf), distinct))
+    # An observed value as edge, not a point between two: the bins of integers stay readable.
+    edges = np.quantile(values, np.linspace(0, 1, BINS + 1), method="inverted_cdf")
+    heavy = edges[1:][np.diff(edges) == 0]
+    return np.unique(np.concatenate([edges, np.nextafter(heavy, -np.inf), [np.nextafter(edges[0], -np.inf)]]))
+
+
+def _describe_category(values: Sequence[str | None]) -> dict[str, Any]:
+    counts = Counter(values)
+    nulls = counts.pop(None, 0)
+    kept = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))[:MOST_VALUES]
+    return {
+        "kind": "category",
+        "rows": len(values),
+        "nulls": nulls,
+        "counts": dict(kept),
+        "other": len(values) - nulls - sum(n for _, n in kept),
+        "complete": len(kept) == len(counts),
+    }
