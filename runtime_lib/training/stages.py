@@ -47,13 +47,18 @@ def train(
         settings.root / "models" / "record",
         {**msgspec.to_builtins(fit_params), **architecture.options, "architecture": architecture.module},
     )
+
+    def record_epoch(epoch: int, figures: Mapping[str, float]) -> None:
+        for name, value in figures.items():
+            record.metric(name, value, step=epoch)
+
     fitted = fit(
         architecture,
         (encoder.encode(train_rows), train_label),
         (encoder.encode(validation_rows), validation_label),
         params=fit_params,
         device=device,
-        on_epoch=lambda epoch, figures: [record.metric(k, v, step=epoch) for k, v in figures.items()] and None,
+        on_epoch=record_epoch,
         trusted=(settings.project.package,),
     )
     probability = fitted.validation_probability
