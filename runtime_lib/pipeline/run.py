@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ def run(settings: Settings, *, stages: Sequence[str] = (), force: bool = False) 
     Raises:
         PipelineError: a stage failed, or another run is under way.
     """
+    # dvc.yaml says `python`: it must be this one, even where no environment is activated.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     with hold(settings.var / "run.lock"):
         return reproduce(settings.root, stages, only=bool(stages), force=force)
 

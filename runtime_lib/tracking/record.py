@@ -104,6 +104,11 @@ class Record:
         line = json.dumps({"name": name, "value": float(value), "step": int(step), "time": _now()})
         self._metrics.write(line + "\n")
 
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Append several values of one step."""
+        for name, value in values.items():
+            self.metric(name, value, step=step)
+
     def finish(
         self, *, model_digest: str = "", tags: Mapping[str, str] | None = None, status: str = "FINISHED"
     ) -> None:

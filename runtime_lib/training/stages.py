@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from runtime_lib.hardware import choose_device
 from runtime_lib.settings import Settings
 from runtime_lib.training.baselines import logistic_probability, naive_probability
 from runtime_lib.training.encoder import Encoder
-from runtime_lib.training.fit import FitParams, fit
+from runtime_lib.training.fit import Fit, FitParams, fit
 from runtime_lib.training.metrics import binary_metrics
 from runtime_lib.training.model import Model, digest, save
 from runtime_lib.training.network import Architecture
@@ -33,7 +33,6 @@ def train(
         model: from the number of encoded inputs and `params["network"]` to an architecture.
         params: the table `train` of params.yaml.
     """
-    from runtime_lib.monitoring.profile import build_profile
     from runtime_lib.tracking.record import Record
 
     fit_params = FitParams.read({key: value for key, value in params.items() if key != "network"})
@@ -43,44 +42,52 @@ def train(
     encoder = Encoder.fit(train_rows, columns)
     architecture = model(encoder.width, params.get("network", {}))
     device = choose_device(settings.training.framework)
-    record = Record.start(
-        settings.root / "models" / "record",
-        {**msgspec.to_builtins(fit_params), **architecture.options, "architecture": architecture.module},
-    )
+    described = {**msgspec.to_builtins(fit_params), **architecture.options, "architecture": architecture.module}
+    with Record.start(settings, described) as record:
+        fitted = fit(
+            architecture,
+            (encoder.encode(train_rows), train_label),
+            (encoder.encode(validation_rows), validation_label),
+            params=fit_params,
+            device=device,
+            on_epoch=record.metrics,
+            trusted=(settings.project.package,),
+        )
+        _save(settings, fitted, columns, encoder, architecture, train_table, validation_label)
+        record.finish(
+            model_digest=digest(settings.candidate),
+            tags={"mlops.framework": device.framework, "mlops.device": device.name, "mlops.device_reason": device.reason},
+        )
 
-    def record_epoch(epoch: int, figures: Mapping[str, float]) -> None:
-        for name, value in figures.items():
-            record.metric(name, value, step=epoch)
 
-    fitted = fit(
-        architecture,
-        (encoder.encode(train_rows), train_label),
-        (encoder.encode(validation_rows), validation_label),
-        params=fit_params,
-        device=device,
-        on_epoch=record_epoch,
-        trusted=(settings.project.package,),
-    )
+def _save(
+    settings: Settings,
+    fitted: Fit,
+    columns: Sequence[Column],
+    encoder: Encoder,
+    architecture: Architecture,
+    train_table: Any,
+    validation_label: Array,
+) -> None:
+    from runtime_lib.monitoring.profile import build_profile
+
     probability = fitted.validation_probability
+    profile = build_profile(
+        train_table,
+        columns,
+        probability=probability,
+        label=validation_label,
+        metrics=binary_metrics(validation_label, probability),
+    )
     save(
         settings.candidate,
         columns=columns,
         encoder=encoder,
         architecture=architecture,
         network=fitted.network,
-        # Flag as many rows as there were late ones in the validation months.
+        # Flag as many rows as had label 1 in the validation months.
         threshold=float(np.quantile(probability, 1 - validation_label.mean())),
-        profile=build_profile(
-            train_table,
-            columns,
-            probability=probability,
-            label=validation_label,
-            metrics=binary_metrics(validation_label, probability),
-        ),
-    )
-    record.finish(
-        model_digest=digest(settings.candidate),
-        tags={"device": device.name, "framework": device.framework, "device_reason": device.reason},
+        profile=profile,
     )
 
 
