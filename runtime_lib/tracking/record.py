@@ -9,7 +9,6 @@ it has been delivered. A change of the format raises `FORMAT`, and `read` keeps 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 import uuid
@@ -20,6 +19,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from runtime_lib.errors import DataError
+from runtime_lib.files import atomic_file, atomic_folder
 from runtime_lib.settings import Settings
 from runtime_lib.tracking import lineage
 from runtime_lib.tracking.locks import try_lock
@@ -162,20 +162,13 @@ def _measures(path: Path) -> list[Measure]:
 
 
 def _write(folder: Path, state: State) -> None:
-    new = folder / "record.json.new"
-    with new.open("w", encoding="utf-8") as file:
-        json.dump(asdict(state), file, indent=1, default=str)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(folder / "record.json")
+    with atomic_file(folder / "record.json") as new:  # parameters may be of any type: text will do
+        new.write_text(json.dumps(asdict(state), indent=2, default=str) + "\n", encoding="utf-8")
 
 
 def _publish(folder: Path, target: Path) -> None:
-    new = target.with_name(f".{target.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    shutil.copytree(folder, new, ignore=shutil.ignore_patterns(LOCK))
-    shutil.rmtree(target, ignore_errors=True)
-    new.rename(target)
+    with atomic_folder(target) as new:
+        shutil.copytree(folder, new, dirs_exist_ok=True, ignore=shutil.ignore_patterns(LOCK))
 
 
 def _now() -> int:

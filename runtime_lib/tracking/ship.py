@@ -5,12 +5,14 @@ and MLflow stores a value with the same name, step and time once.
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from runtime_lib.errors import DataError
 from runtime_lib.settings import Settings
 from runtime_lib.tracking.locks import locked, try_lock
 from runtime_lib.tracking.record import LOCK, Measure, State, read, spool_folder
@@ -64,8 +66,12 @@ def ship_pending(settings: Settings) -> list[str]:
     for folder in sorted(path for path in spool_folder(settings).glob("[!.]*") if path.is_dir()):
         lock = try_lock(folder / LOCK)
         if lock is not None:
-            with lock:
+            try:
                 delivered.append(ship(settings, folder))
+            except DataError as error:  # one damaged record must not hold up the others
+                logging.getLogger(__name__).warning("%s", error)
+            finally:
+                lock.close()
     return delivered
 
 

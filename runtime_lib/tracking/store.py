@@ -91,7 +91,7 @@ def experiment_id(settings: Settings, client: MlflowClient) -> str:
     if found.lifecycle_stage != "active":
         raise ServiceError(
             f"The experiment '{settings.experiment}' was deleted. Bring it back with "
-            f"`mlflow experiments restore -x {found.experiment_id}`, or set tracking.experiment to another name."
+            f"`mlflow experiments restore -x {found.experiment_id}`, or set another tracking.experiment."
         )
     return str(found.experiment_id)
 

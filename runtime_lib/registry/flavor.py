@@ -1,0 +1,82 @@
+"""The model folder inside MLflow: files as they are, loaded by this module, nothing pickled.
+
+MLflow imports this module by the name in `MLmodel` and calls `_load_pyfunc`; neither may be renamed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runtime_lib.data.columns import Array, Column, check_rows
+from runtime_lib.tracking.lineage import library_version
+from runtime_lib.training.model import Model
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.models import ModelSignature
+
+__all__ = ["FILES", "TRUSTED", "requirement", "save", "signature"]
+
+FILES = Path("data") / "model"  # where the model folder lies below the one that holds MLmodel
+TRUSTED = "MLOPS_TRUSTED"  # packages, by comma, whose architectures may be imported; not the model's to say
+
+
+class _Predictor:
+    """What `mlflow.pyfunc.load_model` wraps."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    def predict(self, data: pd.DataFrame, params: object = None) -> Array:
+        """Return the probability of label 1, `float64` of shape `(n,)`, for raw feature columns."""
+        return self.model.predict(check_rows(data, self.model.columns))
+
+
+def save(path: Path, folder: Path, *, model_id: str, run_id: str) -> None:
+    """Write an MLflow model to the new folder `path`; `folder` is a model folder named `model`."""
+    import mlflow.pyfunc
+    from mlflow.models import Model as Described
+
+    columns = json.loads((folder / "config.json").read_bytes())["columns"]
+    mlflow.pyfunc.save_model(
+        path,
+        loader_module=__name__,
+        data_path=str(folder),
+        mlflow_model=Described(model_id=model_id, run_id=run_id),
+        signature=signature([Column.from_dict(column) for column in columns]),
+        pip_requirements=[requirement()],  # finding them out by importing the model takes seconds
+    )
+
+
+def signature(columns: Sequence[Column]) -> ModelSignature:
+    """Numbers are doubles, categories text; a column that may be null is optional."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    kinds = {"number": DataType.double, "category": DataType.string}
+    inputs = Schema([ColSpec(kinds[column.kind], column.name, not column.nullable) for column in columns])
+    return ModelSignature(inputs, Schema([ColSpec(DataType.double)]))
+
+
+def requirement() -> str:
+    """The library as pip takes it: the commit that it was installed from, or its version."""
+    name = "runtime-lib[auto,tracking]"
+    try:
+        origin = json.loads(distribution("runtime-lib").read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:
+        origin = {}
+    if commit := origin.get("vcs_info", {}).get("commit_id"):
+        url = re.sub(r"//[^/@]*@", "//", origin["url"])  # a token that was used to install stays at home
+        return f"{name} @ git+{url}@{commit}"
+    return f"{name}=={library_version()}"
+
+
+def _load_pyfunc(path: str, model_config: dict[str, Any] | None = None) -> _Predictor:
+    trusted = [package.strip() for package in os.environ.get(TRUSTED, "").split(",") if package.strip()]
+    return _Predictor(Model.load(Path(path), trusted=trusted))
