@@ -1,0 +1,206 @@
+"""The prediction log: what was asked and answered, kept for monitoring.
+
+    <folder>/<YYYY-MM-DD>/<pid>-<n>.arrows      UTC day; an Arrow IPC stream, one segment per process
+
+Format 1 (schema metadata `mlops.format`): id, time, model, version, probability, then one column per
+input. To change it: raise `_FORMAT` and keep reading every earlier number in `_read_segment`.
+
+Each append is one record batch in one write, so it survives the death of the process (`kill -9`);
+it is not forced to disk, so a power cut may take the last seconds. A process that dies within the
+write leaves a torn tail, which readers pass over.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runtime_lib.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from runtime_lib.data.columns import Array
+
+__all__ = ["RESERVED", "PredictionLog", "read_predictions"]
+
+RESERVED = ("id", "time", "model", "version", "probability")
+_FORMAT = 1
+_KEY = b"mlops.format"
+
+
+class PredictionLog:
+    """The writing end, for one process; safe to share between threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._file: int | None = None
+        self._day = ""
+        self._schema: Any = None
+
+    def append(
+        self,
+        ids: Sequence[str],
+        rows: Mapping[str, Array],
+        probability: Array,
+        *,
+        model: str,
+        version: str,
+        time: datetime,
+    ) -> None:
+        """Write `n` predictions; when this returns, they outlive the process.
+
+        Args:
+            ids: `n` identities, under which labels come later.
+            rows: inputs as from `check_rows`, each of shape `(n,)`.
+            probability: shape `(n,)`.
+            time: when they were answered; must carry a time zone.
+
+        Raises:
+            DataError: an input has the name of one of the log's own columns (`RESERVED`).
+            OSError: the segment cannot be written, for instance because the disk is full.
+        """
+        batch = _batch(ids, rows, probability, model=model, version=version, time=time)
+        message = batch.serialize()
+        with self._lock:
+            day = time.astimezone(UTC).date().isoformat()
+            if self._file is None or day != self._day or not batch.schema.equals(self._schema):
+                self._open(day, batch.schema)
+            self._write(message)
+
+    def close(self) -> None:
+        with self._lock:
+            self._end()
+
+    def _open(self, day: str, schema: Any) -> None:
+        self._end()
+        folder = self._folder / day
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = _new_file(folder)
+        self._day, self._schema = day, schema
+        self._write(schema.serialize())
+
+    def _write(self, message: Any) -> None:
+        assert self._file is not None
+        view = memoryview(message)
+        try:
+            while view:
+                view = view[os.write(self._file, view) :]
+        except OSError:
+            self._end()  # what follows a half-written batch would be unreadable: start a new segment
+            raise
+
+    def _end(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+        self._file = None
+
+
+def read_predictions(folder: Path, *, since: datetime | None = None) -> pd.DataFrame:
+    """Read the log back, oldest first; of rows with the same id the last one counts.
+
+    Args:
+        folder: as given to `PredictionLog`; may not exist yet.
+        since: only rows answered at or after this time (with a time zone).
+
+    Returns:
+        Columns `id`, `time` (UTC), `model`, `version`, `probability` and one per input. Empty if
+        nothing was logged.
+
+    Raises:
+        DataError: a segment was written by a later version of this library.
+    """
+    import pyarrow as pa
+
+    first = since.astimezone(UTC).date().isoformat() if since else ""
+    tables = [_own_schema().empty_table()]
+    for path in sorted(folder.glob("*/*.arrows")):
+        if path.parent.name >= first and (batches := list(_read_segment(path))):
+            tables.append(pa.Table.from_batches(batches).replace_schema_metadata())
+    table = pa.concat_tables(_agreed(tables), promote_options="default").to_pandas()
+    if since is not None:
+        table = table[table["time"] >= since]
+    table = table.sort_values("time", kind="stable").drop_duplicates("id", keep="last")
+    return table.reset_index(drop=True)
+
+
+def _agreed(tables: list[Any]) -> list[Any]:
+    """Where an input was a number in one model and text in another, keep the later kind, null the rest."""
+    import pyarrow as pa
+
+    kinds = {field.name: field.type for table in tables for field in table.schema}
+    for place, table in enumerate(tables):
+        for number, field in enumerate(table.schema):
+            if field.type != kinds[field.name]:
+                nulls = pa.nulls(len(table), kinds[field.name])
+                tables[place] = tables[place].set_column(number, field.name, nulls)
+    return tables
+
+
+def _own_schema() -> Any:
+    import pyarrow as pa
+
+    kinds = [pa.string(), pa.timestamp("us", tz="UTC"), pa.string(), pa.string(), pa.float64()]
+    return pa.schema(
+        [pa.field(name, kind, nullable=False) for name, kind in zip(RESERVED, kinds, strict=True)]
+    )
+
+
+def _batch(
+    ids: Sequence[str],
+    rows: Mapping[str, Array],
+    probability: Array,
+    *,
+    model: str,
+    version: str,
+    time: datetime,
+) -> Any:
+    import pyarrow as pa
+
+    if clash := [name for name in rows if name in RESERVED]:
+        raise DataError(
+            f"Input '{clash[0]}' has the name of a column of the prediction log. Rename the feature."
+        )
+    own = _own_schema()
+    count = len(ids)
+    head = [list(ids), [time] * count, [model] * count, [version] * count, probability]
+    arrays = [pa.array(values, type=field.type) for values, field in zip(head, own, strict=True)]
+    fields = list(own)
+    for name, values in rows.items():
+        arrays.append(pa.array(values, type=pa.string() if values.dtype == object else pa.float64()))
+        fields.append(pa.field(name, arrays[-1].type))
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields, metadata={_KEY: str(_FORMAT)}))
+
+
+def _new_file(folder: Path) -> int:
+    """Create the first free `<pid>-<n>.arrows`; a container's pid may have been used before."""
+    number = 0
+    while True:
+        try:
+            path = folder / f"{os.getpid()}-{number}.arrows"
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        except FileExistsError:
+            number += 1
+
+
+def _read_segment(path: Path) -> Iterator[Any]:
+    """Yield the whole batches of a segment; it may be torn, or still be written to."""
+    import pyarrow as pa
+
+    try:
+        reader = pa.ipc.open_stream(pa.memory_map(str(path)))
+    except (pa.ArrowInvalid, OSError):
+        return  # empty, or torn within its first message
+    found = (reader.schema.metadata or {}).get(_KEY, b"?").decode()
+    if found != str(_FORMAT):
+        raise DataError(f"{path} has format {found}; this library reads {_FORMAT}. Update runtime-lib.")
+    while True:
+        try:
+            yield reader.read_next_batch()
+        except (StopIteration, pa.ArrowInvalid, OSError):
+            return

@@ -1,0 +1,1 @@
+"""Serving: the champion behind HTTP, its protocols, its engines, and a client for files."""

@@ -1,0 +1,194 @@
+"""`mlops predict`: send the rows of a file to a running server, and write its predictions beside them."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from runtime_lib.errors import DataError, ServiceError
+from runtime_lib.files import atomic_file
+from runtime_lib.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Summary", "address", "predict_file"]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What `predict_file` did."""
+
+    rows: int
+    model: str
+    version: str
+    out: Path
+
+
+def address(settings: Settings) -> str:
+    """Return the URL under which this machine reaches the project's server."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.serving.host, settings.serving.host)  # noqa: S104
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.serving.port}"
+
+
+def predict_file(
+    settings: Settings,
+    file: Path,
+    *,
+    out: Path,
+    url: str = "",
+    id_column: str = "id",
+    batch: int = 500,
+) -> Summary:
+    """Predict on each row of a parquet or csv file, and write `id`, `probability`, `model`, `version`.
+
+    Args:
+        file: holds the model's input columns; others are not sent. With a column `id_column`, its
+            values become the ids under which labels are joined later; without, the server makes ids.
+        out: parquet, written whole or not at all.
+        url: of the server; by default from the settings.
+        batch: rows per request, at most the server's `serving.max_rows`.
+
+    Raises:
+        DataError: the file cannot be read, lacks a column, repeats an id, or the server refused a row.
+        ServiceError: the server is not reachable, or failed.
+    """
+    import pandas as pd
+
+    server = _Server(url or address(settings))
+    metadata = server.get(f"/v2/models/{quote(settings.model_name, safe='')}")
+    kinds = {tensor["name"]: tensor["datatype"] for tensor in metadata["inputs"]}
+    table = _read(file, kinds, id_column)
+    ids = _ids(table, id_column, file)
+    parts = []
+    with _progress(len(table)) as advance:
+        for start in range(0, len(table), batch):
+            rows = table.iloc[start : start + batch]
+            body: dict[str, Any] = {"inputs": {name: _values(rows[name]) for name in kinds}}
+            if ids is not None:
+                body["ids"] = ids[start : start + batch]
+            answer = server.post("/invocations", body, f"{file}, rows from {start}: ")
+            parts.append(_part(pd, answer))
+            advance(len(rows))
+    with atomic_file(out) as temporary:
+        pd.concat(parts, ignore_index=True).to_parquet(temporary, index=False)
+    return Summary(len(table), parts[-1]["model"].iloc[-1], parts[-1]["version"].iloc[-1], out)
+
+
+def _part(pd: Any, answer: dict[str, Any]) -> Any:
+    columns = {"id": answer["ids"], "probability": answer["predictions"]}
+    return pd.DataFrame(columns).assign(model=answer["model"], version=answer["version"])
+
+
+def _read(file: Path, kinds: dict[str, str], id_column: str) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        if file.suffix == ".parquet":
+            table = pd.read_parquet(file)
+        elif file.suffix == ".csv":
+            text = dict.fromkeys([id_column, *(n for n, kind in kinds.items() if kind == "BYTES")], "str")
+            # "NA" means missing among numbers; among texts it may be a code like any other.
+            missing = {
+                n: [""] if n in text else ["", "NA", "NaN", "nan", "null", "None"]
+                for n in (*kinds, id_column)
+            }
+            table = pd.read_csv(file, dtype=text, na_values=missing, keep_default_na=False)
+        else:
+            raise DataError(f"{file}: cannot read '{file.suffix}' files. Bring a .parquet or a .csv file.")
+    except (OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{file} cannot be read: {error}") from error
+    if lacking := [name for name in kinds if name not in table.columns]:
+        raise DataError(f"{file} has no column '{lacking[0]}'. The model takes: {', '.join(kinds)}.")
+    if table.empty:
+        raise DataError(f"{file} has no rows.")
+    return table
+
+
+def _ids(table: pd.DataFrame, id_column: str, file: Path) -> list[str] | None:
+    if id_column not in table.columns:
+        return None
+    column = table[id_column]
+    if column.isna().any():
+        raise DataError(
+            f"{file}: '{id_column}' is empty in row {int(column.isna().argmax())}. Fill or drop the column."
+        )
+    ids: list[str] = column.astype(str).tolist()
+    if column.duplicated().any():
+        value = column[column.duplicated()].iloc[0]
+        raise DataError(
+            f"{file}: id '{value}' occurs twice in '{id_column}'. Labels are joined by id; make it unique."
+        )
+    return ids
+
+
+def _values(column: pd.Series[Any]) -> list[Any]:
+    return [None if missing else value for value, missing in zip(column.tolist(), column.isna(), strict=True)]
+
+
+class _Server:
+    """One kept-alive connection, and the server's errors as ours."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ServiceError(
+                f"'{url}' is not the address of a server. It looks like http://127.0.0.1:8000."
+            )
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connection = kind(parts.hostname, parts.port, timeout=120)
+        self._url, self._path = url, parts.path.rstrip("/")
+
+    def get(self, path: str) -> dict[str, Any]:
+        return self._ask("GET", path, None, "")
+
+    def post(self, path: str, body: dict[str, Any], where: str) -> dict[str, Any]:
+        try:
+            content = json.dumps(body, allow_nan=False).encode()
+        except ValueError as error:  # infinity: JSON has no word for it
+            raise DataError(f"{where}{error}. Remove infinite values.") from error
+        return self._ask("POST", path, content, where)
+
+    def _ask(self, method: str, path: str, content: bytes | None, where: str) -> dict[str, Any]:
+        headers = {"Content-Type": "application/json"} if content is not None else {}
+        try:
+            self._connection.request(method, self._path + path, content, headers)
+            reply = self._connection.getresponse()
+            body = reply.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise ServiceError(
+                f"No answer from {self._url} ({error}). Start the server with `mlops serve`."
+            ) from error
+        try:
+            answer = json.loads(body)
+        except ValueError as error:
+            raise ServiceError(
+                f"{self._url}{path} answered {reply.status} without JSON. Is it `mlops serve`?"
+            ) from error
+        if reply.status >= 400:
+            message = answer.get("error", body.decode(errors="replace"))
+            refused = DataError if content is not None and reply.status < 500 else ServiceError
+            raise refused(f"{where}{self._url} answered {reply.status}: {message}")
+        return dict(answer)
+
+
+def _progress(total: int) -> Any:
+    from contextlib import contextmanager
+
+    @contextmanager
+    def bar() -> Any:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("Predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            task = progress.add_task("", total=total)
+            yield lambda rows: progress.advance(task, rows)
+
+    return bar()

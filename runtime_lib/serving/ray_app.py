@@ -1,0 +1,126 @@
+"""The Ray engine: the same ASGI application inside a Ray Serve replica.
+
+`run` starts a Ray instance of its own on this machine and takes it down again, whatever happens.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from runtime_lib.errors import ServiceError, require
+from runtime_lib.settings import Settings
+
+__all__ = ["application", "run"]
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Under `uv run` Ray would pack the whole working directory, data included, and ship it to its workers.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    # Ray must not hide the GPU from a worker that reserved none: the model chooses its device.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+def application(settings: Settings, folder: Path, *, name: str, version: str) -> Any:
+    """Return the Serve application of one model folder, to be deployed with `serve.run`."""
+    from ray import serve
+
+    def build() -> Any:  # runs in the replica, where it loads the model
+        from runtime_lib.serving.asgi import build_app
+        from runtime_lib.serving.run import open_service
+
+        return build_app(open_service(settings, folder, name=name, version=version).start())
+
+    deployment = serve.deployment(
+        serve.ingress(build)(),
+        name="predictor",
+        max_ongoing_requests=100,  # Serve's 5 would queue cheap requests in the proxy, at 10 times their cost
+        max_constructor_retry_count=1,  # a model that cannot be read will not become readable
+        graceful_shutdown_timeout_s=10,
+        logging_config=_quiet(),
+    )
+    return deployment.bind()
+
+
+def run(settings: Settings, folder: Path, *, name: str, version: str, on_ready: Callable[[], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM, then stop every process that was started.
+
+    Raises:
+        ServiceError: Ray or the replica did not start.
+    """
+    os.environ.update({key: value for key, value in _ENVIRONMENT.items() if key not in os.environ})
+    ray = require("ray", extra="serve")
+    from ray import serve
+
+    with _stopping(ray, serve):
+        ray.init(address="local", include_dashboard=False, logging_level="warning")
+        _interrupt_on_sigterm()  # again: ray.init puts a handler of its own in its place
+        http = {"host": settings.serving.host, "port": settings.serving.port}
+        serve.start(http_options=http, logging_config=_quiet())
+        try:
+            serve.run(application(settings, folder, name=name, version=version))
+        except RuntimeError as error:
+            raise ServiceError(f"The model did not start in Ray Serve: {error}") from error
+        _await_ready(settings)
+        on_ready()
+        threading.Event().wait()
+
+
+def _quiet() -> dict[str, Any]:
+    return {"log_level": "WARNING", "enable_access_log": False}
+
+
+@contextmanager
+def _stopping(ray: Any, serve: Any) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into a clean end: no raylet, proxy or replica stays behind."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM) if main else None
+    _interrupt_on_sigterm()
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+        if main:  # a second, impatient Ctrl-C must not leave half of Ray running
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if ray.is_initialized():
+            serve.shutdown()
+            ray.shutdown()
+        if main:
+            signal.signal(signal.SIGINT, interrupt)
+            signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt_on_sigterm() -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, interrupt)
+
+
+def _await_ready(settings: Settings, seconds: float = 60) -> None:
+    """Ask through the proxy until the model answers: Serve says "running" before its routes are known."""
+    from runtime_lib.serving.client import address
+
+    url = address(settings) + "/ready"
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310  always http to this machine
+                return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise ServiceError(f"{url} did not answer within {seconds:g} s: {error}") from error
+            time.sleep(0.1)
