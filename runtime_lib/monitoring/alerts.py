@@ -49,7 +49,7 @@ def send_webhook(url: str, payload: Mapping[str, Any], *, timeout: float = 10.0,
 
 
 def host_of(url: str) -> str:
-    """Return what may be shown of a webhook address: host and port, without user, password, path and query."""
+    """Return what may be shown of a webhook address: host and port; no user, password, path or query."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

@@ -26,7 +26,7 @@ def add_labels(settings: Settings, file: Path) -> int:
         The number of ids labelled by this file.
 
     Raises:
-        DataError: the file cannot be read, lacks a column, or holds a missing id or another label than 0 and 1.
+        DataError: the file cannot be read, lacks a column, misses an id, or holds another label than 0 and 1.
     """
     labels = _check(_read(file), file).drop_duplicates("id", keep="last")
     now = datetime.now(UTC)
@@ -39,7 +39,7 @@ def add_labels(settings: Settings, file: Path) -> int:
 
 
 def read_labels(folder: Path) -> pd.DataFrame:
-    """Return the labels in `folder`, one row per id: `id` (text), `label` (0 or 1), `time` of arrival (UTC)."""
+    """Return the labels in `folder`, one row per id: `id` (text), `label` (0 or 1), `time` it came (UTC)."""
     import pandas as pd
 
     parts = [pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]

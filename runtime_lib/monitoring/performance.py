@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Performance", "auc_standard_error", "judge_performance"]
+__all__ = ["Performance", "Period", "auc_standard_error", "by_period", "judge_performance"]
 
 METRIC = "roc_auc"
+FEWEST = 10  # of either label in a day or week; with fewer, its point on the chart would be noise
 Z95 = 1.6448536269514722  # one-sided 95 % quantile of the normal distribution
 
 
@@ -45,6 +46,19 @@ class Performance:
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "coverage": self.coverage}
+
+
+@dataclass(frozen=True)
+class Period:
+    """One day or week of predictions; `live` and its bounds are None with too few labels of either kind."""
+
+    start: str
+    days: int
+    predictions: int
+    labelled: int
+    live: float | None
+    lower: float | None
+    upper: float | None
 
 
 def auc_standard_error(auc: float, positives: int, negatives: int) -> float:
@@ -107,6 +121,38 @@ def judge_performance(
     )  # fmt: skip
 
 
+def by_period(time: NDArray[Any], probability: NDArray[Any], label: NDArray[Any]) -> tuple[Period, ...]:
+    """Cut predictions into days, or into weeks from Monday when they span more than 31 days.
+
+    Args:
+        time: of the prediction, `datetime64` in UTC, shape `(n,)`.
+        probability: shape `(n,)`.
+        label: 0 or 1, NaN while unknown, shape `(n,)`.
+    """
+    day = time.astype("datetime64[D]").astype(np.int64)
+    length = 1 if not day.size or np.ptp(day) < 31 else 7
+    start = day if length == 1 else day - (day + 3) % 7  # day 0, 1970-01-01, was a Thursday
+    return tuple(
+        _period(
+            str(np.datetime64(int(first), "D")), length, probability[start == first], label[start == first]
+        )
+        for first in np.unique(start)
+    )
+
+
+def _period(start: str, days: int, probability: NDArray[Any], label: NDArray[Any]) -> Period:
+    known = ~np.isnan(label)
+    positives = int(np.nansum(label))
+    negatives = int(known.sum()) - positives
+    live = lower = upper = None
+    if min(positives, negatives) >= FEWEST:
+        from runtime_lib.training.metrics import binary_metrics
+
+        live = binary_metrics(label[known], probability[known])[METRIC]
+        lower, upper = bounds(live, positives, negatives)
+    return Period(start, days, len(label), int(known.sum()), live, lower, upper)
+
+
 def _decide(
     baseline: float | None,
     live: float | None,
@@ -130,9 +176,9 @@ def _decide(
     if upper >= baseline:
         return (
             False,
-            f"{told}: the drop may be chance, as the 95 % upper bound {upper:.3f} is not below the baseline.",
+            f"{told}: maybe chance, as its 95 % upper bound {upper:.3f} is not below {baseline:.3f}.",
         )
     return (
         True,
-        f"{told}: it fell by {max_drop:.0%} or more, and its 95 % upper bound {upper:.3f} is below the baseline.",
+        f"{told}: fallen by {max_drop:.0%} or more, its 95 % upper bound {upper:.3f} below the baseline.",
     )

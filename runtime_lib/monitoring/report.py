@@ -1,0 +1,216 @@
+"""The report as one HTML file that needs nothing beside it: no script, no font, no address to load from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from html import escape
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runtime_lib.errors import require
+from runtime_lib.files import atomic_file
+from runtime_lib.monitoring.drift import Cell, ColumnDrift
+
+if TYPE_CHECKING:
+    from runtime_lib.monitoring.monitor import Verdict
+
+__all__ = ["render", "write_page"]
+
+WIDTH, HEIGHT = 190, 44  # of the small bars, in px
+HEADLINES = {
+    "retrain": "Retrain: performance has dropped",
+    "drift": "Look: the data has drifted",
+    "early": "Too early to tell",
+    "well": "All well",
+}
+# matplotlib knows no CSS variables: it draws in these colours, and the page puts its own in their place.
+INK, LIVE, REFERENCE, LIMIT = "#010203", "#010204", "#010205", "#010206"
+VARIABLES = {INK: "var(--muted)", LIVE: "var(--live)", REFERENCE: "var(--reference)", LIMIT: "var(--bad)"}
+
+
+def write_page(verdict: Verdict, path: Path) -> None:
+    """Write the report atomically: a browser that reloads meets the old page or the new one."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(render(verdict), encoding="utf-8")
+
+
+def render(verdict: Verdict) -> str:
+    """Return the page. Names and values come from the data and are escaped."""
+    jinja2 = require("jinja2", extra="monitoring")
+    template = Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    safe = jinja2.filters.Markup  # for the drawings made here
+    columns = [*([verdict.prediction] if verdict.prediction else []), *verdict.columns]
+    return str(
+        environment.from_string(template).render(
+            v=verdict,
+            headline=HEADLINES[verdict.state],
+            summary=_summary(verdict),
+            checks=_checks(verdict),
+            columns=columns,
+            scale=max([verdict.threshold * 2, *(c.effect or 0.0 for c in columns)]),
+            bars={c.name: safe(_bars(c.cells)) for c in columns},
+            chart=safe(_chart(verdict)),
+            tests=_tests,
+            period=_span(verdict.first, verdict.last),
+        )
+    )
+
+
+def _summary(v: Verdict) -> str:
+    if v.state == "early":
+        return f"{v.rows:,} predictions so far; a decision on drift needs {v.min_rows:,}."
+    drifted = [c.name for c in v.columns if c.drifted]
+    inputs = (
+        f"{len(drifted)} of {len(v.columns)} inputs drifted"
+        if drifted
+        else f"None of {len(v.columns)} inputs drifted"
+    )
+    answer = (
+        "and so did the prediction."
+        if v.prediction and v.prediction.drifted
+        else "and the prediction did not."
+    )
+    if not drifted:
+        answer = (
+            "but the prediction did." if v.prediction and v.prediction.drifted else "nor did the prediction."
+        )
+    return f"{inputs}, {answer} {v.performance.reason}"
+
+
+def _checks(v: Verdict) -> list[dict[str, Any]]:
+    """The three conditions for retraining, each with what was needed and found."""
+    p = v.performance
+    told = p.live is not None and p.baseline is not None
+    limit = (p.baseline or 0.0) * (1 - v.max_drop)
+    return [
+        {
+            "what": "Labelled predictions",
+            "needed": f"at least {v.min_rows:,}",
+            "found": f"{p.labelled:,}",
+            "met": p.labelled >= v.min_rows,
+        },
+        {
+            "what": "Live AUC",
+            "needed": f"{v.max_drop:.0%} below held-out: {limit:.3f} or less"
+            if p.baseline
+            else "no baseline",
+            "found": f"{p.live:.3f}" if p.live is not None else "unknown",
+            "met": told and (p.drop or 0.0) >= v.max_drop,
+        },
+        {
+            "what": "Its 95 % upper bound",
+            "needed": f"below held-out: {p.baseline:.3f}" if p.baseline else "no baseline",
+            "found": f"{p.upper:.3f}" if p.upper is not None else "unknown",
+            "met": told and (p.upper or 0.0) < (p.baseline or 0.0),
+        },
+    ]
+
+
+def _tests(column: ColumnDrift) -> list[tuple[str, str, bool]]:
+    """The side tests of a column as (what, figure, flagged)."""
+    nulls = column.nulls
+    found = []
+    if nulls.reference or nulls.live:
+        found.append(("missing", f"{nulls.reference:.1%} → {nulls.live:.1%}", nulls.flagged))
+    if column.unseen and column.unseen.live:
+        found.append(("unseen", f"{column.unseen.live:.1%}", column.unseen.flagged))
+    return found
+
+
+def _span(first: datetime, last: datetime) -> str:
+    if first.date() == last.date():
+        return f"{first:%-d %b %Y, %H:%M} to {last:%H:%M} UTC"
+    return f"{first:%-d %b %Y} to {last:%-d %b %Y}"
+
+
+def _bars(cells: Sequence[Cell]) -> str:
+    """Draw reference (wide, pale) behind live (narrow) per cell as SVG; each tells its shares on hover."""
+    if not cells:
+        return ""
+    top = max(max(c.reference, c.live) for c in cells) or 1.0
+    step = WIDTH / len(cells)
+    parts = []
+    for i, cell in enumerate(cells):
+        parts.append(f"<g><title>{escape(cell.label)}: {cell.reference:.1%} → {cell.live:.1%}</title>")
+        for share, inset, kind in ((cell.reference, 0.06, "reference"), (cell.live, 0.26, "live")):
+            height = share / top * (HEIGHT - 2)
+            parts.append(
+                f'<rect class="{kind}" x="{(i + inset) * step:.1f}" y="{HEIGHT - height:.1f}" '
+                f'width="{(1 - 2 * inset) * step:.1f}" height="{height:.1f}"/>'
+            )
+        parts.append("</g>")
+    return f'<svg class="bars" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(parts)}</svg>'
+
+
+def _chart(v: Verdict) -> str:
+    """Performance and the number of labels per day or week, as SVG in the page's colours."""
+    require("matplotlib", extra="monitoring")
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    style = {"svg.fonttype": "none", "svg.hashsalt": "report", "font.family": "sans-serif", "font.size": 10}
+    out = StringIO()
+    with mpl.rc_context(style):
+        figure = Figure(figsize=(9.6, 3.9), layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        _draw_performance(above, v)
+        _draw_counts(below, v)
+        for axes in (above, below):
+            _plain(axes)
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    drawn = out.getvalue()
+    drawn = drawn[drawn.index("<svg") :]
+    for colour, variable in VARIABLES.items():
+        drawn = drawn.replace(colour, variable)
+    return drawn.replace("<svg ", '<svg class="chart" role="img" ', 1)
+
+
+def _draw_performance(axes: Any, v: Verdict) -> None:
+    p = v.performance
+    known = [(i, q) for i, q in enumerate(v.periods) if q.live is not None]
+    at = [i for i, _ in known]
+    if known:
+        axes.vlines(
+            at, [q.lower for _, q in known], [q.upper for _, q in known], color=LIVE, alpha=0.35, lw=5
+        )
+        axes.plot(at, [q.live for _, q in known], "o-", color=LIVE, ms=5, lw=1.5)
+    end = len(v.periods) - 0.45
+    if p.baseline is not None:
+        limit = p.baseline * (1 - v.max_drop)
+        for height, colour, text in ((p.baseline, REFERENCE, "held-out"), (limit, LIMIT, "limit")):
+            axes.axhline(height, color=colour, ls="-" if text == "held-out" else "--", lw=1.2)
+            axes.text(end, height, f" {text} {height:.3f}", color=INK, va="center", ha="left", fontsize=9)
+    if not known:
+        axes.text(0.5, 0.5, "no labels yet", transform=axes.transAxes, color=INK, ha="center", va="center")
+    axes.set_ylabel("AUC, 90 % interval", color=INK)
+
+
+def _draw_counts(axes: Any, v: Verdict) -> None:
+    at = range(len(v.periods))
+    axes.bar(at, [q.predictions for q in v.periods], color=REFERENCE, alpha=0.45, width=0.7)
+    axes.bar(at, [q.labelled for q in v.periods], color=LIVE, width=0.4)
+    shown = [i for i in at if i % (len(v.periods) // 12 + 1) == 0]
+    axes.set_xticks(shown, [f"{datetime.fromisoformat(v.periods[i].start):%-d %b}" for i in shown])
+    axes.set_xlim(-0.55, len(v.periods) - 0.45)
+    axes.yaxis.set_major_locator(_ticker().MaxNLocator(2, integer=True))
+    axes.set_ylabel("rows", color=INK)
+
+
+def _ticker() -> Any:
+    from matplotlib import ticker
+
+    return ticker
+
+
+def _plain(axes: Any) -> None:
+    for name, spine in axes.spines.items():
+        spine.set_visible(name == "bottom")
+        spine.set_color(INK)
+    axes.tick_params(colors=INK, length=0)
+    axes.grid(axis="y", color=INK, alpha=0.15, lw=0.7)
+    axes.set_axisbelow(True)
