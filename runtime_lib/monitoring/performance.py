@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 __all__ = ["Performance", "Period", "auc_standard_error", "by_period", "judge_performance"]
 
 METRIC = "roc_auc"
-FEWEST = 10  # of either label in a day or week; with fewer, its point on the chart would be noise
+FEWEST = 20  # of either label in a day or week; with fewer, its point on the chart would be noise
 Z95 = 1.6448536269514722  # one-sided 95 % quantile of the normal distribution
 
 

@@ -52,7 +52,7 @@ def render(verdict: Verdict) -> str:
             summary=_summary(verdict),
             checks=_checks(verdict),
             columns=columns,
-            scale=max([verdict.threshold * 2, *(c.effect or 0.0 for c in columns)]),
+            scale=verdict.threshold * 4,  # one runaway column must not flatten all others
             bars={c.name: safe(_bars(c.cells)) for c in columns},
             chart=safe(_chart(verdict)),
             tests=_tests,
@@ -182,11 +182,14 @@ def _draw_performance(axes: Any, v: Verdict) -> None:
     end = len(v.periods) - 0.45
     if p.baseline is not None:
         limit = p.baseline * (1 - v.max_drop)
-        for height, colour, text in ((p.baseline, REFERENCE, "held-out"), (limit, LIMIT, "limit")):
-            axes.axhline(height, color=colour, ls="-" if text == "held-out" else "--", lw=1.2)
-            axes.text(end, height, f" {text} {height:.3f}", color=INK, va="center", ha="left", fontsize=9)
+        lines = ((p.baseline, REFERENCE, "-", "bottom", "held-out"), (limit, LIMIT, "--", "top", "limit"))
+        for height, colour, dash, side, text in lines:
+            axes.axhline(height, color=colour, ls=dash, lw=1.4)
+            axes.text(end, height, f" {text} {height:.3f}", color=INK, va=side, ha="left", fontsize=9)
     if not known:
-        axes.text(0.5, 0.5, "no labels yet", transform=axes.transAxes, color=INK, ha="center", va="center")
+        middle = p.baseline or 0.5
+        axes.set_ylim(middle - 0.15, middle + 0.15)
+        axes.text(0.5, 0.8, "too few labels for a figure", transform=axes.transAxes, color=INK, ha="center")
     axes.set_ylabel("AUC, 90 % interval", color=INK)
 
 
