@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ def reproduce(root: Path, stages: Sequence[str] = (), *, only: bool = False, for
     from dvc.repo import Repo
 
     try:
-        with _told(), Repo(str(root), config=_without_git(root)) as repo:
+        with _stdout_to_stderr(), Repo(str(root), config=_beside_git(root)) as repo:
             done = repo.reproduce(list(stages) or None, single_item=only, force=force)
     except ReproductionError as error:
         raise PipelineError(
@@ -42,23 +42,23 @@ def reproduce(root: Path, stages: Sequence[str] = (), *, only: bool = False, for
     return [stage.addressing for stage in done]
 
 
-def _without_git(root: Path) -> dict[str, dict[str, bool]]:
-    """Outside a git repository DVC has to be told so; in one it must not be."""
-    inside = any((folder / ".git").exists() for folder in (root, *root.parents))
-    return {} if inside else {"core": {"no_scm": True}}
+def _beside_git(root: Path) -> dict[str, dict[str, bool]]:
+    """Tell DVC where git is: at the project's folder, above it (a monorepo), or nowhere."""
+    if (root / ".git").exists():
+        return {}
+    above = any((folder / ".git").exists() for folder in root.parents)
+    return {"core": {"subdir": True}} if above else {"core": {"no_scm": True}}
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Let DVC say on stderr which stage runs and which did not change."""
-    logger = logging.getLogger("dvc")
-    handler, level = logging.StreamHandler(sys.stderr), logger.level
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    handler.addFilter(lambda record: record.levelno >= logging.INFO and record.name.startswith("dvc.stage") or record.levelno >= logging.WARNING)
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+def _stdout_to_stderr() -> Iterator[None]:
+    """Send what DVC and the stages print to stderr: stdout is for results, `--json` among them."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)

@@ -37,7 +37,7 @@ def pipeline_dag(root: Path, **options: Any) -> DAG:
         for name, upstream in graph.upstream.items():
             for before in upstream:
                 tasks[before] >> tasks[name]
-        promote = _task(settings.root, "promote", "promote --refused-ok")
+        promote = _task(settings.root, "promote", "promote --exit-zero")
         list(tasks.values()) >> promote
     return dag
 
@@ -46,7 +46,7 @@ def monitoring_dag(root: Path, **options: Any) -> DAG:
     """One task: judge the champion's predictions, write the report, send alerts."""
     settings = settings_file.load(root)
     with _dag(settings, "monitoring", options) as dag:
-        _task(settings.root, "monitor", "monitor --findings-ok")
+        _task(settings.root, "monitor", "monitor --exit-zero")
     return dag
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from runtime_lib.data.versions import reproduce
 from runtime_lib.errors import SettingsError
-from runtime_lib.files import atomic_file
+from runtime_lib.files import atomic_file, read_json
 from runtime_lib.pipeline.lock import hold
 from runtime_lib.settings import Settings
 
-__all__ = ["run", "set_params"]
+__all__ = ["judged", "run", "set_params"]
 
 
 def run(settings: Settings, *, stages: Sequence[str] = (), force: bool = False) -> list[str]:
@@ -31,6 +31,16 @@ def run(settings: Settings, *, stages: Sequence[str] = (), force: bool = False) 
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     with hold(settings.var / "run.lock"):
         return reproduce(settings.root, stages, only=bool(stages), force=force)
+
+
+def judged(settings: Settings) -> dict[str, Any] | None:
+    """Return the gate's decision on the registered version, if it was judged before."""
+    registered, promotion = (settings.reports / f"{name}.json" for name in ("registered", "promotion"))
+    if not (registered.is_file() and promotion.is_file()):
+        return None
+    decision = read_json(promotion, made_by="mlops promote")
+    version = read_json(registered, made_by="mlops run")["version"]
+    return decision if decision["version"] == str(version) else None
 
 
 def set_params(path: Path, changes: Sequence[str]) -> dict[str, Any]:

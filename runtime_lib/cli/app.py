@@ -1,0 +1,214 @@
+"""The commands, in the order of the flow. Each imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from runtime_lib import __version__
+from runtime_lib.errors import GateError
+from runtime_lib.settings import Settings
+from runtime_lib.settings import load as load_settings
+
+__all__ = ["app"]
+
+# Exit codes beside 0, 1 (failed) and 2 (used wrongly); GateError carries 3.
+_FINDINGS = 4
+
+app = typer.Typer(
+    name="mlops",
+    help="Run a machine-learning project: data → train → register → serve → monitor → retrain.",
+    epilog="Exit codes: 0 done · 1 failed · 2 used wrongly · 3 refused by the gate · 4 monitoring or doctor found "
+    "something · 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, for machines.")]
+ExitZero = Annotated[
+    bool, typer.Option("--exit-zero", help="Exit with 0 whatever is found, as a task of an orchestrator should.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Print the library's version.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    stage: Annotated[list[str] | None, typer.Option(help="Run just this stage of dvc.yaml; may be repeated.")] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change params.yaml first; may be repeated."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run stages even if nothing they depend on changed.")] = False,
+    promote: Annotated[bool, typer.Option(help="Let the gate judge the new version at the end.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Bring the pipeline up to date: data, features, training, evaluation, registration, then the gate.
+
+    Stages whose inputs did not change are skipped. After a failure, Ctrl-C or a kill, run it again:
+    finished stages are kept.
+    """
+    from runtime_lib.pipeline.run import judged, set_params
+    from runtime_lib.pipeline.run import run as run_pipeline
+
+    settings = load_settings()
+    if change:
+        set_params(settings.root / "params.yaml", change)
+    done = run_pipeline(settings, stages=stage or (), force=force)
+    if not as_json:
+        typer.echo(f"Ran: {', '.join(done) or 'nothing, all is up to date'}.")
+    if stage or not promote:
+        return _show({"ran": done}, as_json)
+    if before := judged(settings):
+        return _show({"ran": done, **before}, as_json, f"Version {before['version']} was judged before: {_verb(before)}.")
+    _promote(settings, {"ran": done}, as_json=as_json, exit_zero=False)
+
+
+@app.command()
+def promote(as_json: Json = False, exit_zero: ExitZero = False) -> None:
+    """Judge the newest version on held-out months; make it champion if it is good enough.
+
+    It must beat the naive baseline and not fall behind the champion ([registry] in mlops.toml).
+    """
+    _promote(load_settings(), {}, as_json=as_json, exit_zero=exit_zero)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", min=1, max=65535)] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="'ray' for Ray Serve, 'local' for one light process.")
+    ] = None,
+) -> None:
+    """Serve the champion over HTTP until Ctrl-C: /invocations, /v2/models/…/infer, /ready, /metrics."""
+    from runtime_lib.serving.run import serve as serve_champion
+
+    given = {"host": host, "port": port, "engine": engine}
+    variables = {f"MLOPS_SERVING__{key.upper()}": str(value) for key, value in given.items() if value is not None}
+    serve_champion(load_settings(environ={**os.environ, **variables}))
+
+
+@app.command()
+def predict(
+    file: Annotated[Path, typer.Argument(help="Parquet or CSV with the model's inputs, and ids if you have them.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Parquet file for ids and probabilities.")] = Path(
+        "predictions.parquet"
+    ),
+    url: Annotated[str, typer.Option(help="Server to ask. Default: the one of [serving] in mlops.toml.")] = "",
+    id_column: Annotated[str, typer.Option(help="Column whose values tie late labels to predictions.")] = "id",
+    batch: Annotated[int, typer.Option(help="Rows per request.", min=1)] = 500,
+    as_json: Json = False,
+) -> None:
+    """Send the rows of a file to the running server and write its predictions."""
+    from runtime_lib.serving.client import predict_file
+
+    done = predict_file(load_settings(), file, out=out, url=url, id_column=id_column, batch=batch)
+    figures = {"rows": done.rows, "model": done.model, "version": done.version, "out": str(done.out)}
+    _show(figures, as_json, f"{done.rows:,} rows predicted by {done.model} version {done.version}: {done.out}")
+
+
+@app.command()
+def monitor(
+    labels: Annotated[
+        Path | None, typer.Option(help="Parquet or CSV with columns id and label to add first.")
+    ] = None,
+    open_report: Annotated[bool, typer.Option("--open", help="Open the HTML report in a browser.")] = False,
+    as_json: Json = False,
+    exit_zero: ExitZero = False,
+) -> None:
+    """Judge the champion's predictions: drift, performance once labels are in, whether to retrain.
+
+    Writes var/monitoring/report.html and sends an alert to the webhook of [monitoring] in mlops.toml.
+    """
+    from runtime_lib.monitoring.labels import add_labels
+    from runtime_lib.monitoring.monitor import monitor as judge
+
+    settings = load_settings()
+    if labels:
+        added = add_labels(settings, labels)
+        if not as_json:
+            typer.echo(f"{added:,} labels added.")
+    verdict = judge(settings)
+    _show(verdict.to_dict(), as_json, *verdict.lines())
+    if open_report:
+        typer.launch(str(verdict.page))
+    if (verdict.drifted or verdict.retrain) and not exit_zero:
+        raise SystemExit(_FINDINGS)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check what is installed, reachable and out of date, with the command that mends each finding."""
+    from runtime_lib.upgrade.doctor import examine
+
+    findings = examine(load_settings())
+    if as_json:
+        _print_json([finding.to_dict() for finding in findings])
+    else:
+        _table("Doctor", [(("[green]ok" if f.ok else "[red]mend"), f.what, f.found, f.mend) for f in findings])
+    if not all(finding.ok for finding in findings):
+        raise SystemExit(_FINDINGS)
+
+
+@app.command()
+def hardware(as_json: Json = False) -> None:
+    """Show what machine this is, and which device training and serving would use, and why."""
+    from runtime_lib.hardware import choose_device, facts
+
+    found = {**facts().to_dict(), "device": choose_device().to_dict()}
+    if as_json:
+        _print_json(found)
+    else:
+        device = found.pop("device")
+        rows = [(name, "unknown" if value is None else str(value)) for name, value in found.items()]
+        _table("Hardware", [*rows, ("device", f"{device['framework']} on {device['name']}: {device['reason']}")])
+
+
+def _promote(settings: Settings, before: Mapping[str, Any], *, as_json: bool, exit_zero: bool) -> None:
+    from runtime_lib.registry.champion import promote as judge
+
+    decision = judge(settings)
+    verb = _verb(decision.to_dict())
+    _show({**before, **decision.to_dict()}, as_json, f"Gate: {verb}.", *(f"  {reason}" for reason in decision.reasons))
+    if not decision.promoted and not exit_zero:
+        raise GateError("The gate refused this version; the champion stays. The reasons stand above.")
+
+
+def _verb(decision: Mapping[str, Any]) -> str:
+    return "champion" if decision["promoted"] else "refused"
+
+
+def _show(result: Mapping[str, Any], as_json: bool, *lines: str) -> None:
+    if as_json:
+        _print_json(result)
+        return
+    for line in lines:
+        typer.echo(line)
+
+
+def _print_json(result: Any) -> None:
+    typer.echo(json.dumps(result, indent=2, default=str))
+
+
+def _table(title: str, rows: list[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, show_header=False)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)

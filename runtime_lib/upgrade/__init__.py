@@ -1,0 +1,1 @@
+"""Upgrade: what is installed and out of date."""
