@@ -1,0 +1,80 @@
+"""Every task of this repository. `nox -s demo` and `nox -s tests` are the two commands of the README."""
+
+from __future__ import annotations
+
+import os
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv"
+nox.options.sessions = ["lint", "types", "tests"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+ROOMS = "data,tracking,serve,monitoring,torch,mlx,airflow"
+
+
+def _prepare(session: nox.Session, *packages: str, groups: tuple[str, ...] = ()) -> None:
+    """Install with the versions this release was tested with."""
+    # uv knows pip's folder of extra wheels by another name.
+    if links := os.environ.get("PIP_FIND_LINKS"):
+        session.env.setdefault("UV_FIND_LINKS", links)
+    # Without byte code every process compiles pandas and MLflow anew: seconds per command.
+    session.env["PYTHONDONTWRITEBYTECODE"] = None
+    dependencies = [part for group in groups for part in nox.project.dependency_groups(PYPROJECT, group)]
+    session.install("--constraint", "constraints.txt", *packages, *dependencies)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Copy a project, run the whole flow on the real flights, leave it for you. `-- FOLDER` names the place."""
+    _prepare(session, "uv", "rich", "pyarrow", groups=("dev",))
+    session.run("python", "tests/demo.py", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests. `-- -m 'not slow'` leaves out those that install or serve for real."""
+    _prepare(session, "-e", f".[{ROOMS}]", "uv", groups=("dev", "lint"))
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    _prepare(session, groups=("lint",))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the library's types, strictly."""
+    _prepare(session, "-e", f".[{ROOMS}]", groups=("lint",))
+    session.run("mypy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Check that the pages' links and the files they name exist."""
+    _prepare(session, groups=("dev",))
+    session.run("pytest", "--no-header", "-q", "tests/test_docs.py")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure speed beside the peers, in one run, as ratios."""
+    _prepare(session, "-e", f".[{ROOMS}]", "uv", groups=("dev",))
+    session.run("python", "tests/bench.py", *session.posargs)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Write constraints.txt anew: the versions that the next release is tested with."""
+    session.install("uv")
+    # The file names versions for every platform, not where this machine found them.
+    session.run(
+        "uv", "pip", "compile", "--universal", "--upgrade", "--no-header", "--no-annotate", "--no-emit-find-links",
+        "--no-emit-index-url", "--all-extras", "--group", "dev", "--group", "lint", "-o", "constraints.txt",
+        "pyproject.toml",
+    )  # fmt: skip
