@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,10 +22,13 @@ from runtime_lib.settings import Settings
 
 __all__ = ["application", "run"]
 
+_APPLICATION = "champion"
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Under `uv run` Ray would pack the whole working directory, data included, and ship it to its workers.
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    # Ray's own ports listen on 127.0.0.1, as they do on a Mac; elsewhere they would take every interface.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # Ray must not hide the GPU from a worker that reserved none: the model chooses its device.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
@@ -64,11 +67,12 @@ def run(settings: Settings, folder: Path, *, name: str, version: str, on_ready: 
 
     with _stopping(ray, serve):
         ray.init(address="local", include_dashboard=False, logging_level="warning")
+        logging.getLogger("ray.serve").setLevel(logging.WARNING)
         _interrupt_on_sigterm()  # again: ray.init puts a handler of its own in its place
         http = {"host": settings.serving.host, "port": settings.serving.port}
         serve.start(http_options=http, logging_config=_quiet())
         try:
-            serve.run(application(settings, folder, name=name, version=version))
+            serve.run(application(settings, folder, name=name, version=version), name=_APPLICATION)
         except RuntimeError as error:
             raise ServiceError(f"The model did not start in Ray Serve: {error}") from error
         _await_ready(settings)
@@ -95,11 +99,21 @@ def _stopping(ray: Any, serve: Any) -> Iterator[None]:
         if main:  # a second, impatient Ctrl-C must not leave half of Ray running
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if ray.is_initialized():
-            serve.shutdown()
-            ray.shutdown()
+            _take_down(ray, serve)
         if main:
             signal.signal(signal.SIGINT, interrupt)
             signal.signal(signal.SIGTERM, before)
+
+
+def _take_down(ray: Any, serve: Any) -> None:
+    """Let the replica finish what it works on, then end Ray, which ends the rest."""
+    from ray.serve.exceptions import RayServeException
+
+    try:
+        with suppress(RayServeException):  # Serve itself was not up yet
+            serve.delete(_APPLICATION)
+    finally:
+        ray.shutdown()
 
 
 def _interrupt_on_sigterm() -> None:

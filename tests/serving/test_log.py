@@ -1,0 +1,163 @@
+"""The prediction log: what was acknowledged is there, whatever happened to the writer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runtime_lib.errors import DataError
+from runtime_lib.monitoring.log import PredictionLog, read_predictions
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+
+
+def put(
+    log: PredictionLog, *ids: str, at: datetime = NOON, version: str = "1", **columns: list[object]
+) -> None:
+    rows = {
+        "hour": np.arange(len(ids), dtype=float),
+        "carrier": np.array(["UA", None] * len(ids), dtype=object)[: len(ids)],
+    }
+    for name, values in columns.items():
+        rows[name] = np.array(values, dtype=object if isinstance(values[0], str) else float)
+    log.append(list(ids), rows, np.linspace(0, 1, len(ids)), model="flights", version=version, time=at)
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path)
+    put(log, "a", "b", "c", wind=[1.5, np.nan, 3.0])
+    table = read_predictions(tmp_path)  # the writer is still open
+    assert table["id"].tolist() == ["a", "b", "c"]
+    assert table["time"].tolist() == [NOON] * 3
+    assert table["probability"].tolist() == [0, 0.5, 1]
+    assert table["hour"].tolist() == [0, 1, 2]
+    assert table["wind"].isna().tolist() == [False, True, False]
+    assert table["carrier"].isna().tolist() == [False, True, False]
+    assert list(table.columns) == ["id", "time", "model", "version", "probability", "hour", "carrier", "wind"]
+    assert [path.parent.name for path in tmp_path.glob("*/*.arrows")] == ["2026-05-04"]
+
+
+def test_an_empty_log_is_an_empty_table(tmp_path: Path) -> None:
+    table = read_predictions(tmp_path / "nothing")
+    assert table.empty
+    assert list(table.columns) == ["id", "time", "model", "version", "probability"]
+
+
+def test_the_last_answer_to_an_id_counts_and_since_cuts_by_time(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path)
+    put(log, "a", "b")
+    put(log, "a", at=NOON + timedelta(days=1), version="2")
+    table = read_predictions(tmp_path).set_index("id")
+    assert table["version"].to_dict() == {"a": "2", "b": "1"}
+    assert read_predictions(tmp_path, since=NOON + timedelta(hours=1))["id"].tolist() == ["a"]
+    assert len(read_predictions(tmp_path, since=NOON)) == 2
+
+
+def test_versions_with_other_inputs_share_the_log(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path)
+    put(log, "a", gate=[4.0])
+    put(log, "b", gate=["B4"], at=NOON + timedelta(minutes=1), snow=[1.0])
+    table = read_predictions(tmp_path).set_index("id")
+    assert table.loc["b", ["gate", "snow"]].tolist() == ["B4", 1.0]
+    assert table.loc["a", ["gate", "snow"]].isna().all()
+
+
+def test_an_input_named_like_a_column_of_the_log_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'model' has the name of a column"):
+        put(PredictionLog(tmp_path), "a", model=[1.0])
+
+
+def test_threads_may_share_a_log(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path)
+
+    def write(worker: int) -> None:
+        for number in range(50):
+            put(log, f"{worker}-{number}")
+
+    threads = [threading.Thread(target=write, args=(worker,)) for worker in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(read_predictions(tmp_path)) == 400
+
+
+def test_a_torn_tail_costs_only_the_batch_that_was_torn(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path)
+    ends = []
+    for name in ("a", "b", "c"):
+        put(log, name)
+        (path,) = tmp_path.glob("*/*.arrows")
+        ends.append(path.stat().st_size)
+    whole = path.read_bytes()
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        assert len(read_predictions(tmp_path)) == sum(end <= size for end in ends), f"cut at byte {size}"
+
+
+def test_a_failed_write_is_an_error_and_later_ones_are_readable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fills up in the middle of a batch: simulated, as a full disk cannot be had here."""
+    log = PredictionLog(tmp_path)
+    put(log, "before")
+    write, calls = os.write, iter(range(2))
+
+    def full(file: int, data: memoryview) -> int:
+        if next(calls) == 0:
+            return write(file, data[:100])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space"):
+            put(log, "lost")
+    put(log, "after")
+    assert read_predictions(tmp_path)["id"].tolist() == ["before", "after"]
+
+
+def test_a_later_format_is_refused_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime_lib.monitoring.log._FORMAT", 2)
+    put(PredictionLog(tmp_path), "a")
+    monkeypatch.undo()
+    with pytest.raises(DataError, match="format 2; this library reads 1"):
+        read_predictions(tmp_path)
+
+
+_WRITER = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+import numpy as np
+from runtime_lib.monitoring.log import PredictionLog
+log = PredictionLog(Path(sys.argv[1]))
+number = 0
+while True:
+    ids = [f"{number}-{row}" for row in range(number % 7 + 1)]
+    rows = {"hour": np.full(len(ids), float(number)), "carrier": np.array(["UA"] * len(ids), dtype=object)}
+    log.append(ids, rows, np.zeros(len(ids)), model="m", version="1", time=datetime.now(UTC))
+    print(*ids, flush=True)
+    number += 1
+"""
+
+
+@pytest.mark.parametrize("acknowledged", [1, 40, 200])
+def test_kill_9_loses_no_acknowledged_row(tmp_path: Path, acknowledged: int) -> None:
+    command = [sys.executable, "-c", _WRITER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        ids = [name for _ in range(acknowledged) for name in writer.stdout.readline().split()]
+        writer.send_signal(signal.SIGKILL)
+        ids += writer.stdout.read().split()
+    table = read_predictions(tmp_path).set_index("id")
+    assert len(ids) >= acknowledged
+    assert set(ids) <= set(table.index)
+    assert (table.index.str.split("-").str[0].astype(float) == table["hour"]).all()
