@@ -1,0 +1,44 @@
+"""A copy of the template without git, and one way to render it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import copier
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+Render = Callable[..., Path]
+
+
+def copy_template(folder: Path) -> Path:
+    """Copy what rendering reads, and nothing else of the working tree."""
+    ignore = shutil.ignore_patterns("__pycache__", ".ruff_cache")
+    shutil.copytree(REPOSITORY / "template", folder / "template", ignore=ignore)
+    (folder / "runtime_lib").mkdir()
+    for name in ("copier.yml", "LICENSE", "runtime_lib/VERSION"):
+        shutil.copy(REPOSITORY / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template as it is in the working tree, outside git, so that no commit is needed to test it."""
+    return copy_template(tmp_path_factory.mktemp("source") / "template")
+
+
+@pytest.fixture(scope="session")
+def render(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
+    """`render(answer=...)` returns the folder of a new project; the library comes from the working tree."""
+
+    def run(source: str = str(template), **answers: Any) -> Path:
+        folder = tmp_path_factory.mktemp("render") / "project"
+        answers.setdefault("library_source", str(REPOSITORY))
+        copier.run_copy(source, folder, data=answers, defaults=True, quiet=True)
+        return folder
+
+    return run

