@@ -49,12 +49,20 @@ def send_webhook(url: str, payload: Mapping[str, Any], *, timeout: float = 10.0,
 
 
 def host_of(url: str) -> str:
-    """Return what may be shown of a webhook address: host and port; no user, password, path or query."""
+    """Return what may be shown of a webhook address: its host and port.
+
+    Raises:
+        SettingsError: not an http(s) address, or one with a user name; the address is not repeated.
+    """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
+    if host and parts.username is not None:
+        raise SettingsError(
+            "monitoring.webhook holds a user name, which is not sent. Use an address without one."
+        )
     if not host or parts.scheme not in ("http", "https"):
         raise SettingsError(
             "monitoring.webhook is not an http or https address. Write it as https://host/path."

@@ -79,7 +79,12 @@ def chi_square_p(reference: ArrayLike, live: ArrayLike) -> float:
     table = np.stack(_used(reference, live))
     total = table.sum()
     expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / total
-    small = expected.min(axis=0) < 5
+    least = expected.min(axis=0)
+    small = least < 5
+    if small.any() and not small.all() and least[small].sum() < 5:
+        small[np.flatnonzero(~small)[least[~small].argmin()]] = (
+            True  # all small ones together are still too few
+        )
     if small.sum() > 1:
         table = np.column_stack([table[:, ~small], table[:, small].sum(axis=1)])
         expected = np.column_stack([expected[:, ~small], expected[:, small].sum(axis=1)])

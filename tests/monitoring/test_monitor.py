@@ -1,0 +1,221 @@
+"""The whole of monitoring on a real prediction log: verdict, report, page, alert."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from runtime_lib import settings
+from runtime_lib.data.columns import Column, check_rows
+from runtime_lib.errors import DataError
+from runtime_lib.monitoring.labels import add_labels
+from runtime_lib.monitoring.log import PredictionLog
+from runtime_lib.monitoring.monitor import monitor
+from runtime_lib.monitoring.profile import build_profile
+from runtime_lib.training.metrics import binary_metrics
+
+COLUMNS = [Column("speed", "number", True), Column("<b>place</b>", "category", True)]
+START = datetime(2026, 11, 2, 8, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Version:
+    version: str
+    folder: Path
+
+
+def rows(count, seed, shift=0.0, skill=1.5):
+    rng = np.random.default_rng(seed)
+    label = (rng.random(count) < 0.3).astype(int)
+    probability = 1 / (1 + np.exp(-(rng.normal(size=count) + skill * label)))
+    table = {
+        "speed": rng.normal(10 + shift, 2, count),
+        "<b>place</b>": rng.choice(["A", "B", "C"], count).astype(object),
+    }
+    return table, probability, label
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Make a project whose champion, version 2, has a profile."""
+    (tmp_path / "mlops.toml").write_text('[project]\nname = "demo"\npackage = "demo"\n')
+    table, probability, label = rows(5_000, 0)
+    profile = build_profile(
+        table, COLUMNS, probability=probability, metrics=binary_metrics(label, probability)
+    )
+    (tmp_path / "profile.json").write_text(json.dumps(profile))
+    return tmp_path
+
+
+def serve(root, count, *, version="2", days=3, **options):
+    """Log predictions over some days and return their ids and labels."""
+    table, probability, label = rows(count, 1, **options)
+    ids = [f"v{version}-{i}" for i in range(count)]
+    log = PredictionLog(root / "var" / "predictions")
+    for day in range(days):
+        part = slice(day, None, days)
+        checked = check_rows({name: values[part] for name, values in table.items()}, COLUMNS)
+        time = START + timedelta(days=day)
+        log.append(ids[part], checked, probability[part], model="demo", version=version, time=time)
+    log.close()
+    return pd.DataFrame({"id": ids, "label": label})
+
+
+def judge(root, environ=None, **options):
+    loaded = settings.load(root, environ=environ or {})
+    return monitor(loaded, champion=Version("2", root), **options)
+
+
+def label(root, table):
+    table.to_csv(root / "labels.csv", index=False)
+    add_labels(settings.load(root, environ={}), root / "labels.csv")
+
+
+class Page(HTMLParser):
+    """Reads a page; refuses tags that do not close in order, and anything loaded from elsewhere."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.seen, self.words = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.seen.append(tag)
+        assert not {"src", "href"} & dict(attributes).keys() or dict(attributes).get("href", "").startswith(
+            "#"
+        )
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.seen.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data.strip())
+
+
+def test_all_well(project):
+    label(project, serve(project, 3_000))
+    verdict = judge(project)
+    assert (verdict.state, verdict.drifted, verdict.retrain, verdict.reasons) == ("well", False, False, ())
+    assert verdict.rows == 3_000
+    assert verdict.performance.coverage == 1
+    assert [p.predictions for p in verdict.periods] == [1_000] * 3
+
+
+def test_drift_is_reported_with_its_figures_but_is_no_reason_to_retrain(project):
+    label(project, serve(project, 3_000, shift=3).head(1_000))
+    verdict = judge(project)
+    assert (verdict.state, verdict.drifted_columns, verdict.retrain) == ("drift", ("speed",), False)
+    report = json.loads(verdict.report.read_text())
+    assert report == json.loads(json.dumps(verdict.to_dict()))
+    assert report["performance"]["coverage"] == pytest.approx(1 / 3)
+    text = verdict.page.read_text()
+    page = Page(text)
+    assert "Look: the data has drifted" in page.words
+    assert f"{verdict.columns[0].effect:.3f}" in page.words
+    assert "33.3%" in page.words
+    assert page.seen.count("svg") == 4  # two inputs, the prediction, the chart
+    assert "<b>place</b>" in page.words  # shown as text, not as markup
+    assert "script" not in page.seen
+
+
+def test_a_drop_in_performance_calls_for_retraining_and_an_alert(listening, project):
+    label(project, serve(project, 3_000, skill=0.5))
+    with listening(500, 200) as (address, received):
+        verdict = judge(project, {"MLOPS_MONITORING__WEBHOOK": f"{address}/secret"})
+    assert verdict.retrain
+    assert verdict.alert.error is None
+    alert = received[-1]
+    assert (alert["event"], alert["model"], alert["version"]) == ("retrain", "demo", "2")
+    assert alert["performance"]["live"] == pytest.approx(verdict.performance.live)
+    assert alert["performance"]["labelled"] == 3_000
+    assert alert["report"] == str(verdict.page)
+    assert "retraining is due" in alert["text"]
+    assert "Retrain: performance has dropped" in Page(verdict.page.read_text()).words
+
+
+def test_an_alert_on_drift_names_column_effect_threshold_and_rows(listening, project):
+    serve(project, 600, shift=3)
+    with listening(200) as (address, received):
+        judge(project, {"MLOPS_MONITORING__WEBHOOK": address})
+    [alert] = received
+    [column] = alert["columns"]
+    assert (column["name"], column["rows"]) == ("speed", 600)
+    assert column["effect"] > alert["rules"]["drift_threshold"] == 0.2
+    assert "PSI" in alert["text"]
+
+
+def test_all_well_sends_no_alert(listening, project):
+    serve(project, 600)
+    with listening(200) as (address, received):
+        verdict = judge(project, {"MLOPS_MONITORING__WEBHOOK": address})
+    assert received == []
+    assert verdict.alert is None
+
+
+def test_an_alert_that_does_not_arrive_is_told_and_the_verdict_kept(listening, project):
+    serve(project, 600, shift=3)
+    with listening(404) as (address, _):
+        verdict = judge(project, {"MLOPS_MONITORING__WEBHOOK": f"{address}/secret"})
+    assert "HTTP 404" in verdict.alert.error
+    assert "HTTP 404" in verdict.page.read_text()
+    assert json.loads(verdict.report.read_text())["drifted"] is True
+    assert "secret" not in verdict.report.read_text() + verdict.page.read_text()
+
+
+def test_only_the_champion_is_judged(project):
+    serve(project, 3_000, version="1", shift=5)
+    serve(project, 700)
+    verdict = judge(project)
+    assert (verdict.rows, verdict.state) == (700, "well")
+
+
+def test_labels_without_a_prediction_are_counted(project):
+    labels = serve(project, 600)
+    label(project, pd.concat([labels, pd.DataFrame({"id": ["x", "y"], "label": [0, 1]})]))
+    verdict = judge(project)
+    assert (verdict.performance.unknown, verdict.performance.labelled) == (2, 600)
+
+
+def test_since_leaves_out_what_came_before(project):
+    serve(project, 900)
+    assert judge(project, since=START + timedelta(days=1)).rows == 600
+
+
+def test_a_few_predictions_are_too_early_to_tell(project):
+    serve(project, 60, days=1, shift=9)
+    verdict = judge(project)
+    assert (verdict.state, verdict.drifted) == ("early", False)
+    assert "Too early to tell" in Page(verdict.page.read_text()).words
+
+
+def test_a_given_profile_judges_the_whole_log(project):
+    serve(project, 300, version="1")
+    serve(project, 300, version="2")
+    profile = json.loads((project / "profile.json").read_text())
+    assert monitor(settings.load(project, environ={}), profile).rows == 600
+
+
+def test_without_predictions_the_next_step_is_told(project):
+    with pytest.raises(DataError, match=r"mlops serve.*mlops predict"):
+        judge(project)
+    serve(project, 10, version="1")
+    with pytest.raises(DataError, match="10 predictions of version 1, but none of the champion, version 2"):
+        judge(project)
+
+
+def test_without_a_profile_the_next_step_is_told(project):
+    serve(project, 10)
+    (project / "profile.json").unlink()
+    with pytest.raises(DataError, match=r"profile\.json does not exist yet: `mlops run`"):
+        judge(project)

@@ -1,0 +1,91 @@
+"""When retraining is due."""
+
+import numpy as np
+import pytest
+
+from runtime_lib.monitoring.performance import auc_standard_error, by_period, judge_performance
+
+BASELINE = {"roc_auc": 0.80, "rows": 5_000.0}
+
+
+def answers(rows, skill, seed=0):
+    """Labels (30 % ones) and probabilities whose AUC is Φ(skill / √2): 1.19 → 0.80, 0.74 → 0.70, 1 → 0.76."""
+    rng = np.random.default_rng(seed)
+    label = (rng.random(rows) < 0.3).astype(float)
+    return label, 1 / (1 + np.exp(-(rng.normal(size=rows) + skill * label)))
+
+
+def judge(label, probability, **options):
+    return judge_performance(label, probability, BASELINE, predictions=2 * len(label), **options)
+
+
+def test_standard_error_of_the_published_example():
+    # Hanley & McNeil 1982, table II: area 0.893, 51 abnormal and 58 normal images, standard error 0.032
+    assert auc_standard_error(0.893, 51, 58) == pytest.approx(0.032, abs=0.0015)
+
+
+def test_the_interval_holds_the_true_area_about_nine_times_of_ten():
+    held = 0
+    for seed in range(200):
+        result = judge(*answers(600, 1.19, seed))
+        held += result.lower <= 0.80 <= result.upper
+    assert 0.84 <= held / 200 <= 0.97
+
+
+def test_a_real_drop_calls_for_retraining():
+    result = judge(*answers(4_000, 0.74))
+    assert result.retrain
+    assert result.upper < 0.80
+    assert result.coverage == 0.5
+    assert "upper bound" in result.reason
+
+
+def test_the_same_performance_does_not():
+    result = judge(*answers(4_000, 1.19))
+    assert not result.retrain
+    assert "less than the drop" in result.reason
+
+
+def test_a_sure_drop_of_less_than_the_limit_does_not():
+    result = judge(*answers(40_000, 1.1))
+    assert result.upper < 0.80
+    assert not result.retrain
+    assert judge(*answers(40_000, 1.1), max_drop=0.01).retrain
+
+
+def test_a_large_drop_that_may_be_chance_does_not():
+    label, probability = next(
+        pair
+        for seed in range(200)
+        if (r := judge(*(pair := answers(100, 1.0, seed)), min_rows=50)).live <= 0.76 and r.upper >= 0.80
+    )
+    result = judge(label, probability, min_rows=50)
+    assert not result.retrain
+    assert "maybe chance" in result.reason
+
+
+def test_too_few_labels_do_not():
+    label, probability = answers(499, 0.0)
+    assert not judge(label, probability).retrain
+    assert judge(label, probability, min_rows=499).retrain
+
+
+def test_what_cannot_be_judged_says_why():
+    empty = np.empty(0)
+    assert "No labels yet" in judge_performance(empty, empty, BASELINE, predictions=9).reason
+    assert "are the same" in judge(np.ones(600), np.full(600, 0.5)).reason
+    result = judge_performance(*answers(600, 1), None, predictions=600)
+    assert "no figure to compare" in result.reason
+    assert result.live > 0.5
+
+
+def test_days_become_weeks_from_monday_in_a_long_log():
+    start = np.datetime64("2026-11-04T12:00")  # a Wednesday
+    label, probability = answers(400, 1)
+    few = by_period(start + np.arange(400) // 200 * np.timedelta64(1, "D"), probability, label)
+    assert [(p.start, p.days, p.predictions) for p in few] == [("2026-11-04", 1, 200), ("2026-11-05", 1, 200)]
+    label[200:] = np.nan
+    many = by_period(start + np.arange(400) // 200 * np.timedelta64(40, "D"), probability, label)
+    assert [(p.start, p.days, p.labelled) for p in many] == [("2026-11-02", 7, 200), ("2026-12-14", 7, 0)]
+    assert many[0].lower < many[0].live < many[0].upper
+    assert many[1].live is None
