@@ -14,7 +14,7 @@ from runtime_lib.errors import DataError, MissingExtraError, ModelError
 from runtime_lib.files import atomic_folder, read_json, write_json
 from runtime_lib.registry import flavor
 from runtime_lib.registry.gate import Decision, judge
-from runtime_lib.registry.register import DIGEST_TAG, register
+from runtime_lib.registry.register import DIGEST_TAG, read_evaluation, register
 from runtime_lib.settings import Settings
 from runtime_lib.tracking.locks import locked
 from runtime_lib.tracking.store import connect, service, tracking_uri
@@ -82,7 +82,7 @@ def promote(settings: Settings) -> Decision:
 def _decide(settings: Settings, version: ModelVersion, holder: ModelVersion | None) -> Decision:
     import pandas as pd
 
-    evaluation = read_json(settings.reports / "evaluation.json", made_by="mlops run")
+    evaluation = read_evaluation(settings, version.tags[DIGEST_TAG])
     path = settings.root / "data" / "split" / "test.parquet"
     try:
         table = pd.read_parquet(path)

@@ -6,8 +6,10 @@ MLflow imports this module by the name in `MLmodel` and calls `_load_pyfunc`; ne
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -44,14 +46,17 @@ def save(path: Path, folder: Path, *, model_id: str, run_id: str) -> None:
     from mlflow.models import Model as Described
 
     columns = json.loads((folder / "config.json").read_bytes())["columns"]
-    mlflow.pyfunc.save_model(
-        path,
-        loader_module=__name__,
-        data_path=str(folder),
-        mlflow_model=Described(model_id=model_id, run_id=run_id),
-        signature=signature([Column.from_dict(column) for column in columns]),
-        pip_requirements=[requirement()],  # finding them out by importing the model takes seconds
-    )
+    # It misses an example of the input (the signature comes from the model) and a pip beside uv.
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        mlflow.pyfunc.save_model(
+            path,
+            loader_module=__name__,
+            data_path=str(folder),
+            mlflow_model=Described(model_id=model_id, run_id=run_id),
+            signature=signature([Column.from_dict(column) for column in columns]),
+            pip_requirements=[requirement()],  # finding them out by importing the model takes seconds
+        )
 
 
 def signature(columns: Sequence[Column]) -> ModelSignature:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runtime_lib.errors import ModelError
+from runtime_lib.errors import DataError, ModelError
 from runtime_lib.files import read_json, write_json
 from runtime_lib.registry import flavor
 from runtime_lib.settings import Settings
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["DIGEST_TAG", "register"]
+__all__ = ["DIGEST_TAG", "read_evaluation", "register"]
 
 DIGEST_TAG = "mlops.digest"
 
@@ -47,7 +47,7 @@ def register(settings: Settings) -> dict[str, str]:
             f"describes ({state.model_digest[:12] or 'no model'}): one of them was changed. Restore them "
             f"with `dvc checkout`, or train again with `mlops run`."
         )
-    evaluation = read_json(settings.reports / "evaluation.json", made_by="mlops run")
+    evaluation = read_evaluation(settings, identity)
     run_id = ship(settings, record_folder(settings))
     client = connect(settings)
     with locked(settings.var / "register.lock"), service(settings):
@@ -67,17 +67,33 @@ def register(settings: Settings) -> dict[str, str]:
     return result
 
 
+def read_evaluation(settings: Settings, identity: str) -> dict[str, Any]:
+    """Read `reports/evaluation.json`, and refuse one that is of another model than `identity`."""
+    path = settings.reports / "evaluation.json"
+    evaluation = read_json(path, made_by="mlops run")
+    if evaluation.get("digest") != identity:
+        raise DataError(f"{path} is of another model than {identity[:12]}: evaluate again with `mlops run`.")
+    return evaluation
+
+
 def _find(client: MlflowClient, name: str, identity: str) -> ModelVersion | None:
     query = f"name = '{name}' and tags.`{DIGEST_TAG}` = '{identity}'"
     versions: list[ModelVersion] = list(client.search_model_versions(query))
-    return max(versions, key=lambda version: int(version.version), default=None)
+    for version in sorted(versions, key=lambda version: int(version.version), reverse=True):
+        if _has_files(client, version.source.rpartition("/")[2]):
+            return version
+    return None
+
+
+def _has_files(client: MlflowClient, model_id: str) -> bool:
+    return any(file.path == "MLmodel" for file in client.list_logged_model_artifacts(model_id))
 
 
 def _logged(settings: Settings, client: MlflowClient, run_id: str, identity: str) -> str:
     """The id of the logged model with this digest; one that a killed attempt left half-way is closed."""
     query = f"tags.`{DIGEST_TAG}` = '{identity}'"
     for model in client.search_logged_models([experiment_id(settings, client)], filter_string=query):
-        if model.status == "READY":
+        if model.status == "READY" and _has_files(client, model.model_id):
             return str(model.model_id)
         if model.status == "PENDING":
             client.finalize_logged_model(model.model_id, "FAILED")

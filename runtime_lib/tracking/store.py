@@ -11,13 +11,14 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import Request, url2pathname, urlopen
 
 from runtime_lib.errors import ServiceError, SettingsError, require
 from runtime_lib.settings import Settings
@@ -31,7 +32,12 @@ __all__ = ["connect", "experiment_id", "plain", "service", "tracking_uri"]
 PROBE_SECONDS = 3.0
 # MLflow's own patience is 7 retries of up to 120 s each: four minutes before it says that nobody is there.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
-QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+QUIET = {
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+CHATTY = ("alembic", "mlflow.store.db.utils", "mlflow.store.model_registry")
 DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
@@ -51,8 +57,8 @@ def connect(settings: Settings) -> MlflowClient:
     if not uri.startswith("sqlite:"):
         _probe(uri)
     mlflow = require("mlflow", extra="tracking")
-    for chatty in ("alembic", "mlflow.store.db.utils", "mlflow.store.model_registry"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     with service(settings):
@@ -93,6 +99,7 @@ def experiment_id(settings: Settings, client: MlflowClient) -> str:
             f"The experiment '{settings.experiment}' was deleted. Bring it back with "
             f"`mlflow experiments restore -x {found.experiment_id}`, or set another tracking.experiment."
         )
+    _refuse_moved(settings, found.artifact_location)
     return str(found.experiment_id)
 
 
@@ -126,6 +133,17 @@ def _artifacts(settings: Settings) -> str | None:
     return None
 
 
+def _refuse_moved(settings: Settings, location: str) -> None:
+    """MLflow keeps absolute paths for good; below a folder that is gone it would start a second tree."""
+    expected = _artifacts(settings) or ""
+    gone = location.startswith("file:") and not Path(url2pathname(urlsplit(location).path)).exists()
+    if gone and expected.startswith("file:") and location != expected:
+        raise ServiceError(
+            f"The files of earlier runs were in {location}, which is gone; was the project moved? "
+            f"Move it back, or start a new history: remove var/mlflow.db, then `mlops run`."
+        )
+
+
 def _client(uri: str) -> MlflowClient:
     from mlflow import MlflowClient
 
@@ -136,19 +154,37 @@ def _client(uri: str) -> MlflowClient:
 
 
 def _open_sqlite(uri: str) -> MlflowClient:
-    from mlflow.exceptions import MlflowException
-
     path = Path(uri.removeprefix("sqlite:///"))
     with locked(path.with_name(path.name + ".lock")):
         if not path.exists():
             _migrate(path, source=None)
-        try:
-            return _client(uri)
-        except MlflowException as error:
-            if "out-of-date database schema" not in str(error):
-                raise
-        _migrate(path, source=path)
+        elif _is_older(path):
+            _migrate(path, source=path)
         return _client(uri)
+
+
+def _is_older(path: Path) -> bool:
+    """Whether the store's schema is older than the installed MLflow's; a later one is refused."""
+    import mlflow
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    migrations = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            [revision] = database.execute("select version_num from alembic_version").fetchone()
+        migrations.get_revision(revision)
+    except sqlite3.OperationalError:  # no such table: it was never migrated
+        return True
+    except sqlite3.DatabaseError as error:
+        raise ServiceError(
+            f"{path} is not MLflow's database ({error}). Remove it, or restore a copy."
+        ) from error
+    except CommandError as error:
+        raise ServiceError(
+            f"{path} was written by a later MLflow than {mlflow.__version__}: update mlflow."
+        ) from error
+    return revision != migrations.get_current_head()
 
 
 def _migrate(path: Path, *, source: Path | None) -> None:

@@ -1,0 +1,161 @@
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from runtime_lib.errors import DataError, ModelError
+from runtime_lib.registry.champion import champion, promote
+from runtime_lib.registry.register import register
+from runtime_lib.tracking.store import connect
+from runtime_lib.training.model import digest
+from tests.registry.conftest import train_candidate
+
+
+def test_the_first_good_model_becomes_champion(project):
+    registered = register(project)
+    decision = promote(project)
+    assert decision.promoted, decision.reasons
+    held = champion(project)
+    assert (held.version, held.digest, held.run_id) == ("1", registered["digest"], registered["run_id"])
+    assert digest(held.folder) == held.digest
+    assert held.folder.is_relative_to(project.var / "models")
+    report = json.loads((project.reports / "promotion.json").read_text())
+    assert report["promoted"] is True
+    assert report["figures"]["candidate"]["rows"] == 600
+
+
+def test_promoting_the_champion_again_changes_nothing(project):
+    register(project)
+    promote(project)
+    decision = promote(project)
+    assert decision.promoted
+    assert "already the champion" in decision.reasons[0]
+
+
+def test_a_worse_model_is_refused_and_the_alias_stays(project):
+    register(project)
+    promote(project)
+    good = champion(project)
+    train_candidate(project, flip=True)
+    worse = register(project)
+    assert worse["version"] == "2"
+    decision = promote(project)
+    assert not decision.promoted
+    assert "not above the naive baseline" in decision.reasons[0]
+    assert champion(project) == good
+    tags = connect(project).get_model_version("demo", "2").tags
+    assert tags["mlops.decision"] == "refused"
+    assert "refused" in tags["mlops.reasons"]
+    assert json.loads((project.reports / "promotion.json").read_text())["promoted"] is False
+
+
+def test_a_model_below_the_champion_alone_is_refused(project):
+    """Above the baseline, but the champion's candidate is better: judged on the same rows now."""
+    train_candidate(project, seed=3)
+    register(project)
+    assert promote(project).promoted
+    weaken(project)
+    register(project)
+    decision = promote(project)
+    assert not decision.promoted
+    assert "is above the naive baseline" in decision.reasons[0]
+    assert "below the champion's" in decision.reasons[1]
+    assert champion(project).version == "1"
+
+
+def weaken(project):
+    """Train on a table whose `kind` means nothing, so that the model is worse and not hopeless."""
+    from runtime_lib.training.network import Architecture
+    from runtime_lib.training.stages import evaluate, train
+
+    path = project.root / "data" / "split" / "train.parquet"
+    table = pd.read_parquet(path)
+    table["kind"] = table["kind"].sample(frac=1, random_state=1).to_numpy()
+    table.to_parquet(path)
+    architecture = lambda width, options: Architecture("mlp", {"inputs": width, "hidden": [8]})  # noqa: E731
+    train(project, architecture, {"seed": 1, "epochs": 6, "learning_rate": 0.02, "batch_size": 64})
+    evaluate(project, {"logistic": False})
+
+
+def test_without_a_model_there_is_no_champion(project):
+    assert champion(project) is None
+
+
+def test_changed_files_in_the_store_are_refused(project):
+    register(project)
+    [stored] = (project.var / "artifacts").rglob("config.json")
+    fields = json.loads(stored.read_text())
+    stored.write_text(json.dumps({**fields, "threshold": 0.0001}))
+    with pytest.raises(ModelError, match="not those that were registered"):
+        promote(project)
+    connect(project).set_registered_model_alias("demo", "champion", "1")
+    with pytest.raises(ModelError, match="not those that were registered"):
+        champion(project)
+
+
+def test_a_damaged_local_copy_is_fetched_anew(project):
+    register(project)
+    promote(project)
+    held = champion(project)
+    (held.folder / "config.json").write_text("{}")
+    assert digest(champion(project).folder) == held.digest
+
+
+def test_the_local_copy_serves_while_the_stored_files_are_away(project):
+    register(project)
+    promote(project)
+    held = champion(project)
+    shutil.rmtree(project.var / "artifacts")
+    assert champion(project) == held
+
+
+def test_promote_registers_where_the_registry_is_empty(project, new_project):
+    """A fresh clone: reports and model came from DVC, the store is new."""
+    register(project)
+    clone = new_project("clone")
+    shutil.copytree(project.reports, clone.reports, dirs_exist_ok=True)
+    assert promote(clone).promoted
+    assert champion(clone).version == "1"
+
+
+def test_a_champion_that_lost_its_columns_is_judged_by_its_own_promotion(project):
+    register(project)
+    promote(project)
+    rename_column(project)
+    register(project)
+    decision = promote(project)
+    assert "cannot be judged on this test table" in decision.reasons[0]
+    assert "Column 'x' is missing" in decision.reasons[0]
+    assert "600 rows at its own promotion stand in" in decision.reasons[0]
+    assert decision.promoted, decision.reasons
+    assert champion(project).version == "2"
+
+
+def test_a_champion_without_any_figures_is_not_replaced(project):
+    register(project)
+    connect(project).set_registered_model_alias("demo", "champion", "1")
+    rename_column(project)
+    register(project)
+    decision = promote(project)
+    assert not decision.promoted
+    assert "no figures of an earlier promotion" in decision.reasons[0]
+
+
+def rename_column(project):
+    from runtime_lib.training.network import Architecture
+    from runtime_lib.training.stages import evaluate, train
+
+    for path in (project.root / "data" / "split").iterdir():
+        pd.read_parquet(path).rename(columns={"x": "distance"}).to_parquet(path)
+    architecture = lambda width, options: Architecture("mlp", {"inputs": width, "hidden": [8]})  # noqa: E731
+    train(project, architecture, {"seed": 1, "epochs": 6, "learning_rate": 0.02, "batch_size": 64})
+    evaluate(project, {"logistic": False})
+
+
+def test_baselines_of_another_table_are_refused(project):
+    register(project)
+    path = project.root / "data" / "split" / "test.parquet"
+    pd.read_parquet(path).head(100).to_parquet(path)
+    with pytest.raises(DataError, match="judged 600 rows"):
+        promote(project)

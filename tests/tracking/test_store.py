@@ -1,0 +1,133 @@
+import os
+import sqlite3
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from runtime_lib.errors import ServiceError, SettingsError
+from runtime_lib.tracking.locks import locked, try_lock
+from runtime_lib.tracking.store import connect, experiment_id, plain, tracking_uri
+
+FIRST_USE = """
+import sys
+from pathlib import Path
+from runtime_lib.settings import load
+from runtime_lib.tracking.record import Record
+from runtime_lib.tracking.ship import ship
+settings = load(Path(sys.argv[1]))
+with Record.start(settings, {}, target=settings.root / sys.argv[2]) as record:
+    record.metric("loss", 1)
+ship(settings, record.target)
+"""
+
+
+def with_tracking(settings, **values):
+    return msgspec.structs.replace(settings, tracking=msgspec.structs.replace(settings.tracking, **values))
+
+
+def test_six_processes_may_be_the_first(empty):
+    command = [sys.executable, "-c", FIRST_USE, str(empty.root)]
+    processes = [
+        subprocess.Popen([*command, str(number)], stderr=subprocess.PIPE, text=True) for number in range(6)
+    ]
+    errors = [process.communicate(timeout=180)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 6, errors
+    assert "".join(errors) == "", "MLflow and alembic stay silent"
+    client = connect(empty)
+    assert len(client.search_runs([experiment_id(empty, client)])) == 6
+
+
+def test_a_first_use_that_was_killed_does_not_spoil_the_store(empty):
+    script = (
+        "import os, signal, sys, alembic.command\n"
+        "from pathlib import Path; from runtime_lib.settings import load\n"
+        "from runtime_lib.tracking.store import connect\n"
+        "alembic.command.upgrade = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "connect(load(Path(sys.argv[1])))\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(empty.root)], timeout=60).returncode == -9
+    assert connect(empty).search_experiments()
+
+
+def test_an_older_store_is_upgraded_and_kept(project):
+    path = project.var / "mlflow.db"
+    from alembic import command
+    from mlflow.store.db.utils import _get_alembic_config
+
+    config = _get_alembic_config(f"sqlite:///{path}")
+    command.stamp(config, "head-1")  # what an older MLflow wrote differs in its last migration's mark
+    with sqlite3.connect(path) as database:
+        [[older]] = database.execute("select version_num from alembic_version")
+    try:
+        connect(project)
+    except ServiceError as error:
+        pytest.skip(f"the newest migration cannot be repeated on its own result: {error}")
+    with sqlite3.connect(project.var / "mlflow.db.before") as database:
+        assert [[older]] == [list(row) for row in database.execute("select version_num from alembic_version")]
+
+
+def test_nothing_is_written_where_the_caller_stands(project, tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    client = connect(project)
+    location = client.get_experiment(experiment_id(project, client)).artifact_location
+    assert location == (project.root / "var" / "artifacts").as_uri()
+    assert list(here.iterdir()) == []
+
+
+def test_a_relative_sqlite_path_is_taken_from_the_project(project):
+    assert tracking_uri(project) == f"sqlite:///{project.root}/var/mlflow.db"
+    assert tracking_uri(with_tracking(project, uri="sqlite:////data/m.db")) == "sqlite:////data/m.db"
+
+
+@pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
+def test_a_store_in_memory_is_refused(project, uri):
+    with pytest.raises(SettingsError, match="name a file"):
+        connect(with_tracking(project, uri=uri))
+
+
+def test_a_database_that_is_down_is_told_in_seconds_without_its_password(project):
+    with pytest.raises(ServiceError, match=r"postgresql://127.0.0.1:9/mlflow ") as caught:
+        connect(with_tracking(project, uri="postgresql://me:geheim@127.0.0.1:9/mlflow?password=geheim"))
+    assert "geheim" not in str(caught.value)
+
+
+def test_a_deleted_experiment_is_named_with_the_way_back(project):
+    client = connect(project)
+    number = experiment_id(project, client)
+    client.delete_experiment(number)
+    with pytest.raises(ServiceError, match=f"mlflow experiments restore -x {number}"):
+        experiment_id(project, client)
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("at https://me:pw@host:1/x failed", "at https://host:1/x failed"),
+        ("postgresql+psycopg://u:p@w@host/db", "postgresql+psycopg://host/db"),
+        ("http://host/a?token=1 (x)", "http://host/a (x)"),
+        ("nothing here: a@b", "nothing here: a@b"),
+    ],
+)
+def test_plain_drops_credentials(text, clean):
+    assert plain(text) == clean
+
+
+def test_telemetry_is_off(project):
+    connect(project)
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    from mlflow.telemetry import get_telemetry_client
+
+    assert get_telemetry_client() is None
+
+
+def test_a_lock_that_is_held_is_waited_for_and_then_named(tmp_path):
+    held = try_lock(tmp_path / "lock")
+    with pytest.raises(ServiceError, match="held .*lock for 0 s"), locked(tmp_path / "lock", timeout=0.1):
+        pass
+    held.close()
+    with locked(tmp_path / "lock"):
+        assert try_lock(tmp_path / "lock") is None
