@@ -32,7 +32,7 @@ def test_giving_up_names_host_and_cause_but_no_secret(listening, status, tries):
     assert told.value.__context__ is None
 
 
-def test_nobody_listening(listening):
+def test_nobody_listening():
     with socket.socket() as taken:  # bound but not listening: connections are refused
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]

@@ -82,6 +82,16 @@ def test_too_few_rows_flag_nothing(profile):
     assert found(profile, live, min_rows=300)["n3"].drifted
 
 
+def test_an_effect_that_may_be_chance_is_not_flagged():
+    """Forty training rows spread over twenty bins give a large PSI without any drift."""
+    rng = np.random.default_rng(6)
+    profile = build_profile({"x": rng.normal(size=40)}, [Column("x", "number", False)])
+    [judged] = drift(profile, {"x": rng.normal(size=600)}, threshold=0.05)
+    assert judged.effect > 0.05
+    assert judged.q > 0.05
+    assert not judged.drifted
+
+
 def test_a_changed_mix_of_categories_is_flagged(profile):
     live = sample(2_000, 1)
     live["c0"][:900] = "v2"
@@ -133,6 +143,7 @@ def test_an_identifier_does_not_swell_the_profile():
     assert len(profile["columns"]["id"]["counts"]) == 1_000
     [judged] = drift(profile, {"id": [f"other-{i}" for i in range(1_000)]})
     assert judged.unseen is None
+    assert [cell.label for cell in judged.cells if cell.live] == ["(other)"]
 
 
 def test_a_constant_that_changes_is_flagged_on_either_side():

@@ -219,3 +219,9 @@ def test_without_a_profile_the_next_step_is_told(project):
     (project / "profile.json").unlink()
     with pytest.raises(DataError, match=r"profile\.json does not exist yet: `mlops run`"):
         judge(project)
+
+
+def test_a_registry_without_champion_tells_the_next_step(project):
+    pytest.importorskip("mlflow")
+    with pytest.raises(DataError, match=r"'demo' has no champion.*mlops run"):
+        monitor(settings.load(project, environ={}))

@@ -20,7 +20,7 @@ def judge(label, probability, **options):
 
 
 def test_standard_error_of_the_published_example():
-    # Hanley & McNeil 1982, table II: area 0.893, 51 abnormal and 58 normal images, standard error 0.032
+    # Hanley & McNeil 1982: area 0.893, 51 abnormal and 58 normal images, standard error 0.032
     assert auc_standard_error(0.893, 51, 58) == pytest.approx(0.032, abs=0.0015)
 
 
