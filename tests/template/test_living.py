@@ -1,0 +1,62 @@
+"""Live in the template: new projects install, pass their own checks and run their pipeline."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECTS: dict[str, dict[str, Any]] = {
+    "all of it": {"tier": "standard", "framework": "auto"},
+    "the least": {
+        "tier": "quick",
+        "framework": "torch",
+        "ci_provider": "none",
+        "with_orchestration": False,
+        "with_serving": False,
+        "project_license": "Proprietary",
+    },
+    "mlx, no git": {
+        "tier": "standard",
+        "framework": "mlx",
+        "ci_provider": "gitlab",
+        "with_monitoring": False,
+        "project_name": "late-flights",
+    },
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", PROJECTS)
+def test_a_new_project_passes_its_checks_and_runs(render, kind):
+    project = render(**PROJECTS[kind])
+    git = kind != "mlx, no git"
+    run(project, "uv", "sync", "--quiet")
+    if git:
+        run(project, "git", "init", "--quiet")
+        run(project, "git", "add", "--all")
+    if (project / "noxfile.py").exists():
+        run(project, "uv", "run", "--no-sync", "nox")
+    else:
+        run(project, "uv", "run", "--no-sync", "ruff", "check", ".")
+        run(project, "uv", "run", "--no-sync", "pytest")
+    if git and (project / ".pre-commit-config.yaml").exists():
+        run(project, "uv", "run", "--no-sync", "pre-commit", "run", "--all-files")
+    run(project, "uv", "run", "--no-sync", "mlops", "run")
+    assert (project / "reports" / "promotion.json").is_file()
+    if git:
+        untracked = run(project, "git", "ls-files", "--others", "--exclude-standard").split()
+        assert set(untracked) <= {"dvc.lock", "uv.lock"}, (
+            "what a run leaves behind is ignored or meant for git"
+        )
+
+
+def run(folder: Path, *command: str) -> str:
+    environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(folder.parent)}
+    environment.pop("VIRTUAL_ENV", None)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
