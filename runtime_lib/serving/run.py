@@ -86,9 +86,8 @@ def _announcement(settings: Settings, name: str, version: str, folder: Path) -> 
         from rich.console import Console
 
         console = Console()
-        console.print(
-            f"[bold green]Serving[/] {name} version {version} at [link={url}]{url}[/link]. Ctrl-C stops it."
-        )
+        where = f"[bold green]Serving[/] {name} version {version} at {url} (Ctrl-C stops it)."
+        console.print(where, soft_wrap=True, highlight=False)
         # Not wrapped or coloured: it is there to be copied.
         console.print(_curl(url, columns), soft_wrap=True, markup=False, highlight=False)
 

@@ -1,0 +1,182 @@
+"""`serve` from settings to running server: port, champion, engines, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from servers import ROWS, Server, expected, free_port, make_model, make_project
+
+from runtime_lib.errors import ServiceError
+from runtime_lib.monitoring.log import read_predictions
+from runtime_lib.serving.run import serve
+
+_SERVE = """
+import sys
+from pathlib import Path
+from runtime_lib.errors import MlopsError
+from runtime_lib.serving.run import serve
+from runtime_lib.settings import load
+try:
+    serve(load(Path(sys.argv[1]), environ={}))
+    print("ended")
+except MlopsError as error:
+    print("error:", error)
+print("imported:", *(name for name in ("mlflow", "ray", "torch", "pandas", "numpy") if name in sys.modules))
+"""
+
+
+def start(root: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", _SERVE, str(root)]
+    # A session of its own, so that Ctrl-C can be sent to the whole group, as a terminal does.
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def make_champion(root: Path, engine: str, port: int) -> Path:
+    """Put a model into a real registry under the alias, without the training that leads there."""
+    from runtime_lib.registry import flavor
+    from runtime_lib.registry.champion import ALIAS
+    from runtime_lib.registry.register import DIGEST_TAG
+    from runtime_lib.tracking.store import connect, experiment_id
+    from runtime_lib.training.model import digest
+
+    settings = make_project(root, engine=engine, port=port)
+    folder = make_model(root / flavor.FILES.name)
+    client = connect(settings)
+    run = client.create_run(experiment_id(settings, client)).info.run_id
+    model = client.create_logged_model(experiment_id(settings, client), name="flights", source_run_id=run)
+    flavor.save(root / "packed", folder, model_id=model.model_id, run_id=run)
+    client.log_model_artifacts(model.model_id, str(root / "packed"))
+    client.finalize_logged_model(model.model_id, "READY")
+    client.create_registered_model("flights")
+    source, tags = f"models:/{model.model_id}", {DIGEST_TAG: digest(folder)}
+    version = client.create_model_version("flights", source, run_id=run, model_id=model.model_id, tags=tags)
+    client.set_registered_model_alias("flights", ALIAS, version.version)
+    return folder
+
+
+def ray_processes() -> set[str]:
+    listing = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
+    ours = ("ray::", "raylet", "gcs_server")
+    return {line.split()[0] for line in listing.splitlines() if any(name in line for name in ours)}
+
+
+def test_a_port_in_use_is_found_before_anything_heavy_is_imported(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        make_project(tmp_path, port=port)
+        output, errors = start(tmp_path).communicate(timeout=60)
+    error, imported = output.splitlines()
+    assert f"Cannot listen on 127.0.0.1:{port}" in error, errors
+    assert "serving.port" in error
+    assert imported == "imported:"
+
+
+def test_a_project_without_a_champion_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(ServiceError, match=r"'flights' has no champion yet. `mlops run`"):
+        serve(make_project(tmp_path, port=free_port()))
+
+
+@pytest.mark.parametrize(
+    ("engine", "end"),
+    [
+        ("local", signal.SIGINT),
+        pytest.param("ray", signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param("ray", signal.SIGTERM, marks=pytest.mark.slow),
+    ],
+)
+def test_the_champion_is_served_and_nothing_stays_behind(tmp_path: Path, engine: str, end: int) -> None:
+    before, port = ray_processes(), free_port()
+    folder = make_champion(tmp_path, engine, port)
+    with start(tmp_path) as process:
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline() + process.stdout.readline()
+            assert f"http://127.0.0.1:{port}" in said, process.communicate()[1]
+            server = Server(f"http://127.0.0.1:{port}", make_project(tmp_path), process)
+            status, answer = server.ask("/invocations", {"inputs": ROWS, "ids": ["a", "b", "c"]})
+            assert (status, answer["model"], answer["version"]) == (200, "flights", "1")
+            assert answer["predictions"] == pytest.approx(expected(folder), abs=1e-6)
+            assert server.ask("/invocations", {"inputs": {}})[0] == 400
+            assert server.ask("/v2/health/ready") == (200, {"ready": True})
+            os.killpg(process.pid, end)
+            output, errors = process.communicate(timeout=90)
+        finally:
+            process.kill()
+    assert "ended" in output, errors
+    assert "Traceback" not in errors
+    assert read_predictions(tmp_path / "var" / "predictions")["id"].tolist() == ["a", "b", "c"]
+    assert ray_processes() <= before
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def test_the_request_that_is_printed_works(tmp_path: Path) -> None:
+    port = free_port()
+    make_champion(tmp_path, "local", port)
+    with start(tmp_path) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            command = process.stdout.readline().strip()
+            answer = subprocess.run(["sh", "-c", f"{command} -s"], capture_output=True, text=True, check=True)
+        finally:
+            process.kill()
+    assert len(json.loads(answer.stdout)["predictions"]) == 1
+
+
+@pytest.mark.slow
+def test_a_model_that_does_not_load_ends_ray_and_says_why(tmp_path: Path) -> None:
+    from runtime_lib.serving import ray_app
+
+    before = ray_processes()
+    settings = make_project(tmp_path, port=free_port())
+    with pytest.raises(ServiceError, match="No model at"):
+        ray_app.run(settings, tmp_path / "nowhere", name="flights", version="1", on_ready=lambda: None)
+    assert ray_processes() <= before
+
+
+def test_unexpected_errors_are_500_for_the_client_and_a_traceback_for_the_operator(
+    server: Server, model_folder: Path, tmp_path: Path
+) -> None:
+    """A real cause: the prediction log cannot be written, so no prediction may be given out."""
+    from servers import running
+
+    settings = make_project(tmp_path)
+    settings.var.mkdir()
+    (settings.var / "predictions").write_text("a file where the log's folder should be")
+    with running(settings, model_folder, free_port()) as broken:
+        status, answer = broken.ask("/invocations", {"inputs": ROWS})
+        assert (status, "its log" in answer["error"]) == (500, True)
+        assert "NotADirectory" not in json.dumps(answer)
+        (settings.var / "predictions").unlink()
+        assert broken.ask("/invocations", {"inputs": ROWS})[0] == 200
+        broken.process.terminate()
+        errors = broken.process.communicate(timeout=30)[1]
+    assert "Traceback" in errors
+    assert "NotADirectoryError" in errors or "FileExistsError" in errors
+
+
+def test_requests_under_way_are_finished_when_the_server_stops(model_folder: Path, tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from servers import running
+
+    settings = make_project(tmp_path, max_rows=100_000)
+    body = json.dumps({"inputs": {name: values * 20_000 for name, values in ROWS.items()}}).encode()
+    with running(settings, model_folder, free_port()) as server, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(server.ask, "/invocations", body)
+        with urllib.request.urlopen(server.url + "/health", timeout=10):
+            server.process.terminate()
+        status, content = answer.result()
+    assert (status, len(content["predictions"])) == (200, 60_000)
+    assert len(read_predictions(settings.var / "predictions")) == 60_000
