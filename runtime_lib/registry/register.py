@@ -80,7 +80,7 @@ def _find(client: MlflowClient, name: str, identity: str) -> ModelVersion | None
     query = f"name = '{name}' and tags.`{DIGEST_TAG}` = '{identity}'"
     versions: list[ModelVersion] = list(client.search_model_versions(query))
     for version in sorted(versions, key=lambda version: int(version.version), reverse=True):
-        if _has_files(client, version.source.rpartition("/")[2]):
+        if _has_files(client, str(version.source).rpartition("/")[2]):
             return version
     return None
 

@@ -177,14 +177,12 @@ def _is_older(path: Path) -> bool:
     except sqlite3.OperationalError:  # no such table: it was never migrated
         return True
     except sqlite3.DatabaseError as error:
-        raise ServiceError(
-            f"{path} is not MLflow's database ({error}). Remove it, or restore a copy."
-        ) from error
+        raise ServiceError(f"{path} is not MLflow's database ({error}): restore it, or remove it.") from error
     except CommandError as error:
         raise ServiceError(
-            f"{path} was written by a later MLflow than {mlflow.__version__}: update mlflow."
+            f"{path} was written by a later MLflow than {mlflow.__version__}, which is installed: update it."
         ) from error
-    return revision != migrations.get_current_head()
+    return bool(revision != migrations.get_current_head())
 
 
 def _migrate(path: Path, *, source: Path | None) -> None:

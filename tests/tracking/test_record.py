@@ -22,7 +22,7 @@ def test_a_finished_record_can_be_read_back(empty):
     assert [(m.name, m.step) for m in measures] == [("loss", 1), ("loss", 2), ("auc", 2)]
     assert math.isnan(measures[1].value)
     assert state.start <= measures[0].time <= measures[-1].time <= state.end
-    assert read(spool_folder(empty) / state.id) == read(record_folder(empty)) or math.isnan(measures[1].value)
+    assert read(spool_folder(empty) / state.id)[0] == state
 
 
 def test_recording_needs_no_mlflow(empty):
@@ -106,8 +106,6 @@ def test_lineage_names_commit_changes_and_data(empty):
     with Record.start(empty, {}) as dirty:
         pass
     head = subprocess.check_output([*git, "rev-parse", "HEAD"], cwd=empty.root, text=True).strip()
-    assert (
-        clean.state.tags["mlflow.source.git.commit"] == dirty.state.tags["mlflow.source.git.commit"] == head
-    )
+    assert {record.state.tags["mlflow.source.git.commit"] for record in (clean, dirty)} == {head}
     assert (clean.state.tags["mlops.git.dirty"], dirty.state.tags["mlops.git.dirty"]) == ("false", "true")
     assert dirty.state.data == {"data/features": "3c4d.dir", "data/split": "1a2b.dir"}

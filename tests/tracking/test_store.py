@@ -2,6 +2,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import msgspec
 import pytest
@@ -51,21 +52,42 @@ def test_a_first_use_that_was_killed_does_not_spoil_the_store(empty):
     assert connect(empty).search_experiments()
 
 
-def test_an_older_store_is_upgraded_and_kept(project):
-    path = project.var / "mlflow.db"
-    from alembic import command
-    from mlflow.store.db.utils import _get_alembic_config
+def revision(path):
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute("select version_num from alembic_version").fetchone()[0]
 
+
+def test_a_store_of_an_older_mlflow_is_upgraded_and_a_copy_kept(empty):
+    from alembic import command
+    from alembic.script import ScriptDirectory
+    from mlflow.store.db.utils import _get_alembic_config
+    from mlflow.store.tracking.dbmodels.initial_models import Base
+    from sqlalchemy import create_engine
+
+    path = empty.var / "mlflow.db"
+    path.parent.mkdir()
+    Base.metadata.create_all(create_engine(f"sqlite:///{path}"))
     config = _get_alembic_config(f"sqlite:///{path}")
-    command.stamp(config, "head-1")  # what an older MLflow wrote differs in its last migration's mark
-    with sqlite3.connect(path) as database:
-        [[older]] = database.execute("select version_num from alembic_version")
-    try:
+    newest, older, *_ = ScriptDirectory.from_config(config).walk_revisions()
+    command.upgrade(config, older.revision)
+    assert connect(empty).search_experiments()
+    assert revision(path) == newest.revision
+    assert revision(path.with_name("mlflow.db.before")) == older.revision
+
+
+def test_a_store_of_a_later_mlflow_is_left_alone(project):
+    path = project.var / "mlflow.db"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("update alembic_version set version_num = 'from_the_future'")
+    with pytest.raises(ServiceError, match="written by a later MLflow"):
         connect(project)
-    except ServiceError as error:
-        pytest.skip(f"the newest migration cannot be repeated on its own result: {error}")
-    with sqlite3.connect(project.var / "mlflow.db.before") as database:
-        assert [[older]] == [list(row) for row in database.execute("select version_num from alembic_version")]
+    assert revision(path) == "from_the_future"
+
+
+def test_a_file_that_is_no_database_is_named(project):
+    (project.var / "mlflow.db").write_text("not a database, and long enough to be looked at as one" * 100)
+    with pytest.raises(ServiceError, match="not MLflow's database"):
+        connect(project)
 
 
 def test_nothing_is_written_where_the_caller_stands(project, tmp_path, monkeypatch):
@@ -126,7 +148,7 @@ def test_telemetry_is_off(project):
 
 def test_a_lock_that_is_held_is_waited_for_and_then_named(tmp_path):
     held = try_lock(tmp_path / "lock")
-    with pytest.raises(ServiceError, match="held .*lock for 0 s"), locked(tmp_path / "lock", timeout=0.1):
+    with pytest.raises(ServiceError, match=r"held .*lock for 0 s"), locked(tmp_path / "lock", timeout=0.1):
         pass
     held.close()
     with locked(tmp_path / "lock"):
