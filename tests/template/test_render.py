@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import configparser
 import filecmp
 import json
 import re
@@ -87,9 +86,18 @@ def test_every_file_parses(project):
     for path in files(project):
         if path.suffix in readers:
             assert readers[path.suffix](path.read_text(encoding="utf-8")), path
-    remote = configparser.ConfigParser()
-    remote.read(project / ".dvc" / "config")
-    assert remote["core"]["remote"] == "storage"
+
+
+def test_dvc_accepts_its_configuration(project, answers):
+    from dvc.config import Config
+
+    config = Config(str(project / ".dvc"), local_dvc_dir=str(project / ".dvc"))
+    url = config["remote"][config["core"]["remote"]]["url"]
+    if answers["data_remote"] == "folder":
+        assert (project / ".dvc" / url).resolve() == project / "storage"
+        assert "/storage/" in (project / ".gitignore").read_text().splitlines()
+    else:
+        assert url == answers["data_remote_url"]
 
 
 def test_text_is_tidy(project):
