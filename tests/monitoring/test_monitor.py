@@ -35,7 +35,7 @@ def rows(count, seed, shift=0.0, skill=1.5):
     probability = 1 / (1 + np.exp(-(rng.normal(size=count) + skill * label)))
     table = {
         "speed": rng.normal(10 + shift, 2, count),
-        "<b>place</b>": rng.choice(["A", "B", "C"], count).astype(object),
+        "<b>place</b>": rng.choice(["<i>A", "B", "C"], count).astype(object),
     }
     return table, probability, label
 
