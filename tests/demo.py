@@ -27,7 +27,9 @@ from rich.console import Console
 
 HERE = Path(__file__).resolve().parents[1]
 MONTH = "2013-10"  # the first month after those that the pipeline has seen
-LATER = "2013-11"  # the last month that the retraining may see
+LATER = "2013-12"  # the whole year, for the retraining
+
+_OF_THIS_ENVIRONMENT = ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "PYTHONPATH")
 
 console = Console(highlight=False)
 
@@ -37,15 +39,18 @@ class Project:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.env = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH")}
+        # The project has an environment of its own, whichever this one runs in.
+        self.env = {key: value for key, value in os.environ.items() if key not in _OF_THIS_ENVIRONMENT}
 
     def do(self, *command: str, codes: Sequence[int] = (0,)) -> str:
         """Run a command in the project; show it, and its end if it fails."""
-        console.print(f"[bold cyan]$ {' '.join(command)}")
+        console.print(f"[bold cyan]$ {' '.join(command)}", soft_wrap=True)
+        start = time.monotonic()
         done = subprocess.run(command, cwd=self.root, env=self.env, text=True, capture_output=True, check=False)
         if done.returncode not in codes:
             console.print((done.stdout + done.stderr)[-4000:], markup=False)
             raise SystemExit(f"`{' '.join(command)}` ended with {done.returncode}")
+        console.print(f"[dim]  {time.monotonic() - start:.1f} s")
         return done.stdout
 
     def mlops(self, *arguments: str, codes: Sequence[int] = (0,)) -> Any:
@@ -108,7 +113,7 @@ def create(folder: Path) -> Project:
 def _snapshot() -> Iterator[Path]:
     """The files of this tree as they are, without git: copier would otherwise take the last tag."""
     with tempfile.TemporaryDirectory() as temporary:
-        for part in ("copier.yml", "template", "runtime_lib/VERSION"):
+        for part in ("copier.yml", "LICENSE", "template", "runtime_lib/VERSION"):
             target = Path(temporary) / part
             target.parent.mkdir(exist_ok=True)
             (shutil.copytree if (HERE / part).is_dir() else shutil.copy)(HERE / part, target)

@@ -20,6 +20,13 @@ __all__ = ["app"]
 # Exit codes beside 0, 1 (failed) and 2 (used wrongly); GateError carries 3.
 _FINDINGS = 4
 
+_STATES = {
+    "retrain": "Retrain: performance has dropped",
+    "drift": "Look: the data has drifted",
+    "early": "Too few predictions to judge yet",
+    "well": "All is well",
+}
+
 app = typer.Typer(
     name="mlops",
     help="Run a machine-learning project: data → train → register → serve → monitor → retrain.",
@@ -143,7 +150,14 @@ def monitor(
         if not as_json:
             typer.echo(f"{added:,} labels added.")
     verdict = judge(settings)
-    _show(verdict.to_dict(), as_json, *verdict.lines())
+    _show(
+        verdict.to_dict(),
+        as_json,
+        f"{_STATES[verdict.state]} ({verdict.rows:,} predictions of version {verdict.version})",
+        *(f"  {reason}" for reason in verdict.reasons),
+        f"  performance: {verdict.performance.reason}",
+        f"Report: {verdict.page}",
+    )
     if open_report:
         typer.launch(str(verdict.page))
     if (verdict.drifted or verdict.retrain) and not exit_zero:
