@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import threading
 import time
@@ -22,7 +23,8 @@ from runtime_lib.settings import Settings
 
 __all__ = ["application", "run"]
 
-_APPLICATION = "champion"
+_APPLICATION, _DEPLOYMENT = "champion", "predictor"
+_DRAIN_SECONDS = 10
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Under `uv run` Ray would pack the whole working directory, data included, and ship it to its workers.
@@ -46,10 +48,10 @@ def application(settings: Settings, folder: Path, *, name: str, version: str) ->
 
     deployment = serve.deployment(
         serve.ingress(build)(),
-        name="predictor",
+        name=_DEPLOYMENT,
         max_ongoing_requests=100,  # Serve's 5 would queue cheap requests in the proxy, at 10 times their cost
         max_constructor_retry_count=1,  # a model that cannot be read will not become readable
-        graceful_shutdown_timeout_s=10,
+        graceful_shutdown_timeout_s=_DRAIN_SECONDS,
         logging_config=_quiet(),
     )
     return deployment.bind()
@@ -74,7 +76,7 @@ def run(settings: Settings, folder: Path, *, name: str, version: str, on_ready: 
         try:
             serve.run(application(settings, folder, name=name, version=version), name=_APPLICATION)
         except RuntimeError as error:
-            raise ServiceError(f"The model did not start in Ray Serve: {error}") from error
+            raise ServiceError(f"The model did not start in Ray Serve: {_reason(serve)}") from error
         _await_ready(settings)
         on_ready()
         threading.Event().wait()
@@ -109,11 +111,22 @@ def _take_down(ray: Any, serve: Any) -> None:
     """Let the replica finish what it works on, then end Ray, which ends the rest."""
     from ray.serve.exceptions import RayServeException
 
-    try:
-        with suppress(RayServeException):  # Serve itself was not up yet
+    def drain() -> None:
+        with suppress(RayServeException, ray.exceptions.RayError):  # Serve was not up yet, or is down already
             serve.delete(_APPLICATION)
-    finally:
-        ray.shutdown()
+
+    # A supervisor may have stopped Ray's processes together with this one: then nobody answers.
+    waiter = threading.Thread(target=drain, daemon=True)
+    waiter.start()
+    waiter.join(_DRAIN_SECONDS)
+    ray.shutdown()
+
+
+def _reason(serve: Any) -> str:
+    """The error behind a failed start: the last line of the replica's traceback, without its class."""
+    message = str(serve.status().applications[_APPLICATION].deployments[_DEPLOYMENT].message)
+    errors = [line for line in message.splitlines() if re.match(r"[\w.]+(Error|Exception): ", line)]
+    return errors[-1].partition(": ")[2] if errors else message
 
 
 def _interrupt_on_sigterm() -> None:

@@ -35,7 +35,7 @@ print("imported:", *(name for name in ("mlflow", "ray", "torch", "pandas", "nump
 
 def start(root: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", _SERVE, str(root)]
-    # A session of its own, so that Ctrl-C can be sent to the whole group, as a terminal does.
+    # A session of its own, so that Ctrl-C can be sent to its whole group.
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -108,7 +108,10 @@ def test_the_champion_is_served_and_nothing_stays_behind(tmp_path: Path, engine:
             assert answer["predictions"] == pytest.approx(expected(folder), abs=1e-6)
             assert server.ask("/invocations", {"inputs": {}})[0] == 400
             assert server.ask("/v2/health/ready") == (200, {"ready": True})
-            os.killpg(process.pid, end)
+            if end == signal.SIGINT:
+                os.killpg(process.pid, end)  # as a terminal does
+            else:
+                process.send_signal(end)
             output, errors = process.communicate(timeout=90)
         finally:
             process.kill()
