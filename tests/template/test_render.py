@@ -138,6 +138,7 @@ def test_answers_decide_what_is_there(project, answers):
         "docs/runbook.md": standard,
         ".github/workflows/ci.yml": ci == "github",
         ".gitlab-ci.yml": ci == "gitlab",
+        f"src/{project_package(answers)}/replay.py": answers["with_serving"],
         f"dags/{project_package(answers)}_dags.py": answers["with_orchestration"],
     }.items():
         assert (path in present) == wanted, path
