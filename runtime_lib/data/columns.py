@@ -114,7 +114,7 @@ def _categories(values: Any, column: Column) -> Array:
     array = np.empty(len(values), dtype=object)
     for row, value in enumerate(values):
         if isinstance(value, str):
-            array[row] = value
+            array[row] = str(value)  # numpy's own text type cannot be written as JSON
         elif value is None or _is_na(value):
             if not column.nullable:
                 raise DataError(

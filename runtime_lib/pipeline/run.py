@@ -63,7 +63,7 @@ def set_params(path: Path, changes: Sequence[str]) -> dict[str, Any]:
         place, separator, text = change.partition("=")
         *tables, key = place.strip().split(".")
         try:
-            value = YAML(typ="safe").load(text)
+            value = yaml.load(text)
         except YAMLError as error:
             raise SettingsError(f"--set {change}: {text!r} is not a YAML value.") from error
         target = document

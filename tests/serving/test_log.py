@@ -128,9 +128,9 @@ def test_a_failed_write_is_an_error_and_later_ones_are_readable(
 
 
 def test_a_later_format_is_refused_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime_lib.monitoring.log._FORMAT", 2)
-    put(PredictionLog(tmp_path), "a")
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr("runtime_lib.monitoring.log._FORMAT", 2)
+        put(PredictionLog(tmp_path), "a", only_here=[1.0])
     with pytest.raises(DataError, match="format 2; this library reads 1"):
         read_predictions(tmp_path)
 

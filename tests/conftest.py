@@ -10,7 +10,7 @@ from typing import Any
 import copier
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[1]
 
 Render = Callable[..., Path]
 

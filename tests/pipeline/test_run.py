@@ -1,0 +1,140 @@
+"""`mlops run` on real flights: a kill in any stage loses nothing, and only what depends on a change runs again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+STAGES = ("ingest", "validate", "featurize", "split", "train", "evaluate", "register")
+MLOPS = str(Path(sys.executable).with_name("mlops"))
+
+
+def mlops(project: Path, *words: str, code: int = 0) -> str:
+    done = subprocess.run([MLOPS, *words], cwd=project, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == code, f"mlops {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout if code == 0 else done.stdout + done.stderr
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": "src", "PYTHONUNBUFFERED": "1"}
+
+
+SMALL = ["data.last=2013-03", "split.test=1", "train.epochs=2", "train.network.hidden=[8]", "evaluate.logistic=false"]
+
+
+def small(project: Path) -> Path:
+    """Three months and a small network: the same path in seconds."""
+    from runtime_lib.pipeline.run import set_params
+
+    set_params(project / "params.yaml", SMALL)
+    return project
+
+
+def reports(project: Path) -> dict[str, dict]:
+    return {path.stem: json.loads(path.read_text()) for path in (project / "reports").glob("*.json")}
+
+
+@pytest.fixture(scope="module")
+def finished(render):
+    """A project whose pipeline has run once."""
+    project = small(render(project_name="calm", project_package="calm"))
+    assert json.loads(mlops(project, "run", "--json"))["ran"] == list(STAGES)
+    return project
+
+
+@pytest.mark.slow
+def test_a_second_run_skips_everything(finished):
+    before = reports(finished)
+    assert json.loads(mlops(finished, "run", "--json"))["ran"] == []
+    assert reports(finished) == before
+
+
+@pytest.mark.slow
+def test_a_changed_parameter_runs_what_depends_on_it(finished):
+    done = json.loads(mlops(finished, "run", "--set", "train.seed=8", "--no-promote", "--json"))
+    assert done["ran"] == ["train", "evaluate", "register"]
+    done = json.loads(mlops(finished, "run", "--set", "train.seed=7", "--no-promote", "--json"))
+    assert "ingest" not in done["ran"]
+
+
+@pytest.mark.slow
+def test_a_kill_in_each_stage_loses_nothing(finished, render):
+    project = small(render(project_name="calm", project_package="calm"))
+    for stage in STAGES:
+        kill_in(project, stage)
+    mlops(project, "run")
+    calm, killed = reports(finished), reports(project)
+    assert killed["registered"]["digest"] == calm["registered"]["digest"]
+    assert killed["registered"]["version"] == "1"
+    assert killed["evaluation"] == calm["evaluation"]
+    assert killed["promotion"]["promoted"]
+    leftovers = [p for folder in ("data", "models", "reports") for p in (project / folder).glob(".*.tmp")]
+    assert leftovers == []
+
+
+def kill_in(project: Path, stage: str) -> None:
+    """Start a run, and end it with kill -9 once it is well inside the stage."""
+    run = subprocess.Popen(
+        [MLOPS, "run"], cwd=project, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    assert run.stderr is not None
+    seen = []
+    for line in run.stderr:
+        seen.append(line)
+        if f"Running stage '{stage}'" in line:
+            break
+    else:
+        pytest.fail(f"{stage} never ran:\n{''.join(seen)}")
+    time.sleep(0.8)
+    run.send_signal(signal.SIGKILL)
+    run.stderr.close()
+    run.wait()
+
+
+@pytest.mark.slow
+def test_a_model_of_shuffled_labels_is_refused(finished):
+    """The gate is on, and the champion stays."""
+    champion = reports(finished)["registered"]["version"]
+    features = finished / "src" / "calm" / "features.py"
+    honest = features.read_text()
+    shuffled = honest.replace(">= LATE_MINUTES)", ">= LATE_MINUTES).sample(frac=1, random_state=1).to_numpy()")
+    assert shuffled != honest
+    try:
+        features.write_text(shuffled)
+        said = mlops(finished, "run", code=3)
+    finally:
+        features.write_text(honest)
+    assert "refused" in said
+    assert "naive baseline" in said
+    from runtime_lib.registry.champion import champion as current
+    from runtime_lib.settings import load
+
+    held = current(load(finished))
+    assert held is not None
+    assert held.version == champion
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_are_told_apart(finished):
+    from runtime_lib.pipeline.lock import hold
+
+    with hold(finished / "var" / "run.lock"):
+        said = mlops(finished, "run", code=1)
+    assert f"process {os.getpid()}" in said
+
+
+@pytest.mark.slow
+def test_a_failing_stage_is_named_and_nothing_half_written_stays(render):
+    project = small(render(project_name="calm", project_package="calm"))
+    said = mlops(project, "run", "--set", "data.first=2012-12", code=1)
+    assert "The month 2012-12 has no rows" in said
+    assert "'ingest'" in said
+    assert not (project / "data" / "raw").exists()
+    mlops(project, "run", "--set", "data.first=2013-01", "--stage", "ingest")

@@ -1,0 +1,41 @@
+"""Importing costs next to nothing: what is heavy is loaded when it is used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"pandas", "pyarrow", "mlflow", "ray", "torch", "mlx", "sklearn", "dvc", "airflow", "matplotlib", "pandera"}
+
+
+def imported(code: str) -> set[str]:
+    script = f"{code}\nimport sys; print(*{{name.partition('.')[0] for name in sys.modules}}, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import runtime_lib",
+        "import runtime_lib.settings",
+        "import runtime_lib.pipeline.graph",
+        "import runtime_lib.hardware",
+        "import runtime_lib.pipeline.stages",
+        "import runtime_lib.training.network",
+        "import sys; sys.argv = ['mlops', '--help']\nfrom runtime_lib.cli import main\nmain()",
+    ],
+)
+def test_nothing_heavy_is_imported(code):
+    assert not imported(code) & HEAVY
+
+
+def test_the_package_itself_imports_nothing_of_others():
+    assert not imported("import runtime_lib") & {"msgspec", "typer", "rich", "yaml", "numpy"}
+
+
+def test_a_dag_file_needs_only_airflow_and_the_light_library():
+    pytest.importorskip("airflow.sdk")
+    assert not imported("import runtime_lib.pipeline.airflow") & (HEAVY - {"airflow"})
