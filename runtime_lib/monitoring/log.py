@@ -16,6 +16,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,10 +119,10 @@ def read_predictions(folder: Path, *, since: datetime | None = None) -> pd.DataF
     import pyarrow as pa
 
     first = since.astimezone(UTC).date().isoformat() if since else ""
-    tables = [_own_schema().empty_table()]
+    tables = [_schema().empty_table()]
     for path in sorted(folder.glob("*/*.arrows")):
         if path.parent.name >= first and (batches := list(_read_segment(path))):
-            tables.append(pa.Table.from_batches(batches).replace_schema_metadata())
+            tables.append(pa.Table.from_batches(batches))
     table = pa.concat_tables(_agreed(tables), promote_options="default").to_pandas()
     if since is not None:
         table = table[table["time"] >= since]
@@ -142,13 +143,19 @@ def _agreed(tables: list[Any]) -> list[Any]:
     return tables
 
 
-def _own_schema() -> Any:
+@cache
+def _schema(inputs: tuple[tuple[str, bool], ...] = ()) -> Any:
+    """The log's own columns, then the inputs (name, whether it is text). Kept, as it is slow to make."""
     import pyarrow as pa
 
+    if clash := [name for name, _ in inputs if name in RESERVED]:
+        raise DataError(
+            f"Input '{clash[0]}' has the name of a column of the prediction log. Rename the feature."
+        )
     kinds = [pa.string(), pa.timestamp("us", tz="UTC"), pa.string(), pa.string(), pa.float64()]
-    return pa.schema(
-        [pa.field(name, kind, nullable=False) for name, kind in zip(RESERVED, kinds, strict=True)]
-    )
+    own = [pa.field(name, kind, nullable=False) for name, kind in zip(RESERVED, kinds, strict=True)]
+    more = [pa.field(name, pa.string() if text else pa.float64()) for name, text in inputs]
+    return pa.schema(own + more, metadata={_KEY: str(_FORMAT)})
 
 
 def _batch(
@@ -162,19 +169,10 @@ def _batch(
 ) -> Any:
     import pyarrow as pa
 
-    if clash := [name for name in rows if name in RESERVED]:
-        raise DataError(
-            f"Input '{clash[0]}' has the name of a column of the prediction log. Rename the feature."
-        )
-    own = _own_schema()
-    count = len(ids)
-    head = [list(ids), [time] * count, [model] * count, [version] * count, probability]
-    arrays = [pa.array(values, type=field.type) for values, field in zip(head, own, strict=True)]
-    fields = list(own)
-    for name, values in rows.items():
-        arrays.append(pa.array(values, type=pa.string() if values.dtype == object else pa.float64()))
-        fields.append(pa.field(name, arrays[-1].type))
-    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields, metadata={_KEY: str(_FORMAT)}))
+    schema, count = _schema(tuple((name, values.dtype == object) for name, values in rows.items())), len(ids)
+    columns = [list(ids), [time] * count, [model] * count, [version] * count, probability, *rows.values()]
+    arrays = [pa.array(values, type=kind) for values, kind in zip(columns, schema.types, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _new_file(folder: Path) -> int:
