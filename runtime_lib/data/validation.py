@@ -48,7 +48,9 @@ def _broken_rules(schema: pa.DataFrameSchema, table: pd.DataFrame) -> list[str]:
 
 
 def _describe(column: Any, check: Any, cases: pd.DataFrame) -> str:
+    if check == "column_in_dataframe":
+        return f"column '{cases['failure_case'].iloc[0]}', rule {check}: the column is missing"
     rows = [str(int(row)) for row in cases["index"].dropna()[:_SHOWN_ROWS]]
     values = [repr(value) for value in cases["failure_case"][:_SHOWN_ROWS]]
-    where = f"rows {', '.join(rows)}{', …' if len(cases) > len(rows) else ''} of {len(cases)}" if rows else "the table"
-    return f"column '{column}', rule {check}: {where}, value {', '.join(values)}"
+    more = f" and {len(cases) - len(rows):,} more" if len(cases) > len(rows) else ""
+    return f"column '{column}', rule {check}: row {', '.join(rows)}{more}, value {', '.join(values)}"

@@ -84,7 +84,7 @@ def test_validation_names_month_column_rule_and_rows(tmp_path):
 
     ingest(load, tmp_path / "raw", first="2013-01", last="2013-02")
     schema = pa.DataFrameSchema({"x": pa.Column(int, pa.Check.ge(0)), "label": pa.Column(int)}, unique=["id"])
-    with pytest.raises(DataError, match=r"2013-02: column 'x', rule greater_than_or_equal_to\(0\): rows 2 of 1, value -5"):
+    with pytest.raises(DataError, match=r"2013-02: column 'x', rule greater_than_or_equal_to\(0\): row 2, value -5"):
         validate(schema, tmp_path / "raw", tmp_path / "report.json")
     assert not (tmp_path / "report.json").exists()
 

@@ -56,7 +56,9 @@ def test_a_new_project_passes_its_checks_and_runs(render, kind):
 
 def run(folder: Path, *command: str) -> str:
     environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(folder.parent)}
-    environment.pop("VIRTUAL_ENV", None)
+    # The project has an environment of its own, whichever this one runs in.
+    for variable in ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON"):
+        environment.pop(variable, None)
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
