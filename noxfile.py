@@ -27,7 +27,7 @@ def _prepare(session: nox.Session, *packages: str, groups: tuple[str, ...] = ())
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Copy a project, run the whole flow on the real flights, leave it for you. `-- FOLDER` names the place."""
+    """Copy a project, run the whole flow on real flights, leave it for you. `-- FOLDER` names it."""
     _prepare(session, "uv", "rich", "pyarrow", groups=("dev",))
     session.run("python", "tests/demo.py", *session.posargs)
 
@@ -73,8 +73,6 @@ def lock(session: nox.Session) -> None:
     """Write constraints.txt anew: the versions that the next release is tested with."""
     session.install("uv")
     # The file names versions for every platform, not where this machine found them.
-    session.run(
-        "uv", "pip", "compile", "--universal", "--upgrade", "--no-header", "--no-annotate", "--no-emit-find-links",
-        "--no-emit-index-url", "--all-extras", "--group", "dev", "--group", "lint", "-o", "constraints.txt",
-        "pyproject.toml",
-    )  # fmt: skip
+    options = ("--universal", "--upgrade", "--no-header", "--no-annotate", "--no-emit-find-links")
+    wanted = ("--all-extras", "--group", "dev", "--group", "lint")
+    session.run("uv", "pip", "compile", *options, *wanted, "-o", "constraints.txt", "pyproject.toml")

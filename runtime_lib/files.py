@@ -44,7 +44,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def _beside(path: Path) -> Path:
-    """Name a temporary neighbour of `path` after this process, and remove those of processes that are gone."""
+    """Name a temporary neighbour of `path` after this process; remove those of processes that are gone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{path.name}.*.tmp"):
         owner = left.name.split(".")[-3]
@@ -67,7 +67,8 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON in a stable form (sorted keys), atomically. NaN is refused: it is not JSON."""
     with atomic_file(path) as temporary:
         temporary.write_text(
-            json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8"
+            json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n",
+            encoding="utf-8",
         )
 
 
@@ -80,6 +81,7 @@ def read_json(path: Path, *, made_by: str) -> dict[str, Any]:
     except ValueError as error:
         raise DataError(f"{path} is damaged ({error}): write it again with `{made_by}`.") from error
     if not isinstance(content, dict):
-        raise DataError(f"{path} holds {type(content).__name__}, not an object: write it again with `{made_by}`.")
+        raise DataError(
+            f"{path} holds {type(content).__name__}, not an object: write it again with `{made_by}`."
+        )
     return content
-

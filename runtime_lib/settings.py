@@ -31,16 +31,16 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """A table of the settings file; keys that it does not name are refused."""
 
 
-class Project(_Table):
+class Project(_Table, frozen=True):
     name: str
     package: str
 
 
-class Training(_Table):
+class Training(_Table, frozen=True):
     framework: Literal["auto", "mlx", "torch"] = "auto"
 
 
-class Tracking(_Table):
+class Tracking(_Table, frozen=True):
     """Where runs and models go. A relative sqlite path is taken from the project's folder."""
 
     uri: str = "sqlite:///var/mlflow.db"
@@ -48,7 +48,7 @@ class Tracking(_Table):
     experiment: str = ""
 
 
-class Registry(_Table):
+class Registry(_Table, frozen=True):
     """The registered model's name (default: the project's) and the gate in front of `champion`."""
 
     model: str = ""
@@ -57,7 +57,7 @@ class Registry(_Table):
     max_loss_to_incumbent: Share = 0.0
 
 
-class Serving(_Table):
+class Serving(_Table, frozen=True):
     engine: Literal["ray", "local"] = "ray"
     framework: Literal["auto", "mlx", "torch"] = "auto"
     host: str = "127.0.0.1"
@@ -65,7 +65,7 @@ class Serving(_Table):
     max_rows: Annotated[int, msgspec.Meta(ge=1)] = 10_000
 
 
-class Monitoring(_Table):
+class Monitoring(_Table, frozen=True):
     """When drift and a drop in performance count. Sources: docs/monitoring.md."""
 
     min_rows: Annotated[int, msgspec.Meta(ge=1)] = 500
@@ -115,7 +115,9 @@ def find_root(start: Path | None = None) -> Path:
     for folder in (start, *start.parents):
         if (folder / FILE).is_file():
             return folder
-    raise SettingsError(f"No {FILE} in {start} or above it. Go to a project's folder, or make one with `copier copy`.")
+    raise SettingsError(
+        f"No {FILE} in {start} or above it. Go to a project's folder, or make one with `copier copy`."
+    )
 
 
 def load(root: Path | None = None, *, environ: Mapping[str, str] | None = None) -> Settings:
@@ -132,7 +134,9 @@ def load(root: Path | None = None, *, environ: Mapping[str, str] | None = None) 
     if name in environments:
         _overlay(tables, environments[name])
     elif name != "local":
-        raise SettingsError(_unknown("environment", name, ["local", *environments], f"[environments.{name}] in {FILE}"))
+        raise SettingsError(
+            _unknown("environment", name, ["local", *environments], f"[environments.{name}] in {FILE}")
+        )
     _overlay(tables, _from_variables(environ))
     _refuse_unknown(tables)
     try:
@@ -170,7 +174,11 @@ def _from_variables(environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 
 def _tables() -> dict[str, type]:
-    return {f.name: f.type for f in msgspec.structs.fields(Settings) if isinstance(f.type, type) and issubclass(f.type, _Table)}
+    return {
+        f.name: f.type
+        for f in msgspec.structs.fields(Settings)
+        if isinstance(f.type, type) and issubclass(f.type, _Table)
+    }
 
 
 def _refuse_unknown(tables: Mapping[str, Any]) -> None:

@@ -46,7 +46,9 @@ class Project:
         """Run a command in the project; show it, and its end if it fails."""
         console.print(f"[bold cyan]$ {' '.join(command)}", soft_wrap=True)
         start = time.monotonic()
-        done = subprocess.run(command, cwd=self.root, env=self.env, text=True, capture_output=True, check=False)
+        done = subprocess.run(
+            command, cwd=self.root, env=self.env, text=True, capture_output=True, check=False
+        )
         if done.returncode not in codes:
             console.print((done.stdout + done.stderr)[-4000:], markup=False)
             raise SystemExit(f"`{' '.join(command)}` ended with {done.returncode}")
@@ -64,7 +66,9 @@ class Project:
         command = ("uv", "run", "--no-sync", "mlops", "serve")
         console.print(f"[bold cyan]$ {' '.join(command)} &")
         log = (self.root / "var" / "serve.log").open("w")
-        server = subprocess.Popen(command, cwd=self.root, env=self.env, stdout=log, stderr=log, start_new_session=True)
+        server = subprocess.Popen(
+            command, cwd=self.root, env=self.env, stdout=log, stderr=log, start_new_session=True
+        )
         try:
             _await(f"{url}/ready", server, Path(log.name))
             yield url
@@ -104,7 +108,9 @@ def create(folder: Path) -> Project:
         project.do("copier", "copy", "--defaults", "--quiet", *given, str(template), str(folder))
     project.do("git", "init", "--quiet")
     project.do("uv", "sync", "--quiet")
-    lines = sum(len(path.read_text().splitlines()) for d in ("src", "dags") for path in (folder / d).rglob("*.py"))
+    lines = sum(
+        len(path.read_text().splitlines()) for d in ("src", "dags") for path in (folder / d).rglob("*.py")
+    )
     console.print(f"{folder}: {lines} lines of Python in src/ and dags/")
     return project
 
@@ -131,7 +137,9 @@ def train(project: Project) -> None:
     _gate(gate)
     start = time.monotonic()
     again = project.mlops("run")
-    console.print(f"Nothing changed: {len(again['ran'])} stages ran again, in {time.monotonic() - start:.1f} s")
+    console.print(
+        f"Nothing changed: {len(again['ran'])} stages ran again, in {time.monotonic() - start:.1f} s"
+    )
 
 
 def serve(project: Project, url: str) -> None:
@@ -141,7 +149,9 @@ def serve(project: Project, url: str) -> None:
     start = time.monotonic()
     done = project.mlops("predict", str(requests), "--out", f"var/replay/{MONTH}-predictions.parquet")
     seconds = time.monotonic() - start
-    console.print(f"{done['rows']:,} rows predicted over HTTP at {url} by version {done['version']} in {seconds:.1f} s")
+    console.print(
+        f"{done['rows']:,} rows predicted over HTTP at {url} by version {done['version']} in {seconds:.1f} s"
+    )
     print_answer(url, requests)
 
 
@@ -153,7 +163,10 @@ def print_answer(url: str, requests: Path) -> None:
     body = json.dumps({"dataframe_records": [row]}).encode()
     request = urllib.request.Request(f"{url}/invocations", body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=10) as answer:
-        console.print(f"  {row['carrier']} from {row['origin']} to {row['dest']}: {answer.read().decode()}", markup=False)
+        console.print(
+            f"  {row['carrier']} from {row['origin']} to {row['dest']}: {answer.read().decode()}",
+            markup=False,
+        )
 
 
 def monitor(project: Project, alerts: list[Mapping[str, Any]]) -> None:

@@ -7,11 +7,25 @@ import sys
 
 import pytest
 
-HEAVY = {"pandas", "pyarrow", "mlflow", "ray", "torch", "mlx", "sklearn", "dvc", "airflow", "matplotlib", "pandera"}
+HEAVY = {
+    "pandas",
+    "pyarrow",
+    "mlflow",
+    "ray",
+    "torch",
+    "mlx",
+    "sklearn",
+    "dvc",
+    "airflow",
+    "matplotlib",
+    "pandera",
+}
 
 
 def imported(code: str) -> set[str]:
-    script = f"{code}\nimport sys; print(*{{name.partition('.')[0] for name in sys.modules}}, file=sys.stderr)"
+    script = (
+        f"{code}\nimport sys; print(*{{name.partition('.')[0] for name in sys.modules}}, file=sys.stderr)"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(done.stderr.split())
 

@@ -30,8 +30,8 @@ _STATES = {
 app = typer.Typer(
     name="mlops",
     help="Run a machine-learning project: data → train → register → serve → monitor → retrain.",
-    epilog="Exit codes: 0 done · 1 failed · 2 used wrongly · 3 refused by the gate · 4 monitoring or doctor found "
-    "something · 130 interrupted.",
+    epilog="Exit codes: 0 done · 1 failed · 2 used wrongly · 3 refused by the gate · "
+    "4 monitoring or doctor found something · 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -39,7 +39,8 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, for machines.")]
 ExitZero = Annotated[
-    bool, typer.Option("--exit-zero", help="Exit with 0 whatever is found, as a task of an orchestrator should.")
+    bool,
+    typer.Option("--exit-zero", help="Exit with 0 whatever is found, as a task of an orchestrator should."),
 ]
 
 
@@ -54,12 +55,16 @@ def _top(
 
 @app.command()
 def run(
-    stage: Annotated[list[str] | None, typer.Option(help="Run just this stage of dvc.yaml; may be repeated.")] = None,
+    stage: Annotated[
+        list[str] | None, typer.Option(help="Run just this stage of dvc.yaml; may be repeated.")
+    ] = None,
     change: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change params.yaml first; may be repeated."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Run stages even if nothing they depend on changed.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run stages even if nothing they depend on changed.")
+    ] = False,
     promote: Annotated[bool, typer.Option(help="Let the gate judge the new version at the end.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -80,7 +85,11 @@ def run(
     if stage or not promote:
         return _show({"ran": done}, as_json)
     if before := judged(settings):
-        return _show({"ran": done, **before}, as_json, f"Version {before['version']} was judged before: {_verb(before)}.")
+        return _show(
+            {"ran": done, **before},
+            as_json,
+            f"Version {before['version']} was judged before: {_verb(before)}.",
+        )
     _promote(settings, {"ran": done}, as_json=as_json, exit_zero=False)
 
 
@@ -105,18 +114,26 @@ def serve(
     from runtime_lib.serving.run import serve as serve_champion
 
     given = {"host": host, "port": port, "engine": engine}
-    variables = {f"MLOPS_SERVING__{key.upper()}": str(value) for key, value in given.items() if value is not None}
+    variables = {
+        f"MLOPS_SERVING__{key.upper()}": str(value) for key, value in given.items() if value is not None
+    }
     serve_champion(load_settings(environ={**os.environ, **variables}))
 
 
 @app.command()
 def predict(
-    file: Annotated[Path, typer.Argument(help="Parquet or CSV with the model's inputs, and ids if you have them.")],
+    file: Annotated[
+        Path, typer.Argument(help="Parquet or CSV with the model's inputs, and ids if you have them.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Parquet file for ids and probabilities.")] = Path(
         "predictions.parquet"
     ),
-    url: Annotated[str, typer.Option(help="Server to ask. Default: the one of [serving] in mlops.toml.")] = "",
-    id_column: Annotated[str, typer.Option(help="Column whose values tie late labels to predictions.")] = "id",
+    url: Annotated[
+        str, typer.Option(help="Server to ask. Default: the one of [serving] in mlops.toml.")
+    ] = "",
+    id_column: Annotated[
+        str, typer.Option(help="Column whose values tie late labels to predictions.")
+    ] = "id",
     batch: Annotated[int, typer.Option(help="Rows per request.", min=1)] = 500,
     as_json: Json = False,
 ) -> None:
@@ -125,7 +142,9 @@ def predict(
 
     done = predict_file(load_settings(), file, out=out, url=url, id_column=id_column, batch=batch)
     figures = {"rows": done.rows, "model": done.model, "version": done.version, "out": str(done.out)}
-    _show(figures, as_json, f"{done.rows:,} rows predicted by {done.model} version {done.version}: {done.out}")
+    _show(
+        figures, as_json, f"{done.rows:,} rows predicted by {done.model} version {done.version}: {done.out}"
+    )
 
 
 @app.command()
@@ -173,7 +192,9 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         _print_json([finding.to_dict() for finding in findings])
     else:
-        _table("Doctor", [(("[green]ok" if f.ok else "[red]mend"), f.what, f.found, f.mend) for f in findings])
+        _table(
+            "Doctor", [(("[green]ok" if f.ok else "[red]mend"), f.what, f.found, f.mend) for f in findings]
+        )
     if not all(finding.ok for finding in findings):
         raise SystemExit(_FINDINGS)
 
@@ -189,7 +210,9 @@ def hardware(as_json: Json = False) -> None:
     else:
         device = found.pop("device")
         rows = [(name, "unknown" if value is None else str(value)) for name, value in found.items()]
-        _table("Hardware", [*rows, ("device", f"{device['framework']} on {device['name']}: {device['reason']}")])
+        _table(
+            "Hardware", [*rows, ("device", f"{device['framework']} on {device['name']}: {device['reason']}")]
+        )
 
 
 def _promote(settings: Settings, before: Mapping[str, Any], *, as_json: bool, exit_zero: bool) -> None:
@@ -197,7 +220,12 @@ def _promote(settings: Settings, before: Mapping[str, Any], *, as_json: bool, ex
 
     decision = judge(settings)
     verb = _verb(decision.to_dict())
-    _show({**before, **decision.to_dict()}, as_json, f"Gate: {verb}.", *(f"  {reason}" for reason in decision.reasons))
+    _show(
+        {**before, **decision.to_dict()},
+        as_json,
+        f"Gate: {verb}.",
+        *(f"  {reason}" for reason in decision.reasons),
+    )
     if not decision.promoted and not exit_zero:
         raise GateError("The gate refused this version; the champion stays. The reasons stand above.")
 

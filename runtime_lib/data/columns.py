@@ -95,7 +95,7 @@ def _numbers(values: Any, column: Column) -> Array:
     if (bad := np.flatnonzero(np.isinf(array))).size:
         raise DataError(f"Column '{column.name}', row {bad[0]}: {array[bad[0]]} is not a finite number.")
     if not column.nullable and (bad := np.flatnonzero(np.isnan(array))).size:
-        raise DataError(f"Column '{column.name}', row {bad[0]}: a value is missing, and training never saw it missing.")
+        raise _missing(column, int(bad[0]))
     return array
 
 
@@ -117,13 +117,17 @@ def _categories(values: Any, column: Column) -> Array:
             array[row] = str(value)  # numpy's own text type cannot be written as JSON
         elif value is None or _is_na(value):
             if not column.nullable:
-                raise DataError(
-                    f"Column '{column.name}', row {row}: a value is missing, and training never saw it missing."
-                )
+                raise _missing(column, row)
             array[row] = None
         else:
             raise DataError(f"Column '{column.name}', row {row}: {value!r} is not text.")
     return array
+
+
+def _missing(column: Column, row: int) -> DataError:
+    return DataError(
+        f"Column '{column.name}', row {row}: a value is missing, and training never saw it missing."
+    )
 
 
 def _is_na(value: Any) -> bool:

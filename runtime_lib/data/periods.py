@@ -29,7 +29,9 @@ def months(first: str, last: str) -> list[str]:
     for name, value in (("first", first), ("last", last)):
         match = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])", str(value))
         if not match:
-            raise SettingsError(f"data.{name} = {value!r} in params.yaml is not a month; write it as YYYY-MM.")
+            raise SettingsError(
+                f"data.{name} = {value!r} in params.yaml is not a month; write it as YYYY-MM."
+            )
         numbers.append(int(match[1]) * 12 + int(match[2]) - 1)
     start, end = numbers
     if end < start:
@@ -47,7 +49,9 @@ def ingest(load: Callable[[str], pd.DataFrame], folder: Path, *, first: str, las
         for month in track(months(first, last), "Ingest months"):
             table = load(month)
             if table.empty:
-                raise DataError(f"The month {month} has no rows. Set data.first and data.last in params.yaml.")
+                raise DataError(
+                    f"The month {month} has no rows. Set data.first and data.last in params.yaml."
+                )
             table.to_parquet(new / f"{month}.parquet", index=False)
 
 
@@ -55,7 +59,9 @@ def make_features(features: Callable[[pd.DataFrame], pd.DataFrame], raw: Path, f
     """Apply `features` to each month of `raw` and write the result to `folder`."""
     with atomic_folder(folder) as new:
         for path in track(month_files(raw), "Make features"):
-            read_table(path).pipe(features).pipe(_check_features, path.stem).to_parquet(new / path.name, index=False)
+            read_table(path).pipe(features).pipe(_check_features, path.stem).to_parquet(
+                new / path.name, index=False
+            )
 
 
 def read_features(path: Path) -> tuple[dict[str, Any], Any, pd.DataFrame]:
@@ -75,11 +81,15 @@ def split(folder: Path, out: Path, *, validation: int, test: int) -> None:
     files = month_files(folder)
     if validation < 1 or test < 1 or len(files) <= validation + test:
         raise SettingsError(
-            f"{len(files)} months cannot be split into {validation} for validation, {test} for test and at least "
-            f"one for training. Change split.* or data.first/data.last in params.yaml."
+            f"{len(files)} months cannot be split into {validation} for validation, {test} for test and "
+            f"at least one for training. Change split.* or data.first/data.last in params.yaml."
         )
     cut = len(files) - test
-    parts = {"train": files[: cut - validation], "validation": files[cut - validation : cut], "test": files[cut:]}
+    parts = {
+        "train": files[: cut - validation],
+        "validation": files[cut - validation : cut],
+        "test": files[cut:],
+    }
     with atomic_folder(out) as new:
         for name, paths in parts.items():
             table = pd.concat([read_table(path) for path in paths], ignore_index=True)
@@ -94,9 +104,13 @@ def _check_features(table: pd.DataFrame, month: str) -> pd.DataFrame:
         raise DataError(f"features() returned no rows for {month}.")
     if table["id"].duplicated().any():
         twice = table.loc[table["id"].duplicated(), "id"].iloc[0]
-        raise DataError(f"features() returned the id {twice!r} twice for {month}; ids tie late labels to predictions.")
+        raise DataError(
+            f"features() returned the id {twice!r} twice for {month}; ids tie late labels to predictions."
+        )
     if unknown := set(table["label"].unique()) - {0, 1}:
-        raise DataError(f"features() returned the labels {sorted(map(str, unknown))} for {month}; use 0 and 1 alone.")
+        raise DataError(
+            f"features() returned the labels {sorted(map(str, unknown))} for {month}; use 0 and 1 alone."
+        )
     return table
 
 

@@ -43,7 +43,7 @@ def _broken_rules(schema: pa.DataFrameSchema, table: pd.DataFrame) -> list[str]:
         schema.validate(table, lazy=True)
     except SchemaErrors as error:
         groups = error.failure_cases.groupby(["column", "check"], dropna=False, sort=False)
-        return [_describe(*names, cases) for names, cases in groups]
+        return [_describe(column, check, cases) for (column, check), cases in groups]
     return []
 
 

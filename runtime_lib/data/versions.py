@@ -13,7 +13,9 @@ from runtime_lib.errors import PipelineError, require
 __all__ = ["reproduce"]
 
 
-def reproduce(root: Path, stages: Sequence[str] = (), *, only: bool = False, force: bool = False) -> list[str]:
+def reproduce(
+    root: Path, stages: Sequence[str] = (), *, only: bool = False, force: bool = False
+) -> list[str]:
     """Bring the pipeline up to date and return the names of the stages that ran.
 
     Args:

@@ -46,7 +46,9 @@ def _mlx() -> Device:
         raise MissingExtraError("mlx", "mlx")
     if _metal():
         return Device("mlx", "gpu", "MLX finds Metal on this Mac")
-    return Device("mlx", "cpu", "MLX is asked for or the only framework here, and there is no Metal GPU to trust")
+    return Device(
+        "mlx", "cpu", "MLX is asked for or the only framework here, and there is no Metal GPU to trust"
+    )
 
 
 def _torch() -> Device:

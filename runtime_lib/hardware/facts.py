@@ -37,7 +37,9 @@ def facts() -> Facts:
 
 
 def _mac() -> Facts:
-    values = _sysctl("machdep.cpu.brand_string", "hw.memsize", "kern.hv_vmm_present", "sysctl.proc_translated")
+    values = _sysctl(
+        "machdep.cpu.brand_string", "hw.memsize", "kern.hv_vmm_present", "sysctl.proc_translated"
+    )
     chip = values.get("machdep.cpu.brand_string")
     memory = values.get("hw.memsize", "")
     return Facts(
@@ -70,7 +72,9 @@ def _linux() -> Facts:
 def _sysctl(*names: str) -> dict[str, str]:
     """Ask for several keys at once; `-i` leaves unknown ones out instead of failing."""
     try:
-        done = subprocess.run(["sysctl", "-i", *names], capture_output=True, text=True, timeout=2, check=False)
+        done = subprocess.run(
+            ["sysctl", "-i", *names], capture_output=True, text=True, timeout=2, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return {}
     pairs = (line.partition(": ") for line in done.stdout.splitlines())

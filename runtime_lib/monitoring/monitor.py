@@ -32,6 +32,8 @@ class Served(Protocol):
     def version(self) -> str: ...
     @property
     def folder(self) -> Path: ...
+    @property
+    def held_out(self) -> Mapping[str, float] | None: ...
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,8 @@ def _judge(
     performance = judge_performance(
         label[known],
         probability[known],
-        profile["performance"],
+        # What the gate saw, on months that neither training nor early stopping had touched.
+        (champion and champion.held_out) or profile["performance"],
         predictions=len(table),
         unknown=int((~labels["id"].isin(table["id"])).sum()),
         max_drop=rules.max_drop,

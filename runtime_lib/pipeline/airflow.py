@@ -52,7 +52,8 @@ def monitoring_dag(root: Path, **options: Any) -> DAG:
 
 def _dag(settings: settings_file.Settings, flow: str, options: dict[str, Any]) -> DAG:
     name = f"{settings.project.package}_{flow}"
-    return DAG(dag_id=name, **{"schedule": None, "catchup": False, "tags": [settings.project.name], **options})
+    options = {"catchup": False, "tags": [settings.project.name], **options}
+    return DAG(dag_id=name, schedule=options.pop("schedule", None), **options)
 
 
 def _task(root: Path, name: str, command: str) -> BashOperator:

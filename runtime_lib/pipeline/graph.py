@@ -37,7 +37,9 @@ def read_graph(path: Path) -> Graph:
     for name, stage in stages.items():
         for out in _paths(stage, "outs", "metrics", "plots"):
             if out in owner:
-                raise PipelineError(f"{path}: '{out}' is written by the stages {owner[out]} and {name}; only one may.")
+                raise PipelineError(
+                    f"{path}: '{out}' is written by the stages {owner[out]} and {name}; only one may."
+                )
             owner[out] = name
     upstream = {
         name: frozenset(_makers(_paths(stage, "deps"), owner) - {name}) for name, stage in stages.items()
@@ -45,7 +47,9 @@ def read_graph(path: Path) -> Graph:
     try:
         order = tuple(TopologicalSorter(upstream).static_order())
     except CycleError as error:
-        raise PipelineError(f"{path}: the stages wait for each other: {' → '.join(error.args[1])}.") from error
+        raise PipelineError(
+            f"{path}: the stages wait for each other: {' → '.join(error.args[1])}."
+        ) from error
     return Graph(order, upstream)
 
 
@@ -71,5 +75,8 @@ def _paths(stage: Mapping[str, Any], *keys: str) -> list[PurePosixPath]:
 def _makers(deps: Iterable[PurePosixPath], owner: Mapping[PurePosixPath, str]) -> set[str]:
     """The stages whose output is, holds, or lies inside one of `deps`."""
     return {
-        name for dep in deps for out, name in owner.items() if dep == out or out in dep.parents or dep in out.parents
+        name
+        for dep in deps
+        for out, name in owner.items()
+        if dep == out or out in dep.parents or dep in out.parents
     }

@@ -70,7 +70,10 @@ def set_params(path: Path, changes: Sequence[str]) -> dict[str, Any]:
         for table in tables:
             target = target.get(table) if isinstance(target, Mapping) else None
         if not separator or not isinstance(target, Mapping) or key not in target:
-            raise SettingsError(f"--set {change}: {path.name} has no '{place}'. Write table.key=value; known: {_keys(document)}.")
+            raise SettingsError(
+                f"--set {change}: {path.name} has no '{place}'. Write table.key=value; "
+                f"known: {_keys(document)}."
+            )
         target[key] = done[place] = value  # type: ignore[index]
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         yaml.dump(document, file)
@@ -78,4 +81,6 @@ def set_params(path: Path, changes: Sequence[str]) -> dict[str, Any]:
 
 
 def _keys(document: Mapping[str, Any]) -> str:
-    return ", ".join(f"{table}.{key}" for table, keys in document.items() if isinstance(keys, Mapping) for key in keys)
+    return ", ".join(
+        f"{table}.{key}" for table, keys in document.items() if isinstance(keys, Mapping) for key in keys
+    )

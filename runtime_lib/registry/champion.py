@@ -34,13 +34,17 @@ DECISION_TAG, REASONS_TAG, FIGURES_TAG = "mlops.decision", "mlops.reasons", "mlo
 
 @dataclass(frozen=True)
 class Champion:
-    """A registered version with its model folder on this machine, checked against its digest."""
+    """A registered version with its model folder on this machine, checked against its digest.
+
+    `held_out` are the figures that the gate saw when it judged this version; None if it never did.
+    """
 
     name: str
     version: str
     run_id: str
     digest: str
     folder: Path
+    held_out: Mapping[str, float] | None = None
 
 
 def champion(settings: Settings) -> Champion | None:
@@ -109,8 +113,7 @@ def _incumbent(
         return _evaluate(settings, _fetch(settings, holder), table), ""
     except (DataError, ModelError, MissingExtraError) as error:
         why = f"the champion (version {holder.version}) cannot be judged on this test table: {error}"
-    stored = json.loads(holder.tags.get(FIGURES_TAG, "{}")).get("candidate")
-    if stored:
+    if stored := _held_out(holder):
         rows = int(stored.get("rows", 0))
         return stored, f"{why} Its figures of {rows:,} rows at its own promotion stand in."
     return None, (
@@ -180,7 +183,14 @@ def _fetch(settings: Settings, version: ModelVersion) -> Champion:
     with locked(settings.var / "models.lock"):
         if not _holds(folder, identity):
             _download(settings, version, identity, folder)
-    return Champion(version.name, str(version.version), str(version.run_id), identity, folder)
+    return Champion(
+        version.name, str(version.version), str(version.run_id), identity, folder, _held_out(version)
+    )
+
+
+def _held_out(version: ModelVersion) -> Mapping[str, float] | None:
+    figures: Mapping[str, float] | None = json.loads(version.tags.get(FIGURES_TAG, "{}")).get("candidate")
+    return figures
 
 
 def _download(settings: Settings, version: ModelVersion, identity: str, folder: Path) -> None:

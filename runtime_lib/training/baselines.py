@@ -43,7 +43,7 @@ def naive_probability(
 
 
 def logistic_probability(inputs: Array, label: Array, *, target: Array) -> Array:
-    """Fit a logistic regression on encoded rows `(n, width)` and predict `target` `(m, width)`: shape `(m,)`."""
+    """Fit a logistic regression on encoded rows `(n, width)`; predict `target` `(m, width)` as `(m,)`."""
     from sklearn.linear_model import LogisticRegression
 
     fitted = LogisticRegression(max_iter=300).fit(inputs, label)
@@ -55,7 +55,8 @@ def _groups(values: Array, target: Array, column: Column) -> tuple[Array, Array]
     if column.kind == "number":
         edges = np.unique(np.nanquantile(values, np.linspace(0, 1, _BINS + 1)[1:-1]))
         return tuple(  # type: ignore[return-value]
-            np.where(np.isnan(v), len(edges) + 1, np.searchsorted(edges, v, side="right")) for v in (values, target)
+            np.where(np.isnan(v), len(edges) + 1, np.searchsorted(edges, v, side="right"))
+            for v in (values, target)
         )
     place = {value: number for number, value in enumerate(dict.fromkeys(values))}
     return (

@@ -15,7 +15,7 @@ from runtime_lib.data.columns import Array, Column
 
 __all__ = ["Encoder"]
 
-# Beyond eight standard deviations a value says "extreme" and no more; unbounded, one outlier drives the network.
+# Beyond eight standard deviations a value says "extreme" and no more; unbounded, one outlier rules.
 _CLIP = 8.0
 
 

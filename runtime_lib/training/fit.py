@@ -84,7 +84,9 @@ def fit(
         for epoch in range(1, params.epochs + 1):
             loss = network.train_epoch(*train, batches=_batches(len(train[1]), params.batch_size, order))
             if not np.isfinite(loss):
-                raise DataError(f"The loss is {loss} at epoch {epoch}: lower train.learning_rate in params.yaml.")
+                raise DataError(
+                    f"The loss is {loss} at epoch {epoch}: lower train.learning_rate in params.yaml."
+                )
             figures = binary_metrics(validation[1], network.predict(validation[0]))
             on_epoch(epoch, {"train_loss": loss, **{f"validation_{k}": v for k, v in figures.items()}})
             advance(epoch, figures["roc_auc"])
@@ -107,7 +109,9 @@ def _bar(epochs: int) -> Iterator[Callable[[int, float], None]]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     if not sys.stderr.isatty():
-        yield lambda epoch, score: print(f"epoch {epoch}/{epochs}: validation roc_auc {score:.4f}", file=sys.stderr)
+        yield lambda epoch, score: print(
+            f"epoch {epoch}/{epochs}: validation roc_auc {score:.4f}", file=sys.stderr
+        )
         return
     columns = (TextColumn("Train"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:

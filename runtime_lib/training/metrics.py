@@ -25,7 +25,9 @@ def binary_metrics(label: Array, probability: Array) -> dict[str, float]:
 
     label = label.astype(int)
     if len(classes := set(label.tolist())) < 2:
-        raise DataError(f"All {len(label)} rows have the same label {classes or '(none)'}: nothing can be judged.")
+        raise DataError(
+            f"All {len(label)} rows have the same label {classes or '(none)'}: nothing can be judged."
+        )
     return {
         "roc_auc": float(metrics.roc_auc_score(label, probability)),
         "average_precision": float(metrics.average_precision_score(label, probability)),

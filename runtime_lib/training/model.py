@@ -139,7 +139,9 @@ def digest(folder: Path) -> str:
         try:
             content = (folder / name).read_bytes()
         except OSError as error:
-            raise ModelError(f"{folder} is not a model folder: {name} cannot be read ({error.strerror}).") from error
+            raise ModelError(
+                f"{folder} is not a model folder: {name} cannot be read ({error.strerror})."
+            ) from error
         total.update(f"{name}:{len(content)}:".encode() + content)
     return total.hexdigest()
 
@@ -149,7 +151,9 @@ def _read_config(folder: Path) -> _Config:
     try:
         fields = json.loads(path.read_bytes())
         if (version := fields.get("format")) != _FORMAT:
-            raise ModelError(f"{path} has format {version!r}; this library reads {_FORMAT}. Update runtime-lib.")
+            raise ModelError(
+                f"{path} has format {version!r}; this library reads {_FORMAT}. Update runtime-lib."
+            )
         return msgspec.convert(fields, _Config)
     except OSError as error:
         raise ModelError(f"No model at {folder}: {path.name} cannot be read ({error.strerror}).") from error

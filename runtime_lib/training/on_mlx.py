@@ -23,19 +23,27 @@ class MlxNetwork:
     framework: Framework = "mlx"
 
     def __init__(
-        self, module: ModuleType, options: dict[str, Any], *, device: str, seed: int, optimizer: Optimizer | None
+        self,
+        module: ModuleType,
+        options: dict[str, Any],
+        *,
+        device: str,
+        seed: int,
+        optimizer: Optimizer | None,
     ) -> None:
         mx.random.seed(seed)
         self.device = device
         self._net = module.mlx_network(**options)
-        # MLX's Adam leaves bias correction out by default; with it, both frameworks take the same steps.
-        self._optimizer = optimizer and AdamW(
-            optimizer.learning_rate, weight_decay=optimizer.weight_decay, bias_correction=True
-        )
+        self._steps: Any = None
+        if optimizer:
+            # MLX's Adam leaves bias correction out by default; with it, both frameworks take the same steps.
+            self._steps = AdamW(
+                optimizer.learning_rate, weight_decay=optimizer.weight_decay, bias_correction=True
+            )
         mx.eval(self._net.parameters())
 
     def train_epoch(self, inputs: Array, label: Array, *, batches: Sequence[Array]) -> float:
-        assert self._optimizer is not None, "built without an optimiser"
+        assert self._steps is not None, "built without an optimiser"
         self._net.train()
         x, y = mx.array(inputs), mx.array(label[:, None].astype(np.float32))
         step = nn.value_and_grad(self._net, self._loss)
@@ -43,8 +51,8 @@ class MlxNetwork:
         for batch in batches:
             rows = mx.array(batch)
             loss, gradient = step(x[rows], y[rows])
-            self._optimizer.update(self._net, gradient)
-            mx.eval(self._net.parameters(), self._optimizer.state)
+            self._steps.update(self._net, gradient)
+            mx.eval(self._net.parameters(), self._steps.state)
             total += loss.item()
         return total / len(batches)
 

@@ -20,26 +20,34 @@ class TorchNetwork:
     framework: Framework = "torch"
 
     def __init__(
-        self, module: ModuleType, options: dict[str, Any], *, device: str, seed: int, optimizer: Optimizer | None
+        self,
+        module: ModuleType,
+        options: dict[str, Any],
+        *,
+        device: str,
+        seed: int,
+        optimizer: Optimizer | None,
     ) -> None:
         torch.manual_seed(seed)
         self.device = device
         self._net = module.torch_network(**options).to(device)
-        self._optimizer = optimizer and torch.optim.AdamW(
-            self._net.parameters(), lr=optimizer.learning_rate, weight_decay=optimizer.weight_decay
-        )
+        self._steps = None
+        if optimizer:
+            self._steps = torch.optim.AdamW(
+                self._net.parameters(), lr=optimizer.learning_rate, weight_decay=optimizer.weight_decay
+            )
 
     def train_epoch(self, inputs: Array, label: Array, *, batches: Sequence[Array]) -> float:
-        assert self._optimizer is not None, "built without an optimiser"
+        assert self._steps is not None, "built without an optimiser"
         self._net.train()
         x, y = self._tensor(inputs), self._tensor(label[:, None])
         total = torch.zeros((), device=self.device)
         for batch in batches:
             rows = torch.from_numpy(batch).to(self.device)
             loss = torch.nn.functional.binary_cross_entropy_with_logits(self._net(x[rows]), y[rows])
-            self._optimizer.zero_grad()
-            loss.backward()
-            self._optimizer.step()
+            self._steps.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._steps.step()
             total += loss.detach()
         return float(total) / len(batches)
 
@@ -54,7 +62,9 @@ class TorchNetwork:
     def load(self, weights: Mapping[str, Array]) -> None:
         if wrong := misfit({k: tuple(v.shape) for k, v in self._net.state_dict().items()}, weights):
             raise ModelError(f"The weights do not fit the network: {wrong}.")
-        self._net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
+        self._net.load_state_dict(
+            {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
+        )
 
     def _tensor(self, values: Array) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(self.device)

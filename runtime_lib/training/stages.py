@@ -42,7 +42,11 @@ def train(
     encoder = Encoder.fit(train_rows, columns)
     architecture = model(encoder.width, params.get("network", {}))
     device = choose_device(settings.training.framework)
-    described = {**msgspec.to_builtins(fit_params), **architecture.options, "architecture": architecture.module}
+    described = {
+        **msgspec.to_builtins(fit_params),
+        **architecture.options,
+        "architecture": architecture.module,
+    }
     with Record.start(settings, described) as record:
         fitted = fit(
             architecture,
@@ -56,7 +60,11 @@ def train(
         _save(settings, fitted, columns, encoder, architecture, train_table, validation_label)
         record.finish(
             model_digest=digest(settings.candidate),
-            tags={"mlops.framework": device.framework, "mlops.device": device.name, "mlops.device_reason": device.reason},
+            tags={
+                "mlops.framework": device.framework,
+                "mlops.device": device.name,
+                "mlops.device_reason": device.reason,
+            },
         )
 
 
@@ -99,7 +107,9 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
     """
     if unknown := set(params) - {"logistic"}:
         raise SettingsError(f"params.yaml, evaluate: unknown key '{min(unknown)}'. Known: logistic.")
-    model = Model.load(settings.candidate, framework=settings.training.framework, trusted=(settings.project.package,))
+    model = Model.load(
+        settings.candidate, framework=settings.training.framework, trusted=(settings.project.package,)
+    )
     rows, label, _ = _split(settings, "train", model.columns)
     test_rows, test_label, _ = _split(settings, "test", model.columns)
     column, naive = naive_probability(rows, label, model.columns, target=test_rows)
@@ -117,7 +127,10 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
 
 def _columns(settings: Settings) -> tuple[Column, ...]:
     """The training table's inputs; one that is missing in any part of the split may be missing in serving."""
-    parts = [read_features(settings.root / "data" / "split" / f"{p}.parquet")[2] for p in ("train", "validation", "test")]
+    parts = [
+        read_features(settings.root / "data" / "split" / f"{p}.parquet")[2]
+        for p in ("train", "validation", "test")
+    ]
     nullable = {c.name for part in parts for c in columns_of(part, without=KEYS) if c.nullable}
     return tuple(Column(c.name, c.kind, c.name in nullable) for c in columns_of(parts[0], without=KEYS))
 

@@ -35,7 +35,13 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at the project and this machine; nothing is changed."""
-    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_library, _packages, _device, _tracking, _champion)
+    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+        _library,
+        _packages,
+        _device,
+        _tracking,
+        _champion,
+    )
     return [finding for check in checks for finding in check(settings)]
 
 
@@ -63,7 +69,11 @@ def _packages(settings: Settings) -> Iterator[Finding]:
         try:
             yield Finding(package, True, version(package))
         except PackageNotFoundError:
-            mend = "uv sync --group airflow" if extra == "airflow" else f"add '{extra}' to runtime-lib[…], then uv sync"
+            mend = (
+                "uv sync --group airflow"
+                if extra == "airflow"
+                else f"add '{extra}' to runtime-lib[…], then uv sync"
+            )
             yield Finding(package, False, "not installed", mend)
 
 
@@ -86,7 +96,12 @@ def _tracking(settings: Settings) -> Iterator[Finding]:
         try:
             socket.create_connection((uri.hostname, port), _PROBE_SECONDS).close()
         except OSError as error:
-            yield Finding("tracking", False, f"{where}: {error.strerror or error}", "start the server, or set tracking.uri")
+            yield Finding(
+                "tracking",
+                False,
+                f"{where}: {error.strerror or error}",
+                "start the server, or set tracking.uri",
+            )
         else:
             yield Finding("tracking", True, f"{where} answers")
     else:

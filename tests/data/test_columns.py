@@ -9,7 +9,11 @@ import pytest
 from runtime_lib.data.columns import Column, check_rows, columns_of
 from runtime_lib.errors import DataError
 
-COLUMNS = (Column("distance", "number"), Column("temp", "number", nullable=True), Column("carrier", "category"))
+COLUMNS = (
+    Column("distance", "number"),
+    Column("temp", "number", nullable=True),
+    Column("carrier", "category"),
+)
 
 
 def rows(**changes):

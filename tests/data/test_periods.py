@@ -26,7 +26,7 @@ def test_a_month_that_is_none_is_refused(first):
 
 
 def test_an_end_before_the_start_is_refused():
-    with pytest.raises(SettingsError, match="2013-01 in params.yaml lies before"):
+    with pytest.raises(SettingsError, match="2013-01 in .* lies before"):
         months("2013-02", "2013-01")
 
 
@@ -48,7 +48,9 @@ def features(tmp_path):
 
 def test_the_split_keeps_the_order_of_time(features, tmp_path):
     split(features, tmp_path / "split", validation=1, test=2)
-    parts = [pd.read_parquet(tmp_path / "split" / f"{name}.parquet") for name in ("train", "validation", "test")]
+    parts = [
+        pd.read_parquet(tmp_path / "split" / f"{name}.parquet") for name in ("train", "validation", "test")
+    ]
     assert [len(part) for part in parts] == [8, 4, 8]
     assert parts[0]["time"].max() < parts[1]["time"].min()
     assert parts[1]["time"].max() < parts[2]["time"].min()
@@ -84,7 +86,9 @@ def test_validation_names_month_column_rule_and_rows(tmp_path):
 
     ingest(load, tmp_path / "raw", first="2013-01", last="2013-02")
     schema = pa.DataFrameSchema({"x": pa.Column(int, pa.Check.ge(0)), "label": pa.Column(int)}, unique=["id"])
-    with pytest.raises(DataError, match=r"2013-02: column 'x', rule greater_than_or_equal_to\(0\): row 2, value -5"):
+    with pytest.raises(
+        DataError, match=r"2013-02: column 'x', rule greater_than_or_equal_to\(0\): row 2, value -5"
+    ):
         validate(schema, tmp_path / "raw", tmp_path / "report.json")
     assert not (tmp_path / "report.json").exists()
 

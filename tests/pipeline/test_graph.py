@@ -36,7 +36,10 @@ def test_edges_run_from_outputs_to_dependencies(tmp_path):
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("stages: {a: {cmd: x, deps: [b], outs: [a]}, b: {cmd: x, deps: [a], outs: [b]}}", "wait for each other"),
+        (
+            "stages: {a: {cmd: x, deps: [b], outs: [a]}, b: {cmd: x, deps: [a], outs: [b]}}",
+            "wait for each other",
+        ),
         ("stages: {a: {cmd: x, outs: [o]}, b: {cmd: x, outs: [o]}}", "'o' is written by the stages a and b"),
         ("stages: {}", "defines no stages"),
         ("- a", "defines no stages"),
