@@ -26,7 +26,7 @@ def test_a_month_that_is_none_is_refused(first):
 
 
 def test_an_end_before_the_start_is_refused():
-    with pytest.raises(SettingsError, match="2013-01 in .* lies before"):
+    with pytest.raises(SettingsError, match="lies before"):
         months("2013-02", "2013-01")
 
 

@@ -27,6 +27,7 @@ START = datetime(2026, 11, 2, 8, tzinfo=UTC)
 class Version:
     version: str
     folder: Path
+    held_out: dict[str, float] | None = None
 
 
 def rows(count, seed, shift=0.0, skill=1.5):
@@ -178,6 +179,14 @@ def test_only_the_champion_is_judged(project):
     serve(project, 700)
     verdict = judge(project)
     assert (verdict.rows, verdict.state) == (700, "well")
+
+
+def test_performance_is_compared_with_what_the_gate_saw(project):
+    label(project, serve(project, 3_000))
+    champion = Version("2", project, {"roc_auc": 0.99, "rows": 5_000})
+    verdict = monitor(settings.load(project, environ={}), champion=champion)
+    assert verdict.performance.baseline == 0.99
+    assert verdict.retrain
 
 
 def test_labels_without_a_prediction_are_counted(project):

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers import Server, free_port, make_model, make_project, running
+
+from tests.serving.servers import Server, free_port, make_model, make_project, running
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from servers import ROWS, Server, expected, free_port, make_project
 
 from runtime_lib.errors import DataError, ServiceError
 from runtime_lib.monitoring.log import read_predictions
 from runtime_lib.serving.client import predict_file
+from tests.serving.servers import ROWS, Server, expected, free_port, make_project
 
 
 def table(copies: int = 1) -> pd.DataFrame:

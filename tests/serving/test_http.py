@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import ROWS, Server, expected
 
 from runtime_lib.monitoring.log import read_predictions
+from tests.serving.servers import ROWS, Server, expected
 
 NAMES = list(ROWS)
 TABLE = [list(values) for values in zip(*ROWS.values(), strict=True)]

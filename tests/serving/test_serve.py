@@ -12,11 +12,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from servers import ROWS, Server, expected, free_port, make_model, make_project
 
 from runtime_lib.errors import ServiceError
 from runtime_lib.monitoring.log import read_predictions
 from runtime_lib.serving.run import serve
+from tests.serving.servers import ROWS, Server, expected, free_port, make_model, make_project
 
 _SERVE = """
 import sys
@@ -152,7 +152,7 @@ def test_unexpected_errors_are_500_for_the_client_and_a_traceback_for_the_operat
     server: Server, model_folder: Path, tmp_path: Path
 ) -> None:
     """A real cause: the prediction log cannot be written, so no prediction may be given out."""
-    from servers import running
+    from tests.serving.servers import running
 
     settings = make_project(tmp_path)
     settings.var.mkdir()
@@ -172,7 +172,7 @@ def test_unexpected_errors_are_500_for_the_client_and_a_traceback_for_the_operat
 def test_requests_under_way_are_finished_when_the_server_stops(model_folder: Path, tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    from servers import running
+    from tests.serving.servers import running
 
     settings = make_project(tmp_path, max_rows=100_000)
     body = json.dumps({"inputs": {name: values * 20_000 for name, values in ROWS.items()}}).encode()

@@ -12,7 +12,7 @@ from pathlib import Path
 import copier
 import plumbum
 import pytest
-from conftest import REPOSITORY, copy_template
+from tests.conftest import REPOSITORY, copy_template
 from packaging.requirements import Requirement
 
 HOST = "https://github.com/acme/ml-template.git"
