@@ -23,13 +23,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+from projects import environment
 from rich.console import Console
 
 HERE = Path(__file__).resolve().parents[1]
 MONTH = "2013-10"  # the first month after those that the pipeline has seen
 LATER = "2013-12"  # the whole year, for the retraining
-
-_OF_THIS_ENVIRONMENT = ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "PYTHONPATH")
 
 console = Console(highlight=False)
 
@@ -39,8 +38,7 @@ class Project:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        # The project has an environment of its own, whichever this one runs in.
-        self.env = {key: value for key, value in os.environ.items() if key not in _OF_THIS_ENVIRONMENT}
+        self.env = environment()
 
     def do(self, *command: str, codes: Sequence[int] = (0,)) -> str:
         """Run a command in the project; show it, and its end if it fails."""

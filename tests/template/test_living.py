@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.projects import run
 
 PROJECTS: dict[str, dict[str, Any]] = {
     "all of it": {"tier": "standard", "framework": "auto"},
@@ -53,12 +52,3 @@ def test_a_new_project_passes_its_checks_and_runs(render, kind):
             "what a run leaves behind is ignored or meant for git"
         )
 
-
-def run(folder: Path, *command: str) -> str:
-    environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(folder.parent)}
-    # The project has an environment of its own, whichever this one runs in.
-    for variable in ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON"):
-        environment.pop(variable, None)
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
