@@ -57,7 +57,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Check that the pages' links and the files they name exist."""
-    _prepare(session, groups=("dev",))
+    _prepare(session, "-e", ".", groups=("dev",))
     session.run("pytest", "--no-header", "-q", "tests/test_docs.py")
 
 

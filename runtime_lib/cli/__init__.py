@@ -8,19 +8,22 @@ from runtime_lib.errors import MlopsError
 
 __all__ = ["main"]
 
+_INTERRUPTED = 130  # 128 + SIGINT, as shells count; typer exits with it on Ctrl-C
+
 
 def main() -> None:
     """Run the command line; a known error is printed without a traceback and sets the exit code."""
     from runtime_lib.cli.app import app
 
     try:
-        app(standalone_mode=False)
+        app()
     except MlopsError as error:
         _tell(str(error))
         raise SystemExit(error.exit_code) from error
-    except KeyboardInterrupt as error:
-        _tell("Interrupted. Nothing half-written is left; run the same command again to go on.")
-        raise SystemExit(130) from error
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            _tell("Interrupted. Nothing half-written is left; run the same command again to go on.")
+        raise
 
 
 def _tell(message: str) -> None:

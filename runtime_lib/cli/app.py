@@ -97,7 +97,7 @@ def run(
 def promote(as_json: Json = False, exit_zero: ExitZero = False) -> None:
     """Judge the newest version on held-out months; make it champion if it is good enough.
 
-    It must beat the naive baseline and not fall behind the champion ([registry] in mlops.toml).
+    It must beat the naive baseline and not fall behind the champion (table `registry` of mlops.toml).
     """
     _promote(load_settings(), {}, as_json=as_json, exit_zero=exit_zero)
 
@@ -128,9 +128,7 @@ def predict(
     out: Annotated[Path, typer.Option("--out", "-o", help="Parquet file for ids and probabilities.")] = Path(
         "predictions.parquet"
     ),
-    url: Annotated[
-        str, typer.Option(help="Server to ask. Default: the one of [serving] in mlops.toml.")
-    ] = "",
+    url: Annotated[str, typer.Option(help="Server to ask. Default: as in mlops.toml, table `serving`.")] = "",
     id_column: Annotated[
         str, typer.Option(help="Column whose values tie late labels to predictions.")
     ] = "id",
@@ -158,7 +156,7 @@ def monitor(
 ) -> None:
     """Judge the champion's predictions: drift, performance once labels are in, whether to retrain.
 
-    Writes var/monitoring/report.html and sends an alert to the webhook of [monitoring] in mlops.toml.
+    Writes var/monitoring/report.html and sends an alert to the webhook of mlops.toml (table `monitoring`).
     """
     from runtime_lib.monitoring.labels import add_labels
     from runtime_lib.monitoring.monitor import monitor as judge

@@ -12,6 +12,9 @@ from runtime_lib.errors import PipelineError, require
 
 __all__ = ["reproduce"]
 
+# The end of DVC's message when Ctrl-C ended the stage: by its exit code, or by the signal itself.
+_INTERRUPTED = ("exited with 130", "exited with -2")
+
 
 def reproduce(
     root: Path, stages: Sequence[str] = (), *, only: bool = False, force: bool = False
@@ -35,6 +38,8 @@ def reproduce(
         with _stdout_to_stderr(), Repo(str(root), config=_beside_git(root)) as repo:
             done = repo.reproduce(list(stages) or None, single_item=only, force=force)
     except ReproductionError as error:
+        if str(error.__cause__).endswith(_INTERRUPTED):
+            raise KeyboardInterrupt from error  # DVC itself ignores Ctrl-C while a stage runs
         raise PipelineError(
             f"{error}: {error.__cause__ or ''} Its message stands above. Mend the cause and run again: "
             f"finished stages are kept."

@@ -31,8 +31,8 @@ def pipeline_dag(root: Path, **options: Any) -> DAG:
     """
     settings = settings_file.load(root)
     graph = read_graph(settings.root / "dvc.yaml")
-    # DVC refuses to run a project twice at once: one run at a time.
-    with _dag(settings, "pipeline", {"max_active_runs": 1, **options}) as dag:
+    # A project runs one stage at a time: DVC's lock and the run's own would refuse a second one.
+    with _dag(settings, "pipeline", {"max_active_runs": 1, "max_active_tasks": 1, **options}) as dag:
         tasks = {name: _task(settings.root, name, f"run --stage {name}") for name in graph.stages}
         for name, upstream in graph.upstream.items():
             for before in upstream:

@@ -15,6 +15,9 @@ from runtime_lib.pipeline.lock import die_with_the_run
 
 __all__ = ["Project", "Stages"]
 
+# How a stage ends on Ctrl-C: 128 + SIGINT, as shells count.
+_INTERRUPTED = 130
+
 
 @dataclass(frozen=True)
 class Project:
@@ -60,3 +63,5 @@ class Stages(dict[str, Callable[[Project], None]]):
         except MlopsError as error:
             print(f"Stage {' '.join(names)}: {error}", file=sys.stderr)
             raise SystemExit(error.exit_code) from error
+        except KeyboardInterrupt as error:
+            raise SystemExit(_INTERRUPTED) from error

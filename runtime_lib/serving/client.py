@@ -59,6 +59,8 @@ def predict_file(
     """
     import pandas as pd
 
+    if not file.is_file():
+        raise DataError(f"There is no file {file}.")
     server = _Server(url or address(settings))
     metadata = server.get(f"/v2/models/{quote(settings.model_name, safe='')}")
     kinds = {tensor["name"]: tensor["datatype"] for tensor in metadata["inputs"]}

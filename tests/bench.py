@@ -1,0 +1,190 @@
+"""Speed and size, each beside a limit or a peer, in one run: `nox -s bench`.
+
+Prints a table, and exits with 1 where a limit of the project is not kept. Times are the best of a few
+runs, so that what else the machine does counts least.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from runtime_lib.data.columns import Column, check_rows
+from runtime_lib.training.encoder import Encoder
+from runtime_lib.training.model import Model, save
+from runtime_lib.training.network import Architecture, build
+
+PYTHON = sys.executable
+MLOPS = str(Path(PYTHON).with_name("mlops"))
+COLUMNS = tuple(Column(f"x{number}", "number") for number in range(32))
+SECONDS = 3.0
+
+
+def main() -> None:
+    table = Table("measured", "here", "limit or peer", "ratio")
+    kept = [limit(table, *measured) for measured in start_up()]
+    with tempfile.TemporaryDirectory() as folder:
+        serving(table, Path(folder))
+    Console().print(table)
+    raise SystemExit(0 if all(kept) else 1)
+
+
+def limit(table: Table, name: str, value: float, most: float, unit: str) -> bool:
+    table.add_row(name, f"{value:.3g} {unit}", f"at most {most:g} {unit}", f"{value / most:.2f}")
+    return value <= most
+
+
+def start_up() -> Iterator[tuple[str, float, float, str]]:
+    """What every command and every parse of a DAG file pays."""
+    bare, light = (best(lambda code=code: run(PYTHON, "-c", code)) for code in ("pass", "import runtime_lib"))
+    yield "import runtime_lib", max(0.0, light - bare) * 1000, 30, "ms"
+    peak = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB on Linux
+    sizes = [int(run(PYTHON, "-c", f"{code}; {peak}")) / unit for code in ("pass", "import runtime_lib")]
+    yield "import runtime_lib, memory", max(0.0, sizes[1] - sizes[0]), 15, "MB"
+    yield "mlops --help", best(lambda: run(MLOPS, "--help")), 0.3, "s"
+
+
+def best(do: Callable[[], object], runs: int = 7) -> float:
+    """The shortest of some runs, in seconds."""
+
+    def once() -> float:
+        start = time.perf_counter()
+        do()
+        return time.perf_counter() - start
+
+    return min(once() for _ in range(runs))
+
+
+def run(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRONMENT).stdout
+
+
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+
+
+def serving(table: Table, folder: Path) -> None:
+    """One row a request, from one client and from eight, on the same model: ours beside MLflow's server."""
+    body = json.dumps({"dataframe_records": [{column.name: 0.5 for column in COLUMNS}]}).encode()
+    make_model(folder / "model")
+    figures = {}
+    for name, start in (("mlops serve --engine local", local_server), ("mlflow models serve", mlflow_server)):
+        with start(folder) as url:
+            figures[name] = {clients: requests_per_second(url, body, clients) for clients in (1, 8)}
+    ours, peer = figures.values()
+    for clients, rate in ours.items():
+        table.add_row(
+            f"requests/s, {clients} client(s)",
+            f"{rate:.0f}",
+            f"mlflow models serve: {peer[clients]:.0f}",
+            f"{rate / peer[clients]:.1f}",
+        )
+
+
+def make_model(folder: Path) -> None:
+    rows = check_rows({c.name: np.random.default_rng(0).normal(size=100) for c in COLUMNS}, COLUMNS)
+    encoder = Encoder.fit(rows, COLUMNS)
+    architecture = Architecture("mlp", {"inputs": encoder.width, "hidden": [64]})
+    network = build(architecture, framework="torch", device="cpu")
+    parts = {"columns": COLUMNS, "encoder": encoder, "architecture": architecture, "network": network}
+    save(folder, **parts, threshold=0.5, profile={"format": 1})
+    assert Model.load(folder).predict(rows).shape == (100,)
+
+
+@contextmanager
+def local_server(folder: Path) -> Iterator[str]:
+    code = (
+        "import sys; from pathlib import Path; from runtime_lib.monitoring.log import PredictionLog;"
+        "from runtime_lib.serving.local import run; from runtime_lib.serving.service import Service;"
+        "from runtime_lib.training.model import Model; folder = Path(sys.argv[1]);"
+        "service = Service(lambda: Model.load(folder / 'model', framework='torch'), name='bench',"
+        " version='1', log=PredictionLog(folder / 'log'));"
+        "run(service, host='127.0.0.1', port=int(sys.argv[2]), on_ready=lambda: None)"
+    )
+    with server(f"{PYTHON}", "-c", code, str(folder), port="{port}", ready="/ready") as url:
+        yield url
+
+
+@contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    from runtime_lib.registry.flavor import save as save_flavor
+
+    target = folder / "mlflow"
+    save_flavor(target, folder / "model", model_id="", run_id="")
+    command = (PYTHON, "-m", "mlflow", "models", "serve", "--env-manager", "local", "--host", "127.0.0.1")
+    with server(*command, "--model-uri", str(target), "--port", port="{port}", ready="/ping") as url:
+        yield url
+
+
+@contextmanager
+def server(*command: str, port: str, ready: str) -> Iterator[str]:
+    import http.client
+    import signal
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [*command, port.format(port=number)],
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        for _ in range(600):
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", number, timeout=2)
+                connection.request("GET", ready)
+                if connection.getresponse().status == 200:
+                    break
+            except OSError:
+                pass
+            if process.poll() is not None:
+                raise SystemExit(f"{' '.join(command[:6])} … ended with {process.returncode}")
+            time.sleep(0.1)
+        yield f"127.0.0.1:{number}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
+
+
+def requests_per_second(address: str, body: bytes, clients: int) -> float:
+    """Answered requests per second over kept-alive connections."""
+    import http.client
+
+    counts = [0] * clients
+    end = time.monotonic() + SECONDS
+
+    def ask(client: int) -> None:
+        connection = http.client.HTTPConnection(address, timeout=10)
+        while time.monotonic() < end:
+            connection.request("POST", "/invocations", body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            said = answer.read()
+            assert answer.status == 200, said
+            counts[client] += 1
+
+    threads = [threading.Thread(target=ask, args=(client,)) for client in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts) / SECONDS
+
+
+if __name__ == "__main__":
+    main()
