@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +35,7 @@ SMALL = [
     "data.last=2013-03",
     "split.test=1",
     "train.epochs=2",
+    "train.learning_rate=0.003",
     "train.network.hidden=[8]",
     "evaluate.logistic=false",
 ]
@@ -136,6 +138,23 @@ def test_a_model_of_shuffled_labels_is_refused(finished):
     held = current(load(finished))
     assert held is not None
     assert held.version == champion
+
+
+@pytest.mark.slow
+def test_another_clone_gets_the_same_data_from_the_remote(finished, tmp_path):
+    def do(folder: Path, *command: str) -> None:
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+    do(finished, "git", "init")
+    do(finished, sys.executable, "-m", "dvc", "push")
+    clone = tmp_path / "clone"
+    ignore = shutil.ignore_patterns("data", "models", "reports", "var", "cache", "tmp", ".git", "storage")
+    shutil.copytree(finished, clone, ignore=ignore)
+    shutil.copytree(finished / "storage", clone / "storage")  # a shared folder, as the clone sees it
+    do(clone, "git", "init")
+    do(clone, sys.executable, "-m", "dvc", "pull", "data/raw", "models/candidate")
+    for path in ("data/raw/2013-02.parquet", "models/candidate/model.safetensors"):
+        assert (clone / path).read_bytes() == (finished / path).read_bytes()
 
 
 @pytest.mark.slow
