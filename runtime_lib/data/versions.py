@@ -41,8 +41,8 @@ def reproduce(
         if str(error.__cause__).endswith(_INTERRUPTED):
             raise KeyboardInterrupt from error  # DVC itself ignores Ctrl-C while a stage runs
         raise PipelineError(
-            f"{error}: {error.__cause__ or ''} Its message stands above. Mend the cause and run again: "
-            f"finished stages are kept."
+            f"{error}: {error.__cause__ or 'unknown cause'}. The stage's own message stands above. "
+            f"Mend the cause and run again: finished stages are kept."
         ) from error
     except DvcException as error:
         raise PipelineError(f"DVC: {error}") from error
