@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -22,6 +22,7 @@ from runtime_lib.errors import SettingsError
 __all__ = ["Settings", "find_root", "load"]
 
 FILE = "mlops.toml"
+_SOURCES = f"{FILE}, an MLOPS_… variable or an option"
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -142,7 +143,7 @@ def load(root: Path | None = None, *, environ: Mapping[str, str] | None = None) 
     try:
         settings = msgspec.convert(tables, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{root / FILE}: {_explain(error, tables)}") from error
+        raise SettingsError(f"{_explain(error, tables)} Set in {_SOURCES}.") from error
     return msgspec.structs.replace(settings, environment=name, root=root)
 
 
@@ -185,13 +186,15 @@ def _refuse_unknown(tables: Mapping[str, Any]) -> None:
     known = _tables()
     for table, content in tables.items():
         if table not in known:
-            raise SettingsError(_unknown("table", table, known, FILE))
+            raise SettingsError(_unknown("table", table, known, _SOURCES))
         if not isinstance(content, Mapping):
             raise SettingsError(f"[{table}] in {FILE} must be a table, not {content!r}.")
         keys = [f.name for f in msgspec.structs.fields(known[table])]
         for key in content:
             if key not in keys:
-                raise SettingsError(_unknown("key", f"{table}.{key}", [f"{table}.{k}" for k in keys], FILE))
+                raise SettingsError(
+                    _unknown("key", f"{table}.{key}", [f"{table}.{k}" for k in keys], _SOURCES)
+                )
 
 
 def _unknown(kind: str, name: str, known: Mapping[str, Any] | list[str], where: str) -> str:
@@ -206,4 +209,7 @@ def _explain(error: msgspec.ValidationError, tables: Mapping[str, Any]) -> str:
     if not place:
         return str(error)
     table, key = place.groups()
+    [field] = [f for f in msgspec.structs.fields(_tables()[table]) if f.name == key]
+    if choices := get_args(field.type) if get_origin(field.type) is Literal else ():
+        return f"{table}.{key} = {tables[table][key]!r}: choose one of {', '.join(choices)}."
     return f"{table}.{key} = {tables[table][key]!r}: {str(error).partition(' - at')[0]}."

@@ -45,10 +45,10 @@ class Project:
         console.print(f"[bold cyan]$ {' '.join(command)}", soft_wrap=True)
         start = time.monotonic()
         done = subprocess.run(
-            command, cwd=self.root, env=self.env, text=True, capture_output=True, check=False
+            command, cwd=self.root, env=self.env, text=True, stdout=subprocess.PIPE, check=False
         )
         if done.returncode not in codes:
-            console.print((done.stdout + done.stderr)[-4000:], markup=False)
+            console.print(done.stdout[-4000:], markup=False)
             raise SystemExit(f"`{' '.join(command)}` ended with {done.returncode}")
         console.print(f"[dim]  {time.monotonic() - start:.1f} s")
         return done.stdout
@@ -106,6 +106,9 @@ def create(folder: Path) -> Project:
         project.do("copier", "copy", "--defaults", "--quiet", *given, str(template), str(folder))
     project.do("git", "init", "--quiet")
     project.do("uv", "sync", "--quiet")
+    project.do("git", "add", ".")
+    identity = ("-c", "user.name=Demo", "-c", "user.email=demo@example.invalid")
+    project.do("git", *identity, "commit", "--quiet", "--message", "Start from the template")
     lines = sum(
         len(path.read_text().splitlines()) for d in ("src", "dags") for path in (folder / d).rglob("*.py")
     )
@@ -191,6 +194,8 @@ def _gate(gate: Mapping[str, Any]) -> None:
     console.print(f"Gate: {'promoted' if gate['promoted'] else 'refused'}")
     for reason in gate["reasons"]:
         console.print(f"  {reason}", markup=False)
+    if not gate["promoted"]:
+        console.print("  The champion stays: max_loss_to_incumbent of mlops.toml allows it to lose nothing.")
 
 
 @contextmanager

@@ -73,13 +73,11 @@ def run(
     Stages whose inputs did not change are skipped. After a failure, Ctrl-C or a kill, run it again:
     finished stages are kept.
     """
-    from runtime_lib.pipeline.run import judged, set_params
+    from runtime_lib.pipeline.run import judged
     from runtime_lib.pipeline.run import run as run_pipeline
 
     settings = load_settings()
-    if change:
-        set_params(settings.root / "params.yaml", change)
-    done = run_pipeline(settings, stages=stage or (), force=force)
+    done = run_pipeline(settings, stages=stage or (), changes=change or (), force=force)
     if not as_json:
         typer.echo(f"Ran: {', '.join(done) or 'nothing, all is up to date'}.")
     if stage or not promote:

@@ -11,25 +11,36 @@ from typing import Any
 from runtime_lib.data.versions import reproduce
 from runtime_lib.errors import SettingsError
 from runtime_lib.files import atomic_file, read_json
+from runtime_lib.pipeline.graph import read_graph
 from runtime_lib.pipeline.lock import hold
 from runtime_lib.settings import Settings
 
 __all__ = ["judged", "run", "set_params"]
 
 
-def run(settings: Settings, *, stages: Sequence[str] = (), force: bool = False) -> list[str]:
+def run(
+    settings: Settings, *, stages: Sequence[str] = (), changes: Sequence[str] = (), force: bool = False
+) -> list[str]:
     """Run what is out of date and return the names of the stages that ran.
 
     Args:
+        changes: of params.yaml, see `set_params`; made once no other run is under way, which would
+            otherwise record the new values for what it trained with the old ones.
         stages: run just these, as a task of an orchestrator does (default: all, in order).
         force: run even what did not change.
 
     Raises:
+        SettingsError: a parameter or stage is unknown.
         PipelineError: a stage failed, or another run is under way.
     """
+    known = read_graph(settings.root / "dvc.yaml").stages
+    if unknown := [stage for stage in stages if stage not in known]:
+        raise SettingsError(f"dvc.yaml has no stage '{unknown[0]}'. Known: {', '.join(known)}.")
     # dvc.yaml says `python`: it must be this one, even where no environment is activated.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     with hold(settings.var / "run.lock"):
+        if changes:
+            set_params(settings.root / "params.yaml", changes)
         return reproduce(settings.root, stages, only=bool(stages), force=force)
 
 

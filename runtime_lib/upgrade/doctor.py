@@ -61,19 +61,13 @@ def _library(settings: Settings) -> Iterator[Finding]:
 
 def _packages(settings: Settings) -> Iterator[Finding]:
     wanted = {"dvc": "data", "mlflow": "tracking"}
-    if (settings.root / "dags").is_dir():
-        wanted["apache-airflow"] = "airflow"
     if "serve" in _text(settings.root / "pyproject.toml"):
         wanted["ray"] = "serve"
     for package, extra in wanted.items():
         try:
             yield Finding(package, True, version(package))
         except PackageNotFoundError:
-            mend = (
-                "uv sync --group airflow"
-                if extra == "airflow"
-                else f"add '{extra}' to runtime-lib[…], then uv sync"
-            )
+            mend = f"add '{extra}' to runtime-lib[…], then uv sync"
             yield Finding(package, False, "not installed", mend)
 
 

@@ -31,7 +31,8 @@ def project(render):
         (["serve", "--port", "99999"], "65535"),
         (["predict"], "file"),
         (["run", "--set", "train.epoch=3"], "has no 'train.epoch'"),
-        (["serve", "--engine", "flask"], "serving.engine = 'flask'"),
+        (["run", "--stage", "fly"], "no stage 'fly'"),
+        (["serve", "--engine", "flask"], "serving.engine = 'flask': choose one of ray, local"),
     ],
 )
 def test_wrong_use_is_told_with_exit_code_2(project, words, named):

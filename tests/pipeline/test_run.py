@@ -161,9 +161,13 @@ def test_another_clone_gets_the_same_data_from_the_remote(finished, tmp_path):
 def test_two_runs_at_once_are_told_apart(finished):
     from runtime_lib.pipeline.lock import hold
 
+    params = (finished / "params.yaml").read_text()
     with hold(finished / "var" / "run.lock"):
-        said = mlops(finished, "run", code=1)
+        said = mlops(finished, "run", "--set", "train.epochs=9", code=1)
     assert f"process {os.getpid()}" in said
+    assert (finished / "params.yaml").read_text() == params, (
+        "the run under way would record what it did not use"
+    )
 
 
 @pytest.mark.slow
