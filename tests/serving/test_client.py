@@ -69,6 +69,7 @@ def test_a_file_without_a_column_or_of_another_kind_is_refused(server: Server, t
     table().drop(columns="wind").to_parquet(tmp_path / "rows.parquet")
     with pytest.raises(DataError, match="has no column 'wind'"):
         predict_file(server.settings, tmp_path / "rows.parquet", out=tmp_path / "out.parquet")
+    (tmp_path / "rows.xlsx").touch()
     with pytest.raises(DataError, match=r"cannot read '.xlsx' files"):
         predict_file(server.settings, tmp_path / "rows.xlsx", out=tmp_path / "out.parquet")
     with pytest.raises(DataError, match="cannot be read"):
