@@ -72,8 +72,11 @@ def test_a_file_without_a_column_or_of_another_kind_is_refused(server: Server, t
     (tmp_path / "rows.xlsx").touch()
     with pytest.raises(DataError, match=r"cannot read '.xlsx' files"):
         predict_file(server.settings, tmp_path / "rows.xlsx", out=tmp_path / "out.parquet")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="There is no file"):
         predict_file(server.settings, tmp_path / "none.csv", out=tmp_path / "out.parquet")
+    (tmp_path / "torn.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match="cannot be read"):
+        predict_file(server.settings, tmp_path / "torn.parquet", out=tmp_path / "out.parquet")
 
 
 def test_a_batch_above_the_servers_limit_names_the_limit(server: Server, tmp_path: Path) -> None:
