@@ -50,9 +50,9 @@ def start_up() -> Iterator[tuple[str, float, float, str]]:
     """What every command and every parse of a DAG file pays."""
     bare, light = (best(lambda code=code: run(PYTHON, "-c", code)) for code in ("pass", "import runtime_lib"))
     yield "import runtime_lib", max(0.0, light - bare) * 1000, 30, "ms"
-    peak = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB on Linux
-    sizes = [int(run(PYTHON, "-c", f"{code}; {peak}")) / unit for code in ("pass", "import runtime_lib")]
+    # Not ru_maxrss: a child inherits that of the process which started it.
+    resident = "import psutil; {}; print(psutil.Process().memory_info().rss)"
+    sizes = [int(run(PYTHON, "-c", resident.format(code))) / 2**20 for code in ("pass", "import runtime_lib")]
     yield "import runtime_lib, memory", max(0.0, sizes[1] - sizes[0]), 15, "MB"
     yield "mlops --help", best(lambda: run(MLOPS, "--help")), 0.3, "s"
 
