@@ -33,6 +33,8 @@ _ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # Ray must not hide the GPU from a worker that reserved none: the model chooses its device.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Three checks in a row may fail before Serve gives its proxy up: a busy laptop needs more than 5 s each.
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
 }
 
 
@@ -72,7 +74,10 @@ def run(settings: Settings, folder: Path, *, name: str, version: str, on_ready: 
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
         _interrupt_on_sigterm()  # again: ray.init puts a handler of its own in its place
         http = {"host": settings.serving.host, "port": settings.serving.port}
-        serve.start(http_options=http, logging_config=_quiet())
+        try:
+            serve.start(http_options=http, logging_config=_quiet())
+        except ray.exceptions.RayError as error:
+            raise ServiceError(f"Ray Serve did not start: {str(error).splitlines()[0]}") from error
         try:
             serve.run(application(settings, folder, name=name, version=version), name=_APPLICATION)
         except RuntimeError as error:
