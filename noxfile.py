@@ -11,7 +11,7 @@ nox.options.default_venv_backend = "uv"
 nox.options.sessions = ["lint", "types", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
-ROOMS = "data,tracking,serve,monitoring,torch,mlx,airflow"
+ROOMS = "data,tracking,serve,monitoring,torch,mlx,airflow,upgrade"
 
 
 def _prepare(session: nox.Session, *packages: str, groups: tuple[str, ...] = ()) -> None:
@@ -28,7 +28,7 @@ def _prepare(session: nox.Session, *packages: str, groups: tuple[str, ...] = ())
 @nox.session
 def demo(session: nox.Session) -> None:
     """Copy a project, run the whole flow on real flights, leave it for you. `-- FOLDER` names it."""
-    _prepare(session, "uv", "rich", "pyarrow", groups=("dev",))
+    _prepare(session, "-e", ".[upgrade]", "uv", "pyarrow", groups=("dev",))
     session.run("python", "tests/demo.py", *session.posargs)
 
 
@@ -57,7 +57,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Check that the pages' links and the files they name exist."""
-    _prepare(session, "-e", ".", groups=("dev",))
+    _prepare(session, "-e", ".[upgrade]", groups=("dev",))
     session.run("pytest", "--no-header", "-q", "tests/test_docs.py")
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "RequestError",
     "ServiceError",
     "SettingsError",
+    "UpgradeError",
     "require",
 ]
 
@@ -59,6 +60,10 @@ class PipelineError(MlopsError):
 
 class ServiceError(MlopsError):
     """A server is not reachable, or a port is in use."""
+
+
+class UpgradeError(MlopsError):
+    """The project cannot be brought to another version of the template; nothing was changed."""
 
 
 class MissingExtraError(MlopsError, ImportError):
