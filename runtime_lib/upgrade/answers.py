@@ -37,11 +37,14 @@ def read_answers(root: Path) -> Answers:
     if not found:
         raise UpgradeError(
             f"No answers of this template in {root} (.copier-answers.yml). Was the file deleted? "
-            f"`git log -- .copier-answers.yml` finds it; `git restore --source <commit> .copier-answers.yml` brings it back."
+            f"`git log -- .copier-answers.yml` finds the last commit that has it, "
+            f"`git restore --source COMMIT .copier-answers.yml` brings it back."
         )
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise UpgradeError(f"This template has been applied to {root} more than once: {names}. Keep one of them.")
+        raise UpgradeError(
+            f"This template has been applied to {root} more than once: {names}. Keep one of them."
+        )
     return parse_answers(found[0].read_text(encoding="utf-8"), found[0].name)
 
 
@@ -60,8 +63,8 @@ def parse_answers(text: str, file: str) -> Answers:
     missing = [key for key in ("_src_path", "_commit") if not content.get(key)]
     if missing:
         raise UpgradeError(
-            f"{file} does not say which template, or which version of it, the project has ({', '.join(missing)}). "
-            f"It was made from a folder outside git; only projects made from a git repository can be updated."
+            f"{file} does not say which template, or which version of it, the project has "
+            f"({', '.join(missing)}). Only projects made from a git repository can be updated."
         )
     values = {key: value for key, value in content.items() if not key.startswith("_")}
     return Answers(file, str(content["_src_path"]), str(content["_commit"]), values)

@@ -1,0 +1,137 @@
+"""What a release asks of projects beyond its new files: one `Migration` for each such release, oldest first.
+
+The merge brings every changed line of the template. It cannot know that a file has another name now, that a
+setting moved or that a stored document has another shape; that is said here, in the release that does it.
+Each step may run on a project that has it already: then nothing changes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["MIGRATIONS", "Migration", "migrate", "pending", "removals", "renames"]
+
+_HEADER = re.compile(r"\s*\[(?P<table>[^\[\]]+)\]")
+_KEY = re.compile(r"(?P<indent>\s*)(?P<key>[\w-]+)(?P<rest>\s*=.*)", re.DOTALL)
+_ENVIRONMENT = re.compile(r"(environments\.[^.]+\.)?(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Migration:
+    """What the release `version` did to names that projects hold.
+
+    Attributes:
+        version: the release, as in runtime_lib/VERSION.
+        renamed: generated files, old path → new path; `{package}` stands for the project's package.
+        removed: generated files that the template gave up. A copy that its user edited stays.
+        settings: keys of mlops.toml, "table.key" → its new name; "" where it is gone.
+        names: public names of this library that are gone, dotted → what to use instead.
+        change: anything else (stages of dvc.yaml, stored formats), on the project's folder. Must change
+            nothing the second time; returns a line for each thing that it did.
+    """
+
+    version: str
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    removed: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    change: Callable[[Path], list[str]] | None = None
+
+
+MIGRATIONS: tuple[Migration, ...] = ()
+
+
+def pending(commit: str, migrations: Iterable[Migration] | None = None) -> list[Migration]:
+    """Return what was released after `commit`: a tag, or what `git describe` says of a commit past one.
+
+    For a commit without any release before it that is everything.
+    """
+    every = MIGRATIONS if migrations is None else tuple(migrations)
+    known = _version(commit)
+    return [migration for migration in every if known is None or (_version(migration.version) or ()) > known]
+
+
+def renames(migrations: Iterable[Migration], package: str) -> dict[str, str]:
+    """Return where generated files went, old path → newest path, through all of `migrations` in order."""
+    moved: dict[str, str] = {}
+    for migration in migrations:
+        step = {_fill(old, package): _fill(new, package) for old, new in migration.renamed.items()}
+        moved = {old: step.get(new, new) for old, new in moved.items()} | {
+            old: new for old, new in step.items() if old not in moved.values()
+        }
+    return moved
+
+
+def removals(migrations: Iterable[Migration], package: str) -> set[str]:
+    """Return the generated files that the template gave up in any of `migrations`."""
+    return {_fill(path, package) for migration in migrations for path in migration.removed}
+
+
+def migrate(project: Path, migrations: Iterable[Migration]) -> list[str]:
+    """Take each step on the files of `project`, in order; return what was done, a line each."""
+    done = []
+    for migration in migrations:
+        done += _move_settings(project / "mlops.toml", migration.settings)
+        if migration.change:
+            done += migration.change(project)
+    return done
+
+
+def _fill(path: str, package: str) -> str:
+    return path.replace("{package}", package)
+
+
+def _version(name: str) -> tuple[int, ...] | None:
+    """`v0.2.0`, `0.2.0` and `v0.2.0-3-g1a2b3c4` → (0, 2, 0)."""
+    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", name)
+    return tuple(int(part) for part in found.groups()) if found else None
+
+
+def _move_settings(file: Path, moved: Mapping[str, str]) -> list[str]:
+    """Move keys in the settings file, in its tables and those of every environment.
+
+    Line by line, so that comments, order and the values' own spelling stay as their owner wrote them.
+    """
+    if not moved or not file.is_file():
+        return []
+    lines: list[str] = []
+    done: list[str] = []
+    leaving: dict[str, list[str]] = {}
+    table = ""
+    for line in file.read_text(encoding="utf-8").splitlines(keepends=True):
+        if header := _HEADER.match(line):
+            table = header["table"].strip()
+        environment, name = _ENVIRONMENT.match(table).groups("")  # type: ignore[union-attr]
+        key = _KEY.match(line)
+        old = f"{name}.{key['key']}" if key else ""
+        if key is None or old not in moved:
+            lines.append(line)
+            continue
+        new_table, _, new_key = moved[old].rpartition(".")
+        renamed = f"{new_key}{key['rest']}"
+        if new_table == name:
+            lines.append(key["indent"] + renamed)
+        elif new_table:
+            leaving.setdefault(environment + new_table, []).append(renamed)
+        where = f"[{environment.rstrip('.')}] " if environment else ""
+        done.append(
+            f"mlops.toml: {where}{old} is {moved[old] or 'no longer used and was taken out'}: {line.strip()}"
+        )
+    for table, keys in leaving.items():
+        _insert(lines, table, keys)
+    if done:
+        file.write_text("".join(lines), encoding="utf-8")
+    return done
+
+
+def _insert(lines: list[str], table: str, keys: list[str]) -> None:
+    """Put `keys` right below the header of `table`, which is made at the end if there is none."""
+    headers = [_HEADER.match(line) for line in lines]
+    places = [i for i, header in enumerate(headers, start=1) if header and header["table"].strip() == table]
+    if not places:
+        lines += ["\n", f"[{table}]\n"]
+    place = places[0] if places else len(lines)
+    lines[place:place] = keys

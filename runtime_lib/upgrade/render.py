@@ -1,0 +1,60 @@
+"""The template at one version with one project's answers, as files in memory."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runtime_lib.errors import UpgradeError, require
+from runtime_lib.upgrade.answers import Answers
+
+__all__ = ["Files", "read_files", "render"]
+
+# Path relative to the project, with forward slashes → content.
+Files = dict[str, bytes]
+
+
+def render(answers: Answers, *, ref: str, changes: Mapping[str, Any] | None = None) -> Files:
+    """Render the template of `answers` at the git ref `ref`; `changes` go over the stored answers.
+
+    New questions take their defaults. Nothing of the project is read or written.
+
+    Raises:
+        UpgradeError: the template or the ref cannot be reached, or an answer is refused.
+    """
+    copier = require("copier", extra="upgrade")
+    errors = require("copier.errors", extra="upgrade")
+    plumbum = require("plumbum", extra="upgrade")
+    with tempfile.TemporaryDirectory(prefix="mlops-render-") as name, warnings.catch_warnings():
+        warnings.simplefilter("ignore", errors.ShallowCloneWarning)
+        try:
+            copier.run_copy(
+                answers.source,
+                Path(name) / "project",
+                data={**answers.values, **(changes or {})},
+                answers_file=answers.file,
+                vcs_ref=ref,
+                defaults=True,
+                quiet=True,
+            )
+        except plumbum.ProcessExecutionError as error:
+            said = (str(error.stderr).strip().splitlines() or [str(error)])[-1]
+            raise UpgradeError(f"The template at version {ref} cannot be reached: {said}") from error
+        except (ValueError, errors.CopierError) as error:
+            raise UpgradeError(
+                f"The template at version {ref} refuses an answer: {error} "
+                f"Give another with --data QUESTION=ANSWER."
+            ) from error
+        return read_files(Path(name) / "project")
+
+
+def read_files(folder: Path) -> Files:
+    """Return every file below `folder`."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
