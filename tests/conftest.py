@@ -1,4 +1,4 @@
-"""A copy of the template without git, and one way to render it."""
+"""The template without git and one way to render it; the repository with a tag for each release."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import copier
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
+from tests.releases import REPOSITORY, clone_with_tags
 
 Render = Callable[..., Path]
 
@@ -42,3 +42,9 @@ def render(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
         return folder
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tagged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone of this repository with a tag for each release, its HEAD the working tree. Never change it."""
+    return clone_with_tags(tmp_path_factory.mktemp("tagged") / "repository")

@@ -2,48 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import copier
 import pytest
 
-from tests.conftest import REPOSITORY
 from tests.projects import run
+from tests.releases import RELEASES, commit, git
 
 EDITS = {
     "data.py": ('weather = _read("weather.csv")', "# Mine: only the weather of New York is in there.\n    "),
     "features.py": ('day = pd.to_datetime(raw[["year"', "# Mine: local days, as travellers count them.\n    "),
     "model.py": ('return Architecture("mlp"', "# Mine: a plain network is enough here.\n    "),
 }
-
-
-def git(folder: Path, *words: str) -> str:
-    identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
-    done = subprocess.run(["git", *identity, *words], cwd=folder, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
-def releases() -> list[tuple[str, str]]:
-    """Version and commit of each release, oldest first: tags may be missing, the file's history is not."""
-    if not (REPOSITORY / ".git").exists():
-        return []
-    commits = git(REPOSITORY, "log", "--reverse", "--format=%H", "--", "runtime_lib/VERSION").split()
-    versions = [(git(REPOSITORY, "show", f"{commit}:runtime_lib/VERSION"), commit) for commit in commits]
-    return [(version, commit) for version, commit in versions if version != "0.0.0"]
-
-
-RELEASES = releases()
-
-
-@pytest.fixture(scope="session")
-def tagged(tmp_path_factory) -> Path:
-    """A clone of this repository with a tag for each release."""
-    clone = tmp_path_factory.mktemp("tagged") / "repository"
-    git(REPOSITORY, "clone", "--quiet", str(REPOSITORY), str(clone))
-    for version, commit in RELEASES:
-        git(clone, "tag", "--force", f"v{version}", commit)
-    return clone
 
 
 @pytest.fixture
@@ -60,11 +31,6 @@ def project(request, tagged, tmp_path) -> Path:
         path.write_text(text.replace(anchor, line + anchor))
     commit(folder, "Mine")
     return folder
-
-
-def commit(folder: Path, message: str) -> None:
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", message)
 
 
 def update(project: Path) -> None:
