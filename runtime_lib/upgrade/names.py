@@ -1,0 +1,292 @@
+"""Names of this library that a project's Python uses and that are deprecated or gone.
+
+Everything is read from source (`ast`); nothing of the project or the library is imported. A name is
+deprecated by the decorator of PEP 702 in the library's own source: `@deprecated("use X; goes in 0.5")`.
+An import, and each use of a name through an imported module, counts. What is called by a text, or
+through a module of the project's own, is not seen.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["Use", "deprecated", "uses"]
+
+PACKAGE = "runtime_lib"
+LIBRARY = Path(__file__).parents[1]
+UNREAD = "(syntax error)"
+
+# What a name stands for, written `module:name.name`; None where it is not of this library. The colon tells
+# a module from a name that a package has under the same word.
+_Scope = dict[str, str | None]
+_Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+
+@dataclass(frozen=True)
+class Use:
+    """A line of a project that must change: now where `removed`, else before the version in `advice`.
+
+    A file that is no Python has one `Use` with the name `UNREAD`: its names could not be looked at.
+    """
+
+    file: str
+    line: int
+    name: str
+    advice: str
+    removed: bool
+
+
+def uses(files: Mapping[str, bytes], *, removed: Mapping[str, str], library: Path = LIBRARY) -> list[Use]:
+    """Return what in a project's Python files needs its owner, by file and line.
+
+    Args:
+        files: path → content; only `*.py` that name this library are read.
+        removed: names that are gone, dotted, and what to write instead.
+        library: the source of the library to compare with.
+    """
+    own = _Library(library)
+    found: list[Use] = []
+    for path in sorted(files):
+        if path.endswith(".py") and PACKAGE.encode() in files[path]:
+            found += _uses_in(path, files[path], removed, own)
+    return found
+
+
+def deprecated(library: Path) -> dict[str, str]:
+    """Return every deprecated function, class and method below `library`, dotted, and its advice."""
+    own = _Library(library)
+    return {
+        f"{module}.{name}": advice
+        for module in own.modules()
+        for name, advice in own.module(module).deprecated.items()
+    }
+
+
+def _uses_in(path: str, content: bytes, removed: Mapping[str, str], library: _Library) -> Iterator[Use]:
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError) as error:  # ValueError: a null byte
+        line = getattr(error, "lineno", None) or 1
+        yield Use(path, line, UNREAD, f"not looked at: {getattr(error, 'msg', error)}", False)
+        return
+    reader = _Reader()
+    reader.visit(tree)
+    for line, place in sorted(set(reader.found)):
+        name = place.replace(":", ".").rstrip(".")
+        parts = name.split(".")
+        known = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
+        if gone := next((prefix for prefix in known if prefix in removed), None):
+            yield Use(path, line, name, removed[gone], True)
+        elif advice := library.lacks(place):
+            yield Use(path, line, name, advice, True)
+        elif advice := library.deprecates(place):
+            yield Use(path, line, name, advice, False)
+
+
+@dataclass(frozen=True)
+class _Module:
+    """`names`: what the module has → the place it was imported from, empty where it is its own."""
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    deprecated: Mapping[str, str] = field(default_factory=dict)
+
+
+class _Library:
+    """The library's source, each module read once and only when it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: dict[str, _Module] = {}
+
+    def modules(self) -> list[str]:
+        return sorted(_dotted(path.relative_to(self._folder)) for path in self._folder.rglob("*.py"))
+
+    def has(self, module: str) -> bool:
+        return self._file(module).is_file()
+
+    def module(self, name: str) -> _Module:
+        if name not in self._read:
+            self._read[name] = _read_module(self._file(name), name)
+        return self._read[name]
+
+    def lacks(self, place: str) -> str:
+        """Say what of a place is not there; empty: all of it is."""
+        module, rest = self._follow(place)
+        if not rest or rest[0].startswith("__") or rest[0] in self.module(module).names:
+            return ""
+        known = [known for known in self.module(module).names if not known.startswith("_")]
+        near = difflib.get_close_matches(rest[0], known, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        return f"{module} has no '{rest[0]}'.{hint}"
+
+    def deprecates(self, place: str) -> str:
+        """The advice of the deprecated function, class or method at a place, or empty."""
+        module, rest = self._follow(place)
+        known = self.module(module).deprecated
+        return next((known[key] for key in (".".join(rest[:1]), ".".join(rest[:2])) if key in known), "")
+
+    def _follow(self, place: str) -> tuple[str, list[str]]:
+        """The module that defines what is at a place, and the rest; what a module passes on is followed."""
+        module, rest = self._start(place)
+        for _ in range(20):  # a circle of imports would not load, but must not hang this either
+            names = self.module(module).names
+            if rest and (origin := names.get(rest[0])):
+                module, above = self._start(origin)
+                rest = [*above, *rest[1:]]
+            elif rest and rest[0] not in names and self.has(f"{module}.{rest[0]}"):
+                module, rest = f"{module}.{rest[0]}", rest[1:]
+            else:
+                break
+        return module, rest
+
+    def _start(self, place: str) -> tuple[str, list[str]]:
+        module, _, rest = place.partition(":")
+        names = rest.split(".") if rest else []
+        return (module, names) if self.has(module) else (PACKAGE, [*module.split(".")[1:], *names])
+
+    def _file(self, module: str) -> Path:
+        path = self._folder.joinpath(*module.split(".")[1:])
+        return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _dotted(path: Path) -> str:
+    parts = path.with_suffix("").parts
+    return ".".join([PACKAGE, *(parts[:-1] if parts[-1] == "__init__" else parts)])
+
+
+def _read_module(file: Path, name: str) -> _Module:
+    tree = ast.parse(file.read_bytes())
+    names = {own: origin or "" for own, origin in _bindings(tree).items()}
+    return _Module(names, dict(_deprecated_in(tree.body)))
+
+
+def _deprecated_in(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            for decorator in node.decorator_list:
+                if (advice := _advice(decorator)) is not None:
+                    yield prefix + node.name, advice
+            if isinstance(node, ast.ClassDef):
+                yield from _deprecated_in(node.body, f"{prefix}{node.name}.")
+
+
+def _advice(decorator: ast.expr) -> str | None:
+    if not isinstance(decorator, ast.Call) or _chain(decorator.func)[-1:] != ["deprecated"]:
+        return None
+    said = decorator.args[0] if decorator.args else None
+    return str(said.value) if isinstance(said, ast.Constant) else "deprecated"
+
+
+class _Reader(ast.NodeVisitor):
+    """Collects line and place of each import of the library and each use through a module."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[int, str]] = []
+        self._scopes: list[tuple[ast.AST, _Scope]] = []
+
+    def visit_Module(self, node: ast.Module) -> None:
+        self._inside(node, node.body)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        for part in (*node.decorator_list, *node.bases, *node.keywords):
+            self.visit(part)
+        self._inside(node, node.body)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        # Decorators, defaults and annotations belong to the scope around the function.
+        for part in (*node.decorator_list, node.args, *([node.returns] if node.returns else [])):
+            self.visit(part)
+        self._inside(node, node.body)
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        self.visit(node.args)
+        self._inside(node, [node.body])
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.found += [(node.lineno, f"{alias.name}:") for alias in node.names if _ours(alias.name)]
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        if not node.level and node.module and _ours(node.module):
+            self.found += [(alias.lineno, _imported(node.module, alias)) for alias in node.names]
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        chain = _chain(node)
+        if chain and (origin := self._origin(chain[0])):
+            joint = "" if origin.endswith(":") else "."
+            self.found.append((node.lineno, origin + joint + ".".join(chain[1:])))
+        else:
+            self.generic_visit(node)
+
+    def _inside(self, node: ast.AST, body: list[ast.stmt] | list[ast.expr]) -> None:
+        self._scopes.append((node, _bindings(node)))
+        for part in body:
+            self.visit(part)
+        self._scopes.pop()
+
+    def _origin(self, name: str) -> str | None:
+        """What a name stands for here, if that is of the library; a class's names end at its methods."""
+        for place, (node, scope) in enumerate(reversed(self._scopes)):
+            if name in scope and not (place and isinstance(node, ast.ClassDef)):
+                return scope[name]
+        return None
+
+
+def _bindings(scope: ast.AST) -> _Scope:
+    """The names that a scope binds: to a place in the library, or to None for all else."""
+    found: _Scope = {}
+    for node in _own_nodes(scope):
+        for name, origin in _bound(node):
+            # Bound twice to different things, a name may be either here: nothing is claimed of it.
+            found[name] = origin if found.get(name, origin) == origin else None
+    return found
+
+
+def _bound(node: ast.AST) -> Iterator[tuple[str, str | None]]:
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            top = alias.name.partition(".")[0]
+            origin = f"{alias.name if alias.asname else top}:"
+            yield alias.asname or top, origin if _ours(top) else None
+    elif isinstance(node, ast.ImportFrom):
+        ours = not node.level and node.module is not None and _ours(node.module)
+        for alias in node.names:
+            yield alias.asname or alias.name, _imported(str(node.module), alias) if ours else None
+    elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+        yield node.id, None
+    elif isinstance(node, ast.arg):
+        yield node.arg, None
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.ExceptHandler):
+        yield from [(node.name, None)] if node.name else []
+
+
+def _own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
+    """What belongs to a scope: its nodes, without the insides of the functions and classes in it."""
+    waiting = list(ast.iter_child_nodes(scope))
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, _Function | ast.ClassDef):
+            waiting += ast.iter_child_nodes(node)
+
+
+def _imported(module: str, alias: ast.alias) -> str:
+    return f"{module}:" if alias.name == "*" else f"{module}:{alias.name}"
+
+
+def _ours(name: str) -> bool:
+    return name.partition(".")[0] == PACKAGE
+
+
+def _chain(node: ast.expr) -> list[str]:
+    """`a.b.c` as its parts; empty for anything else, such as the result of a call."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return [node.id, *reversed(parts)] if isinstance(node, ast.Name) else []
