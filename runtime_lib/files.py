@@ -13,7 +13,7 @@ from typing import Any
 
 from runtime_lib.errors import DataError
 
-__all__ = ["atomic_file", "atomic_folder", "read_json", "write_json"]
+__all__ = ["atomic_file", "atomic_folder", "read_json", "scratch_folder", "write_json"]
 
 
 @contextmanager
@@ -32,13 +32,20 @@ def atomic_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it takes `path`'s place, else it is removed."""
-    temporary = _beside(path)
-    temporary.mkdir()
-    try:
+    with scratch_folder(path) as temporary:
         yield temporary
         # A folder cannot be replaced in one step; between these two there is none, never half a one.
         shutil.rmtree(path, ignore_errors=True)
         temporary.replace(path)
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`; removed at the end, or after a kill by the next call."""
+    temporary = _beside(path)
+    temporary.mkdir()
+    try:
+        yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

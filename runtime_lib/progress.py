@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
 from typing import TypeVar
 
-__all__ = ["track"]
+__all__ = ["step", "track"]
 
 T = TypeVar("T")
 
@@ -22,3 +24,15 @@ def track(items: Iterable[T], label: str) -> Iterator[T]:
     from rich.progress import track as bar
 
     yield from bar(items, description=label, total=total, console=Console(stderr=True))
+
+
+@contextmanager
+def step(label: str) -> Iterator[None]:
+    """Show that something without a measure of progress is under way, then how long it took."""
+    from rich.console import Console
+
+    started = time.monotonic()
+    console = Console(stderr=True)
+    with console.status(label):
+        yield
+    console.print(f"{label}: {time.monotonic() - started:.1f} s", highlight=False, style="dim")

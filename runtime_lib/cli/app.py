@@ -31,7 +31,7 @@ app = typer.Typer(
     name="mlops",
     help="Run a machine-learning project: data → train → register → serve → monitor → retrain.",
     epilog="Exit codes: 0 done · 1 failed · 2 used wrongly · 3 refused by the gate · "
-    "4 monitoring or doctor found something · 130 interrupted.",
+    "4 found something (monitor, doctor), or conflicts to resolve (upgrade) · 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -193,6 +193,40 @@ def doctor(as_json: Json = False) -> None:
         )
     if not all(finding.ok for finding in findings):
         raise SystemExit(_FINDINGS)
+
+
+@app.command()
+def upgrade(
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show what would change, file by file; write nothing.")
+    ] = False,
+    to: Annotated[str, typer.Option(help="Version to take, for instance v0.3.0. Default: the newest.")] = "",
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", "-d", metavar="QUESTION=ANSWER", help="Change an answer; may be repeated."),
+    ] = None,
+    lock: Annotated[bool, typer.Option(help="Bring uv.lock up to date.")] = True,
+    tests: Annotated[bool, typer.Option(help="Run the project's tests before anything changes.")] = True,
+    finish: Annotated[bool, typer.Option("--finish", help="Go on: the conflicts are resolved.")] = False,
+    abort: Annotated[
+        bool, typer.Option("--abort", help="Give up: bring back the project as it was.")
+    ] = False,
+    here: Annotated[bool, typer.Option("--here", hidden=True)] = False,
+    as_json: Json = False,
+) -> None:
+    """Take the newest version of the template and the library: merge, migrate, lock, test, commit.
+
+    All of it happens beside the project, which moves to the new state in one commit, or stays as it was.
+    Where you and the template changed the same lines, the conflict is left in the files: resolve it, then
+    `mlops upgrade --finish`, or give up with `--abort`.
+    """
+    from runtime_lib.cli.upgrade import upgrade as take
+
+    checks = {"lock": lock, "tests": tests}
+    mode = "plan" if plan else "finish" if finish else "abort" if abort else "upgrade"
+    if plan + finish + abort > 1:
+        raise typer.BadParameter("--plan, --finish and --abort exclude one another.")
+    take(mode, to=to, data=data or (), checks=checks, here=here, as_json=as_json)
 
 
 @app.command()

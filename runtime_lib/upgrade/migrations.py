@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["MIGRATIONS", "Migration", "migrate", "pending", "removals", "renames"]
+__all__ = ["MIGRATIONS", "Migration", "migrate", "pending", "removals", "renames", "version_of"]
 
 _HEADER = re.compile(r"\s*\[(?P<table>[^\[\]]+)\]")
 _KEY = re.compile(r"(?P<indent>\s*)(?P<key>[\w-]+)(?P<rest>\s*=.*)", re.DOTALL)
@@ -50,8 +50,10 @@ def pending(commit: str, migrations: Iterable[Migration] | None = None) -> list[
     For a commit without any release before it that is everything.
     """
     every = MIGRATIONS if migrations is None else tuple(migrations)
-    known = _version(commit)
-    return [migration for migration in every if known is None or (_version(migration.version) or ()) > known]
+    known = version_of(commit)
+    return [
+        migration for migration in every if known is None or (version_of(migration.version) or ()) > known
+    ]
 
 
 def renames(migrations: Iterable[Migration], package: str) -> dict[str, str]:
@@ -84,8 +86,8 @@ def _fill(path: str, package: str) -> str:
     return path.replace("{package}", package)
 
 
-def _version(name: str) -> tuple[int, ...] | None:
-    """`v0.2.0`, `0.2.0` and `v0.2.0-3-g1a2b3c4` → (0, 2, 0)."""
+def version_of(name: str) -> tuple[int, ...] | None:
+    """`v0.2.0`, `0.2.0` and `v0.2.0-3-g1a2b3c4` → (0, 2, 0); None where there is no version in front."""
     found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", name)
     return tuple(int(part) for part in found.groups()) if found else None
 

@@ -1,0 +1,129 @@
+"""`mlops upgrade` on the screen: the plan as a table, what to do next, or JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from runtime_lib.settings import find_root
+
+if TYPE_CHECKING:
+    from runtime_lib.upgrade.plan import Plan
+
+__all__ = ["upgrade"]
+
+_CONFLICTS = 4
+_STYLES = {"conflict": "bold red", "kept": "yellow", "gone": "yellow", "moved": "cyan", "merged": "cyan"}
+
+
+def upgrade(
+    mode: str, *, to: str, data: Sequence[str], checks: Mapping[str, bool], here: bool, as_json: bool
+) -> None:
+    """Carry out `mode`: plan, upgrade, finish or abort."""
+    from runtime_lib.upgrade import run
+    from runtime_lib.upgrade.answers import read_answers
+    from runtime_lib.upgrade.launch import is_target, launch, newest
+    from runtime_lib.upgrade.plan import make_plan
+
+    project = find_root()
+    if mode == "abort":
+        run.abort(project)
+        return _say({"aborted": True}, as_json, "The project is as it was before the upgrade.")
+    if mode == "finish":
+        commit = run.finish(project, checks=run.Checks(**checks))
+        return _say({"commit": commit}, as_json, f"Done: commit {commit[:10]}. Go on with: uv sync")
+    ref = to or newest(read_answers(project))
+    if not here and not is_target(ref):
+        launch(project, ref, sys.argv[2:])
+    answers = dict(map(_answer, data))
+    if mode == "plan":
+        plan = make_plan(project, ref=ref, data=answers)
+        return _say(plan.to_dict(), True) if as_json else _show(plan)
+    plan = run.upgrade(project, ref=ref, data=answers, checks=run.Checks(**checks))
+    if as_json:
+        _say(plan.to_dict(), True)
+    else:
+        _show(plan)
+        _say({}, False, *_next_steps(plan))
+    if plan.conflicts:
+        raise SystemExit(_CONFLICTS)
+
+
+def _answer(given: str) -> tuple[str, Any]:
+    key, separator, value = given.partition("=")
+    if not separator:
+        raise typer.BadParameter(f"--data {given}: write QUESTION=ANSWER, for instance --data tier=standard.")
+    return key, {"true": True, "false": False}.get(value.lower(), value)
+
+
+def _next_steps(plan: Plan) -> list[str]:
+    if plan.empty:
+        return []
+    if plan.conflicts:
+        return [
+            "",
+            f"{len(plan.conflicts)} file(s) hold conflicts: {', '.join(plan.conflicts)}.",
+            "Edit them, then: mlops upgrade --finish   (or go back: mlops upgrade --abort)",
+        ]
+    return ["", f"The project follows {plan.ref} now, in one commit (git show --stat). Go on with: uv sync"]
+
+
+def _show(plan: Plan) -> None:
+    from rich.console import Console
+    from rich.markdown import Markdown
+    from rich.table import Table
+
+    from runtime_lib.upgrade.plan import KINDS
+
+    console = Console()
+    console.print(f"Template {plan.answers.commit} → {plan.ref}", style="bold", highlight=False)
+    if plan.empty:
+        return console.print("Nothing to change: the project is up to date.")
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for change in plan.changes:
+        style = _STYLES.get(change.kind, "")
+        table.add_row(
+            f"[{style}]{change.kind}[/]" if style else change.kind, change.path, _note(plan, change.path)
+        )
+    console.print(table)
+    for kind in dict.fromkeys(change.kind for change in plan.changes):
+        console.print(f"{kind}: {KINDS[kind]}", style="dim", highlight=False)
+    for title, lines in _sections(plan).items():
+        if lines:
+            console.print(f"\n{title}", style="bold")
+            for line in lines:
+                console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+    if plan.changelog:
+        console.print()
+        console.print(Markdown(plan.changelog))
+
+
+def _note(plan: Plan, path: str) -> str:
+    [change] = [change for change in plan.changes if change.path == path]
+    return f"was {change.came_from}" if change.came_from else change.reason
+
+
+def _sections(plan: Plan) -> dict[str, list[str]]:
+    return {
+        "New questions, and their answers (others: --data QUESTION=ANSWER)": [
+            f"{key} = {value!r}" for key, value in plan.questions.items()
+        ],
+        "Answers that change": [f"{key} = {value!r}" for key, value in plan.changed_answers.items()],
+        "Migrations": list(plan.settings),
+        "Your code uses what the library gave up, or will": [
+            f"{use.file}:{use.line}: {use.name} {'is gone' if use.removed else 'is deprecated'}: {use.advice}"
+            for use in plan.uses
+        ],
+    }
+
+
+def _say(result: Mapping[str, Any], as_json: bool, *lines: str) -> None:
+    if as_json:
+        typer.echo(json.dumps(result, indent=2, default=str))
+        return
+    for line in lines:
+        typer.echo(line)

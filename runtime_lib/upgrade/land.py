@@ -1,0 +1,183 @@
+"""Git, below the porcelain: a project's state out of the repository and another one into it.
+
+A new state is built beside the project and becomes a commit object that nothing refers to. Then the project
+moves to it in one step, which git finishes even if this process is killed. Before that step nothing in the
+project has changed; after it everything has.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime_lib.errors import UpgradeError
+
+__all__ = ["Repository"]
+
+
+@dataclass(frozen=True)
+class Repository:
+    """The git repository that holds a project.
+
+    Attributes:
+        top: its top folder.
+        prefix: the project's folder below `top` with a slash at its end; empty where the two are the same.
+        folder: git's own folder for this working tree (`.git`, or a worktree's).
+    """
+
+    top: Path
+    prefix: str
+    folder: Path
+
+    @classmethod
+    def at(cls, project: Path) -> Repository:
+        """Find the repository of the project at `project`.
+
+        Raises:
+            UpgradeError: no repository, or none with a commit.
+        """
+        try:
+            said = _git(project, "rev-parse", "--show-toplevel", "--show-prefix", "--absolute-git-dir").split(
+                "\n"
+            )
+            _git(project, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        except UpgradeError as error:
+            raise UpgradeError(
+                f"{project} is in no git repository with a commit; an update is a merge and needs one: "
+                f"git init && git add . && git commit -m 'Before the update'"
+            ) from error
+        return cls(Path(said[0]), said[1], Path(said[2]))
+
+    def git(
+        self, *words: str, index: Path | None = None, tree: Path | None = None, stdin: bytes | None = None
+    ) -> str:
+        """Run git at the top of the repository, with another index or working tree if given."""
+        variables = {
+            **({"GIT_INDEX_FILE": str(index)} if index else {}),
+            **({"GIT_WORK_TREE": str(tree), "GIT_DIR": str(self.folder)} if tree else {}),
+        }
+        return _git(tree or self.top, *words, variables=variables, stdin=stdin)
+
+    @property
+    def head(self) -> str:
+        return self.git("rev-parse", "HEAD")
+
+    @property
+    def scope(self) -> str:
+        """The project as a path for git commands at the top."""
+        return self.prefix or "."
+
+    def files(self) -> list[str]:
+        """Every file of the project that git tracks or would track, relative to the project."""
+        listed = self.git(
+            "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", "--", self.scope
+        )
+        names = [name.removeprefix(self.prefix) for name in listed.split("\0") if name]
+        return [name for name in names if (self.top / self.prefix / name).is_file()]
+
+    def changed(self) -> list[str]:
+        """What differs from the last commit, untracked files among it, as `git status --short` shows it."""
+        return self.git("status", "--porcelain", "--untracked-files=all", "--", self.scope).splitlines()
+
+    def export(self, folder: Path, commit: str) -> Path:
+        """Write the project's files at `commit` below `folder`; return where the project stands there."""
+        index = folder / "index"
+        self.git("read-tree", commit, index=index)
+        names = self.git("ls-files", "-z", "--", self.scope, index=index)
+        target = folder / "tree"
+        target.mkdir()
+        self.git("checkout-index", "-z", "--stdin", f"--prefix={target}/", index=index, stdin=names.encode())
+        return target / self.prefix
+
+    def tree(self, folder: Path) -> str:
+        """Store what `export` wrote to `folder`, changed since, as a tree object; return its hash."""
+        index = folder / "index"
+        # By force: a file of the template belongs into the commit even where a user's .gitignore matches it.
+        self.git("add", "--all", "--force", "--", self.scope, index=index, tree=folder / "tree")
+        return self.git("write-tree", index=index)
+
+    def commit(self, tree: str, message: str) -> str:
+        """Store a commit of `tree` on top of HEAD without moving to it; return its hash."""
+        sign = (
+            ["-S"]
+            if self.git("config", "--default", "false", "--type=bool", "commit.gpgsign") == "true"
+            else []
+        )
+        words = ["commit-tree", tree, "-p", self.head, *sign, "-F", "-"]
+        return self.git(*words, stdin=message.encode())
+
+    def move_to(self, commit: str) -> None:
+        """Bring branch, index and files to `commit`, a child of HEAD, in one step.
+
+        Raises:
+            UpgradeError: somebody changed a file or committed meanwhile; nothing was moved.
+        """
+        # git may not overwrite a file that it ignores either: an `.env` is nobody's to replace.
+        self.unstoppable("merge", "--ff-only", "--quiet", "--no-autostash", "--no-overwrite-ignore", commit)
+
+    def unstoppable(self, *words: str) -> None:
+        """Run git so that neither Ctrl-C nor the end of this process stops it half-way."""
+        command = ["git", "-c", f"core.hooksPath={os.devnull}", *words]
+        process = subprocess.Popen(
+            command,
+            cwd=self.top,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            _, said = process.communicate()
+        except KeyboardInterrupt:
+            process.wait()
+            raise
+        if process.returncode:
+            raise UpgradeError(f"git could not bring the project to its new state: {said.strip()}")
+
+    def mark_unmerged(self, stages: Mapping[str, tuple[bytes | None, bytes | None, bytes | None]]) -> None:
+        """Tell git which files are in conflict; base, ours and theirs each as content, or None."""
+        lines = []
+        for path, contents in stages.items():
+            name = self.prefix + path
+            lines.append(f"0 {'0' * 40}\t{name}")
+            for stage, content in enumerate(contents, start=1):
+                if content is not None:
+                    blob = self.git("hash-object", "-w", "--stdin", stdin=content)
+                    lines.append(f"100644 {blob} {stage}\t{name}")
+        self.git("update-index", "--index-info", stdin="\n".join(lines).encode())
+
+    def restore(self, commit: str) -> None:
+        """Bring index and files of the project, tracked or added since, back to `commit`."""
+        self.unstoppable("restore", f"--source={commit}", "--staged", "--worktree", "--", self.scope)
+
+    def who(self) -> None:
+        """Make sure that git knows whom to name as the author of a commit."""
+        try:
+            self.git("var", "GIT_COMMITTER_IDENT")
+            self.git("var", "GIT_AUTHOR_IDENT")
+        except UpgradeError as error:
+            raise UpgradeError(
+                "git does not know who commits: "
+                "git config user.name 'Your Name'; git config user.email you@example.org"
+            ) from error
+
+
+def _git(
+    folder: Path, *words: str, variables: Mapping[str, str] | None = None, stdin: bytes | None = None
+) -> str:
+    hidden: Iterable[str] = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # set inside git's own hooks
+    environment = {key: value for key, value in os.environ.items() if key not in hidden}
+    env = {**environment, **(variables or {})}
+    try:
+        done = subprocess.run(
+            ["git", *words], cwd=folder, env=env, input=stdin, capture_output=True, check=False
+        )
+    except FileNotFoundError as error:
+        raise UpgradeError("git is not installed, or not on PATH.") from error
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip()
+        raise UpgradeError(f"git {words[0]}: {said or f'exit code {done.returncode}'}")
+    return done.stdout.decode(errors="surrogateescape").strip("\n")

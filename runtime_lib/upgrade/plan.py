@@ -1,0 +1,230 @@
+"""What taking another version of the template would do to a project; nothing is written."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from runtime_lib.errors import UpgradeError
+from runtime_lib.upgrade.answers import Answers, parse_answers, read_answers
+from runtime_lib.upgrade.compare import Change, compare
+from runtime_lib.upgrade.land import Repository
+from runtime_lib.upgrade.migrations import Migration, migrate, pending, renames, version_of
+from runtime_lib.upgrade.names import Use, uses
+from runtime_lib.upgrade.render import Files, read_files, render
+
+__all__ = ["Plan", "make_plan"]
+
+# What a reader must know first, last.
+KINDS = {
+    "added": "new files",
+    "changed": "changed by the template, untouched by you",
+    "deleted": "no longer in the template, untouched by you: deleted",
+    "merged": "changed by both, merged without conflict",
+    "moved": "renamed by the template; your edits move along",
+    "migrated": "changed by a migration",
+    "gone": "deleted by you, changed by the template: stays deleted",
+    "kept": "no longer in the template, but edited by you: kept",
+    "conflict": "changed by both in the same place: conflict, for you to resolve",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An update, before it happens.
+
+    Attributes:
+        answers: how the project was made.
+        ref: the git ref of the template to take.
+        changes: what happens to each file that changes.
+        questions: new questions with the answers that they get.
+        changed_answers: old questions with other answers than before.
+        settings: what the migrations do to the project's own files, a line each.
+        uses: where the project's code calls what the library gave up or is about to.
+        changelog: the sections of the releases in between.
+        base, theirs: the template's files before and now, without the user's.
+    """
+
+    answers: Answers
+    ref: str
+    changes: tuple[Change, ...]
+    questions: Mapping[str, Any]
+    changed_answers: Mapping[str, Any]
+    settings: tuple[str, ...]
+    uses: tuple[Use, ...]
+    changelog: str
+    base: Files = field(repr=False)
+    theirs: Files = field(repr=False)
+
+    @property
+    def conflicts(self) -> list[str]:
+        return [change.path for change in self.changes if change.kind == "conflict"]
+
+    @property
+    def empty(self) -> bool:
+        return not self.changes
+
+    def lines(self) -> list[str]:
+        """The report in plain text: for a terminal without colours, and for the commit's message."""
+        lines = []
+        for kind in KINDS:
+            for change in (change for change in self.changes if change.kind == kind):
+                lines.append(f"{kind:<9} {change.path}{_detail(change)}")
+        lines += [f"migrated  {line}" for line in self.settings]
+        return lines
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "from": self.answers.commit,
+            "to": self.ref,
+            "files": [
+                {"path": c.path, "kind": c.kind, "came_from": c.came_from, "reason": c.reason}
+                for c in self.changes
+            ],
+            "counts": dict(Counter(change.kind for change in self.changes)),
+            "questions": dict(self.questions),
+            "changed_answers": dict(self.changed_answers),
+            "settings": list(self.settings),
+            "library": [asdict(use) for use in self.uses],
+            "changelog": self.changelog,
+        }
+
+
+def make_plan(
+    project: Path,
+    *,
+    ref: str,
+    data: Mapping[str, Any] | None = None,
+    migrations: Sequence[Migration] | None = None,
+) -> Plan:
+    """Compare the project at `project` with the template at `ref`; `data` overrides answers.
+
+    Raises:
+        UpgradeError: no answers, an unreachable template, a refused or unknown answer, an older version.
+    """
+    data = data or {}
+    answers = read_answers(project)
+    _refuse_older(answers.commit, ref)
+    base = render(answers, ref=answers.commit)
+    theirs = render(answers, ref=ref, changes=data)
+    before, after = (
+        parse_answers(files[answers.file].decode(), answers.file).values for files in (base, theirs)
+    )
+    _refuse_unknown(data, {**before, **after})
+    steps = pending(answers.commit, migrations)
+    moved = renames(steps, str(answers.values["project_package"]))
+    mine = {path: (project / path).read_bytes() for path in Repository.at(project).files()}
+    if data:
+        base = _with_new_answers(answers, data, base, mine)
+    migrated, settings = _migrate(mine, steps)
+    # Both sides of the merge take the migrations: what they move is then no difference between the two.
+    base, _ = _migrate(base, steps)
+    # Copier's own record is never merged, always the new one.
+    changes = compare(base, {**migrated, answers.file: base[answers.file]}, theirs, renamed=moved)
+    changes = _with_migrated(changes, mine, migrated)
+    if data and any(change.kind == "kept" for change in changes):
+        changes = _switched_off(changes, render(answers, ref=ref))
+    return Plan(
+        answers=answers,
+        ref=ref,
+        changes=tuple(changes),
+        questions={key: after[key] for key in after if key not in before},
+        changed_answers={key: after[key] for key in after if key in before and before[key] != after[key]},
+        settings=tuple(settings),
+        uses=tuple(uses(_python(mine), removed={k: v for step in steps for k, v in step.names.items()})),
+        changelog=changelog(since=answers.commit),
+        base=base,
+        theirs=theirs,
+    )
+
+
+def changelog(*, since: str) -> str:
+    """Return the sections of CHANGELOG.md for the releases after `since`, newest first."""
+    package = Path(__file__).parents[1]
+    # Beside the package in a checkout; inside it once it is installed.
+    file = next((f for f in (package / "CHANGELOG.md", package.parent / "CHANGELOG.md") if f.is_file()), None)
+    if file is None:
+        return ""
+    sections = re.split(r"^(?=## )", file.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    known = version_of(since)
+    newer = [s for s in sections if known is None or (version_of(s.removeprefix("## ")) or (99,)) > known]
+    return "".join(newer).strip()
+
+
+def _detail(change: Change) -> str:
+    came_from = f" (was {change.came_from})" if change.came_from else ""
+    reason = f" ({change.reason} by the new version)" if change.reason == "deleted" else ""
+    return came_from + (reason or (f" ({change.reason})" if change.reason else ""))
+
+
+def _refuse_older(commit: str, ref: str) -> None:
+    old, new = version_of(commit), version_of(ref)
+    if old and new and new < old:
+        raise UpgradeError(
+            f"The project follows {commit}; {ref} is older. Only newer versions can be taken: to go back, "
+            f"revert the commit that took the update."
+        )
+
+
+def _refuse_unknown(data: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    for key in data:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(sorted(known))}."
+            raise UpgradeError(f"The template asks no question '{key}' (--data). {hint}")
+
+
+def _with_new_answers(answers: Answers, data: Mapping[str, Any], base: Files, mine: Files) -> Files:
+    """Add a base for files that only the new answers bring but the user has already.
+
+    They were kept when their feature was switched off. With the old template's version as base, edits merge.
+    """
+    try:
+        other = render(answers, ref=answers.commit, changes=data)
+    except UpgradeError:  # the old version does not know such an answer
+        return base
+    return {**{path: content for path, content in other.items() if path in mine}, **base}
+
+
+def _migrate(files: Files, steps: Sequence[Migration]) -> tuple[Files, list[str]]:
+    if not steps:
+        return files, []
+    with tempfile.TemporaryDirectory(prefix="mlops-migrate-") as name:
+        write_files(Path(name), files)
+        done = migrate(Path(name), steps)
+        return read_files(Path(name)), done
+
+
+def _with_migrated(changes: list[Change], before: Files, after: Files) -> list[Change]:
+    """Add what the migrations did to files that the new version itself leaves alone."""
+    touched = {path: after[path] for path in after if after[path] != before.get(path)}
+    changes = [
+        replace(change, content=touched.get(change.path)) if change.kind == "kept" else change
+        for change in changes
+    ]
+    covered = {name for change in changes for name in (change.path, change.came_from)}
+    more = [Change(path, "migrated", touched[path]) for path in touched if path not in covered]
+    return sorted([*changes, *more], key=lambda change: change.path)
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+
+
+def _switched_off(changes: list[Change], without: Files) -> list[Change]:
+    """Tell files that the new answers switch off from those that the new version gave up."""
+    return [
+        replace(c, reason="switched off") if c.kind == "kept" and c.path in without else c for c in changes
+    ]
+
+
+def _python(files: Files) -> Files:
+    return {path: content for path, content in files.items() if path.endswith(".py")}

@@ -1,0 +1,226 @@
+"""`mlops upgrade`: merge, migrate, lock, test beside the project; then one commit, or nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runtime_lib.errors import UpgradeError
+from runtime_lib.files import scratch_folder, write_json
+from runtime_lib.pipeline.lock import hold
+from runtime_lib.progress import step
+from runtime_lib.upgrade.compare import has_markers
+from runtime_lib.upgrade.land import Repository
+from runtime_lib.upgrade.plan import Plan, make_plan, write_files
+from runtime_lib.upgrade.render import read_files
+
+__all__ = ["Checks", "abort", "finish", "journal", "upgrade"]
+
+_TAIL_LINES = 40
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What runs on the merged files before they become a commit."""
+
+    lock: bool = True
+    tests: bool = True
+
+
+def upgrade(
+    project: Path, *, ref: str, data: Mapping[str, Any] | None = None, checks: Checks = Checks()
+) -> Plan:
+    """Bring the project to the template's version `ref`; return what was done.
+
+    Ends in one commit; or, where both sides changed the same lines, with the conflicts in the files, for
+    `finish` or `abort`. On any failure, Ctrl-C or kill the project stays as it was.
+
+    Raises:
+        UpgradeError: the tree is not clean, an upgrade waits already, the lock or a test fails.
+        PipelineError: a run of the pipeline is under way.
+    """
+    repository = Repository.at(project)
+    with hold(project / "var" / "run.lock"):
+        _refuse_unready(repository)
+        before = repository.head
+        with step("Compare the files"):
+            plan = make_plan(project, ref=ref, data=data)
+        if plan.empty:
+            return plan
+        with scratch_folder(_scratch()) as folder:
+            merged = repository.export(folder, before)
+            _apply(plan, merged)
+            if plan.conflicts:
+                _stop_for_conflicts(repository, plan, before, repository.tree(folder))
+            else:
+                tree = _checked(repository, folder, merged, checks)
+                repository.move_to(
+                    repository.commit(tree, _message(plan.answers.commit, plan.ref, plan.lines()))
+                )
+    return plan
+
+
+def finish(project: Path, *, checks: Checks = Checks()) -> str:
+    """Go on after the conflicts of an upgrade were resolved; return the new commit.
+
+    Raises:
+        UpgradeError: no upgrade waits, markers are left, the lock or a test fails.
+    """
+    repository = Repository.at(project)
+    waiting = journal(project)
+    if waiting is None:
+        raise UpgradeError("No upgrade waits to be finished here.")
+    with hold(project / "var" / "run.lock"):
+        files = [project / name for name in waiting["conflicts"] if (project / name).is_file()]
+        if left := [str(file) for file in files if has_markers(file.read_bytes())]:
+            raise UpgradeError(
+                f"Conflict markers are left in {', '.join(left)}. Edit each so that it holds what you want, "
+                f"without the lines starting with <<<<<<<, |||||||, ======= or >>>>>>>; then --finish again."
+            )
+        with scratch_folder(_scratch()) as folder:
+            merged = repository.export(folder, repository.head)
+            _mirror(project, repository, merged)
+            tree = _checked(repository, folder, merged, checks)
+            commit = repository.commit(tree, waiting["message"])
+            if (merged / "uv.lock").is_file():
+                (project / "uv.lock").write_bytes((merged / "uv.lock").read_bytes())
+        repository.git("add", "--all", "--", repository.scope)
+        repository.git("update-ref", "-m", "mlops upgrade --finish", "HEAD", commit, repository.head)
+        _journal_file(repository).unlink()
+    return commit
+
+
+def abort(project: Path) -> None:
+    """Give up an upgrade that waits for its conflicts to be resolved; the project is as it was before.
+
+    Raises:
+        UpgradeError: no upgrade waits, or something was committed since.
+    """
+    repository = Repository.at(project)
+    waiting = journal(project)
+    if waiting is None:
+        raise UpgradeError("No upgrade waits here; there is nothing to give up.")
+    if repository.head != waiting["before"]:
+        raise UpgradeError(
+            f"Something was committed since the upgrade began ({waiting['before'][:10]}): go back with git, "
+            f"then delete {_journal_file(repository)}."
+        )
+    with hold(project / "var" / "run.lock"):
+        repository.restore(waiting["before"])
+        _journal_file(repository).unlink()
+
+
+def journal(project: Path) -> dict[str, Any] | None:
+    """Return what an upgrade that waits for its user has noted, or None."""
+    try:
+        content: dict[str, Any] = json.loads(
+            _journal_file(Repository.at(project)).read_text(encoding="utf-8")
+        )
+    except FileNotFoundError:
+        return None
+    return content
+
+
+def _journal_file(repository: Repository) -> Path:
+    # In a monorepo each project has its own.
+    return repository.folder / f"mlops-upgrade-{repository.prefix.replace('/', '-')}.json"
+
+
+def _refuse_unready(repository: Repository) -> None:
+    repository.who()
+    if _journal_file(repository).exists():
+        raise UpgradeError(
+            "An upgrade waits here: resolve its conflicts, then `mlops upgrade --finish`; or `--abort`."
+        )
+    if changed := repository.changed():
+        shown = "\n".join(f"  {line}" for line in changed[:10])
+        more = f"\n  and {len(changed) - 10} more" if len(changed) > 10 else ""
+        raise UpgradeError(
+            f"The project has changes that are not committed:\n{shown}{more}\n"
+            f"Commit them first, or put them aside with `git stash -u`."
+        )
+
+
+def _apply(plan: Plan, folder: Path) -> None:
+    for change in plan.changes:
+        if change.came_from:
+            (folder / change.came_from).unlink()
+        if change.kind == "deleted":
+            (folder / change.path).unlink()
+    write_files(folder, {c.path: c.content for c in plan.changes if c.content is not None})
+
+
+def _stop_for_conflicts(repository: Repository, plan: Plan, before: str, tree: str) -> None:
+    """Leave the merge in the project's files, conflicts marked for git and for the eye."""
+    stages = {}
+    for change in plan.changes:
+        if change.kind == "conflict":
+            old = change.came_from or change.path
+            mine = (repository.top / repository.prefix / old).read_bytes()
+            stages[change.path] = (plan.base.get(old), mine, plan.theirs.get(change.path))
+    message = _message(plan.answers.commit, plan.ref, plan.lines())
+    note = {"before": before, "to": plan.ref, "conflicts": plan.conflicts, "message": message}
+    write_json(_journal_file(repository), note)
+    repository.unstoppable("read-tree", "-m", "-u", before, tree)
+    repository.mark_unmerged(stages)
+
+
+def _mirror(project: Path, repository: Repository, target: Path) -> None:
+    """Bring `target` to what stands in the project's folder now."""
+    names = repository.files()
+    for gone in read_files(target).keys() - set(names):
+        (target / gone).unlink()
+    write_files(target, {name: (project / name).read_bytes() for name in names})
+
+
+def _checked(repository: Repository, folder: Path, project: Path, checks: Checks) -> str:
+    """Lock, store the tree, run the project's tests on it; return the tree."""
+    if checks.lock and (project / "uv.lock").is_file():
+        with step("Lock the dependencies"):
+            _uv(project, folder, "lock", hint="--no-lock leaves uv.lock as it is")
+    tree = repository.tree(folder)  # before the tests leave anything behind
+    if checks.tests:
+        with step("Install the project beside itself"):
+            _uv(project, folder, "sync", hint="--no-tests does without")
+        with step("Run its tests"):
+            words = ("run", "--no-sync", "pytest", "-q", "-p", "no:cacheprovider")
+            _uv(project, folder, *words, hint="--no-tests does without")
+    return tree
+
+
+def _uv(project: Path, folder: Path, *words: str, hint: str) -> None:
+    mine = ("VIRTUAL_ENV", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT")
+    environment = {key: value for key, value in os.environ.items() if key not in mine}
+    environment["UV_PROJECT_ENVIRONMENT"] = str(folder / "venv")
+    try:
+        done = subprocess.run(
+            ["uv", *words], cwd=project, env=environment, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError as error:
+        raise UpgradeError("uv is not installed, or not on PATH; or give --no-lock --no-tests.") from error
+    if done.returncode:
+        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_TAIL_LINES:])
+        command = " ".join(("uv", *words))
+        raise UpgradeError(
+            f"`{command}` failed on the merged files, so nothing was changed ({hint}):\n{tail}"
+        )
+
+
+def _message(old: str, new: str, lines: list[str]) -> str:
+    return "\n".join((f"Take version {new} of the template", "", f"From {old}. By file:", "", *lines))
+
+
+def _scratch() -> Path:
+    """A place beside uv's cache, so that installing there links files instead of copying them."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mlops"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        cache = Path(tempfile.gettempdir())
+    return cache / "upgrade"
