@@ -2,27 +2,43 @@
 
 Precedence, lowest first: the defaults below, the tables of `mlops.toml`, the tables under
 `[environments.<name>]` of the environment named by `MLOPS_ENV`, and variables `MLOPS_<TABLE>__<KEY>`
-(for instance `MLOPS_SERVING__PORT=9000`). An unknown key is refused with the nearest known one.
+(for instance `MLOPS_SERVING__PORT=9000`). An unknown key is refused with the nearest known one; a key
+that was renamed is still read for one minor version, with a warning (`RENAMED`).
 """
 
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import re
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 import msgspec
 
+from runtime_lib import __version__
 from runtime_lib.errors import SettingsError
 
 __all__ = ["Settings", "find_root", "load"]
 
 FILE = "mlops.toml"
 _SOURCES = f"{FILE}, an MLOPS_… variable or an option"
+
+
+class Moved(NamedTuple):
+    """Where a key's value belongs now ("": nowhere), and the version that refuses the old key."""
+
+    to: str
+    until: str
+
+
+# Keys that had another name, as `table.key`. Renamed in 0.4, a key is read until 0.5: one minor version.
+# A migration of the same release (runtime_lib/upgrade/migrations.py) rewrites the projects' files.
+RENAMED: Mapping[str, Moved] = {}
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -131,14 +147,15 @@ def load(root: Path | None = None, *, environ: Mapping[str, str] | None = None) 
     root = (root or find_root()).resolve()
     tables = _read(root / FILE)
     environments = tables.pop("environments", {})
+    _take_renamed(tables)
     name = environ.get("MLOPS_ENV", "local")
     if name in environments:
-        _overlay(tables, environments[name])
+        _overlay(tables, _take_renamed(environments[name]))
     elif name != "local":
         raise SettingsError(
             _unknown("environment", name, ["local", *environments], f"[environments.{name}] in {FILE}")
         )
-    _overlay(tables, _from_variables(environ))
+    _overlay(tables, _take_renamed(_from_variables(environ)))
     _refuse_unknown(tables)
     try:
         settings = msgspec.convert(tables, Settings, strict=False)
@@ -172,6 +189,34 @@ def _from_variables(environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
         if variable.startswith("MLOPS_") and separator:
             found.setdefault(table, {})[key] = value
     return found
+
+
+def _take_renamed(layer: dict[str, Any]) -> dict[str, Any]:
+    """Give renamed keys of one source their new names, before another source goes over it."""
+    for old, (new, until) in RENAMED.items():
+        table, _, key = old.partition(".")
+        if not isinstance(layer.get(table), dict) or key not in layer[table]:
+            continue
+        what = f"is called '{new}' now: rename it" if new else "has no effect any more: take it out"
+        if _number(__version__) >= _number(until):
+            raise SettingsError(f"The key '{old}' ({_SOURCES}) {what}.")
+        _warn_once(f"The key '{old}' ({_SOURCES}) {what}. From version {until} on it is refused.")
+        value = layer[table].pop(key)
+        if not layer[table]:  # the table may be gone as well
+            del layer[table]
+        if new:
+            table, _, key = new.partition(".")
+            layer.setdefault(table, {}).setdefault(key, value)
+    return layer
+
+
+@cache
+def _warn_once(message: str) -> None:
+    logging.getLogger(__name__).warning("%s", message)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2])
 
 
 def _tables() -> dict[str, type]:

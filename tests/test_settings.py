@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+import runtime_lib.settings
 from runtime_lib.errors import SettingsError
-from runtime_lib.settings import find_root, load
+from runtime_lib.settings import Moved, find_root, load
 
 BASE = '[project]\nname = "late"\npackage = "late"\n'
 
@@ -58,6 +59,61 @@ def test_settings_are_frozen(settings):
 def test_what_is_wrong_is_named(settings, text, environ, named):
     with pytest.raises(SettingsError, match=named):
         settings(text, **environ)
+
+
+@pytest.fixture
+def renamed(monkeypatch):
+    """Two keys moved in this release and one that went long ago; this release itself may have none."""
+    table = {
+        "monitoring.limit": Moved("monitoring.drift_threshold", "99.0"),
+        "web.port": Moved("serving.port", "99.0"),
+        "serving.workers": Moved("", "99.0"),
+        "serving.address": Moved("serving.host", "0.1"),
+        "serving.speed": Moved("", "0.1"),
+    }
+    monkeypatch.setattr(runtime_lib.settings, "RENAMED", table)
+    runtime_lib.settings._warn_once.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("text", "environ"),
+    [
+        ("[monitoring]\nlimit = 0.5\n", {}),
+        ("[environments.prod.monitoring]\nlimit = 0.5\n", {"MLOPS_ENV": "prod"}),
+        ("", {"MLOPS_MONITORING__LIMIT": "0.5"}),
+        # An old name in a stronger source wins over the new one in a weaker.
+        ("[monitoring]\ndrift_threshold = 0.1\n", {"MLOPS_MONITORING__LIMIT": "0.5"}),
+        # In one source, the new name does.
+        ("[monitoring]\ndrift_threshold = 0.5\nlimit = 0.1\n", {}),
+    ],
+)
+def test_a_renamed_key_is_read_from_every_source_and_told_once(settings, renamed, caplog, text, environ):
+    for _ in range(2):
+        assert settings(text, **environ).monitoring.drift_threshold == 0.5
+    [told] = [record.getMessage() for record in caplog.records]
+    assert "'monitoring.limit'" in told
+    assert (
+        "is called 'monitoring.drift_threshold' now: rename it. From version 99.0 on it is refused." in told
+    )
+
+
+def test_a_key_may_move_to_another_table_or_go(settings, renamed, caplog):
+    assert settings("[serving]\nworkers = 3\n").serving.port == 8000
+    assert "'serving.workers'" in caplog.text
+    assert "has no effect any more: take it out." in caplog.text
+    assert settings("", MLOPS_WEB__PORT="9001").serving.port == 9001
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('[serving]\naddress = "::1"\n', "'serving.address'.* is called 'serving.host' now: rename it"),
+        ("[serving]\nspeed = 1\n", "'serving.speed'.* has no effect any more: take it out"),
+    ],
+)
+def test_after_its_time_an_old_key_is_refused_and_the_new_one_named(settings, renamed, text, named):
+    with pytest.raises(SettingsError, match=named):
+        settings(text)
 
 
 def test_the_root_is_found_from_below(settings, tmp_path):
