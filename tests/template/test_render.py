@@ -138,6 +138,9 @@ def test_answers_decide_what_is_there(project, answers):
         "docs/runbook.md": standard,
         ".github/workflows/ci.yml": ci == "github",
         ".gitlab-ci.yml": ci == "gitlab",
+        ".github/workflows/update.yml": standard and ci == "github",
+        ".github/dependabot.yml": standard and ci == "github",
+        "renovate.json": standard and ci == "gitlab",
         f"src/{project_package(answers)}/replay.py": answers["with_serving"],
         f"dags/{project_package(answers)}_dags.py": answers["with_orchestration"],
     }.items():
@@ -154,7 +157,7 @@ def test_the_dependencies_follow_the_answers(project, answers):
     library = [
         Requirement(text) for text in packaging["project"]["dependencies"] if text.startswith("runtime-lib")
     ]
-    wanted = {"data", "tracking", answers["framework"]}
+    wanted = {"data", "tracking", "upgrade", answers["framework"]}
     wanted |= {f"data-{answers['data_remote']}"} - {"data-folder"}
     wanted |= {"serve"} if answers["with_serving"] else set()
     wanted |= {"monitoring"} if answers["with_monitoring"] else set()
@@ -164,6 +167,29 @@ def test_the_dependencies_follow_the_answers(project, answers):
     assert {pin.url for pin in library + airflow} == {library[0].url}
     known = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     assert wanted | {"airflow"} <= set(known["optional-dependencies"])
+
+
+def test_a_bot_leaves_the_library_alone(project):
+    """A new library without its template is half an upgrade."""
+    if (bot := project / ".github" / "dependabot.yml").exists():
+        (python,) = [u for u in yaml.safe_load(bot.read_text())["updates"] if u["package-ecosystem"] == "uv"]
+        assert {"dependency-name": "runtime-lib"} in python["ignore"]
+    if (bot := project / "renovate.json").exists():
+        settings = json.loads(bot.read_text())
+        assert settings["copier"] == {"enabled": False}
+        off = [rule["matchDepNames"] for rule in settings["packageRules"] if not rule["enabled"]]
+        assert off == [["runtime-lib"]]
+
+
+def test_the_scheduled_upgrade_asks_for_no_trust_and_no_more_rights_than_it_needs(project):
+    if (path := project / ".github" / "workflows" / "update.yml").exists():
+        workflow = yaml.safe_load(path.read_text())
+        assert workflow["permissions"] == {"contents": "write", "pull-requests": "write"}
+        assert set(workflow[True]) == {"schedule", "workflow_dispatch"}  # YAML reads the key `on` as true
+        assert "--trust" not in path.read_text()
+    if (path := project / ".gitlab-ci.yml").exists() and "mlops upgrade" in path.read_text():
+        (rule,) = yaml.safe_load(path.read_text())["update"]["rules"]
+        assert '"schedule"' in rule["if"]
 
 
 def test_links_lead_somewhere(project):
