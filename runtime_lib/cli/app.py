@@ -12,7 +12,7 @@ import typer
 
 from runtime_lib import __version__
 from runtime_lib.errors import GateError
-from runtime_lib.settings import Settings
+from runtime_lib.settings import Settings, find_root
 from runtime_lib.settings import load as load_settings
 
 __all__ = ["app"]
@@ -180,18 +180,26 @@ def monitor(
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
-    """Check what is installed, reachable and out of date, with the command that mends each finding."""
-    from runtime_lib.upgrade.doctor import examine
+def doctor(
+    restore: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Bring back edits that an update dropped ('all': every one), or the template's version of a "
+            "file that it owns; may be repeated.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check what is installed, reachable, out of date or half done, with the command that mends each finding.
 
-    findings = examine(load_settings())
-    if as_json:
-        _print_json([finding.to_dict() for finding in findings])
-    else:
-        _table(
-            "Doctor", [(("[green]ok" if f.ok else "[red]mend"), f.what, f.found, f.mend) for f in findings]
-        )
-    if not all(finding.ok for finding in findings):
+    Also what a plain `copier update` leaves unsaid: conflicts, dropped edits, versions that disagree.
+    """
+    from runtime_lib.cli.doctor import diagnose, restored
+
+    if restore:
+        return restored(find_root(), restore, as_json=as_json)
+    if not diagnose(find_root(), as_json=as_json):
         raise SystemExit(_FINDINGS)
 
 

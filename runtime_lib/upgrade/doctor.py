@@ -1,74 +1,152 @@
-"""What is installed, reachable and out of date: one finding each, with what mends it."""
+"""What is installed, reachable, out of date or half done: one finding each, with what mends it.
+
+The most pressing comes first. Nothing is changed, and no check needs another one's success: a project whose
+files hold conflict markers is the one that needs a doctor most.
+"""
 
 from __future__ import annotations
 
-import re
+import shlex
 import socket
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-from runtime_lib import __version__
-from runtime_lib.errors import MlopsError
+from runtime_lib.errors import MissingExtraError, MlopsError
 from runtime_lib.settings import Settings
+from runtime_lib.settings import load as load_settings
+from runtime_lib.upgrade import lockstep
+from runtime_lib.upgrade.answers import Answers, read_answers
+from runtime_lib.upgrade.conflicts import conflicts
+from runtime_lib.upgrade.drift import RESTORE, drift
+from runtime_lib.upgrade.dropped import Dropped, dropped
+from runtime_lib.upgrade.finding import Finding, Level, without_secrets
+from runtime_lib.upgrade.owned import changed_by_hand, unanswered
+from runtime_lib.upgrade.rendering import Renderings
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Finding", "Level", "examine"]
 
 _PROBE_SECONDS = 3.0
+_NEWEST_ALONE = "uvx --from {requirement} mlops doctor"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at. `mend` is a command or a short advice, empty where all is well."""
-
-    what: str
-    ok: bool
-    found: str
-    mend: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def examine(settings: Settings) -> list[Finding]:
-    """Look at the project and this machine; nothing is changed."""
-    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-        _library,
-        _packages,
-        _device,
-        _tracking,
-        _champion,
-    )
-    return [finding for check in checks for finding in check(settings)]
+def examine(root: Path) -> list[Finding]:
+    """Look at the project at `root` and at this machine; what cannot be looked at is a finding of its own."""
+    root = root.resolve()
+    found = [*_waiting(root), *conflicts(root)]
+    settings = _settings(root, found)
+    answers = _answers(root, found)
+    off = drift(root, answers)
+    lost, changed = _template(root, answers, fence=all(finding.ok for finding in off))
+    found += [*lost, *off, *changed, *_packages(root)]
+    if settings:
+        found += [*_device(settings), *_tracking(settings), *_champion(settings)]
+    return [replace(f, found=without_secrets(f.found), mend=without_secrets(f.mend)) for f in found]
 
 
-def _library(settings: Settings) -> Iterator[Finding]:
-    answers = settings.root / ".copier-answers.yml"
-    commit = re.search(r"^_commit: (\S+)", _text(answers), re.MULTILINE)
-    template = commit.group(1) if commit else None
-    released = template is not None and re.fullmatch(r"v\d+\.\d+\.\d+\S*", template) is not None
-    ok = not released or template == f"v{__version__}"
-    yield Finding(
-        "library and template",
-        ok,
-        f"runtime-lib {__version__}, template {template or 'unknown'}",
-        "" if ok else "uv lock && uv sync",
-    )
+def _waiting(root: Path) -> Iterator[Finding]:
+    from runtime_lib.upgrade.run import journal
+
+    try:
+        waiting = journal(root)
+    except MlopsError:  # no git: no upgrade has begun
+        return
+    except ValueError as error:
+        found = f"its note is damaged ({error})"
+        yield Finding("upgrade", "mend", found, "uv run mlops upgrade --abort")
+        return
+    if waiting:
+        yield Finding(
+            "upgrade",
+            "mend",
+            "one waits for its conflicts to be resolved",
+            "uv run mlops upgrade --finish  # or --abort: back to where it began",
+        )
 
 
-def _packages(settings: Settings) -> Iterator[Finding]:
+def _settings(root: Path, found: list[Finding]) -> Settings | None:
+    try:
+        return load_settings(root)
+    except (MlopsError, OSError, UnicodeDecodeError) as error:
+        advice = "mend it; until then device, tracking and champion are not looked at"
+        found.append(Finding("settings", "mend", str(error), advice))
+        return None
+
+
+def _answers(root: Path, found: list[Finding]) -> Answers | None:
+    try:
+        return read_answers(root)
+    except MlopsError as error:
+        found.append(
+            Finding("answers", "mend", str(error), "mend them; until then no version can be compared")
+        )
+        return None
+
+
+def _template(root: Path, answers: Answers | None, *, fence: bool) -> tuple[list[Finding], list[Finding]]:
+    """Return dropped edits, and what else only the template at hand can tell.
+
+    Where it cannot be had that is one note, whichever check asked first.
+    """
+    if answers is None:
+        return [], []
+    renderings = Renderings(root)
+    lost: list[Finding] = []
+    try:
+        lost += [_lost(drop) for drop in dropped(root, renderings)]
+        made = renderings.at(answers)
+        changed = [*unanswered(answers, made), *changed_by_hand(root, made, fence=fence)]
+    except MissingExtraError:
+        said = "copier is not installed: dropped edits and changed files are not looked for"
+        return lost, [Finding("template", "note", said, _borrowed(root))]
+    except MlopsError as error:
+        said = f"{error} Dropped edits and changed files are not looked for."
+        return lost, [Finding("template", "note", said)]
+    if not lost and not changed:
+        changed = [Finding("template's files", "ok", "as the template made them; no update dropped an edit")]
+    return lost, changed
+
+
+def _lost(drop: Dropped) -> Finding:
+    versions = f"{drop.update.old.commit} → {drop.update.new.commit}"
+    name = shlex.quote(drop.path)
+    if drop.came_from:
+        found = f"the update {versions} renamed {drop.came_from} to this and dropped your edits"
+    else:
+        found = f"the update {versions} deleted this file and with it your edits"
+    conflict = "" if drop.clean else "  # leaves conflict markers for you to resolve"
+    return Finding(drop.path, "mend", found, f"{RESTORE} {name}{conflict}")
+
+
+def _borrowed(root: Path) -> str:
+    """The command that looks with copier, for projects whose template did not yet install it."""
+    pin = next((pin for pin in _pins(root) if pin.url), None)
+    if pin is None:
+        return "uv sync"
+    address = f"runtime-lib[upgrade] @ {pin.url}{'@' if pin.ref else ''}{pin.ref}"
+    return _NEWEST_ALONE.format(requirement=shlex.quote(address))
+
+
+def _pins(root: Path) -> list[lockstep.Pin]:
+    try:
+        return lockstep.pins((root / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return []
+
+
+def _packages(root: Path) -> Iterator[Finding]:
     wanted = {"dvc": "data", "mlflow": "tracking"}
-    if "serve" in _text(settings.root / "pyproject.toml"):
+    if any("serve" in pin.extras for pin in _pins(root)):
         wanted["ray"] = "serve"
     for package, extra in wanted.items():
         try:
-            yield Finding(package, True, version(package))
+            yield Finding(package, "ok", version(package))
         except PackageNotFoundError:
             mend = f"add '{extra}' to runtime-lib[…], then uv sync"
-            yield Finding(package, False, "not installed", mend)
+            yield Finding(package, "mend", "not installed", mend)
 
 
 def _device(settings: Settings) -> Iterator[Finding]:
@@ -77,9 +155,9 @@ def _device(settings: Settings) -> Iterator[Finding]:
     try:
         device = choose_device(settings.training.framework)
     except MlopsError as error:
-        yield Finding("device", False, str(error), "uv sync")
+        yield Finding("device", "mend", str(error), "uv sync")
     else:
-        yield Finding("device", True, f"{device.framework} on {device.name}: {device.reason}")
+        yield Finding("device", "ok", f"{device.framework} on {device.name}: {device.reason}")
 
 
 def _tracking(settings: Settings) -> Iterator[Finding]:
@@ -90,16 +168,12 @@ def _tracking(settings: Settings) -> Iterator[Finding]:
         try:
             socket.create_connection((uri.hostname, port), _PROBE_SECONDS).close()
         except OSError as error:
-            yield Finding(
-                "tracking",
-                False,
-                f"{where}: {error.strerror or error}",
-                "start the server, or set tracking.uri",
-            )
+            found = f"{where}: {error.strerror or error}"
+            yield Finding("tracking", "mend", found, "start the server, or set tracking.uri")
         else:
-            yield Finding("tracking", True, f"{where} answers")
+            yield Finding("tracking", "ok", f"{where} answers")
     else:
-        yield Finding("tracking", True, f"embedded {uri.scheme}")
+        yield Finding("tracking", "ok", f"embedded {uri.scheme}")
 
 
 def _champion(settings: Settings) -> Iterator[Finding]:
@@ -108,13 +182,9 @@ def _champion(settings: Settings) -> Iterator[Finding]:
     try:
         held = champion(settings)
     except MlopsError as error:
-        yield Finding("champion", False, str(error), "see the message")
+        yield Finding("champion", "mend", str(error), "see the message")
         return
     if held:
-        yield Finding("champion", True, f"{held.name} version {held.version}")
+        yield Finding("champion", "ok", f"{held.name} version {held.version}")
     else:
-        yield Finding("champion", False, "none yet", "uv run mlops run")
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+        yield Finding("champion", "mend", "none yet", "uv run mlops run")

@@ -79,8 +79,12 @@ def test_doctor_names_what_is_missing_and_how_to_mend_it(project):
     findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
     assert done.returncode == 4
     assert findings["champion"] == {
-        "what": "champion", "ok": False, "found": "none yet", "mend": "uv run mlops run"
-    }  # fmt: skip
+        "what": "champion",
+        "level": "mend",
+        "ok": False,
+        "found": "none yet",
+        "mend": "uv run mlops run",
+    }
     assert findings["mlflow"]["ok"]
 
 

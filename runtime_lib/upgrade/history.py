@@ -1,0 +1,125 @@
+"""What git knows of a project, read only. Paths are relative to the project, which may be a sub-folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime_lib.errors import UpgradeError
+from runtime_lib.upgrade.answers import Answers, parse_answers
+
+__all__ = [
+    "Update",
+    "changed_since_head",
+    "file_at",
+    "files",
+    "files_at",
+    "git",
+    "in_git",
+    "unmerged",
+    "updates",
+]
+
+_SECONDS = 10.0
+# How many updates back the doctor looks, and how many changes of the answers it reads to find them.
+_UPDATES, _CHANGES = 5, 50
+
+
+@dataclass(frozen=True)
+class Update:
+    """A change of version or answers, from commit `before` to `after`; empty while it is not committed."""
+
+    before: str
+    after: str
+    old: Answers
+    new: Answers
+
+
+def git(root: Path, *words: str, seconds: float = _SECONDS) -> bytes | None:
+    """Run git in `root`, return what it printed; None if it fails, needs a password or takes too long."""
+    # Set inside git's own hooks, where they name the top of the repository, not this folder.
+    hidden = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+    environment = {key: value for key, value in os.environ.items() if key not in hidden}
+    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            ["git", *words],
+            cwd=root,
+            env={"GIT_SSH_COMMAND": "ssh -o BatchMode=yes", **environment, **quiet},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def in_git(root: Path) -> bool:
+    """Whether git follows this folder; one that a repository around it ignores is outside."""
+    inside = git(root, "rev-parse", "--is-inside-work-tree")
+    return inside is not None and inside.strip() == b"true" and git(root, "check-ignore", "-q", ".") is None
+
+
+def files(root: Path) -> list[str]:
+    """Return tracked files and those that `git add` would take."""
+    listed = git(
+        root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", "--", "."
+    )
+    return _names(listed)
+
+
+def unmerged(root: Path) -> list[str]:
+    """Return the files that a merge left for its user to resolve."""
+    listed = git(root, "ls-files", "-z", "--unmerged", "--", ".") or b""
+    return sorted({entry.partition("\t")[2] for entry in _names(listed)})
+
+
+def files_at(root: Path, commit: str) -> set[str]:
+    return set(_names(git(root, "ls-tree", "-r", "-z", "--name-only", commit)))
+
+
+def file_at(root: Path, commit: str, path: str) -> bytes | None:
+    return git(root, "cat-file", "blob", f"{commit}:./{path}")
+
+
+def changed_since_head(root: Path, path: str) -> bool:
+    """Whether `path` holds something that no commit has: edited, staged or never added."""
+    return bool(git(root, "status", "--porcelain", "--untracked-files=all", "--ignored", "--", path))
+
+
+def updates(root: Path, answers: Answers) -> Iterator[Update]:
+    """Yield the updates of the project, newest first: also those that only switched an answer."""
+    head = _answers_at(root, "HEAD", answers.file)
+    if head and _differ(head, answers):
+        yield Update("HEAD", "", head, answers)
+    changes = git(root, "log", f"-{_CHANGES}", "--format=%H", "--", answers.file) or b""
+    found = 0
+    for commit in changes.decode().split():
+        old = _answers_at(root, f"{commit}^", answers.file)
+        new = _answers_at(root, commit, answers.file)
+        if old and new and _differ(old, new):
+            yield Update(f"{commit}^", commit, old, new)
+            found += 1
+        if found == _UPDATES:
+            return
+
+
+def _answers_at(root: Path, commit: str, file: str) -> Answers | None:
+    text = file_at(root, commit, file)
+    try:
+        return parse_answers(text.decode("utf-8", errors="replace"), file) if text else None
+    except UpgradeError:
+        return None
+
+
+def _differ(old: Answers, new: Answers) -> bool:
+    return (old.commit, old.values) != (new.commit, new.values)
+
+
+def _names(listed: bytes | None) -> list[str]:
+    return [os.fsdecode(name) for name in (listed or b"").split(b"\0") if name]

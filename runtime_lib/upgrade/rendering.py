@@ -1,0 +1,68 @@
+"""The template of one project, asked for each version at most once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from runtime_lib.errors import MlopsError, UpgradeError
+from runtime_lib.upgrade import history
+from runtime_lib.upgrade.answers import Answers
+from runtime_lib.upgrade.render import Files, render
+
+__all__ = ["Renderings"]
+
+_HOSTS = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
+_PROBE_SECONDS = 5.0
+
+
+class Renderings:
+    """Renders at a project's own versions. A template that cannot be reached is asked once, not again."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._made: dict[str, Files] = {}
+        self._reachable: dict[str, bool] = {}
+
+    def at(self, answers: Answers) -> Files:
+        """Render the template as these answers record it.
+
+        Raises:
+            UpgradeError: the template or its version cannot be reached, or an answer is refused.
+            MissingExtraError: copier is not installed.
+        """
+        self._reach(answers.source)
+        key = hashlib.sha256(
+            json.dumps([answers.commit, answers.source, answers.values], default=str).encode()
+        )
+        if key.hexdigest() not in self._made:
+            self._made[key.hexdigest()] = render(answers, ref=answers.commit)
+        return self._made[key.hexdigest()]
+
+    def before(self, old: Answers, new: Answers) -> Files:
+        """Render what the project had before an update; a template that moved is found at its new place."""
+        try:
+            return self.at(old)
+        except MlopsError:
+            if old.source == new.source:
+                raise
+            return self.at(replace(old, source=new.source))
+
+    def _reach(self, source: str) -> None:
+        """Ask git first: it can be told not to wait, copier's clone cannot."""
+        if source not in self._reachable:
+            listed = history.git(
+                self._root, "ls-remote", "--", _address(source), "HEAD", seconds=_PROBE_SECONDS
+            )
+            self._reachable[source] = listed is not None
+        if not self._reachable[source]:
+            raise UpgradeError(f"The template at {source} cannot be reached from here.")
+
+
+def _address(source: str) -> str:
+    for short, host in _HOSTS.items():
+        if source.startswith(short):
+            return f"{host}{source.removeprefix(short).strip('/').removesuffix('.git')}.git"
+    return source.removeprefix("git+")
