@@ -50,11 +50,11 @@ def reproduce(
 
 
 def _beside_git(root: Path) -> dict[str, dict[str, bool]]:
-    """Tell DVC where git is: at the project's folder, above it (a monorepo), or nowhere."""
-    if (root / ".git").exists():
+    """Tell DVC where there is no git. One beside the project, or above it (a monorepo), it finds itself."""
+    folder = root.absolute()
+    if any((place / ".git").exists() for place in (folder, *folder.parents)):
         return {}
-    above = any((folder / ".git").exists() for folder in root.parents)
-    return {"core": {"subdir": True}} if above else {"core": {"no_scm": True}}
+    return {"core": {"no_scm": True}}
 
 
 @contextmanager

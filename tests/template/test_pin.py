@@ -12,8 +12,9 @@ from pathlib import Path
 import copier
 import plumbum
 import pytest
-from tests.conftest import REPOSITORY, copy_template
 from packaging.requirements import Requirement
+
+from tests.conftest import REPOSITORY, copy_template
 
 HOST = "https://github.com/acme/ml-template.git"
 
