@@ -41,9 +41,7 @@ def restored(root: Path, names: list[str], *, as_json: bool) -> None:
         return
     for path, clean in done:
         typer.echo(f"Restored {path}" + ("" if clean else ": conflict markers are in it, resolve them"))
-    typer.echo(
-        f"{len(done)} files restored; look at them with `git diff`." if done else "No update dropped an edit."
-    )
+    typer.echo("See `git status` and `git diff`." if done else "No update dropped an edit.")
 
 
 def _print(findings: list[Finding]) -> None:

@@ -44,7 +44,23 @@ def examine(root: Path) -> list[Finding]:
     found += [*lost, *off, *changed, *_packages(root)]
     if settings:
         found += [*_device(settings), *_tracking(settings), *_champion(settings)]
-    return [replace(f, found=without_secrets(f.found), mend=without_secrets(f.mend)) for f in found]
+    mlops = "uv run mlops" if _uv_reads(root) else ".venv/bin/mlops"
+    return [
+        replace(f, found=without_secrets(f.found), mend=without_secrets(f.mend.replace("uv run mlops", mlops)))
+        for f in found
+    ]
+
+
+def _uv_reads(root: Path) -> bool:
+    """Whether `uv run` works here: it reads both files before it starts anything."""
+    try:
+        for file in (root / "pyproject.toml", lockstep.lock_file(root)):
+            tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:  # it makes a missing lock
+        return True
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return False
+    return True
 
 
 def _waiting(root: Path) -> Iterator[Finding]:

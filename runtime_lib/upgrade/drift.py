@@ -36,13 +36,15 @@ def drift(root: Path, answers: Answers | None) -> list[Finding]:
         return [Finding("pyproject.toml", "mend", f"cannot be read: {error}", "mend it, or take it from git")]
     held, from_lock = _lock(root)
     now = lockstep.installed(root)
+    from_lock += [] if over else _locked(held, named)
+    # An environment is only compared with a lock that is right: `uv sync` from another one would do harm.
+    right = all(finding.ok for finding in from_lock)
     found = [
         *_template(answers),
         *_pins(named, answers),
         *_override(over),
         *from_lock,
-        *([] if over else _locked(held, named)),
-        *_installed(now, held, answers),
+        *_installed(now, held if right else [], answers),
     ]
     if all(finding.ok for finding in found):
         template = answers.commit if answers else "unknown"
