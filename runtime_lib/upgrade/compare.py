@@ -63,6 +63,8 @@ def compare(
 
 
 def _change(path: str, base: bytes | None, mine: bytes | None, theirs: bytes | None) -> Change | None:
+    if mine is not None and _ends_in_crlf(mine):
+        base, theirs = _with_crlf(base), _with_crlf(theirs)
     if theirs in (mine, base):  # nothing new for this file
         return None
     if mine is None:
@@ -92,6 +94,19 @@ def merge(mine: bytes, base: bytes, theirs: bytes) -> tuple[bytes, bool]:
     if done.returncode < 0 or done.returncode > 127:  # 1 to 127: the number of conflicts
         raise OSError(f"git merge-file failed: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout, done.returncode == 0
+
+
+def _ends_in_crlf(content: bytes) -> bool:
+    """Whether every line ends as on Windows: git can be told to check files out so."""
+    lines = content.count(b"\n")
+    return lines > 0 and lines == content.count(b"\r\n")
+
+
+def _with_crlf(content: bytes | None) -> bytes | None:
+    """The template's lines as the user has them; else each of them would count as edited."""
+    if content is None or b"\0" in content or b"\r\n" in content:
+        return content
+    return content.replace(b"\n", b"\r\n")
 
 
 def has_markers(content: bytes) -> bool:
