@@ -209,7 +209,8 @@ def _installed(found: Distribution, here: bool) -> Installed:
     except ValueError:
         origin = {}
     url = str(origin.get("url", ""))
-    version = __version__ if here else _version(found, url)
+    editable = origin.get("dir_info", {}).get("editable", False)
+    version = __version__ if here else _version(found, url if editable else "")
     if "vcs_info" in origin:
         return Installed("git", version, url, str(origin["vcs_info"].get("commit_id", "")), here)
     return Installed("local" if url else "index", version, url, here=here)
@@ -218,7 +219,7 @@ def _installed(found: Distribution, here: bool) -> Installed:
 def _version(found: Distribution, url: str) -> str:
     """An editable install goes on with its checkout, whatever version stood there when it was made."""
     file = Path(unquote(urlsplit(url).path)) / "runtime_lib" / "VERSION"
-    if url.startswith("file:") and file.is_file():
+    if url and file.is_file():
         return file.read_text(encoding="utf-8").strip()
     return found.version
 
