@@ -1,4 +1,8 @@
-"""Writing files and folders whole or not at all, so that a kill leaves the old or the new."""
+"""Writing files and folders whole or not at all, so that a kill leaves the old or the new.
+
+What is stored has a format number. A reader knows every number up to its newest, and refuses a later one by
+`check_format`; where the shapes differ, it branches on the number that it returns.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runtime_lib.errors import DataError
+from runtime_lib.errors import DataError, MlopsError
 
-__all__ = ["atomic_file", "atomic_folder", "read_json", "scratch_folder", "write_json"]
+__all__ = ["atomic_file", "atomic_folder", "check_format", "read_json", "scratch_folder", "write_json"]
 
 
 @contextmanager
@@ -79,8 +83,32 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         )
 
 
-def read_json(path: Path, *, made_by: str) -> dict[str, Any]:
-    """Read a JSON object; `made_by` names the command that writes it, for the message when it is missing."""
+def check_format(found: object, *, newest: int, where: object, error: type[MlopsError] = DataError) -> int:
+    """Return the format number that a stored document carries.
+
+    Args:
+        found: what stands in the document; None if nothing does.
+        newest: the last format that its reader knows; formats count from 1.
+        where: the document's name, for the message.
+
+    Raises:
+        error: `found` is none of the formats that this version of the library reads.
+    """
+    if not isinstance(found, int) or not 1 <= found <= newest:
+        known = "1" if newest == 1 else f"1 to {newest}"
+        raise error(f"{where} has format {found!r}; this library reads {known}. Update runtime-lib.")
+    return found
+
+
+def read_json(path: Path, *, made_by: str, newest: int = 1) -> dict[str, Any]:
+    """Read a JSON object of a format up to `newest`; one without a number is of the first.
+
+    Args:
+        made_by: the command that writes it, for the message when it is missing or damaged.
+
+    Raises:
+        DataError: it is missing, damaged, or of a later format.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -91,4 +119,5 @@ def read_json(path: Path, *, made_by: str) -> dict[str, Any]:
         raise DataError(
             f"{path} holds {type(content).__name__}, not an object: write it again with `{made_by}`."
         )
+    check_format(content.get("format", 1), newest=newest, where=path)
     return content

@@ -33,7 +33,7 @@ def validate(schema: pa.DataFrameSchema, raw: Path, report: Path) -> None:
         problems += [f"{path.stem}: {problem}" for problem in _broken_rules(schema, table)]
     if problems:
         raise DataError(f"The data breaks {len(problems)} rule(s):\n  " + "\n  ".join(problems))
-    write_json(report, {"rows": checked, "columns": sorted(schema.columns)})
+    write_json(report, {"format": 1, "rows": checked, "columns": sorted(schema.columns)})
 
 
 def _broken_rules(schema: pa.DataFrameSchema, table: pd.DataFrame) -> list[str]:

@@ -1,4 +1,10 @@
-"""Labels: what happened after a prediction. They come late, in files, and are joined by id."""
+"""Labels: what happened after a prediction. They come late, in files, and are joined by id.
+
+    <folder>/<time of arrival>-<random>.parquet     columns id (text), label (0 or 1), time (UTC)
+
+Format 1 (schema metadata `mlops.format`; the first two releases wrote none). To change it: raise
+`_FORMAT` and keep reading every earlier number in `_read_part`.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +14,16 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from runtime_lib.errors import DataError
-from runtime_lib.files import atomic_file
+from runtime_lib.files import atomic_file, check_format
 from runtime_lib.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["add_labels", "read_labels"]
+
+_FORMAT = 1
+_KEY = b"mlops.format"
 
 
 def add_labels(settings: Settings, file: Path) -> int:
@@ -30,23 +39,44 @@ def add_labels(settings: Settings, file: Path) -> int:
     """
     labels = _check(_read(file), file).drop_duplicates("id", keep="last")
     now = datetime.now(UTC)
-    labels = labels.assign(time=now)
     # Names sort by arrival, which is what "last" means; the suffix keeps two writers of one moment apart.
     name = f"{now:%Y%m%dT%H%M%S.%fZ}-{uuid4().hex[:8]}.parquet"
     with atomic_file(settings.var / "labels" / name) as temporary:
-        labels.to_parquet(temporary, index=False)
+        _write_part(temporary, labels, now)
     return len(labels)
 
 
 def read_labels(folder: Path) -> pd.DataFrame:
-    """Return the labels in `folder`, one row per id: `id` (text), `label` (0 or 1), `time` it came (UTC)."""
+    """Return the labels in `folder`, one row per id: `id` (text), `label` (0 or 1), `time` it came (UTC).
+
+    Raises:
+        DataError: a file was written by a later version of this library.
+    """
     import pandas as pd
 
-    parts = [pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]
+    parts = [_read_part(path) for path in sorted(folder.glob("*.parquet"))]
     if not parts:
         kinds = {"id": "str", "label": "int8", "time": "datetime64[us, UTC]"}
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
     return pd.concat(parts, ignore_index=True).drop_duplicates("id", keep="last", ignore_index=True)
+
+
+def _write_part(path: Path, labels: pd.DataFrame, time: datetime) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = [("id", pa.string()), ("label", pa.int8()), ("time", pa.timestamp("us", tz="UTC"))]
+    schema = pa.schema(kinds, metadata={_KEY: str(_FORMAT)})
+    columns = {"id": labels["id"], "label": labels["label"], "time": [time] * len(labels)}
+    pq.write_table(pa.table(columns, schema=schema), path)
+
+
+def _read_part(path: Path) -> pd.DataFrame:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    check_format(int((table.schema.metadata or {}).get(_KEY, b"1")), newest=_FORMAT, where=path)
+    return table.to_pandas()
 
 
 def _read(file: Path) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime_lib.errors import DataError
+from runtime_lib.files import check_format
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,9 +195,8 @@ def _read_segment(path: Path) -> Iterator[Any]:
         reader = pa.ipc.open_stream(pa.memory_map(str(path)))
     except (pa.ArrowInvalid, OSError):
         return  # empty, or torn within its first message
-    found = (reader.schema.metadata or {}).get(_KEY, b"?").decode()
-    if found != str(_FORMAT):
-        raise DataError(f"{path} has format {found}; this library reads {_FORMAT}. Update runtime-lib.")
+    found = (reader.schema.metadata or {}).get(_KEY, b"none").decode()
+    check_format(int(found) if found.isdigit() else found, newest=_FORMAT, where=path)
     while True:
         try:
             yield reader.read_next_batch()

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_lib.errors import DataError
+from runtime_lib.files import check_format
 
 if TYPE_CHECKING:
     from runtime_lib.data.columns import Column
@@ -84,12 +85,7 @@ def build_profile(
 
 def check_profile(profile: Mapping[str, Any]) -> None:
     """Raise `DataError` unless `profile` is a document that this version of the library reads."""
-    found = profile.get("format")
-    if found != FORMAT:
-        raise DataError(
-            f"The model's profile has format {found!r}, this library reads format {FORMAT}. "
-            "Train again with `mlops run`, or install the library version that wrote it."
-        )
+    check_format(profile.get("format"), newest=FORMAT, where="The model's profile")
 
 
 def as_numbers(values: Any, name: str) -> Floats:

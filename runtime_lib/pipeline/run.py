@@ -50,6 +50,7 @@ def judged(settings: Settings) -> dict[str, Any] | None:
     if not (registered.is_file() and promotion.is_file()):
         return None
     decision = read_json(promotion, made_by="mlops promote")
+    decision.pop("format", None)  # of the file, not of the decision
     version = read_json(registered, made_by="mlops run")["version"]
     return decision if decision["version"] == str(version) else None
 

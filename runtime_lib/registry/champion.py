@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from runtime_lib.data.columns import check_rows
 from runtime_lib.errors import DataError, MissingExtraError, ModelError
-from runtime_lib.files import atomic_folder, read_json, write_json
+from runtime_lib.files import atomic_folder, check_format, read_json, write_json
 from runtime_lib.registry import flavor
 from runtime_lib.registry.gate import Decision, judge
 from runtime_lib.registry.register import DIGEST_TAG, read_evaluation, register
@@ -30,6 +30,7 @@ __all__ = ["ALIAS", "Champion", "champion", "promote"]
 
 ALIAS = "champion"
 DECISION_TAG, REASONS_TAG, FIGURES_TAG = "mlops.decision", "mlops.reasons", "mlops.figures"
+_FORMAT = 1  # of reports/promotion.json and of the figures in their tag
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def promote(settings: Settings) -> Decision:
         else:
             decision = _decide(settings, version, holder)
             _carry_out(client, version, decision)
-    write_json(settings.reports / "promotion.json", {"version": str(version.version), **decision.to_dict()})
+    report = {"format": _FORMAT, "version": str(version.version), **decision.to_dict()}
+    write_json(settings.reports / "promotion.json", report)
     return decision
 
 
@@ -135,7 +137,7 @@ def _carry_out(client: MlflowClient, version: ModelVersion, decision: Decision) 
     for tag, value in {
         DECISION_TAG: "promoted" if decision.promoted else "refused",
         REASONS_TAG: "; ".join(decision.reasons),
-        FIGURES_TAG: json.dumps(decision.figures),
+        FIGURES_TAG: json.dumps({"format": _FORMAT, **decision.figures}),
     }.items():
         client.set_model_version_tag(version.name, version.version, tag, value)
     if decision.promoted:
@@ -189,8 +191,11 @@ def _fetch(settings: Settings, version: ModelVersion) -> Champion:
 
 
 def _held_out(version: ModelVersion) -> Mapping[str, float] | None:
-    figures: Mapping[str, float] | None = json.loads(version.tags.get(FIGURES_TAG, "{}")).get("candidate")
-    return figures
+    figures = json.loads(version.tags.get(FIGURES_TAG, "{}"))
+    where = f"The tag {FIGURES_TAG} of version {version.version} of '{version.name}'"
+    check_format(figures.get("format", 1), newest=_FORMAT, where=where)
+    held_out: Mapping[str, float] | None = figures.get("candidate")
+    return held_out
 
 
 def _download(settings: Settings, version: ModelVersion, identity: str, folder: Path) -> None:

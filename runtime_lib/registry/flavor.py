@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime_lib.data.columns import Array, Column, check_rows
 from runtime_lib.tracking.lineage import library_version
-from runtime_lib.training.model import Model
+from runtime_lib.training.model import Model, read_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +45,6 @@ def save(path: Path, folder: Path, *, model_id: str, run_id: str) -> None:
     import mlflow.pyfunc
     from mlflow.models import Model as Described
 
-    columns = json.loads((folder / "config.json").read_bytes())["columns"]
     # It misses an example of the input (the signature comes from the model) and a pip beside uv.
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
     with warnings.catch_warnings(action="ignore", category=UserWarning):
@@ -54,7 +53,7 @@ def save(path: Path, folder: Path, *, model_id: str, run_id: str) -> None:
             loader_module=__name__,
             data_path=str(folder),
             mlflow_model=Described(model_id=model_id, run_id=run_id),
-            signature=signature([Column.from_dict(column) for column in columns]),
+            signature=signature(read_columns(folder)),
             pip_requirements=[requirement()],  # finding them out by importing the model takes seconds
         )
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["DIGEST_TAG", "read_evaluation", "register"]
 
 DIGEST_TAG = "mlops.digest"
+_FORMAT = 1  # of reports/registered.json; `read_json` says how to raise it
 
 
 def register(settings: Settings) -> dict[str, str]:
@@ -63,7 +64,7 @@ def register(settings: Settings) -> dict[str, str]:
         "run_id": str(version.run_id),
         "digest": identity,
     }
-    write_json(settings.reports / "registered.json", result)
+    write_json(settings.reports / "registered.json", {"format": _FORMAT, **result})
     return result
 
 

@@ -75,10 +75,9 @@ def _check_port(host: str, port: int) -> None:
 
 def _announcement(settings: Settings, name: str, version: str, folder: Path) -> Callable[[], None]:
     """Prepare what is printed when the server answers: where it is, and a request to try."""
-    from runtime_lib.data.columns import Column
+    from runtime_lib.training.model import read_columns
 
-    config = json.loads((folder / "config.json").read_bytes())
-    columns = [Column.from_dict(column) for column in config["columns"]]
+    columns = read_columns(folder)
     host = settings.serving.host
     url = f"http://{f'[{host}]' if ':' in host else host}:{settings.serving.port}"
 

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from runtime_lib.errors import DataError
-from runtime_lib.files import atomic_file, atomic_folder
+from runtime_lib.files import atomic_file, atomic_folder, check_format
 from runtime_lib.settings import Settings
 from runtime_lib.tracking import lineage
 from runtime_lib.tracking.locks import try_lock
@@ -145,11 +145,7 @@ def read(folder: Path) -> tuple[State, list[Measure]]:
         content = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"No training record in {folder} ({error}). Train first: `mlops run`.") from error
-    if content.get("format") != FORMAT:
-        raise DataError(
-            f"{folder} holds a record of format {content.get('format')!r}; this version reads {FORMAT}. "
-            f"Use the version of the library that wrote it."
-        )
+    check_format(content.get("format"), newest=FORMAT, where=f"The training record in {folder}")
     return State(**content), _measures(folder / "metrics.jsonl")
 
 

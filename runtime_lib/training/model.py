@@ -22,12 +22,12 @@ import numpy as np
 
 from runtime_lib.data.columns import Array, Column
 from runtime_lib.errors import ModelError
-from runtime_lib.files import atomic_folder, write_json
+from runtime_lib.files import atomic_folder, check_format, write_json
 from runtime_lib.hardware import choose_device
 from runtime_lib.training.encoder import Encoder
 from runtime_lib.training.network import Architecture, Framework, Network, build
 
-__all__ = ["Model", "digest", "save"]
+__all__ = ["Model", "digest", "read_columns", "save"]
 
 _FORMAT = 1
 _FILES = ("config.json", "model.safetensors", "profile.json")
@@ -94,7 +94,7 @@ class Model:
         )
         network.load(_read_weights(folder, config.weights_sha256))
         return cls(
-            columns=tuple(Column.from_dict(column) for column in config.columns),
+            columns=_columns(config),
             threshold=config.threshold,
             info=msgspec.to_builtins(config),
             _encoder=Encoder.from_dict(config.encoder),
@@ -132,6 +132,15 @@ def save(
         write_json(new / "profile.json", profile)
 
 
+def read_columns(folder: Path) -> tuple[Column, ...]:
+    """Return the inputs of the model in a folder, without loading it.
+
+    Raises:
+        ModelError: no model there, or one of a later format.
+    """
+    return _columns(_read_config(folder))
+
+
 def digest(folder: Path) -> str:
     """Identify a model by what is in its files: sha256 over names and contents, as hex."""
     total = hashlib.sha256()
@@ -146,14 +155,15 @@ def digest(folder: Path) -> str:
     return total.hexdigest()
 
 
+def _columns(config: _Config) -> tuple[Column, ...]:
+    return tuple(Column.from_dict(column) for column in config.columns)
+
+
 def _read_config(folder: Path) -> _Config:
     path = folder / "config.json"
     try:
         fields = json.loads(path.read_bytes())
-        if (version := fields.get("format")) != _FORMAT:
-            raise ModelError(
-                f"{path} has format {version!r}; this library reads {_FORMAT}. Update runtime-lib."
-            )
+        check_format(fields.get("format"), newest=_FORMAT, where=path, error=ModelError)
         return msgspec.convert(fields, _Config)
     except OSError as error:
         raise ModelError(f"No model at {folder}: {path.name} cannot be read ({error.strerror}).") from error

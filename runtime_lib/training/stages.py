@@ -114,6 +114,7 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
     test_rows, test_label, _ = _split(settings, "test", model.columns)
     column, naive = naive_probability(rows, label, model.columns, target=test_rows)
     report: dict[str, Any] = {
+        "format": 1,
         "digest": digest(settings.candidate),
         "rows": len(test_label),
         "candidate": binary_metrics(test_label, model.predict(test_rows)),

@@ -28,7 +28,7 @@ def test_register_ships_run_model_and_figures(project):
     assert len(run.outputs.model_outputs) == 1
     version = client.get_model_version(result["name"], result["version"])
     assert version.tags["mlops.digest"] == result["digest"] == digest(project.candidate)
-    assert json.loads((project.reports / "registered.json").read_text()) == result
+    assert json.loads((project.reports / "registered.json").read_text()) == {"format": 1, **result}
 
 
 def test_registering_again_changes_nothing(project):

@@ -75,7 +75,7 @@ def test_a_later_format_is_refused(empty):
         pass
     file = record_folder(empty) / "record.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "format": 2}))
-    with pytest.raises(DataError, match="format 2; this version reads 1"):
+    with pytest.raises(DataError, match=r"format 2; this library reads 1\. Update runtime-lib"):
         read(record_folder(empty))
 
 

@@ -1,0 +1,199 @@
+"""What earlier releases stored is read with the same values; what later ones store is refused by number."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from runtime_lib.data.columns import check_rows
+from runtime_lib.errors import MlopsError
+from runtime_lib.monitoring.labels import read_labels
+from runtime_lib.monitoring.log import read_predictions
+from runtime_lib.monitoring.monitor import monitor
+from runtime_lib.pipeline.run import judged
+from runtime_lib.registry.champion import FIGURES_TAG, champion, promote
+from runtime_lib.registry.register import read_evaluation, register
+from runtime_lib.settings import Settings, load
+from runtime_lib.tracking.record import read, record_folder, spool_folder
+from runtime_lib.tracking.ship import ship_pending
+from runtime_lib.tracking.store import connect
+from runtime_lib.training.model import Model, digest, read_columns
+from tests.releases import RELEASES, REPOSITORY
+from tests.upgrade.stored import TIME, make_table
+
+HERE = "working tree"
+REFUSED = r"format 2; this library reads 1\. Update runtime-lib\."
+
+
+@dataclass(frozen=True)
+class Stored:
+    settings: Settings
+    expected: dict[str, Any]
+
+
+def library_at(commit: str, folder: Path) -> Path:
+    """The library of a commit, to be imported from the returned folder."""
+    folder.mkdir()
+    packed = subprocess.run(
+        ["git", "archive", commit, "runtime_lib"], cwd=REPOSITORY, capture_output=True, check=True
+    )
+    subprocess.run(["tar", "-x", "-C", folder], input=packed.stdout, check=True)
+    return folder
+
+
+def write_all(library: Path, root: Path) -> Stored:
+    root.mkdir()
+    script = Path(__file__).with_name("stored.py")
+    env = {**os.environ, "PYTHONPATH": str(library)}
+    done = subprocess.run([sys.executable, script, root], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    expected = json.loads((root / "expected.json").read_text())
+    assert Path(expected.pop("library")) == library / "runtime_lib"
+    return Stored(load(root, environ={}), expected)
+
+
+@pytest.fixture(scope="module", params=[version for version, _ in RELEASES])
+def old(request, tmp_path_factory) -> Stored:
+    """A project in which a release has trained, promoted, served and monitored."""
+    folder = tmp_path_factory.mktemp(f"of-{request.param}")
+    library = library_at(dict(RELEASES)[request.param], folder / "library")
+    return write_all(library, folder / "project")
+
+
+@pytest.fixture(scope="module")
+def new(tmp_path_factory) -> Stored:
+    return write_all(REPOSITORY, tmp_path_factory.mktemp("of-this") / "project")
+
+
+def test_the_model_gives_the_same_answers(old):
+    model = Model.load(old.settings.candidate, framework="torch")
+    rows = check_rows(make_table(2)[["x", "kind"]], model.columns)
+    np.testing.assert_allclose(model.predict(rows), old.expected["answers"], rtol=1e-6)
+    assert digest(old.settings.candidate) == old.expected["digest"]
+    assert read_columns(old.settings.candidate) == model.columns
+
+
+def test_the_prediction_log_and_the_labels_are_read(old):
+    table = read_predictions(old.settings.var / "predictions").set_index("id")
+    wanted = make_table(2).set_index("id")
+    assert list(table.index) == list(wanted.index)
+    assert table["probability"].tolist() == old.expected["answers"]
+    assert table["kind"].tolist() == wanted["kind"].tolist()
+    np.testing.assert_array_equal(table["x"].to_numpy("float64", na_value=np.nan), wanted["x"])
+    assert set(table["version"]) == {old.expected["version"]}
+    assert set(table["time"]) == {TIME}
+    labels = read_labels(old.settings.var / "labels")
+    assert dict(zip(labels["id"], labels["label"].tolist(), strict=True)) == old.expected["labels"]
+
+
+def test_the_record_of_the_training_is_read(old):
+    state, measures = read(record_folder(old.settings))
+    assert state.model_digest == old.expected["digest"]
+    assert (state.status, state.params["epochs"]) == ("FINISHED", 6)
+    assert {measure.step for measure in measures} >= {1, 2, 3, 4, 5}
+
+
+def test_what_waits_in_the_spool_is_delivered(old):
+    state, measures = read(spool_folder(old.settings) / old.expected["waiting"])
+    assert [(m.name, m.value, m.step) for m in measures] == [("loss", 0.5, 3)]
+    [run] = ship_pending(old.settings)
+    delivered = connect(old.settings).get_run(run)
+    assert (delivered.info.status, delivered.data.tags["mlops.record"]) == ("KILLED", state.id)
+
+
+def test_the_champion_stays_and_the_reports_still_speak_of_it(old):
+    held = champion(old.settings)
+    assert held is not None
+    assert (held.version, held.digest) == (old.expected["version"], old.expected["digest"])
+    assert held.held_out == old.expected["held_out"]
+    decision = judged(old.settings)
+    assert decision is not None
+    assert decision["promoted"]
+    rows = read_evaluation(old.settings, held.digest)["rows"]
+    assert rows == held.held_out["rows"] == 600
+    assert "already the champion" in promote(old.settings).reasons[0]
+    assert register(old.settings)["version"] == held.version
+
+
+def test_monitoring_comes_to_the_same_verdict(old):
+    verdict = monitor(old.settings)
+    assert verdict.performance.live == old.expected["live"]
+    assert {column.name: column.effect for column in verdict.columns} == old.expected["drift"]
+
+
+def test_every_document_has_a_number(new):
+    root = new.settings.root
+    found = {path.relative_to(root).as_posix() for path in root.rglob("*.json")} - {"expected.json"}
+    ours = {name for name in found if not name.startswith("var/artifacts/") or "/data/model/" in name}
+    for name in ours:
+        assert json.loads((root / name).read_text()).get("format") == 1, name
+    assert {Path(name).name for name in ours} == {
+        *("config.json", "profile.json", "record.json", "report.json"),
+        *("evaluation.json", "registered.json", "promotion.json"),
+    }
+
+
+def later_json(file: Path) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), "format": 2}))
+
+
+def later_parquet(file: Path) -> None:
+    table = pq.read_table(file)
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, b"mlops.format": b"2"}), file)
+
+
+def later_stream(file: Path) -> None:
+    table = pa.ipc.open_stream(file.read_bytes()).read_all()
+    table = table.replace_schema_metadata({b"mlops.format": b"2"})
+    with pa.ipc.new_stream(str(file), table.schema) as out:
+        out.write_table(table)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "change", "reader"),
+    [
+        ("models/candidate/config.json", later_json, lambda s: Model.load(s.candidate)),
+        ("models/candidate/config.json", later_json, lambda s: read_columns(s.candidate)),
+        (
+            "models/candidate/profile.json",
+            later_json,
+            lambda s: monitor(s, json.loads((s.candidate / "profile.json").read_text())),
+        ),
+        ("models/record/record.json", later_json, lambda s: read(record_folder(s))),
+        ("reports/evaluation.json", later_json, lambda s: read_evaluation(s, digest(s.candidate))),
+        ("reports/registered.json", later_json, judged),
+        ("reports/promotion.json", later_json, judged),
+        ("var/labels/*.parquet", later_parquet, lambda s: read_labels(s.var / "labels")),
+        ("var/predictions/*/*.arrows", later_stream, lambda s: read_predictions(s.var / "predictions")),
+    ],
+)
+def test_a_later_format_is_refused_by_its_number(new, tmp_path, pattern, change, reader):
+    root = tmp_path / "copy"
+    shutil.copytree(new.settings.root, root)
+    settings = load(root, environ={})
+    reader(settings)
+    [file] = root.glob(pattern)
+    change(file)
+    with pytest.raises(MlopsError, match=REFUSED):
+        reader(settings)
+
+
+def test_figures_of_a_later_format_are_refused(new):
+    client, held = connect(new.settings), champion(new.settings)
+    assert held is not None
+    figures = json.loads(client.get_model_version(held.name, held.version).tags[FIGURES_TAG])
+    assert figures["format"] == 1
+    client.set_model_version_tag(held.name, held.version, FIGURES_TAG, json.dumps({**figures, "format": 2}))
+    with pytest.raises(MlopsError, match=REFUSED):
+        champion(new.settings)
