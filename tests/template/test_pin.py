@@ -15,6 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.conftest import REPOSITORY, copy_template
+from tests.releases import commit, git
 
 HOST = "https://github.com/acme/ml-template.git"
 
@@ -32,20 +33,6 @@ def stand_in(config: Path, address: str, folder: Path) -> None:
     """Let git find `folder` where it is asked for `address`: no network, the real code path."""
     with config.open("a") as file:
         file.write(f'[url "{folder}"]\n    insteadOf = {address}\n')
-
-
-def git(folder: Path, *words: str) -> str:
-    return subprocess.run(
-        ["git", *words], cwd=folder, check=True, capture_output=True, text=True
-    ).stdout.strip()
-
-
-def commit(folder: Path, message: str, tag: str = "") -> str:
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--allow-empty", "--message", message)
-    if tag:
-        git(folder, "tag", tag)
-    return git(folder, "rev-parse", "HEAD")
 
 
 @pytest.fixture
@@ -134,7 +121,69 @@ def test_an_explicit_source_replaces_the_derived_one(repository, tmp_path):
     assert pins(tree) == {f"file://{REPOSITORY}"}
 
 
-@pytest.mark.parametrize("kind", ["relative path", "no git", "password"])
+def test_a_bare_repository_by_its_file_address_is_pinned(repository, tmp_path):
+    commit(repository, "First", tag="v0.1.0")
+    bare = tmp_path / "bare.git"
+    git(tmp_path, "clone", "--quiet", "--bare", str(repository), str(bare))
+    assert pins(make(f"file://{bare}", tmp_path / "project")) == {f"git+file://{bare}@v0.1.0"}
+
+
+def test_a_file_address_that_git_cannot_read_makes_nothing(repository, tmp_path):
+    """Copier takes `file://` for a folder unless it ends in `.git`, before any question is asked."""
+    commit(repository, "First", tag="v0.1.0")
+    with pytest.raises(ValueError, match="Local template must be a directory"):
+        make(f"file://{repository}", tmp_path / "project")
+    assert not (tmp_path / "project").exists()
+
+
+DRAFT = "has changes that are not committed"
+
+
+@pytest.mark.filterwarnings("ignore::copier.errors.DirtyLocalWarning")
+@pytest.mark.parametrize("fork", ["", "git+https://git.example.org/fork/lib.git"])
+@pytest.mark.parametrize("change", ["edited", "new file"])
+def test_a_template_with_changes_that_are_not_committed_is_refused(repository, tmp_path, change, fork):
+    """Copier commits them where nobody can fetch them, so a pin to that commit would be broken."""
+    commit(repository, "First", tag="v0.1.0")
+    name = "README.md.jinja" if change == "edited" else "NEW.md"
+    with (repository / "template" / name).open("a") as file:
+        file.write("A draft.\n")
+    with pytest.raises(ValueError, match=DRAFT):
+        make(str(repository), tmp_path / "project", ref="HEAD", library_source=fork)
+    assert not (tmp_path / "project").exists()
+    assert pins(make(str(repository), tmp_path / "release")) == {f"git+file://{repository}@v0.1.0"}
+    tree = make(str(repository), tmp_path / "tree", ref="HEAD", library_source=str(REPOSITORY))
+    assert pins(tree) == {f"file://{REPOSITORY}"}
+    assert "A draft." in (tree / name.removesuffix(".jinja")).read_text()
+
+
+@pytest.mark.filterwarnings("ignore::copier.errors.DirtyLocalWarning")
+def test_an_update_to_changes_that_are_not_committed_is_refused_and_changes_nothing(repository, tmp_path):
+    commit(repository, "First", tag="v0.1.0")
+    project = make(str(repository), tmp_path / "project")
+    git(project, "init", "--quiet")
+    commit(project, "Start")
+    (repository / "template" / "NEW.md").write_text("A draft.\n")
+    with pytest.raises(ValueError, match=DRAFT):
+        copier.run_update(project, defaults=True, overwrite=True, quiet=True, vcs_ref="HEAD")
+    assert git(project, "status", "--porcelain") == ""
+
+
+def test_what_is_committed_is_no_draft(repository, tmp_path):
+    """Neither the message of a real commit, nor a worktree, a mirror or an untracked change elsewhere."""
+    commit(repository, "First")
+    head = commit(repository, "Copier automated commit for draft changes")
+    worktree = tmp_path / "worktree"
+    git(repository, "worktree", "add", "--quiet", "--detach", str(worktree))
+    assert pins(make(str(worktree), tmp_path / "of-worktree")) == {f"git+file://{worktree}@{head}"}
+    (repository / "template" / "NEW.md").write_text("A draft.\n")
+    hosted = f"git+{HOST}@{head}"
+    assert pins(make("gh:acme/ml-template", tmp_path / "first", ref="HEAD")) == {hosted}
+    assert pins(make("gh:acme/ml-template", tmp_path / "cached", ref="HEAD")) == {hosted}
+    assert pins(make(str(repository), tmp_path / "named", ref=head)) == {f"git+file://{repository}@{head}"}
+
+
+@pytest.mark.parametrize("kind", ["relative path", "no git", "tarball", "password"])
 def test_a_source_that_gives_no_pin_is_refused(repository, tmp_path, monkeypatch, kind):
     commit(repository, "First", tag="v0.1.0")
     monkeypatch.chdir(repository.parent)
@@ -142,6 +191,9 @@ def test_a_source_that_gives_no_pin_is_refused(repository, tmp_path, monkeypatch
     if kind == "no git":
         shutil.rmtree(repository / ".git")
         source = str(repository)
+    if kind == "tarball":
+        archive = shutil.make_archive(str(tmp_path / "template"), "gztar", repository)
+        source, message = archive, "Local template must be a directory"
     if kind == "password":
         source, message = "https://me:pw@git.example.org/acme/ml-template.git", "holds a password"
         stand_in(tmp_path / "gitconfig", source, repository)
