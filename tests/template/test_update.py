@@ -10,6 +10,7 @@ import copier
 import pytest
 import yaml
 
+from runtime_lib.upgrade.migrations import pending, removals, renames
 from tests.edits import MARKED, edit, lost
 from tests.projects import environment, run
 from tests.releases import RELEASES, commit, git
@@ -42,9 +43,7 @@ pytestmark = pytest.mark.skipif(not RELEASES, reason="no git history here: relea
 
 def make(source: Path, folder: Path, ref: str, **answers: Any) -> Path:
     data = {"project_name": "late-flights", **answers}
-    copier.run_copy(
-        str(source), folder, data=data, defaults=True, quiet=True, vcs_ref=ref, unsafe=False
-    )
+    copier.run_copy(str(source), folder, data=data, defaults=True, quiet=True, vcs_ref=ref, unsafe=False)
     return folder
 
 
@@ -97,6 +96,13 @@ def project(release, answers, tagged, tmp_path) -> Path:
 def test_an_untouched_project_becomes_what_a_new_one_is(project, fresh):
     update(project)
     assert contents(project) == fresh
+
+
+def test_a_file_that_is_gone_has_a_migration(project, release, fresh):
+    """Copier drops its owner's edits; `mlops upgrade` moves or keeps them if it is told."""
+    told = pending(f"v{release}")
+    known = set(renames(told, PACKAGE)) | removals(told, PACKAGE)
+    assert set(contents(project)) - set(fresh) <= known
 
 
 def test_an_edited_project_keeps_every_line_of_its_owner(project, release):
