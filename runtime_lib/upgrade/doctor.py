@@ -46,7 +46,9 @@ def examine(root: Path) -> list[Finding]:
         found += [*_device(settings), *_tracking(settings), *_champion(settings)]
     mlops = "uv run mlops" if _uv_reads(root) else ".venv/bin/mlops"
     return [
-        replace(f, found=without_secrets(f.found), mend=without_secrets(f.mend.replace("uv run mlops", mlops)))
+        replace(
+            f, found=without_secrets(f.found), mend=without_secrets(f.mend.replace("uv run mlops", mlops))
+        )
         for f in found
     ]
 
@@ -127,7 +129,8 @@ def _template(root: Path, answers: Answers | None, *, fence: bool) -> tuple[list
 
 
 def _lost(drop: Dropped) -> Finding:
-    versions = f"{drop.update.old.commit} → {drop.update.new.commit}"
+    old, new = drop.update.old.commit, drop.update.new.commit
+    versions = f"{old} → {new}" if old != new else f"that changed answers at {old}"
     name = shlex.quote(drop.path)
     if drop.came_from:
         found = f"the update {versions} renamed {drop.came_from} to this and dropped your edits"

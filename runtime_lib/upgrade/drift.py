@@ -40,11 +40,11 @@ def drift(root: Path, answers: Answers | None) -> list[Finding]:
     # An environment is only compared with a lock that is right: `uv sync` from another one would do harm.
     right = all(finding.ok for finding in from_lock)
     found = [
-        *_template(answers),
         *_pins(named, answers),
         *_override(over),
         *from_lock,
         *_installed(now, held if right else [], answers),
+        *_template(answers),
     ]
     if all(finding.ok for finding in found):
         template = answers.commit if answers else "unknown"

@@ -15,7 +15,7 @@ from runtime_lib.errors import UpgradeError
 from runtime_lib.files import atomic_file
 from runtime_lib.upgrade import history
 from runtime_lib.upgrade.answers import read_answers
-from runtime_lib.upgrade.compare import Change, compare, merge
+from runtime_lib.upgrade.compare import Change, compare, has_markers, merge
 from runtime_lib.upgrade.history import Update
 from runtime_lib.upgrade.migrations import pending, renames, version_of
 from runtime_lib.upgrade.owned import PACKAGING, is_owned, template_version
@@ -114,7 +114,7 @@ def _lost(
     root: Path, update: Update, change: Change, mine: Files, base: Files, theirs: Files
 ) -> Dropped | None:
     old = change.came_from or change.path
-    if old not in mine:  # new files of the template
+    if old not in mine or _reported(root, update, old):  # a new file of the template, or one that was told of
         return None
     if not change.came_from:
         if change.kind != "kept" or (root / old).exists() or _touched_since(root, update, old):
@@ -123,11 +123,23 @@ def _lost(
     if not (root / change.path).is_file():  # the new file was deleted since, so on purpose
         return None
     now = (root / change.path).read_bytes()
+    if has_markers(now):  # a finding already, with both sides still in the file
+        return None
     fresh = now == theirs[change.path]
     content, clean = _merged(change) if fresh else merge(now, base[old], mine[old])
     if content == now or _holds(now, mine[old], base[old]):
         return None
     return Dropped(change.path, content, fresh, old, clean, update)
+
+
+def _reported(root: Path, update: Update, path: str) -> bool:
+    """Whether the update was an `mlops upgrade`, whose commit names the file: then its user has decided."""
+    if not update.after:
+        return False
+    message = (history.git(root, "log", "-1", "--format=%B", update.after) or b"").decode(errors="replace")
+    told = [line.split(maxsplit=1) for line in message.splitlines()]
+    names = [words[1] for words in told if len(words) == 2 and words[0] in ("moved", "conflict", "kept")]
+    return any(name.startswith(f"{path} ") or name == path or f"(was {path})" in name for name in names)
 
 
 def _merged(change: Change) -> tuple[bytes, bool]:

@@ -28,7 +28,7 @@ __all__ = ["OWNED", "changed_by_hand", "is_owned", "template_version", "unanswer
 # Glob → where a change of one's own can live instead.
 OWNED = {
     "src/*/stages.py": "put the code of a stage into a module of yours and name it under `cmd` in dvc.yaml",
-    "dags/*_dags.py": "put DAGs of yours into a file beside it; a schedule changed here is kept by updates",
+    "dags/*_dags.py": "put DAGs of yours into a file beside it",
     ".github/workflows/ci.yml": "put jobs of yours into a workflow file beside it",
     ".github/workflows/update.yml": "put jobs of yours into a workflow file beside it",
     ".gitlab-ci.yml": "put jobs of yours into a file that it includes: one line to keep",
@@ -51,7 +51,7 @@ def changed_by_hand(root: Path, made: Files, *, fence: bool = True) -> Iterator[
     """
     for path in filter(is_owned, made):
         mine = _read(root / path)
-        if mine is not None and mine != made[path] and not has_markers(mine):
+        if mine is not None and _wiring(mine) != _wiring(made[path]) and not has_markers(mine):
             advice = next(advice for pattern, advice in OWNED.items() if fnmatchcase(path, pattern))
             found = f"the template's, changed by hand; {advice}"
             yield Finding(path, "note", found, f"{RESTORE} {path}  # takes the template's version back")
@@ -76,6 +76,11 @@ def unanswered(answers: Answers, made: Files) -> Iterator[Finding]:
     if unknown := sorted(set(answers.values) - set(asked)):
         found = f"answers to questions that the template does not ask: {', '.join(unknown)}"
         yield Finding(answers.file, "note", found, f"{RESTORE} {answers.file}  # takes them out")
+
+
+def _wiring(content: bytes) -> bytes:
+    """A file without the schedules of its DAGs, which can be set nowhere else."""
+    return re.sub(rb"\bschedule=[^,)\n]*", b"", content)
 
 
 def template_version(path: str, mine: bytes | None, made: Files) -> bytes:

@@ -166,6 +166,7 @@ def test_changed_files_of_the_template_are_notes_with_a_way_back(project):
         file.write("# mine\n")
     edit(project / "pyproject.toml", "runtime-lib[data,", "runtime-lib[data,data-s3,")
     edit(project / "dvc.yaml", "deps: [", "deps: [params.yaml, ")
+    edit(project / "dags" / "flight_delays_dags.py", 'schedule="@monthly"', 'schedule="0 4 * * MON"')
     (project / ".pre-commit-config.yaml").unlink()
     (project / "uv.lock").write_text("")
     found = quickly(project)

@@ -10,7 +10,7 @@ import copier
 import pytest
 
 from runtime_lib.errors import UpgradeError
-from runtime_lib.upgrade import migrations
+from runtime_lib.upgrade import migrations, run
 from runtime_lib.upgrade.dropped import dropped, restore
 from runtime_lib.upgrade.migrations import Migration
 from runtime_lib.upgrade.rendering import Renderings
@@ -199,6 +199,25 @@ def test_an_edit_of_the_same_line_comes_back_as_a_conflict(first, tmp_path):
     update(folder)
     assert bring_back(folder, STEPS) == [(STEPS, False)]
     assert "<<<<<<< yours\n# First of all.\n" in (folder / STEPS).read_text()
+
+
+def test_what_an_upgrade_of_ours_has_told_is_its_users_decision(first, tmp_path, monkeypatch):
+    folder = Path(shutil.copytree(first, tmp_path / "project"))
+    (folder / STAGES).write_text("# First of all.\n" + (folder / STAGES).read_text())
+    add(folder / NOXFILE, MINE[NOXFILE])
+    commit(folder, "Mine")
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "Test")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "test@example.org")
+    checks = run.Checks(lock=False, tests=False)
+    run.upgrade(folder, ref="v0.2.0", checks=checks)
+    assert found(folder) == {}, "its markers hold both sides"
+    text = (folder / STEPS).read_text()
+    (folder / STEPS).write_text('"""Renamed."""\n' + text.partition(">>>>>>> ")[2].partition("\n")[2])
+    run.finish(folder, checks=checks)
+    assert "First of all" not in (folder / STEPS).read_text()
+    assert (folder / NOXFILE).exists()
+    assert found(folder) == {}
 
 
 def test_without_the_rename_the_old_file_comes_back(project, monkeypatch):
