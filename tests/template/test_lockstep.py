@@ -93,6 +93,7 @@ def in_step(project: Path, url: str, ref: str, clone: Path) -> None:
     assert described == git(clone, "describe", "--tags", "--always", ref)
     assert pins(project) == {f"git+{url}@{ref}"}
     uv(project, "lock")
+    uv(project, "lock", "--check")  # what `uv sync --locked` asks in CI
     library = locked(project)
     assert library["version"] == version
     assert library["source"]["git"] == f"{url}?rev={ref}#{sha}"
