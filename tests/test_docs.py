@@ -79,8 +79,9 @@ def test_the_table_of_the_command_line_is_complete():
         re.findall(r"^\| `mlops (\w+)[^`]*` \|.*?\| (.*) \|$", _page("docs/cli.md"), flags=re.MULTILINE)
     )
     told = {name: set(re.findall(r"`(--[a-z-]+)", options)) for name, options in table.items()}
-    # `--promote` is the default, and `-o` is short for `--out`: neither needs telling.
-    ours = {name: options - {"--help", "--promote", "-o"} for name, options in _commands().items()}
+    # `--promote`, `--lock` and `--tests` are the defaults, `-o` and `-d` are short forms: none needs telling.
+    untold = {"--help", "--promote", "--lock", "--tests", "-o", "-d"}
+    ours = {name: options - untold for name, options in _commands().items()}
     assert told == ours
 
 
@@ -129,8 +130,12 @@ def test_every_decision_is_listed():
         assert parts == ["Context", "Decision", "Consequence"], name
 
 
-def test_the_changelog_speaks_of_this_version():
-    assert f"\n## {_page('runtime_lib/VERSION').strip()}\n" in _page("CHANGELOG.md")
+def test_the_changelog_begins_with_this_version_or_the_next():
+    headings = re.findall(r"^## (.+)$", _page("CHANGELOG.md"), flags=re.MULTILINE)
+    assert headings.count("Unreleased") <= 1
+    released = headings[1:] if headings[0] == "Unreleased" else headings
+    assert released[0] == _page("runtime_lib/VERSION").strip()
+    assert released == sorted(released, key=lambda version: [*map(int, version.split("."))], reverse=True)
 
 
 def _page(name: str) -> str:
@@ -162,7 +167,7 @@ def _commands() -> dict[str, set[str]]:
 
 
 def _options(command: Any) -> Iterator[str]:
-    for parameter in command.params:
+    for parameter in (parameter for parameter in command.params if not getattr(parameter, "hidden", False)):
         yield from (name for name in (*parameter.opts, *parameter.secondary_opts) if name.startswith("-"))
 
 
