@@ -11,10 +11,11 @@ import yaml
 
 from runtime_lib.errors import UpgradeError
 
-__all__ = ["Answers", "parse_answers", "read_answers"]
+__all__ = ["Answers", "address", "parse_answers", "read_answers"]
 
 # Questions that only this template asks: another template may have left its own answers beside ours.
 _OURS = ("project_package", "tracking_uri")
+_HOSTS = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,14 @@ def parse_answers(text: str, file: str) -> Answers:
         )
     values = {key: value for key, value in content.items() if not key.startswith("_")}
     return Answers(file, str(content["_src_path"]), str(content["_commit"]), values)
+
+
+def address(source: str) -> str:
+    """Return what git takes for a template's source as copier records it."""
+    for short, host in _HOSTS.items():
+        if source.startswith(short):
+            return f"{host}{source.removeprefix(short).strip('/').removesuffix('.git')}.git"
+    return source.removeprefix("git+")
 
 
 def _is_ours(path: Path) -> bool:

@@ -16,13 +16,12 @@ from typing import NoReturn
 
 from runtime_lib import __version__
 from runtime_lib.errors import UpgradeError
-from runtime_lib.upgrade.answers import Answers
+from runtime_lib.upgrade.answers import Answers, address
+from runtime_lib.upgrade.finding import without_secrets
+from runtime_lib.upgrade.lockstep import pins
 from runtime_lib.upgrade.migrations import version_of
 
 __all__ = ["is_target", "launch", "newest"]
-
-_HOSTS = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
-_PIN = re.compile(r"runtime-lib\[[^\]]*\]\s*@\s*([^\"'\s]+)")
 
 
 def newest(answers: Answers) -> str:
@@ -34,7 +33,7 @@ def newest(answers: Answers) -> str:
         UpgradeError: the template cannot be reached.
     """
     listed = _ls_remote(answers.source)
-    tags = [name for name in listed if re.fullmatch(r"v\d+\.\d+\.\d+", name)]
+    tags = [name for name in listed if re.fullmatch(r"v\d+[.]\d+[.]\d+", name)]
     if not tags:
         return listed["HEAD"]
     tag = max(tags, key=lambda name: version_of(name) or ())
@@ -64,30 +63,22 @@ def launch(project: Path, ref: str, options: Sequence[str]) -> NoReturn:
 
 def _library(project: Path, ref: str) -> str:
     """The address in the project's pin, at `ref`; a checkout has only the version that it is at."""
-    pin = _PIN.search((project / "pyproject.toml").read_text(encoding="utf-8"))
-    if pin is None:
+    found = [pin for pin in pins((project / "pyproject.toml").read_text(encoding="utf-8")) if pin.url]
+    if not found:
         raise UpgradeError(
             "pyproject.toml pins no runtime-lib[…] @ address: `git log -p pyproject.toml` shows the lines "
             "that stood between the two fences; bring them back."
         )
-    address = pin.group(1)
-    if address.startswith("file:"):
-        return address
-    return f"{address.rpartition('@')[0]}@{ref}"
+    return found[0].url if found[0].local else f"{found[0].url}@{ref}"
 
 
 def _ls_remote(source: str) -> dict[str, str]:
     """Name → hash of HEAD and of each tag."""
-    address = source.removeprefix("git+")
-    for short, host in _HOSTS.items():
-        if address.startswith(short):
-            address = f"{host}{address.removeprefix(short).strip('/').removesuffix('.git')}.git"
-    words = ["git", "ls-remote", "--", address, "HEAD", "refs/tags/v*"]
+    words = ["git", "ls-remote", "--", address(source), "HEAD", "refs/tags/v*"]
     environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}  # a missing login is an error, not a question
     done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["no answer"])[-1]
-        hidden = re.sub(r"://[^/@]*@", "://", f"The template at {address} cannot be reached: {said}")
-        raise UpgradeError(hidden)  # without a password that somebody put into the address
+        raise UpgradeError(without_secrets(f"The template at {source} cannot be reached: {said}"))
     pairs = (line.split("\t") for line in done.stdout.splitlines())
     return {name.removeprefix("refs/tags/"): commit for commit, name in pairs if not name.endswith("^{}")}

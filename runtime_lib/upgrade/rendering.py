@@ -9,12 +9,11 @@ from pathlib import Path
 
 from runtime_lib.errors import MlopsError, UpgradeError
 from runtime_lib.upgrade import history
-from runtime_lib.upgrade.answers import Answers
+from runtime_lib.upgrade.answers import Answers, address
 from runtime_lib.upgrade.render import Files, render
 
 __all__ = ["Renderings"]
 
-_HOSTS = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
 _PROBE_SECONDS = 5.0
 
 
@@ -54,15 +53,8 @@ class Renderings:
         """Ask git first: it can be told not to wait, copier's clone cannot."""
         if source not in self._reachable:
             listed = history.git(
-                self._root, "ls-remote", "--", _address(source), "HEAD", seconds=_PROBE_SECONDS
+                self._root, "ls-remote", "--", address(source), "HEAD", seconds=_PROBE_SECONDS
             )
             self._reachable[source] = listed is not None
         if not self._reachable[source]:
             raise UpgradeError(f"The template at {source} cannot be reached from here.")
-
-
-def _address(source: str) -> str:
-    for short, host in _HOSTS.items():
-        if source.startswith(short):
-            return f"{host}{source.removeprefix(short).strip('/').removesuffix('.git')}.git"
-    return source.removeprefix("git+")
