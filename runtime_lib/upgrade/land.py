@@ -72,25 +72,42 @@ class Repository:
 
     def files(self) -> list[str]:
         """Every file of the project that git tracks or would track, relative to the project."""
-        listed = self.git(
-            "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", "--", self.scope
-        )
-        names = [name.removeprefix(self.prefix) for name in listed.split("\0") if name]
+        names = self._listed("--cached", "--others", "--exclude-standard")
         return [name for name in names if (self.top / self.prefix / name).is_file()]
+
+    def in_the_way(self, paths: Iterable[str]) -> list[str]:
+        """Which of `paths` cannot be written without replacing what git has no copy of."""
+        tracked = set(self._listed("--cached"))
+        project = self.top / self.prefix
+        return sorted({found for path in paths if (found := _obstacle(project, path, tracked))})
+
+    def _listed(self, *options: str) -> list[str]:
+        listed = self.git("ls-files", "-z", "--deduplicate", *options, "--", self.scope)
+        return [name.removeprefix(self.prefix) for name in listed.split("\0") if name]
 
     def changed(self) -> list[str]:
         """What differs from the last commit, untracked files among it, as `git status --short` shows it."""
         return self.git("status", "--porcelain", "--untracked-files=all", "--", self.scope).splitlines()
 
-    def export(self, folder: Path, commit: str) -> Path:
-        """Write the project's files at `commit` below `folder`; return where the project stands there."""
+    def export(self, folder: Path, state: str) -> Path:
+        """Write the project's files at the commit or tree `state` below `folder`; return where they stand."""
         index = folder / "index"
-        self.git("read-tree", commit, index=index)
+        self.git("read-tree", state, index=index)
         names = self.git("ls-files", "-z", "--", self.scope, index=index)
         target = folder / "tree"
         target.mkdir()
-        self.git("checkout-index", "-z", "--stdin", f"--prefix={target}/", index=index, stdin=names.encode())
+        self.git("checkout-index", "-z", "--stdin", f"--prefix={target}/", index=index, stdin=_bytes(names))
         return target / self.prefix
+
+    def snapshot(self, folder: Path) -> str:
+        """Store the project as it stands in the working tree, beside the rest of HEAD, as a tree object."""
+        index = folder / "snapshot"
+        self.git("read-tree", "HEAD", index=index)
+        self.git("rm", "-r", "--cached", "--quiet", "--ignore-unmatch", "--", self.scope, index=index)
+        names = self._listed("--cached", "--others", "--exclude-standard")
+        there = [self.prefix + name for name in names if os.path.lexists(self.top / self.prefix / name)]
+        self.git("update-index", "--add", "-z", "--stdin", index=index, stdin=_bytes("\0".join(there)))
+        return self.git("write-tree", index=index)
 
     def tree(self, folder: Path) -> str:
         """Store what `export` wrote to `folder`, changed since, as a tree object; return its hash."""
@@ -147,7 +164,7 @@ class Repository:
                 if content is not None:
                     blob = self.git("hash-object", "-w", "--stdin", stdin=content)
                     lines.append(f"100644 {blob} {stage}\t{name}")
-        self.git("update-index", "--index-info", stdin="\n".join(lines).encode())
+        self.git("update-index", "-z", "--index-info", stdin=_bytes("\0".join(lines) + "\0"))
 
     def restore(self, commit: str) -> None:
         """Bring index and files of the project, tracked or added since, back to `commit`."""
@@ -163,6 +180,22 @@ class Repository:
                 "git does not know who commits: "
                 "git config user.name 'Your Name'; git config user.email you@example.org"
             ) from error
+
+
+def _obstacle(project: Path, path: str, tracked: set[str]) -> str:
+    """The file in place of a folder, the folder in place of a file, the file that git does not know."""
+    *folders, _ = parts = Path(path).parts
+    for count in range(1, len(folders) + 1):
+        folder = project.joinpath(*parts[:count])
+        if os.path.lexists(folder) and not folder.is_dir():
+            return "/".join(parts[:count])
+    file = project / path
+    return path if file.is_dir() or (path not in tracked and os.path.lexists(file)) else ""
+
+
+def _bytes(names: str) -> bytes:
+    """Names as git gave them: any bytes, not only UTF-8."""
+    return names.encode(errors="surrogateescape")
 
 
 def _git(

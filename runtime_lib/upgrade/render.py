@@ -13,6 +13,10 @@ from runtime_lib.upgrade.answers import Answers
 
 __all__ = ["Files", "read_files", "render"]
 
+# Copier says all that it refuses by the same kind of error; these have nothing to do with answers.
+_NOT_THERE = ("Unknown revision", "Local template must be a directory")
+# Git sets these for its hooks. With them, copier's clone would go into the index of the project.
+_OF_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
 # Path relative to the project, with forward slashes → content.
 Files = dict[str, bytes]
 
@@ -28,8 +32,14 @@ def render(answers: Answers, *, ref: str, changes: Mapping[str, Any] | None = No
     copier = require("copier", extra="upgrade")
     errors = require("copier.errors", extra="upgrade")
     plumbum = require("plumbum", extra="upgrade")
-    with tempfile.TemporaryDirectory(prefix="mlops-render-") as name, warnings.catch_warnings():
+    with (
+        tempfile.TemporaryDirectory(prefix="mlops-render-") as name,
+        warnings.catch_warnings(),
+        plumbum.local.env(),
+    ):
         warnings.simplefilter("ignore", errors.ShallowCloneWarning)
+        for variable in _OF_HOOKS:
+            plumbum.local.env.pop(variable, None)
         try:
             copier.run_copy(
                 answers.source,
@@ -44,6 +54,8 @@ def render(answers: Answers, *, ref: str, changes: Mapping[str, Any] | None = No
             said = (str(error.stderr).strip().splitlines() or [str(error)])[-1]
             raise UpgradeError(f"The template at version {ref} cannot be reached: {said}") from error
         except (ValueError, errors.CopierError) as error:
+            if any(words in str(error) for words in _NOT_THERE):
+                raise UpgradeError(f"{answers.source} at version {ref} cannot be reached: {error}") from error
             raise UpgradeError(
                 f"The template at version {ref} refuses an answer: {error} "
                 f"Give another with --data QUESTION=ANSWER."

@@ -18,7 +18,6 @@ from runtime_lib.progress import step
 from runtime_lib.upgrade.compare import has_markers
 from runtime_lib.upgrade.land import Repository
 from runtime_lib.upgrade.plan import Plan, make_plan, write_files
-from runtime_lib.upgrade.render import read_files
 
 __all__ = ["Checks", "abort", "finish", "journal", "upgrade"]
 
@@ -53,6 +52,7 @@ def upgrade(
             plan = make_plan(project, ref=ref, data=data)
         if plan.empty:
             return plan
+        _refuse_obstacles(repository, plan)
         with scratch_folder(_scratch()) as folder:
             merged = repository.export(folder, before)
             _apply(plan, merged)
@@ -76,6 +76,11 @@ def finish(project: Path, *, checks: Checks = Checks()) -> str:
     waiting = journal(project)
     if waiting is None:
         raise UpgradeError("No upgrade waits to be finished here.")
+    if not waiting["written"]:
+        raise UpgradeError(
+            "The upgrade was interrupted while it wrote into the files, so it cannot be finished: "
+            "go back with `mlops upgrade --abort`, then start it again."
+        )
     with hold(project / "var" / "run.lock"):
         files = [project / name for name in waiting["conflicts"] if (project / name).is_file()]
         if left := [str(file) for file in files if has_markers(file.read_bytes())]:
@@ -84,10 +89,11 @@ def finish(project: Path, *, checks: Checks = Checks()) -> str:
                 f"without the lines starting with <<<<<<<, |||||||, ======= or >>>>>>>; then --finish again."
             )
         with scratch_folder(_scratch()) as folder:
-            merged = repository.export(folder, repository.head)
-            _mirror(project, repository, merged)
+            merged = repository.export(folder, repository.snapshot(folder))
             tree = _checked(repository, folder, merged, checks)
-            commit = repository.commit(tree, waiting["message"])
+            commit = repository.head
+            if tree != repository.git("rev-parse", "HEAD^{tree}"):  # else its user committed it by hand
+                commit = repository.commit(tree, waiting["message"])
             if (merged / "uv.lock").is_file():
                 (project / "uv.lock").write_bytes((merged / "uv.lock").read_bytes())
         repository.git("add", "--all", "--", repository.scope)
@@ -147,13 +153,30 @@ def _refuse_unready(repository: Repository) -> None:
         )
 
 
+def _refuse_obstacles(repository: Repository, plan: Plan) -> None:
+    wanted = [change.path for change in plan.changes if change.content is not None]
+    if found := repository.in_the_way(wanted):
+        raise UpgradeError(
+            f"In the way of the template's files, and not in git: {', '.join(found)}. "
+            f"Move or remove, then start again."
+        )
+
+
 def _apply(plan: Plan, folder: Path) -> None:
     for change in plan.changes:
         if change.came_from:
-            (folder / change.came_from).unlink()
+            (folder / change.path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / change.came_from).rename(folder / change.path)  # keeps its permissions
         if change.kind == "deleted":
             (folder / change.path).unlink()
-    write_files(folder, {c.path: c.content for c in plan.changes if c.content is not None})
+    written = {c.path: c.content for c in plan.changes if c.content is not None}
+    for path in written:
+        if not (folder / path).resolve().is_relative_to(folder.resolve()):
+            raise UpgradeError(
+                f"{path} is a link to a place outside the project, where a failure could not be undone. "
+                f"Put a copy in its place, commit, then start again."
+            )
+    write_files(folder, written)
 
 
 def _stop_for_conflicts(repository: Repository, plan: Plan, before: str, tree: str) -> None:
@@ -165,18 +188,16 @@ def _stop_for_conflicts(repository: Repository, plan: Plan, before: str, tree: s
             mine = (repository.top / repository.prefix / old).read_bytes()
             stages[change.path] = (plan.base.get(old), mine, plan.theirs.get(change.path))
     message = _message(plan.answers.commit, plan.ref, plan.lines())
+    file = _journal_file(repository)
     note = {"before": before, "to": plan.ref, "conflicts": plan.conflicts, "message": message}
-    write_json(_journal_file(repository), note)
-    repository.unstoppable("read-tree", "-m", "-u", before, tree)
+    write_json(file, {**note, "written": False})
+    try:
+        repository.unstoppable("read-tree", "-m", "-u", before, tree)
+    except UpgradeError:  # git checks first, then writes: nothing has changed
+        file.unlink()
+        raise
     repository.mark_unmerged(stages)
-
-
-def _mirror(project: Path, repository: Repository, target: Path) -> None:
-    """Bring `target` to what stands in the project's folder now."""
-    names = repository.files()
-    for gone in read_files(target).keys() - set(names):
-        (target / gone).unlink()
-    write_files(target, {name: (project / name).read_bytes() for name in names})
+    write_json(file, {**note, "written": True})
 
 
 def _checked(repository: Repository, folder: Path, project: Path, checks: Checks) -> str:
