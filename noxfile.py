@@ -69,6 +69,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def release(session: nox.Session) -> None:
+    """Check that a version may be released, then commit and tag it. `-- 0.3.0`; `--dry-run` only checks."""
+    _prepare(session, "-e", f".[{ROOMS}]", "uv", groups=("dev", "lint"))
+    session.run("python", "tests/release.py", *session.posargs)
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Write constraints.txt anew: the versions that the next release is tested with."""
     session.install("uv")

@@ -41,6 +41,15 @@ def releases() -> list[tuple[str, str]]:
 RELEASES = releases()
 
 
+def library_at(commit: str, folder: Path) -> Path:
+    """Put the library as it was at a commit into a new folder, to be imported from there."""
+    folder.mkdir(parents=True)
+    archive = ("git", "archive", commit, "runtime_lib")
+    packed = subprocess.run(archive, cwd=REPOSITORY, capture_output=True, check=True)
+    subprocess.run(["tar", "-x", "-C", folder], input=packed.stdout, check=True)
+    return folder
+
+
 def clone_with_tags(folder: Path) -> Path:
     """Clone this repository there, tag its releases, and commit what the working tree has beyond HEAD.
 

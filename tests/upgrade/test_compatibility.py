@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,19 +10,9 @@ import pytest
 from runtime_lib.settings import RENAMED
 from runtime_lib.upgrade.migrations import MIGRATIONS, Migration
 from tests.compatibility import breaking
-from tests.releases import RELEASES, REPOSITORY
+from tests.releases import RELEASES, REPOSITORY, library_at
 
 DEPRECATED = '@deprecated("use nothing; goes in 0.4")\n'
-
-
-def library_at(commit: str, folder: Path) -> Path:
-    """The library of a commit, in a folder to import it from."""
-    folder.mkdir(parents=True)
-    packed = subprocess.run(
-        ["git", "archive", commit, "runtime_lib"], cwd=REPOSITORY, capture_output=True, check=True
-    )
-    subprocess.run(["tar", "-x", "-C", folder], input=packed.stdout, check=True)
-    return folder
 
 
 @pytest.fixture
@@ -48,7 +37,6 @@ def test_nothing_of_the_last_release_breaks(tmp_path):
 
 @pytest.mark.skipif(len(RELEASES) < 2, reason="no git history here: releases cannot be derived")
 def test_no_release_broke_the_one_before(tmp_path):
-    """Nothing was deprecated before, so that nothing may have gone."""
     folders = [library_at(commit, tmp_path / version) for version, commit in RELEASES]
     for (version, _), old, new in zip(RELEASES[1:], folders, folders[1:], strict=False):
         assert breaking(old, new, version=version) == [], version

@@ -29,7 +29,7 @@ from runtime_lib.tracking.record import read, record_folder, spool_folder
 from runtime_lib.tracking.ship import ship_pending
 from runtime_lib.tracking.store import connect
 from runtime_lib.training.model import Model, digest, read_columns
-from tests.releases import RELEASES, REPOSITORY
+from tests.releases import RELEASES, REPOSITORY, library_at
 from tests.upgrade.stored import TIME, make_table
 
 HERE = "working tree"
@@ -40,16 +40,6 @@ REFUSED = r"format 2; this library reads 1\. Update runtime-lib\."
 class Stored:
     settings: Settings
     expected: dict[str, Any]
-
-
-def library_at(commit: str, folder: Path) -> Path:
-    """The library of a commit, to be imported from the returned folder."""
-    folder.mkdir()
-    packed = subprocess.run(
-        ["git", "archive", commit, "runtime_lib"], cwd=REPOSITORY, capture_output=True, check=True
-    )
-    subprocess.run(["tar", "-x", "-C", folder], input=packed.stdout, check=True)
-    return folder
 
 
 def write_all(library: Path, root: Path) -> Stored:
