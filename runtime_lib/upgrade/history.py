@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,18 +46,24 @@ def git(root: Path, *words: str, seconds: float = _SECONDS) -> bytes | None:
     environment = {key: value for key, value in os.environ.items() if key not in hidden}
     quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             ["git", *words],
             cwd=root,
             env={"GIT_SSH_COMMAND": "ssh -o BatchMode=yes", **environment, **quiet},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=seconds,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except OSError:
         return None
-    return done.stdout if done.returncode == 0 else None
+    with process:
+        try:
+            printed, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # git's helper, which waits for the network, among them
+            return None
+    return printed if process.returncode == 0 else None
 
 
 def in_git(root: Path) -> bool:

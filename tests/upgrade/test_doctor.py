@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import textwrap
@@ -15,7 +16,7 @@ import copier
 import pytest
 
 from runtime_lib import __version__
-from runtime_lib.upgrade import run
+from runtime_lib.upgrade import rendering, run
 from runtime_lib.upgrade.conflicts import conflicts
 from runtime_lib.upgrade.doctor import examine
 from runtime_lib.upgrade.finding import Finding, without_secrets
@@ -225,6 +226,18 @@ def test_a_template_out_of_reach_is_one_note_without_its_password(project):
     assert note.level == "note"
     assert "localhost:9/acme/ml.git" in note.found
     assert "hunter2" not in json.dumps([finding.to_dict() for finding in found])
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for(project, monkeypatch):
+    monkeypatch.setattr(rendering, "_PROBE_SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/acme/ml.git"
+        answers = project / ".copier-answers.yml"
+        lines = [line for line in answers.read_text().splitlines() if not line.startswith("_src_path")]
+        answers.write_text("\n".join([*lines, f"_src_path: {address}", ""]))
+        began = time.monotonic()
+        assert address in about("template", quickly(project)).found
+        assert time.monotonic() - began < 10
 
 
 def test_without_copier_the_rest_goes_on(project):

@@ -178,6 +178,11 @@ def test_edits_copied_by_hand_are_not_missed(project):
     assert set(found(project)) == {NOXFILE, REPLAY}
 
 
+def test_edits_put_elsewhere_are_not_missed(project):
+    (project / STEPS).write_text(MINE[STAGES].lstrip() + (project / STEPS).read_text())
+    assert set(found(project)) == {NOXFILE, REPLAY}
+
+
 def test_what_was_typed_since_is_kept_and_refused_until_committed(project):
     text = (project / STEPS).read_text()
     (project / STEPS).write_text(text.replace('"""Renamed."""', '"""Renamed, and read."""'))
