@@ -166,8 +166,18 @@ class Repository:
                     lines.append(f"100644 {blob} {stage}\t{name}")
         self.git("update-index", "-z", "--index-info", stdin=_bytes("\0".join(lines) + "\0"))
 
-    def restore(self, commit: str) -> None:
-        """Bring index and files of the project, tracked or added since, back to `commit`."""
+    def restore(self, commit: str, merged: str) -> None:
+        """Bring index and files of the project from the tree `merged`, worked on since, back to `commit`.
+
+        A file that neither of them has is its user's and stays, also if it was added to the index.
+        """
+        known = "".join(self.git("ls-tree", "-r", "-z", "--name-only", state) for state in (commit, merged))
+        staged = [self.prefix + name for name in self._listed("--cached")]
+        own = sorted(set(staged) - set(known.split("\0")))
+        self.git("update-index", "--force-remove", "-z", "--stdin", stdin=_bytes("\0".join(own)))
+        # git restore refuses unmerged files.
+        unmerged = self.git("diff", "--name-only", "--diff-filter=U", "-z", "--", self.scope)
+        self.git("update-index", "--add", "--remove", "-z", "--stdin", stdin=_bytes(unmerged))
         self.unstoppable("restore", f"--source={commit}", "--staged", "--worktree", "--", self.scope)
 
     def who(self) -> None:

@@ -114,11 +114,12 @@ def abort(project: Path) -> None:
         raise UpgradeError("No upgrade waits here; there is nothing to give up.")
     if repository.head != waiting["before"]:
         raise UpgradeError(
-            f"Something was committed since the upgrade began ({waiting['before'][:10]}): go back with git, "
-            f"then delete {_journal_file(repository)}."
+            f"Something was committed since the upgrade began ({waiting['before'][:10]}). "
+            f"If that is the upgrade, `mlops upgrade --finish`; else go back with git, then delete "
+            f"{_journal_file(repository)}."
         )
     with hold(project / "var" / "run.lock"):
-        repository.restore(waiting["before"])
+        repository.restore(waiting["before"], waiting["merged"])
         _journal_file(repository).unlink()
 
 
@@ -189,7 +190,13 @@ def _stop_for_conflicts(repository: Repository, plan: Plan, before: str, tree: s
             stages[change.path] = (plan.base.get(old), mine, plan.theirs.get(change.path))
     message = _message(plan.answers.commit, plan.ref, plan.lines())
     file = _journal_file(repository)
-    note = {"before": before, "to": plan.ref, "conflicts": plan.conflicts, "message": message}
+    note = {
+        "before": before,
+        "merged": tree,
+        "to": plan.ref,
+        "conflicts": plan.conflicts,
+        "message": message,
+    }
     write_json(file, {**note, "written": False})
     try:
         repository.unstoppable("read-tree", "-m", "-u", before, tree)

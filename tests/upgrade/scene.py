@@ -104,6 +104,8 @@ def package(project: Path) -> str:
 def state(project: Path) -> dict[str, Any]:
     """All that an upgrade may change: files with their modes, HEAD, branch, index, git's own folder."""
     inside = {path.name for path in (project / ".git").iterdir()} - {"index", "ORIG_HEAD", "COMMIT_EDITMSG"}
+    # What a kill leaves of a journal half written is removed when the next one is.
+    inside = {name for name in inside if not name.endswith(".tmp")}
     modes = {path: (project / path).stat().st_mode for path in files(project)}
     return {
         "files": files(project),
