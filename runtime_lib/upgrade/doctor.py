@@ -44,7 +44,7 @@ def examine(root: Path) -> list[Finding]:
     found += [*lost, *off, *changed, *_packages(root)]
     if settings:
         found += [*_device(settings), *_tracking(settings), *_champion(settings)]
-    mlops = "uv run mlops" if _uv_reads(root) else ".venv/bin/mlops"
+    mlops = "uv run mlops" if _uv_runs(root) else ".venv/bin/mlops"
     return [
         replace(
             f, found=without_secrets(f.found), mend=without_secrets(f.mend.replace("uv run mlops", mlops))
@@ -53,16 +53,16 @@ def examine(root: Path) -> list[Finding]:
     ]
 
 
-def _uv_reads(root: Path) -> bool:
-    """Whether `uv run` works here: it reads both files before it starts anything."""
+def _uv_runs(root: Path) -> bool:
+    """Whether `uv run` may be advised: it reads these files first, and locks what they name."""
     try:
         for file in (root / "pyproject.toml", lockstep.lock_file(root)):
             tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:  # it makes a missing lock
-        return True
+        pass
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return False
-    return True
+    return all(pin.url for pin in _pins(root))  # a bare name: it would fetch and run anybody's package
 
 
 def _waiting(root: Path) -> Iterator[Finding]:

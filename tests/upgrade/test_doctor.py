@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -160,6 +161,15 @@ def test_a_torn_file_does_not_stop_the_doctor(project, name):
     commands = " ".join(finding.mend for finding in found)
     if name in ("pyproject.toml", "uv.lock"):
         assert "uv run mlops" not in commands, "uv does not start where it cannot read these"
+
+
+def test_no_command_would_fetch_a_bare_name_before_it_is_mended(project):
+    text = (project / "pyproject.toml").read_text()
+    (project / "pyproject.toml").write_text(re.sub(r'"(runtime-lib\[data[^]]*\]) @ [^"]*"', r'"\1"', text))
+    finding = about("library's pin (project.dependencies)", quickly(project))
+    assert finding.mend.startswith(".venv/bin/mlops doctor --restore pyproject.toml && uv lock")
+    assert done("doctor", "--restore", "pyproject.toml", cwd=project).returncode == 0
+    assert (project / "pyproject.toml").read_text() == text
 
 
 def test_changed_files_of_the_template_are_notes_with_a_way_back(project):
