@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from runtime_lib.errors import UpgradeError, require
-from runtime_lib.upgrade.answers import Answers
+from runtime_lib.upgrade.answers import Answers, parse_answers
 
 __all__ = ["Files", "read_files", "render"]
 
@@ -40,14 +42,20 @@ def render(answers: Answers, *, ref: str, changes: Mapping[str, Any] | None = No
         warnings.simplefilter("ignore", errors.ShallowCloneWarning)
         for variable in _OF_HOOKS:
             plumbum.local.env.pop(variable, None)
+        folder = Path(name) / "project"
+        folder.mkdir()
+        # Stored answers come from their file, as in an update: one whose question is not asked any more,
+        # because another answer has changed, gives way to the default.
+        (folder / answers.file).write_text(yaml.safe_dump(answers.values), encoding="utf-8")
         try:
             copier.run_copy(
                 answers.source,
-                Path(name) / "project",
-                data={**answers.values, **(changes or {})},
+                folder,
+                data=dict(changes or {}),
                 answers_file=answers.file,
                 vcs_ref=ref,
                 defaults=True,
+                overwrite=True,
                 quiet=True,
             )
         except plumbum.ProcessExecutionError as error:
@@ -60,7 +68,20 @@ def render(answers: Answers, *, ref: str, changes: Mapping[str, Any] | None = No
                 f"The template at version {ref} refuses an answer: {error} "
                 f"Give another with --data QUESTION=ANSWER."
             ) from error
-        return read_files(Path(name) / "project")
+        files = read_files(folder)
+    _refuse_lost_answers(answers, ref, files, changes or {})
+    return files
+
+
+def _refuse_lost_answers(answers: Answers, ref: str, files: Files, changes: Mapping[str, Any]) -> None:
+    """Copier answers with the default, without a word, where the template takes a stored answer no more."""
+    now = parse_answers(files[answers.file].decode("utf-8"), answers.file).values
+    for key, value in answers.values.items():
+        if key not in changes and now.get(key, value) != value:
+            raise UpgradeError(
+                f"The template at version {ref} no longer takes the answer {key}={value}; it would be "
+                f"{key}={now[key]}. Say which you want with --data {key}=ANSWER."
+            )
 
 
 def read_files(folder: Path) -> Files:
