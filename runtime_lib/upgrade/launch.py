@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -18,7 +19,7 @@ from runtime_lib import __version__
 from runtime_lib.errors import UpgradeError
 from runtime_lib.upgrade.answers import Answers, address
 from runtime_lib.upgrade.finding import without_secrets
-from runtime_lib.upgrade.lockstep import pins
+from runtime_lib.upgrade.lockstep import pins, same_version
 from runtime_lib.upgrade.migrations import version_of
 
 __all__ = ["is_target", "launch", "newest"]
@@ -63,13 +64,22 @@ def launch(project: Path, ref: str, options: Sequence[str]) -> NoReturn:
 
 def _library(project: Path, ref: str) -> str:
     """The address in the project's pin, at `ref`; a checkout has only the version that it is at."""
-    found = [pin for pin in pins((project / "pyproject.toml").read_text(encoding="utf-8")) if pin.url]
+    try:
+        found = [pin for pin in pins((project / "pyproject.toml").read_text(encoding="utf-8")) if pin.url]
+    except (FileNotFoundError, tomllib.TOMLDecodeError) as error:
+        raise UpgradeError(
+            f"pyproject.toml cannot be read ({error}). Mend it, or take it from git."
+        ) from error
     if not found:
         raise UpgradeError(
             "pyproject.toml pins no runtime-lib[…] @ address: `git log -p pyproject.toml` shows the lines "
             "that stood between the two fences; bring them back."
         )
-    return found[0].url if found[0].local else f"{found[0].url}@{ref}"
+    if found[0].local:
+        return found[0].url
+    # A commit past a tag is recorded as `v0.3.0-2-g1a2b3c4`, which no server knows; the pin has its hash.
+    known = found[0].ref if same_version(found[0].ref, ref) else ref
+    return f"{found[0].url}@{known}"
 
 
 def _ls_remote(source: str) -> dict[str, str]:

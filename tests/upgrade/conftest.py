@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,5 +37,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder below which an upgrade does its work, so that what is left behind can be seen."""
     folder = tmp_path / "cache"
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv"
+    monkeypatch.setenv("UV_CACHE_DIR", os.environ.get("UV_CACHE_DIR") or str(usual))  # that one stays warm
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     return folder / "mlops"
