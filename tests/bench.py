@@ -26,6 +26,9 @@ from runtime_lib.training.encoder import Encoder
 from runtime_lib.training.model import Model, save
 from runtime_lib.training.network import Architecture, build
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.releases import RELEASES, clone_with_tags, commit, git
+
 PYTHON = sys.executable
 MLOPS = str(Path(PYTHON).with_name("mlops"))
 COLUMNS = tuple(Column(f"x{number}", "number") for number in range(32))
@@ -36,6 +39,7 @@ def main() -> None:
     table = Table("measured", "here", "limit or peer", "ratio")
     kept = [limit(table, *measured) for measured in start_up()]
     with tempfile.TemporaryDirectory() as folder:
+        kept += [limit(table, *measured) for measured in upgrading(table, Path(folder))]
         serving(table, Path(folder))
     Console().print(table)
     raise SystemExit(0 if all(kept) else 1)
@@ -68,11 +72,64 @@ def best(do: Callable[[], object], runs: int = 7) -> float:
     return min(once() for _ in range(runs))
 
 
-def run(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRONMENT).stdout
+def run(*command: str, cwd: Path | None = None) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True, env=ENVIRONMENT)
+    return done.stdout
 
 
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+
+
+def upgrading(table: Table, folder: Path) -> Iterator[tuple[str, float, float, str]]:
+    """From the first release to HEAD, on a project of two hundred files; `copier update` beside it."""
+    if not RELEASES:
+        return
+    template = clone_with_tags(folder / "template")
+    copier = str(Path(PYTHON).with_name("copier"))
+    made = folder / "made"
+    first = f"v{RELEASES[0][0]}"
+    run(copier, "copy", "--quiet", "--defaults", "--vcs-ref", first, str(template), str(made))
+    for number in range(200 - sum(path.is_file() for path in made.rglob("*"))):
+        (made / f"note{number}.md").write_text(f"Note {number}\n" * 50)
+    for words in (
+        ("init", "--quiet"),
+        ("config", "user.name", "Bench"),
+        ("config", "user.email", "b@example.org"),
+    ):
+        git(made, *words)
+    commit(made, "Start")
+    # Options of the code under test: it is no release, so nothing is handed over.
+    ours = (MLOPS, "upgrade", "--here", "--to", git(template, "rev-parse", "HEAD"))
+    peer = (copier, "update", "--quiet", "--defaults", "--vcs-ref", "HEAD")
+    times = {
+        name: best(on_a_copy(made, *command), runs=3)
+        for name, command in (
+            ("mlops upgrade --plan", (*ours, "--plan")),
+            ("mlops upgrade --no-lock --no-tests", (*ours, "--no-lock", "--no-tests")),
+            ("copier update", peer),
+        )
+    }
+    slowest = times.pop("copier update")
+    for (name, seconds), most in zip(times.items(), (5, 10), strict=True):
+        table.add_row(
+            f"{name}, 200 files",
+            f"{seconds:.2f} s",
+            f"copier update: {slowest:.2f} s",
+            f"{seconds / slowest:.2f}",
+        )
+        yield f"{name}, 200 files", seconds, most, "s"
+
+
+def on_a_copy(project: Path, *command: str) -> Callable[[], object]:
+    """Run the command in a fresh copy each time, which costs all of them the same."""
+
+    def do() -> None:
+        with tempfile.TemporaryDirectory(dir=project.parent) as folder:
+            copy = Path(folder) / "project"
+            run("cp", "-r", str(project), str(copy))
+            run(*command, cwd=copy)
+
+    return do
 
 
 def serving(table: Table, folder: Path) -> None:
