@@ -99,10 +99,10 @@ class Repository:
         self.git("checkout-index", "-z", "--stdin", f"--prefix={target}/", index=index, stdin=_bytes(names))
         return target / self.prefix
 
-    def snapshot(self, folder: Path) -> str:
-        """Store the project as it stands in the working tree, beside the rest of HEAD, as a tree object."""
+    def snapshot(self, folder: Path, commit: str) -> str:
+        """Store the project as it stands in the working tree, beside the rest of `commit`, as a tree."""
         index = folder / "snapshot"
-        self.git("read-tree", "HEAD", index=index)
+        self.git("read-tree", commit, index=index)
         self.git("rm", "-r", "--cached", "--quiet", "--ignore-unmatch", "--", self.scope, index=index)
         names = self._listed("--cached", "--others", "--exclude-standard")
         there = [self.prefix + name for name in names if os.path.lexists(self.top / self.prefix / name)]
@@ -116,14 +116,18 @@ class Repository:
         self.git("add", "--all", "--force", "--", self.scope, index=index, tree=folder / "tree")
         return self.git("write-tree", index=index)
 
-    def commit(self, tree: str, message: str) -> str:
-        """Store a commit of `tree` on top of HEAD without moving to it; return its hash."""
+    def commit(self, tree: str, message: str, *, parent: str) -> str:
+        """Store a commit of `tree` on top of `parent` without moving to it; return its hash.
+
+        `parent` is what the tree was made from. HEAD may have moved since; on top of that, this tree would
+        take back what its user has just committed.
+        """
         sign = (
             ["-S"]
             if self.git("config", "--default", "false", "--type=bool", "commit.gpgsign") == "true"
             else []
         )
-        words = ["commit-tree", tree, "-p", self.head, *sign, "-F", "-"]
+        words = ["commit-tree", tree, "-p", parent, *sign, "-F", "-"]
         return self.git(*words, stdin=message.encode())
 
     def move_to(self, commit: str) -> None:
@@ -133,7 +137,15 @@ class Repository:
             UpgradeError: somebody changed a file or committed meanwhile; nothing was moved.
         """
         # git may not overwrite a file that it ignores either: an `.env` is nobody's to replace.
-        self.unstoppable("merge", "--ff-only", "--quiet", "--no-autostash", "--no-overwrite-ignore", commit)
+        self.unstoppable(
+            "merge",
+            "--ff-only",
+            "--quiet",
+            "--no-autostash",
+            "--no-verify-signatures",
+            "--no-overwrite-ignore",
+            commit,
+        )
 
     def unstoppable(self, *words: str) -> None:
         """Run git so that neither Ctrl-C nor the end of this process stops it half-way."""

@@ -60,9 +60,9 @@ def upgrade(
                 _stop_for_conflicts(repository, plan, before, repository.tree(folder))
             else:
                 tree = _checked(repository, folder, merged, checks)
-                repository.move_to(
-                    repository.commit(tree, _message(plan.answers.commit, plan.ref, plan.lines()))
-                )
+                message = _message(plan.answers.commit, plan.ref, plan.lines())
+                _refuse_moved(repository, before)
+                repository.move_to(repository.commit(tree, message, parent=before))
     return plan
 
 
@@ -89,15 +89,16 @@ def finish(project: Path, *, checks: Checks = Checks()) -> str:
                 f"without the lines starting with <<<<<<<, |||||||, ======= or >>>>>>>; then --finish again."
             )
         with scratch_folder(_scratch()) as folder:
-            merged = repository.export(folder, repository.snapshot(folder))
+            commit = head = repository.head
+            merged = repository.export(folder, repository.snapshot(folder, head))
             tree = _checked(repository, folder, merged, checks)
-            commit = repository.head
-            if tree != repository.git("rev-parse", "HEAD^{tree}"):  # else its user committed it by hand
-                commit = repository.commit(tree, waiting["message"])
+            if tree != repository.git("rev-parse", f"{head}^{{tree}}"):  # else its user committed it by hand
+                commit = repository.commit(tree, waiting["message"], parent=head)
+            _refuse_moved(repository, head)
             if (merged / "uv.lock").is_file():
                 (project / "uv.lock").write_bytes((merged / "uv.lock").read_bytes())
         repository.git("add", "--all", "--", repository.scope)
-        repository.git("update-ref", "-m", "mlops upgrade --finish", "HEAD", commit, repository.head)
+        repository.git("update-ref", "-m", "mlops upgrade --finish", "HEAD", commit, head)
         _journal_file(repository).unlink()
     return commit
 
@@ -152,6 +153,11 @@ def _refuse_unready(repository: Repository) -> None:
             f"The project has changes that are not committed:\n{shown}{more}\n"
             f"Commit them first, or put them aside with `git stash -u`."
         )
+
+
+def _refuse_moved(repository: Repository, head: str) -> None:
+    if repository.head != head:
+        raise UpgradeError("Something was committed meanwhile, so nothing was changed. Start again.")
 
 
 def _refuse_obstacles(repository: Repository, plan: Plan) -> None:

