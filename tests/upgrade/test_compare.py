@@ -167,7 +167,13 @@ def three_states(draw):
             if draw(st.booleans()):
                 side[path] = state
     gone, new = [p for p in base if p not in theirs], [p for p in theirs if p not in base]
-    return base, mine, theirs, dict(zip(gone, new, strict=False)) if draw(st.booleans()) else {}
+    renamed = dict(zip(gone, new, strict=False)) if draw(st.booleans()) else {}
+    for old, path in renamed.items():  # most are renamed and nothing else, and edited under the old name
+        if draw(st.booleans()):
+            theirs[path] = base[old]
+            mine.pop(path, None)
+            mine[old] = draw(content(b"mine"))
+    return base, mine, theirs, renamed
 
 
 @settings(max_examples=150, deadline=None)
