@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,22 +148,29 @@ class Repository:
             commit,
         )
 
-    def unstoppable(self, *words: str) -> None:
-        """Run git so that neither Ctrl-C nor the end of this process stops it half-way."""
-        command = ["git", "-c", f"core.hooksPath={os.devnull}", *words]
-        process = subprocess.Popen(
-            command,
-            cwd=self.top,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        try:
-            _, said = process.communicate()
-        except KeyboardInterrupt:
-            process.wait()
-            raise
+    def unstoppable(self, *words: str, stdin: bytes = b"") -> None:
+        """Run git so that neither Ctrl-C nor the end of this process stops it half-way.
+
+        For all that writes to the project, its index or a branch: a git that is killed leaves a lock there.
+        """
+        with tempfile.TemporaryFile() as given:
+            given.write(stdin)
+            given.seek(0)
+            process = subprocess.Popen(
+                ["git", "-c", f"core.hooksPath={os.devnull}", *words],
+                cwd=self.top,
+                env=_environment(),
+                stdin=given,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+            try:
+                _, said = process.communicate()
+            except KeyboardInterrupt:
+                process.wait()
+                raise
         if process.returncode:
             raise UpgradeError(f"git could not bring the project to its new state: {said.strip()}")
 
@@ -176,7 +184,7 @@ class Repository:
                 if content is not None:
                     blob = self.git("hash-object", "-w", "--stdin", stdin=content)
                     lines.append(f"100644 {blob} {stage}\t{name}")
-        self.git("update-index", "-z", "--index-info", stdin=_bytes("\0".join(lines) + "\0"))
+        self.unstoppable("update-index", "-z", "--index-info", stdin=_bytes("\0".join(lines) + "\0"))
 
     def restore(self, commit: str, merged: str) -> None:
         """Bring index and files of the project from the tree `merged`, worked on since, back to `commit`.
@@ -186,10 +194,10 @@ class Repository:
         known = "".join(self.git("ls-tree", "-r", "-z", "--name-only", state) for state in (commit, merged))
         staged = [self.prefix + name for name in self._listed("--cached")]
         own = sorted(set(staged) - set(known.split("\0")))
-        self.git("update-index", "--force-remove", "-z", "--stdin", stdin=_bytes("\0".join(own)))
+        self.unstoppable("update-index", "--force-remove", "-z", "--stdin", stdin=_bytes("\0".join(own)))
         # git restore refuses unmerged files.
         unmerged = self.git("diff", "--name-only", "--diff-filter=U", "-z", "--", self.scope)
-        self.git("update-index", "--add", "--remove", "-z", "--stdin", stdin=_bytes(unmerged))
+        self.unstoppable("update-index", "--add", "--remove", "-z", "--stdin", stdin=_bytes(unmerged))
         self.unstoppable("restore", f"--source={commit}", "--staged", "--worktree", "--", self.scope)
 
     def who(self) -> None:
@@ -215,6 +223,13 @@ def _obstacle(project: Path, path: str, tracked: set[str]) -> str:
     return path if file.is_dir() or (path not in tracked and os.path.lexists(file)) else ""
 
 
+def _environment() -> dict[str, str]:
+    hidden = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")  # set inside git's own hooks
+    environment = {key: value for key, value in os.environ.items() if key not in hidden}
+    # Looking at the state must not write: `git status` locks the index to refresh it.
+    return {**environment, "GIT_OPTIONAL_LOCKS": "0"}
+
+
 def _bytes(names: str) -> bytes:
     """Names as git gave them: any bytes, not only UTF-8."""
     return names.encode(errors="surrogateescape")
@@ -223,9 +238,7 @@ def _bytes(names: str) -> bytes:
 def _git(
     folder: Path, *words: str, variables: Mapping[str, str] | None = None, stdin: bytes | None = None
 ) -> str:
-    hidden: Iterable[str] = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # set inside git's own hooks
-    environment = {key: value for key, value in os.environ.items() if key not in hidden}
-    env = {**environment, **(variables or {})}
+    env = {**_environment(), **(variables or {})}
     try:
         done = subprocess.run(
             ["git", *words], cwd=folder, env=env, input=stdin, capture_output=True, check=False

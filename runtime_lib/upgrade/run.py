@@ -97,8 +97,8 @@ def finish(project: Path, *, checks: Checks = Checks()) -> str:
             _refuse_moved(repository, head)
             if (merged / "uv.lock").is_file():
                 (project / "uv.lock").write_bytes((merged / "uv.lock").read_bytes())
-        repository.git("add", "--all", "--", repository.scope)
-        repository.git("update-ref", "-m", "mlops upgrade --finish", "HEAD", commit, head)
+        repository.unstoppable("add", "--all", "--", repository.scope)
+        repository.unstoppable("update-ref", "-m", "mlops upgrade --finish", "HEAD", commit, head)
         _journal_file(repository).unlink()
     return commit
 
@@ -204,6 +204,8 @@ def _stop_for_conflicts(repository: Repository, plan: Plan, before: str, tree: s
         "message": message,
     }
     write_json(file, {**note, "written": False})
+    # read-tree goes by the times in the index, and takes a file with another time for one that was edited.
+    repository.unstoppable("add", "--refresh", "--", repository.scope)
     try:
         repository.unstoppable("read-tree", "-m", "-u", before, tree)
     except UpgradeError:  # git checks first, then writes: nothing has changed

@@ -90,6 +90,13 @@ def test_the_conflicts_stand_in_the_files_and_in_gits_index(stopped):
     assert (waiting["before"], waiting["conflicts"]) == (head, ["params.yaml", RENAMED])
 
 
+def test_files_with_another_time_are_not_edited_ones(line, project):
+    """As after a checkout from a backup: only their content counts."""
+    for path in project.rglob("*.*"):
+        os.utime(path, (0, 0))
+    assert scene.upgrade(project, "--to", line.next, code=line.folder).returncode == 4
+
+
 def test_neither_a_second_upgrade_nor_an_early_finish(line, stopped):
     before = state(stopped)
     again = scene.upgrade(stopped, "--to", line.next, code=line.folder)
@@ -291,9 +298,9 @@ def test_killed_while_it_writes_the_conflicts(line, project, tmp_path, step):
             assert state(one) == before
 
 
-def kill_after(project: Path, seconds: float, line) -> None:
+def kill_after(project: Path, seconds: float, line, *words: str) -> None:
     process = subprocess.Popen(
-        scene.command("--to", line.next),
+        scene.command(*(words or ("--to", line.next))),
         cwd=project,
         env=scene.variables_for(line.folder),
         stdout=subprocess.DEVNULL,
@@ -305,5 +312,30 @@ def kill_after(project: Path, seconds: float, line) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    while (project / ".git/index.lock").exists():  # git's own step, which finishes
+    deadline = time.monotonic() + 20
+    while list((project / ".git").glob("**/*.lock")):  # of git's own step, which goes on
+        assert time.monotonic() < deadline
         time.sleep(0.05)
+    time.sleep(0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["--abort", "--finish"])
+def test_killed_on_the_way_out(line, stopped, tmp_path, step):
+    """Giving up and finishing write to the project as well: killed at any moment, the next try ends it."""
+    before = git(stopped, "rev-parse", "HEAD")
+    resolve(stopped)
+    whole = scene.copy(stopped, tmp_path / "whole")
+    start = time.monotonic()
+    assert scene.upgrade(whole, step).returncode == 0
+    took = time.monotonic() - start
+    for number in range(10):
+        one = scene.copy(stopped, tmp_path / str(number))
+        kill_after(one, took * (0.4 + 0.06 * number), line, step)
+        if journal(one) is not None:
+            done = scene.upgrade(one, step)
+            assert done.returncode == 0, done.stderr
+        assert scene.files(one) == scene.files(whole)
+        assert git(one, "rev-parse", "HEAD^{tree}") == git(whole, "rev-parse", "HEAD^{tree}")
+        assert git(one, "status", "--porcelain") == ""
+        assert git(one, "rev-list", f"{before}..HEAD", "--count") == ("1" if step == "--finish" else "0")
