@@ -51,4 +51,3 @@ def test_a_new_project_passes_its_checks_and_runs(render, kind):
         assert set(untracked) <= {"dvc.lock", "uv.lock"}, (
             "what a run leaves behind is ignored or meant for git"
         )
-
