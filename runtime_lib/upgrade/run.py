@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime_lib.errors import UpgradeError
-from runtime_lib.files import scratch_folder, write_json
+from runtime_lib.files import check_format, scratch_folder, write_json
 from runtime_lib.pipeline.lock import hold
 from runtime_lib.progress import step
 from runtime_lib.upgrade.compare import has_markers
@@ -22,6 +22,7 @@ from runtime_lib.upgrade.plan import Plan, make_plan, write_files
 __all__ = ["Checks", "abort", "finish", "journal", "upgrade"]
 
 _TAIL_LINES = 40
+_FORMAT = 1  # of the note that waits for --finish or --abort
 
 
 @dataclass(frozen=True)
@@ -126,12 +127,12 @@ def abort(project: Path) -> None:
 
 def journal(project: Path) -> dict[str, Any] | None:
     """Return what an upgrade that waits for its user has noted, or None."""
+    file = _journal_file(Repository.at(project))
     try:
-        content: dict[str, Any] = json.loads(
-            _journal_file(Repository.at(project)).read_text(encoding="utf-8")
-        )
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    check_format(content.get("format"), newest=_FORMAT, where=file, error=UpgradeError)
     return content
 
 
@@ -197,6 +198,7 @@ def _stop_for_conflicts(repository: Repository, plan: Plan, before: str, tree: s
     message = _message(plan.answers.commit, plan.ref, plan.lines())
     file = _journal_file(repository)
     note = {
+        "format": _FORMAT,
         "before": before,
         "merged": tree,
         "to": plan.ref,

@@ -12,7 +12,7 @@ import yaml
 
 from runtime_lib.upgrade.migrations import pending, removals, renames
 from tests.edits import MARKED, edit, lost
-from tests.projects import environment, run
+from tests.projects import environment
 from tests.releases import RELEASES, commit, git
 
 PACKAGE = "late_flights"
@@ -136,18 +136,3 @@ def test_the_command_ends_with_what_is_left_to_do(tagged, tmp_path):
     done = subprocess.run(command, cwd=project, env=environment(), capture_output=True, text=True, check=True)
     for words in ("git diff --check", "uv lock && uv sync", "mlops doctor", "pytest", "mlops upgrade"):
         assert words in done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("release", [version for version, _ in RELEASES[:1]])
-@pytest.mark.parametrize("answers", [{"tier": "standard"}])
-def test_after_an_update_the_projects_own_tests_pass(project):
-    run(project, "uv", "add", "--quiet", "humanize>=4,<5")
-    commit(project, "A dependency of mine")
-    update(project)
-    assert conflicts(project) == set()
-    assert "humanize" in (project / "pyproject.toml").read_text()
-    run(project, "uv", "lock", "--quiet")
-    run(project, "uv", "sync", "--quiet")
-    run(project, "uv", "run", "--no-sync", "ruff", "check", ".")
-    run(project, "uv", "run", "--no-sync", "pytest")

