@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from runtime_lib import __version__
+from runtime_lib.upgrade.fence import fences
 
 __all__ = [
     "Installed",
@@ -30,8 +31,6 @@ __all__ = [
     "same_version",
 ]
 
-FENCE = ("# >>> runtime library", "# <<< runtime library")
-
 _NAME = re.compile(r"\s*runtime[-_.]+lib(?![\w.-])", re.IGNORECASE)
 _REQUIREMENT = re.compile(r"\s*[\w.-]+\s*(?:\[(?P<extras>[^\]]*)\])?\s*(?:@\s*(?P<url>[^\s;]+))?")
 _RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:(a|b|rc)(\d+))?")
@@ -46,7 +45,7 @@ class Pin:
         place: the list that it stands in, such as `dependency-groups.dev`.
         url: its address without version; empty for a bare name, which an index would answer.
         ref: tag or commit; empty for a checkout.
-        fenced: whether it stands between the two comment lines of the template.
+        fenced: whether it stands between the two comment lines of the template, both of them in its list.
     """
 
     place: str
@@ -115,8 +114,10 @@ def pins(text: str) -> list[Pin]:
     Raises:
         tomllib.TOMLDecodeError: the text is no TOML.
     """
-    fenced = _fenced(text)
-    return [_pin(place, line, line in fenced) for place, line in _requirements(tomllib.loads(text))]
+    whole = {place: "".join(lines) for place, lines in fences(text).items()}
+    return [
+        _pin(place, line, line in whole.get(place, "")) for place, line in _requirements(tomllib.loads(text))
+    ]
 
 
 def override(text: str) -> Any:
@@ -167,11 +168,6 @@ def _requirements(tables: dict[str, Any]) -> Iterator[tuple[str, str]]:
     }
     for place, lines in lists.items():
         yield from ((place, line) for line in lines if isinstance(line, str) and _NAME.match(line))
-
-
-def _fenced(text: str) -> str:
-    start, end = map(re.escape, FENCE)
-    return "\n".join(re.findall(rf"^\s*{start}.*?^\s*{end}", text, re.MULTILINE | re.DOTALL))
 
 
 def _pin(place: str, line: str, fenced: bool) -> Pin:

