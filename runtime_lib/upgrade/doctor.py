@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import shlex
 import socket
+import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from runtime_lib import __version__
 from runtime_lib.errors import MissingExtraError, MlopsError
 from runtime_lib.settings import Settings
 from runtime_lib.settings import load as load_settings
@@ -30,6 +33,7 @@ from runtime_lib.upgrade.rendering import Renderings
 __all__ = ["Finding", "Level", "examine"]
 
 _PROBE_SECONDS = 3.0
+_FIRST_WITH_RESTORE = (0, 3, 0)
 _NEWEST_ALONE = "uvx --from {requirement} mlops doctor"
 
 
@@ -43,14 +47,53 @@ def examine(root: Path) -> list[Finding]:
     lost, changed = _template(root, answers, fence=all(finding.ok for finding in off))
     found += [*lost, *off, *changed, *_packages(root)]
     if settings:
-        found += [*_device(settings), *_tracking(settings), *_champion(settings)]
-    mlops = "uv run mlops" if _uv_runs(root) else ".venv/bin/mlops"
+        for what, check in {"device": _device, "tracking": _tracking, "champion": _champion}.items():
+            found += _here(root, what, check, settings)
     return [
-        replace(
-            f, found=without_secrets(f.found), mend=without_secrets(f.mend.replace("uv run mlops", mlops))
-        )
+        replace(f, found=without_secrets(f.found), mend=without_secrets(_typed(root, answers, f.mend)))
         for f in found
     ]
+
+
+def _here(
+    root: Path, what: str, check: Callable[[Settings], Iterator[Finding]], settings: Settings
+) -> list[Finding]:
+    """Do a check that needs the project's packages; a borrowed command has none of them."""
+    try:
+        return [*check(settings)]
+    except ImportError as error:
+        if isinstance(error, MissingExtraError) and not _borrows(root):
+            return [Finding(what, "mend", str(error), "uv sync")]
+        missing = (
+            str(error).partition("' is not")[0].strip("'") if isinstance(error, MlopsError) else error.name
+        )
+        found = f"not looked at: {missing} is not installed here" if missing else f"not looked at: {error}"
+        return [Finding(what, "note", found, ".venv/bin/mlops doctor  # after uv sync")]
+
+
+def _borrows(root: Path) -> bool:
+    """Whether this runs outside the project's environment, as with `uvx`."""
+    if sorted((root / ".venv").glob("lib/python*/site-packages")):
+        return Path(sys.prefix).resolve() != (root / ".venv").resolve()
+    return find_spec("numpy") is None or find_spec("dvc") is None
+
+
+def _typed(root: Path, answers: Answers | None, mend: str) -> str:
+    """Write a command as it works in the project's present state."""
+    if not _uv_runs(root):
+        return mend.replace("uv run mlops", ".venv/bin/mlops")
+    return mend.replace(RESTORE, f"{_restorer(root, answers)} doctor --restore")
+
+
+def _restorer(root: Path, answers: Answers | None) -> str:
+    """`uv run` would install what the pin says first: another version may know no `--restore`."""
+    pins = [pin for pin in _pins(root) if lockstep.is_release(pin.ref)]
+    if all(pin.ref == f"v{__version__}" for pin in pins):
+        return "uv run mlops"
+    template = answers.commit if answers and lockstep.is_release(answers.commit) else ""
+    able = (lockstep.release_order(template) or ()) >= _FIRST_WITH_RESTORE
+    wanted = f"runtime-lib[upgrade] @ {pins[0].url}@{template if able else f'v{__version__}'}"
+    return f"uvx --from {shlex.quote(wanted)} mlops"
 
 
 def _uv_runs(root: Path) -> bool:
@@ -164,6 +207,10 @@ def _packages(root: Path) -> Iterator[Finding]:
         try:
             yield Finding(package, "ok", version(package))
         except PackageNotFoundError:
+            if _borrows(root):
+                found = "not looked at: this command runs outside the project's environment"
+                yield Finding(package, "note", found, ".venv/bin/mlops doctor  # after uv sync")
+                continue
             mend = f"add '{extra}' to runtime-lib[…], then uv sync"
             yield Finding(package, "mend", "not installed", mend)
 
@@ -173,6 +220,8 @@ def _device(settings: Settings) -> Iterator[Finding]:
 
     try:
         device = choose_device(settings.training.framework)
+    except MissingExtraError:
+        raise
     except MlopsError as error:
         yield Finding("device", "mend", str(error), "uv sync")
     else:
@@ -200,10 +249,12 @@ def _champion(settings: Settings) -> Iterator[Finding]:
 
     try:
         held = champion(settings)
+    except MissingExtraError:
+        raise
     except MlopsError as error:
         yield Finding("champion", "mend", str(error), "see the message")
         return
     if held:
         yield Finding("champion", "ok", f"{held.name} version {held.version}")
     else:
-        yield Finding("champion", "mend", "none yet", "uv run mlops run")
+        yield Finding("champion", "note", "none yet", "uv run mlops run")

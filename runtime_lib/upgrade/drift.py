@@ -23,6 +23,10 @@ PLACES = ("project.dependencies", "dependency-groups.airflow", "dependency-group
 
 RESTORE = "uv run mlops doctor --restore"
 _PIN_BACK = f"{RESTORE} pyproject.toml && uv lock && uv sync"
+_LOCK_FIRST = (
+    "uv lock && git add pyproject.toml uv.lock && "
+    '(git diff --cached --quiet -- pyproject.toml uv.lock || git commit -m "Lock" -- pyproject.toml uv.lock)'
+)
 _TO_RELEASES = "uv run mlops upgrade --data library_source="
 
 
@@ -103,7 +107,8 @@ def _off(ref: str, commit: str) -> Finding:
     direction = _against(ref, commit)
     if direction.startswith("newer") and lockstep.is_release(ref):
         # Somebody, or a bot, moved the library alone: bring the template along.
-        mend = f"uv run mlops upgrade --to {ref}  # or back: {_PIN_BACK}"
+        # An upgrade wants a clean tree, and `uv run` would only then write the lock that follows the pin.
+        mend = f"{_LOCK_FIRST} && uv run mlops upgrade --to {ref}  # or back: {_PIN_BACK}"
     else:
         mend = _PIN_BACK
     return Finding("library's pin", "mend", f"{ref}, {direction}", mend)

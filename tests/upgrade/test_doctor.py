@@ -25,6 +25,7 @@ from tests.conftest import copy_template
 from tests.releases import commit, git
 
 STAGES = "src/flight_delays/stages.py"
+RESTORE_HERE = "uv run mlops doctor --restore"
 TORN = "a\n<<<<<<< before updating\nmine\n=======\ntheirs\n>>>>>>> after updating\nb\n"
 MLOPS = Path(sys.executable).with_name("mlops")
 
@@ -264,6 +265,59 @@ def test_without_copier_the_rest_goes_on(project):
     (line,) = [line for line in said.stdout.splitlines() if line.startswith("note template copier")]
     assert "uvx --from 'runtime-lib[upgrade] @ git+file://" in line
     assert "mend uv.lock" in said.stdout
+
+
+@pytest.mark.parametrize("environment", ["none", "its own"])
+def test_a_borrowed_command_does_without_the_projects_packages(project, environment):
+    """As `uvx` runs it: none of numpy, dvc, MLflow is at hand, which says nothing of the project."""
+    if environment == "its own":
+        (project / ".venv" / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys(['numpy', 'mlflow', 'dvc', 'torch', 'mlx']))\n"
+        "from runtime_lib.upgrade import doctor\n"
+        "def absent(name): raise doctor.PackageNotFoundError(name)\n"
+        "doctor.version = absent\n"
+        "from pathlib import Path; from runtime_lib.cli.doctor import diagnose\n"
+        "diagnose(Path(), as_json=True)"
+    )
+    said = subprocess.run([sys.executable, "-c", script], cwd=project, capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    found = {finding["what"]: finding for finding in json.loads(said.stdout)}
+    for what in ("device", "champion", "dvc", "mlflow"):
+        assert found[what]["level"] == "note", found[what]
+        assert "not looked at" in found[what]["found"]
+    assert found["champion"]["found"] == "not looked at: numpy is not installed here"
+
+
+def test_a_healthy_new_project_has_nothing_to_mend_for_want_of_a_champion(project):
+    assert about("champion", examine(project)).level == "note"
+
+
+def test_a_pin_held_back_is_mended_by_the_templates_own_version(project):
+    edit(project / ".copier-answers.yml", f"_commit: v{__version__}", "_commit: v9.0.0")
+    finding = about("library's pin", quickly(project))
+    assert finding.mend == f"{RESTORE_HERE} pyproject.toml && uv lock && uv sync", "this version knows how"
+    text = (project / "pyproject.toml").read_text()
+    (project / "pyproject.toml").write_text(text.replace(f"@v{__version__}", "@v0.1.0"))
+    finding = about("library's pin", quickly(project))
+    assert re.fullmatch(
+        r"uvx --from 'runtime-lib\[upgrade\] @ git\+file://\S+@v9\.0\.0' mlops doctor "
+        r"--restore pyproject.toml && uv lock && uv sync",
+        finding.mend,
+    )
+
+
+def test_a_library_moved_alone_is_locked_and_committed_before_the_upgrade(project):
+    text = (project / "pyproject.toml").read_text()
+    (project / "pyproject.toml").write_text(text.replace(f"@v{__version__}", "@v9.0.0"))
+    commit(project, "Bumped by a bot")
+    mend = about("library's pin", quickly(project)).mend
+    locking, _, upgrading = mend.partition("  # ")[0].rpartition(" && ")
+    assert upgrading == "uv run mlops upgrade --to v9.0.0"
+    for lock in ("one\n", "two\n", "two\n"):
+        typed = locking.replace("uv lock", f"printf '{lock}' > uv.lock", 1)
+        subprocess.run(typed, cwd=project, shell=True, check=True, capture_output=True)
+        assert git(project, "status", "--porcelain") == ""
 
 
 def test_an_upgrade_that_waits_comes_first(project, source):
