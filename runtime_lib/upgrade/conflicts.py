@@ -40,6 +40,10 @@ def _conflict(name: str, marked: bool, unmerged: bool) -> Finding:
     if not marked:
         return Finding(name, "mend", "unmerged in git's index", f"look at the file, then: git add {name}")
     state = "conflict markers, unmerged in git's index" if unmerged else "conflict markers"
+    if Path(name).name == "uv.lock":  # never by hand: uv writes it anew, from what pyproject.toml says
+        return Finding(
+            name, "mend", state, f"git restore --source=HEAD --staged --worktree {name} && uv lock"
+        )
     return Finding(
         name, "mend", state, f"choose between the marked lines, take the markers out, then: git add {name}"
     )

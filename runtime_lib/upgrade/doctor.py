@@ -21,8 +21,8 @@ from runtime_lib import __version__
 from runtime_lib.errors import MissingExtraError, MlopsError
 from runtime_lib.settings import Settings
 from runtime_lib.settings import load as load_settings
-from runtime_lib.upgrade import lockstep
-from runtime_lib.upgrade.answers import Answers, read_answers
+from runtime_lib.upgrade import history, lockstep
+from runtime_lib.upgrade.answers import Answers, parse_answers, read_answers
 from runtime_lib.upgrade.conflicts import conflicts
 from runtime_lib.upgrade.drift import RESTORE, drift
 from runtime_lib.upgrade.dropped import Dropped, dropped
@@ -44,6 +44,8 @@ def examine(root: Path) -> list[Finding]:
     settings = _settings(root, found)
     answers = _answers(root, found)
     off = drift(root, answers)
+    if any(finding.what == "uv.lock" for finding in found):  # its conflict says what to do already
+        off = [finding for finding in off if finding.what != "uv.lock" or finding.ok]
     lost, changed = _template(root, answers, fence=all(finding.ok for finding in off))
     found += [*lost, *off, *changed, *_packages(root)]
     if settings:
@@ -141,10 +143,25 @@ def _answers(root: Path, found: list[Finding]) -> Answers | None:
     try:
         return read_answers(root)
     except MlopsError as error:
-        found.append(
-            Finding("answers", "mend", str(error), "mend them; until then no version can be compared")
-        )
+        mend = "until then no version can be compared"
+        if command := _last_readable(root):
+            mend = f"{command}  # {mend}"
+        found.append(Finding("answers", "mend", str(error), mend))
         return None
+
+
+def _last_readable(root: Path) -> str:
+    """The command that takes back the last answers that git has in one piece."""
+    file = next((path.name for path in sorted(root.glob(".copier-answers*.yml"))), ".copier-answers.yml")
+    log = history.git(root, "log", "-20", "--format=%h", "--", file) or b""
+    for commit in log.decode().split():
+        try:
+            text = history.file_at(root, commit, file)
+            parse_answers((text or b"").decode("utf-8", errors="replace"), file)
+        except MlopsError:
+            continue
+        return f"git restore --source={commit} --staged --worktree {shlex.quote(file)}"
+    return ""
 
 
 def _template(root: Path, answers: Answers | None, *, fence: bool) -> tuple[list[Finding], list[Finding]]:
@@ -168,6 +185,8 @@ def _template(root: Path, answers: Answers | None, *, fence: bool) -> tuple[list
         return lost, [Finding("template", "note", said)]
     if not lost and not changed:
         changed = [Finding("template's files", "ok", "as the template made them; no update dropped an edit")]
+    if out := renderings.newest(answers):
+        changed.append(Finding("template", "note", f"{out} is out", "uv run mlops upgrade --plan"))
     return lost, changed
 
 
@@ -246,9 +265,13 @@ def _tracking(settings: Settings) -> Iterator[Finding]:
 
 def _champion(settings: Settings) -> Iterator[Finding]:
     from runtime_lib.registry.champion import champion
+    from runtime_lib.tracking.store import tracking_uri
 
     try:
-        held = champion(settings)
+        store = tracking_uri(settings)
+        # No store, no champion: MLflow takes seconds to load, and would make one.
+        fresh = store.startswith("sqlite:///") and not Path(store.removeprefix("sqlite:///")).exists()
+        held = None if fresh else champion(settings)
     except MissingExtraError:
         raise
     except MlopsError as error:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 from runtime_lib.errors import MlopsError, UpgradeError
 from runtime_lib.upgrade import history
 from runtime_lib.upgrade.answers import Answers, address
+from runtime_lib.upgrade.migrations import version_of
 from runtime_lib.upgrade.render import Files, render
 
 __all__ = ["Renderings"]
@@ -23,7 +25,7 @@ class Renderings:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._made: dict[str, Files] = {}
-        self._reachable: dict[str, bool] = {}
+        self._tags: dict[str, list[str] | None] = {}  # None: not reachable
 
     def at(self, answers: Answers) -> Files:
         """Render the template as these answers record it.
@@ -49,12 +51,26 @@ class Renderings:
                 raise
             return self.at(replace(old, source=new.source))
 
-    def _reach(self, source: str) -> None:
-        """Ask git first: it can be told not to wait, copier's clone cannot."""
-        if source not in self._reachable:
-            listed = history.git(
-                self._root, "ls-remote", "--", address(source), "HEAD", seconds=_PROBE_SECONDS
-            )
-            self._reachable[source] = listed is not None
-        if not self._reachable[source]:
+    def newest(self, answers: Answers) -> str:
+        """Return the newest release that is out, if it is newer than the project's version; else nothing.
+
+        Raises:
+            UpgradeError: the template cannot be reached.
+        """
+        known = version_of(answers.commit)
+        tags = [tag for tag in self._reach(answers.source) if re.fullmatch(r"v\d+[.]\d+[.]\d+", tag)]
+        last = max(tags, key=lambda tag: version_of(tag) or (), default="")
+        return last if known and (version_of(last) or ()) > known else ""
+
+    def _reach(self, source: str) -> list[str]:
+        """Ask git first: it can be told not to wait, copier's clone cannot. Its tags come along."""
+        if source not in self._tags:
+            words = ("ls-remote", "--", address(source), "HEAD", "refs/tags/v*")
+            listed = history.git(self._root, *words, seconds=_PROBE_SECONDS)
+            names = [line.rpartition("\t")[2] for line in (listed or b"").decode().splitlines()]
+            tags = [name.removeprefix("refs/tags/") for name in names]
+            self._tags[source] = tags if listed is not None else None
+        found = self._tags[source]
+        if found is None:
             raise UpgradeError(f"The template at {source} cannot be reached from here.")
+        return found

@@ -156,10 +156,12 @@ def test_a_torn_file_does_not_stop_the_doctor(project, name):
     assert found[0].found == "conflict markers"
     whats = [finding.what for finding in found]
     other = {"mlops.toml": "settings", ".copier-answers.yml": "answers"}.get(name, name)
-    assert other in whats[1:]
+    assert (other in whats[1:]) is (name != "uv.lock"), "of a lock, one command is enough"
     assert "dvc" in whats
     assert ("device" in whats) is False
     commands = " ".join(finding.mend for finding in found)
+    if name == "uv.lock":
+        assert found[0].mend == "git restore --source=HEAD --staged --worktree uv.lock && uv lock"
     if name in ("pyproject.toml", "uv.lock"):
         assert "uv run mlops" not in commands, "uv does not start where it cannot read these"
 
@@ -184,10 +186,11 @@ def test_changed_files_of_the_template_are_notes_with_a_way_back(project):
     found = quickly(project)
     notes = {f.what: f.mend for f in found if f.level == "note"}
     assert f"--restore {STAGES}" in notes[STAGES]
+    assert notes.pop("template") == "uv run mlops upgrade --plan"
     assert set(notes) == {STAGES}, "fenced lines are only judged where the versions agree"
     (project / "uv.lock").write_text(locked(project))
     notes = {f.what: f.mend for f in quickly(project) if f.level == "note"}
-    assert set(notes) == {STAGES, "pyproject.toml"}
+    assert set(notes) == {STAGES, "pyproject.toml", "template"}
     assert done("doctor", "--restore", "pyproject.toml", cwd=project / "src").returncode == 0
     assert "data-s3" not in (project / "pyproject.toml").read_text()
 
@@ -318,6 +321,57 @@ def test_a_library_moved_alone_is_locked_and_committed_before_the_upgrade(projec
         typed = locking.replace("uv lock", f"printf '{lock}' > uv.lock", 1)
         subprocess.run(typed, cwd=project, shell=True, check=True, capture_output=True)
         assert git(project, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_torn_answers_come_back_from_the_last_commit_that_has_them_whole(project, committed):
+    file = project / ".copier-answers.yml"
+    whole = file.read_text()
+    file.write_text(whole + TORN)
+    if committed:
+        commit(project, "Too early")
+    mend = about("answers", quickly(project)).mend
+    assert mend.startswith("git restore --source=")
+    subprocess.run(mend, cwd=project, shell=True, check=True)
+    assert file.read_text() == whole
+
+
+def test_the_lock_comes_out_of_a_conflict_by_the_command_printed(project):
+    (project / "uv.lock").write_text("one\n")
+    commit(project, "Lock")
+    git(project, "checkout", "--quiet", "-b", "other")
+    (project / "uv.lock").write_text("two\n")
+    commit(project, "Other")
+    git(project, "checkout", "--quiet", "-")
+    (project / "uv.lock").write_text("three\n")
+    commit(project, "Mine")
+    subprocess.run(["git", "merge", "--quiet", "other"], cwd=project, capture_output=True)
+    mend = about("uv.lock", quickly(project)).mend
+    subprocess.run(mend.removesuffix(" && uv lock"), cwd=project, shell=True, check=True)
+    assert (project / "uv.lock").read_text() == "three\n"
+    assert conflicts(project)[0].level == "ok"
+
+
+def test_a_newer_release_is_a_note_at_no_second_call(project, monkeypatch):
+    calls = []
+    asked = rendering.history.git
+
+    def counted(root, *words, **options):
+        calls.append(words[0])
+        return asked(root, *words, **options)
+
+    monkeypatch.setattr(rendering.history, "git", counted)
+    finding = about("template", quickly(project))
+    assert (finding.level, finding.found) == ("note", "v9.0.0 is out")
+    assert finding.mend == "uv run mlops upgrade --plan"
+    assert calls.count("ls-remote") == 1
+    edit(project / ".copier-answers.yml", f"_commit: v{__version__}", "_commit: v9.0.0")
+    assert "template" not in [finding.what for finding in quickly(project)]
+
+
+def test_a_champion_is_not_looked_for_where_nothing_was_ever_tracked(project):
+    examine(project)
+    assert not (project / "var").exists(), "looking makes no store"
 
 
 def test_an_upgrade_that_waits_comes_first(project, source):
