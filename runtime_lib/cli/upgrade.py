@@ -26,7 +26,8 @@ def upgrade(
     """Carry out `mode`: plan, upgrade, finish or abort."""
     from runtime_lib.upgrade import run
     from runtime_lib.upgrade.answers import read_answers
-    from runtime_lib.upgrade.launch import is_target, launch, newest
+    from runtime_lib.upgrade.land import Repository
+    from runtime_lib.upgrade.launch import is_target, launch, named, newest
     from runtime_lib.upgrade.plan import make_plan
 
     project = find_root()
@@ -36,14 +37,17 @@ def upgrade(
     if mode == "finish":
         commit = run.finish(project, checks=run.Checks(**checks))
         return _say({"commit": commit}, as_json, f"Done: commit {commit[:10]}. Go on with: uv sync")
-    ref = to or newest(read_answers(project))
+    if mode == "plan":
+        run.refuse_waiting(Repository.at(project))
+    answers = read_answers(project)
+    ref = to if here else named(answers, to) if to else newest(answers)
     if not here and not is_target(ref):
         launch(project, ref, sys.argv[2:])
-    answers = dict(map(_answer, data))
+    given = dict(map(_answer, data))
     if mode == "plan":
-        plan = make_plan(project, ref=ref, data=answers)
+        plan = make_plan(project, ref=ref, data=given)
         return _say(plan.to_dict(), True) if as_json else _show(plan)
-    plan = run.upgrade(project, ref=ref, data=answers, checks=run.Checks(**checks))
+    plan = run.upgrade(project, ref=ref, data=given, checks=run.Checks(**checks))
     if as_json:
         _say(plan.to_dict(), True)
     else:
@@ -67,7 +71,7 @@ def _next_steps(plan: Plan) -> list[str]:
         return [
             "",
             f"{len(plan.conflicts)} file(s) hold conflicts: {', '.join(plan.conflicts)}.",
-            "Edit them, then: mlops upgrade --finish   (or go back: mlops upgrade --abort)",
+            "Edit them, then: uv run mlops upgrade --finish   (or go back: uv run mlops upgrade --abort)",
         ]
     return ["", f"The project follows {plan.ref} now, in one commit (git show --stat). Go on with: uv sync"]
 
@@ -90,7 +94,8 @@ def _show(plan: Plan) -> None:
             f"[{style}]{change.kind}[/]" if style else change.kind, change.path, _note(plan, change.path)
         )
     console.print(table)
-    for kind in dict.fromkeys(change.kind for change in plan.changes):
+    there = {change.kind for change in plan.changes}
+    for kind in (kind for kind in KINDS if kind in there):
         console.print(f"{kind}: {KINDS[kind]}", style="dim", highlight=False)
     for title, lines in _sections(plan).items():
         if lines:
@@ -109,10 +114,7 @@ def _note(plan: Plan, path: str) -> str:
 
 def _sections(plan: Plan) -> dict[str, list[str]]:
     return {
-        "New questions, and their answers (others: --data QUESTION=ANSWER)": [
-            f"{key} = {value!r}" for key, value in plan.questions.items()
-        ],
-        "Answers that change": [f"{key} = {value!r}" for key, value in plan.changed_answers.items()],
+        "Answers (others: --data QUESTION=ANSWER)": plan.answer_lines(),
         "Migrations": list(plan.settings),
         "Your code uses what the library gave up, or will": [
             f"{use.file}:{use.line}: {use.name} {'is gone' if use.removed else 'is deprecated'}: {use.advice}"

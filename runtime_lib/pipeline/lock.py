@@ -52,7 +52,7 @@ def _acquire(handle: int, path: Path) -> None:
         except BlockingIOError as error:
             if time.monotonic() > deadline:
                 raise PipelineError(
-                    f"Another run is under way here (process {path.read_text() or 'unknown'}). "
+                    f"Another run or an upgrade is under way here (process {path.read_text() or 'unknown'}). "
                     f"Wait for it, or end it."
                 ) from error
             time.sleep(0.1)

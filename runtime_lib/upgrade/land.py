@@ -101,11 +101,11 @@ class Repository:
         return target / self.prefix
 
     def snapshot(self, folder: Path, commit: str) -> str:
-        """Store the project as it stands in the working tree, beside the rest of `commit`, as a tree."""
+        """Store the project's tracked files as they stand, beside the rest of `commit`, as a tree."""
         index = folder / "snapshot"
         self.git("read-tree", commit, index=index)
         self.git("rm", "-r", "--cached", "--quiet", "--ignore-unmatch", "--", self.scope, index=index)
-        names = self._listed("--cached", "--others", "--exclude-standard")
+        names = self._listed("--cached")
         there = [self.prefix + name for name in names if os.path.lexists(self.top / self.prefix / name)]
         self.git("update-index", "--add", "-z", "--stdin", index=index, stdin=_bytes("\0".join(there)))
         return self.git("write-tree", index=index)
@@ -187,18 +187,22 @@ class Repository:
         self.unstoppable("update-index", "-z", "--index-info", stdin=_bytes("\0".join(lines) + "\0"))
 
     def restore(self, commit: str, merged: str) -> None:
-        """Bring index and files of the project from the tree `merged`, worked on since, back to `commit`.
+        """Bring what differs between `commit` and the tree `merged` back to `commit`, in index and files.
 
-        A file that neither of them has is its user's and stays, also if it was added to the index.
+        Nothing else is touched: what its user edited, added or wrote meanwhile elsewhere has no copy in git.
         """
-        known = "".join(self.git("ls-tree", "-r", "-z", "--name-only", state) for state in (commit, merged))
-        staged = [self.prefix + name for name in self._listed("--cached")]
-        own = sorted(set(staged) - set(known.split("\0")))
-        self.unstoppable("update-index", "--force-remove", "-z", "--stdin", stdin=_bytes("\0".join(own)))
-        # git restore refuses unmerged files.
+        differing = self.git("diff-tree", "-r", "-z", "--name-only", "--no-renames", commit, merged)
+        touched = {name for name in differing.split("\0") if name}
+        # git restore refuses unmerged files, and paths that neither side knows.
         unmerged = self.git("diff", "--name-only", "--diff-filter=U", "-z", "--", self.scope)
         self.unstoppable("update-index", "--add", "--remove", "-z", "--stdin", stdin=_bytes(unmerged))
-        self.unstoppable("restore", f"--source={commit}", "--staged", "--worktree", "--", self.scope)
+        before = set(self.git("ls-tree", "-r", "-z", "--name-only", commit).split("\0"))
+        staged = {self.prefix + name for name in self._listed("--cached")}
+        paths = sorted(touched & (before | staged))
+        options = ("--staged", "--worktree", "--pathspec-from-file=-", "--pathspec-file-nul")
+        if paths:
+            command = ("--literal-pathspecs", "restore", f"--source={commit}", *options)
+            self.unstoppable(*command, stdin=_bytes("\0".join(paths)))
 
     def who(self) -> None:
         """Make sure that git knows whom to name as the author of a commit."""

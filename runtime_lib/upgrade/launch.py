@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,7 +22,9 @@ from runtime_lib.upgrade.finding import without_secrets
 from runtime_lib.upgrade.lockstep import pins, same_version
 from runtime_lib.upgrade.migrations import version_of
 
-__all__ = ["is_target", "launch", "newest"]
+__all__ = ["is_target", "launch", "named", "newest"]
+
+_FIRST = (0, 3, 0)  # the first release with `mlops upgrade`
 
 
 def newest(answers: Answers) -> str:
@@ -34,12 +36,34 @@ def newest(answers: Answers) -> str:
         UpgradeError: the template cannot be reached.
     """
     listed = _ls_remote(answers.source)
-    tags = [name for name in listed if re.fullmatch(r"v\d+[.]\d+[.]\d+", name)]
+    tags = _releases(listed)
     if not tags:
         return listed["HEAD"]
-    tag = max(tags, key=lambda name: version_of(name) or ())
-    past = answers.commit != tag and version_of(answers.commit) == version_of(tag)
-    return answers.commit if past else tag
+    past = answers.commit != tags[-1] and version_of(answers.commit) == version_of(tags[-1])
+    return answers.commit if past else tags[-1]
+
+
+def named(answers: Answers, given: str) -> str:
+    """Return the git ref that a user means by `given`: a release, with or without its `v`, or a commit.
+
+    Raises:
+        UpgradeError: there is no such release, or none that a project can be brought to.
+    """
+    if re.fullmatch(r"[0-9a-f]{7,40}", given) or given == answers.commit:
+        return given
+    tags = _releases(_ls_remote(answers.source))
+    ref = given if given.startswith("v") else f"v{given}"
+    if ref not in tags:
+        known = ", ".join(tags[-5:]) or "none"
+        raise UpgradeError(f"The template has no release '{given}' (--to). Its newest: {known}.")
+    if (version_of(ref) or ()) < (version_of(answers.commit) or ()):
+        raise UpgradeError(
+            f"The project follows {answers.commit}; {ref} is older. To go back, revert the commit that took "
+            f"the update: git revert COMMIT"
+        )
+    if (version_of(ref) or ()) < _FIRST:
+        raise UpgradeError(f"{ref} has no `mlops upgrade` yet. Take a newer one: {', '.join(tags[-3:])}.")
+    return ref
 
 
 def is_target(ref: str) -> bool:
@@ -88,7 +112,13 @@ def _ls_remote(source: str) -> dict[str, str]:
     environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}  # a missing login is an error, not a question
     done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["no answer"])[-1]
+        # git ends with two lines of advice that read as if the repository were there.
+        said = " ".join(done.stderr.partition("Please make sure")[0].split()) or "no answer"
         raise UpgradeError(without_secrets(f"The template at {source} cannot be reached: {said}"))
     pairs = (line.split("\t") for line in done.stdout.splitlines())
     return {name.removeprefix("refs/tags/"): commit for commit, name in pairs if not name.endswith("^{}")}
+
+
+def _releases(listed: Iterable[str]) -> list[str]:
+    tags = [name for name in listed if re.fullmatch(r"v\d+[.]\d+[.]\d+", name)]
+    return sorted(tags, key=lambda name: version_of(name) or ())

@@ -23,16 +23,17 @@ __all__ = ["Plan", "make_plan"]
 
 # What a reader must know first, last.
 KINDS = {
-    "added": "new files",
-    "changed": "changed by the template, untouched by you",
-    "deleted": "no longer in the template, untouched by you: deleted",
-    "merged": "changed by both, merged without conflict",
-    "moved": "renamed by the template; your edits move along",
-    "migrated": "changed by a migration",
-    "gone": "deleted by you, changed by the template: stays deleted",
-    "kept": "no longer in the template, but edited by you: kept",
-    "conflict": "changed by both in the same place: conflict, for you to resolve",
+    "added": "new in the template",
+    "changed": "the template's alone, you have not touched it",
+    "deleted": "no longer in the template, you have not touched it",
+    "merged": "both sides' changes are in it",
+    "moved": "has another name in the template, your edits go along",
+    "migrated": "a migration goes over it",
+    "gone": "you deleted it, and so it stays",
+    "kept": "no longer in the template; you have edited it, so it is yours",
+    "conflict": "both sides changed the same lines, for you to resolve",
 }
+_YES_OR_NO = ("true", "false", "yes", "no", "on", "off", "y", "n", "1", "0")
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,17 @@ class Plan:
             for change in (change for change in self.changes if change.kind == kind):
                 lines.append(f"{kind:<9} {change.path}{_detail(change)}")
         lines += [f"migrated  {line}" for line in self.settings]
+        lines += [f"answer    {line}" for line in self.answer_lines()]
         return lines
+
+    def answer_lines(self) -> list[str]:
+        """The new and the changed answers, spelt as `--data` takes them."""
+        new = [f"{key}={_spelt(value)} (new)" for key, value in self.questions.items()]
+        was = self.answers.values
+        return new + [
+            f"{key}={_spelt(value)} (was {_spelt(was.get(key))})"
+            for key, value in self.changed_answers.items()
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -116,7 +127,7 @@ def make_plan(
     before, after = (
         parse_answers(files[answers.file].decode(), answers.file).values for files in (base, theirs)
     )
-    _refuse_unknown(data, {**before, **after})
+    _refuse_wrong(data, {**after, **before})
     steps = pending(answers.commit, migrations)
     moved = renames(steps, str(answers.values["project_package"]))
     mine = {path: (project / path).read_bytes() for path in Repository.at(project).files()}
@@ -157,6 +168,10 @@ def changelog(*, since: str) -> str:
     return "".join(newer).strip()
 
 
+def _spelt(answer: Any) -> str:
+    return str(answer).lower() if isinstance(answer, bool) else str(answer)
+
+
 def _detail(change: Change) -> str:
     came_from = f" (was {change.came_from})" if change.came_from else ""
     reason = f" ({change.reason} by the new version)" if change.reason == "deleted" else ""
@@ -172,12 +187,15 @@ def _refuse_older(commit: str, ref: str) -> None:
         )
 
 
-def _refuse_unknown(data: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def _refuse_wrong(data: Mapping[str, Any], known: Mapping[str, Any]) -> None:
     for key in data:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(sorted(known))}."
             raise UpgradeError(f"The template asks no question '{key}' (--data). {hint}")
+        # Copier takes any word that it does not know for a yes.
+        if isinstance(known[key], bool) and str(data[key]).lower() not in _YES_OR_NO:
+            raise UpgradeError(f"--data {key}={data[key]}: answer with true or false.")
 
 
 def _with_new_answers(answers: Answers, data: Mapping[str, Any], base: Files, mine: Files) -> Files:

@@ -19,7 +19,7 @@ from runtime_lib.upgrade.compare import has_markers
 from runtime_lib.upgrade.land import Repository
 from runtime_lib.upgrade.plan import Plan, make_plan, write_files
 
-__all__ = ["Checks", "abort", "finish", "journal", "upgrade"]
+__all__ = ["Checks", "abort", "finish", "journal", "refuse_waiting", "upgrade"]
 
 _TAIL_LINES = 40
 _FORMAT = 1  # of the note that waits for --finish or --abort
@@ -70,6 +70,8 @@ def upgrade(
 def finish(project: Path, *, checks: Checks = Checks()) -> str:
     """Go on after the conflicts of an upgrade were resolved; return the new commit.
 
+    It holds every change of a tracked file, as `git commit --all` does; untracked files stay as they are.
+
     Raises:
         UpgradeError: no upgrade waits, markers are left, the lock or a test fails.
     """
@@ -98,7 +100,7 @@ def finish(project: Path, *, checks: Checks = Checks()) -> str:
             _refuse_moved(repository, head)
             if (merged / "uv.lock").is_file():
                 (project / "uv.lock").write_bytes((merged / "uv.lock").read_bytes())
-        repository.unstoppable("add", "--all", "--", repository.scope)
+        repository.unstoppable("add", "--update", "--", repository.scope)
         repository.unstoppable("update-ref", "-m", "mlops upgrade --finish", "HEAD", commit, head)
         _journal_file(repository).unlink()
     return commit
@@ -141,13 +143,25 @@ def _journal_file(repository: Repository) -> Path:
     return repository.folder / f"mlops-upgrade-{repository.prefix.replace('/', '-')}.json"
 
 
-def _refuse_unready(repository: Repository) -> None:
-    repository.who()
+def refuse_waiting(repository: Repository) -> None:
+    """Raise UpgradeError while an upgrade waits for its conflicts to be resolved."""
     if _journal_file(repository).exists():
         raise UpgradeError(
-            "An upgrade waits here: resolve its conflicts, then `mlops upgrade --finish`; or `--abort`."
+            "An upgrade waits here: resolve its conflicts, then `uv run mlops upgrade --finish`; or go back "
+            "with `--abort`."
         )
-    if changed := repository.changed():
+
+
+def _refuse_unready(repository: Repository) -> None:
+    repository.who()
+    refuse_waiting(repository)
+    changed = repository.changed()
+    if changed == [" M uv.lock"]:  # `uv run` does so before it starts anything
+        raise UpgradeError(
+            "uv.lock was behind pyproject.toml, and uv has brought it up to date. "
+            "Commit it, then start again: git commit -m 'Lock' uv.lock"
+        )
+    if changed:
         shown = "\n".join(f"  {line}" for line in changed[:10])
         more = f"\n  and {len(changed) - 10} more" if len(changed) > 10 else ""
         raise UpgradeError(
@@ -251,7 +265,8 @@ def _uv(project: Path, folder: Path, *words: str, hint: str) -> None:
 
 
 def _message(old: str, new: str, lines: list[str]) -> str:
-    return "\n".join((f"Take version {new} of the template", "", f"From {old}. By file:", "", *lines))
+    subject = f"Take version {new} of the template" if new != old else "Change answers to the template"
+    return "\n".join((subject, "", f"From {old}. By file:", "", *lines))
 
 
 def _scratch() -> Path:

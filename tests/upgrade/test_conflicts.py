@@ -101,7 +101,7 @@ def test_neither_a_second_upgrade_nor_an_early_finish(line, stopped):
     before = state(stopped)
     again = scene.upgrade(stopped, "--to", line.next, code=line.folder)
     assert again.returncode == 1
-    assert "--finish`; or `--abort`" in again.stderr
+    assert "--finish`; or go back with `--abort`" in again.stderr
     early = run_finish(stopped)
     assert early.returncode == 1
     assert "params.yaml" in early.stderr
@@ -122,12 +122,15 @@ def test_one_marker_left_is_enough_to_refuse(stopped):
 def test_after_resolving_one_commit_holds_it_all(line, stopped, added):
     before = git(stopped, "rev-parse", "HEAD")
     resolve(stopped)
-    scene.write(stopped, {"note.md": b"Written meanwhile\n"})
+    scene.write(stopped, {"note.md": b"Written meanwhile\n", "aside.md": b"Not for git\n"})
     (stopped / RENAMED).chmod(0o755)
+    git(stopped, "add", "note.md")
     if added:
-        git(stopped, "add", "--all")
+        git(stopped, "add", "--update")
     done = run_finish(stopped)
     assert done.returncode == 0, done.stderr
+    assert git(stopped, "status", "--porcelain") == "?? aside.md"
+    (stopped / "aside.md").unlink()
     check_finished(stopped, before)
     assert "100755" in git(stopped, "ls-tree", "HEAD", RENAMED)
     assert git(stopped, "show", "HEAD:note.md") == "Written meanwhile"
@@ -165,10 +168,17 @@ def test_giving_up_half_resolved_keeps_files_of_the_users(line, project):
     notes = {"note.md": b"Written meanwhile\n", "staged.md": b"Written and added\n"}
     scene.write(project, notes)
     git(project, "add", "staged.md")
+    # A file that the upgrade does not touch: git has no copy of this line.
+    edited = project / "src" / "late_flights" / "features.py"
+    features = edited.read_bytes()
+    edited.write_bytes(features + b"# Mine, and not yet in git.\n")
     abort(project)
+    assert edited.read_bytes() == features + b"# Mine, and not yet in git.\n"
+    edited.write_bytes(features)
     for path, content in notes.items():
         assert (project / path).read_bytes() == content
-        (project / path).unlink()
+    git(project, "rm", "--quiet", "--force", "staged.md")
+    (project / "note.md").unlink()
     assert state(project) == before
 
 
@@ -198,6 +208,7 @@ def test_a_commit_of_something_else_in_between(stopped):
     git(stopped, "add", "note.md")
     git(stopped, "commit", "--quiet", "--message", "By hand")
     scene.write(stopped, {"more.md": b"Mine\n"})
+    git(stopped, "add", "more.md")
     finish(stopped, checks=NOTHING)
     assert git(stopped, "rev-list", f"{before}..HEAD", "--count") == "2"
     assert git(stopped, "status", "--porcelain") == ""

@@ -72,7 +72,7 @@ def test_the_plan_says_it_all_and_writes_nothing(line, project):
     before = state(project)
     done = scene.upgrade(project, "--plan", "--to", line.next, code=line.folder, aside=())
     assert done.returncode == 0, done.stderr
-    words = ("steps.py", "was src/late_flights/stages.py", "deleted", "AGENTS.md", "with_alerts = True")
+    words = ("steps.py", "was src/late_flights/stages.py", "deleted", "AGENTS.md", "with_alerts=true")
     missing = [word for word in (*words, "registry.max_loss", "Alerts.") if word not in done.stdout]
     assert missing == [], done.stdout
     assert state(project) == before
