@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,7 +20,7 @@ from runtime_lib.errors import UpgradeError
 from runtime_lib.upgrade.answers import Answers, address
 from runtime_lib.upgrade.finding import without_secrets
 from runtime_lib.upgrade.lockstep import pins, same_version
-from runtime_lib.upgrade.migrations import version_of
+from runtime_lib.upgrade.migrations import release_tags, version_of
 
 __all__ = ["is_target", "launch", "named", "newest"]
 
@@ -36,7 +36,7 @@ def newest(answers: Answers) -> str:
         UpgradeError: the template cannot be reached.
     """
     listed = _ls_remote(answers.source)
-    tags = _releases(listed)
+    tags = release_tags(listed)
     if not tags:
         return listed["HEAD"]
     past = answers.commit != tags[-1] and version_of(answers.commit) == version_of(tags[-1])
@@ -51,7 +51,7 @@ def named(answers: Answers, given: str) -> str:
     """
     if re.fullmatch(r"[0-9a-f]{7,40}", given) or given == answers.commit:
         return given
-    tags = _releases(_ls_remote(answers.source))
+    tags = release_tags(_ls_remote(answers.source))
     ref = given if given.startswith("v") else f"v{given}"
     if ref not in tags:
         known = ", ".join(tags[-5:]) or "none"
@@ -117,8 +117,3 @@ def _ls_remote(source: str) -> dict[str, str]:
         raise UpgradeError(without_secrets(f"The template at {source} cannot be reached: {said}"))
     pairs = (line.split("\t") for line in done.stdout.splitlines())
     return {name.removeprefix("refs/tags/"): commit for commit, name in pairs if not name.endswith("^{}")}
-
-
-def _releases(listed: Iterable[str]) -> list[str]:
-    tags = [name for name in listed if re.fullmatch(r"v\d+[.]\d+[.]\d+", name)]
-    return sorted(tags, key=lambda name: version_of(name) or ())

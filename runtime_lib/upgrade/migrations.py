@@ -12,7 +12,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["MIGRATIONS", "Migration", "migrate", "pending", "removals", "renames", "version_of"]
+__all__ = [
+    "MIGRATIONS",
+    "Migration",
+    "migrate",
+    "pending",
+    "release_tags",
+    "removals",
+    "renames",
+    "version_of",
+]
 
 _HEADER = re.compile(r"\s*\[(?P<table>[^\[\]]+)\]")
 _KEY = re.compile(r"(?P<indent>\s*)(?P<key>[\w-]+)(?P<rest>\s*=.*)", re.DOTALL)
@@ -84,6 +93,12 @@ def migrate(project: Path, migrations: Iterable[Migration]) -> list[str]:
 
 def _fill(path: str, package: str) -> str:
     return path.replace("{package}", package)
+
+
+def release_tags(names: Iterable[str]) -> list[str]:
+    """Return the release tags among `names`, oldest first."""
+    tags = [name for name in names if re.fullmatch(r"v\d+[.]\d+[.]\d+", name)]
+    return sorted(tags, key=lambda name: version_of(name) or ())
 
 
 def version_of(name: str) -> tuple[int, ...] | None:

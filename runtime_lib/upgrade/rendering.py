@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
 from runtime_lib.errors import MlopsError, UpgradeError
 from runtime_lib.upgrade import history
 from runtime_lib.upgrade.answers import Answers, address
-from runtime_lib.upgrade.migrations import version_of
+from runtime_lib.upgrade.migrations import release_tags, version_of
 from runtime_lib.upgrade.render import Files, render
 
 __all__ = ["Renderings"]
@@ -58,8 +57,7 @@ class Renderings:
             UpgradeError: the template cannot be reached.
         """
         known = version_of(answers.commit)
-        tags = [tag for tag in self._reach(answers.source) if re.fullmatch(r"v\d+[.]\d+[.]\d+", tag)]
-        last = max(tags, key=lambda tag: version_of(tag) or (), default="")
+        last = ["", *release_tags(self._reach(answers.source))][-1]
         return last if known and (version_of(last) or ()) > known else ""
 
     def _reach(self, source: str) -> list[str]:
