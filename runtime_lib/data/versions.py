@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,7 @@ def reproduce(
     from dvc.exceptions import DvcException, ReproductionError
     from dvc.repo import Repo
 
+    _drop_torn_lock(root)
     try:
         with _stdout_to_stderr(), Repo(str(root), config=_beside_git(root)) as repo:
             done = repo.reproduce(list(stages) or None, single_item=only, force=force)
@@ -47,6 +49,21 @@ def reproduce(
     except DvcException as error:
         raise PipelineError(f"DVC: {error}") from error
     return [stage.addressing for stage in done]
+
+
+def _drop_torn_lock(root: Path) -> None:
+    """Remove DVC's list of files in use if it is no JSON: a kill came while DVC wrote it.
+
+    DVC would refuse every command until somebody deleted it. The caller holds the run's own lock, and what
+    the list says of processes that are gone, DVC itself ignores.
+    """
+    path = root / ".dvc" / "tmp" / "rwlock"
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        pass
+    except ValueError:
+        path.unlink(missing_ok=True)
 
 
 def _beside_git(root: Path) -> dict[str, dict[str, bool]]:

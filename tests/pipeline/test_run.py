@@ -69,6 +69,13 @@ def test_a_second_run_skips_everything(finished):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("torn", ["", '{"read": {'])
+def test_a_kill_while_dvc_writes_its_lock_stops_nobody(finished, torn):
+    (finished / ".dvc" / "tmp" / "rwlock").write_text(torn)
+    assert json.loads(mlops(finished, "run", "--json"))["ran"] == []
+
+
+@pytest.mark.slow
 def test_a_changed_parameter_runs_what_depends_on_it(finished):
     done = json.loads(mlops(finished, "run", "--set", "train.seed=8", "--no-promote", "--json"))
     assert done["ran"] == ["train", "evaluate", "register"]
