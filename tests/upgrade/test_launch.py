@@ -134,7 +134,7 @@ def test_the_line_for_projects_that_have_no_upgrade(line, template, project, tmp
     done = run(project, tmp_path, "uvx", "--from", wanted, "mlops", "upgrade", "--plan")
     assert done.returncode == 0, done.stderr
     assert f"Template {FIRST} → {line.next}" in done.stdout
-    assert "with_alerts = True" in done.stdout
+    assert "with_alerts=true" in done.stdout
 
 
 @pytest.mark.slow
