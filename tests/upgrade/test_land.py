@@ -174,7 +174,7 @@ def test_a_run_of_the_pipeline_under_way(line, project):
     with hold(project / "var/run.lock"):
         done = scene.upgrade(project, "--to", line.next, code=line.folder)
     assert done.returncode != 0
-    assert "Another run is under way" in done.stderr
+    assert "Another run or an upgrade is under way" in done.stderr
     assert state(project) == before
 
 
