@@ -91,6 +91,30 @@ class Monitoring(_Table, frozen=True):
     webhook: str = ""
 
 
+class Hardware(_Table, frozen=True):
+    """When work waits for the machine, how projects share it, and what its energy costs: docs/hardware.md."""
+
+    # Use the GPU of a virtual machine although it may compute wrongly without an error.
+    force_gpu: bool = False
+    # A reading that this platform has and that cannot be had: run all the same, wait, or refuse.
+    unknown: Literal["run", "wait", "refuse"] = "wait"
+    # The hottest thermal pressure at which work starts (macOS's names).
+    max_thermal: Literal["Nominal", "Moderate", "Heavy"] = "Moderate"
+    # On battery, with less than this share left, work waits.
+    min_battery: Share = 0.2
+    # Seconds a task waits for the machine before it gives up.
+    max_wait: Annotated[int, msgspec.Meta(ge=0)] = 3600
+    # Among projects that wait for this machine, the higher number goes first.
+    priority: int = 0
+    # Shares of memory and GPU that a training takes; 0: what its plan needs.
+    memory_share: Share = 0.0
+    gpu_share: Share = 0.0
+    # Money for a kilowatt-hour in `currency`, and grams of CO2 per kilowatt-hour of the grid.
+    price_per_kwh: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    currency: str = "EUR"
+    grid_intensity: Annotated[float, msgspec.Meta(ge=0)] | None = None
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything a project may set. `root` is the project's folder; all paths hang below it."""
 
@@ -100,6 +124,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     registry: Registry = msgspec.field(default_factory=Registry)
     serving: Serving = msgspec.field(default_factory=Serving)
     monitoring: Monitoring = msgspec.field(default_factory=Monitoring)
+    hardware: Hardware = msgspec.field(default_factory=Hardware)
     environment: str = "local"
     root: Path = Path()
 

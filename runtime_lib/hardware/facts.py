@@ -6,25 +6,52 @@ import os
 import platform
 import re
 import subprocess
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Facts", "facts"]
+__all__ = ["CoreLevel", "Facts", "facts"]
+
+
+@dataclass(frozen=True)
+class CoreLevel:
+    """Cores of one kind: `Super`, `Performance`, `Efficiency`, or `Standard` where there is only one."""
+
+    name: str | None
+    count: int
 
 
 @dataclass(frozen=True)
 class Facts:
-    """The machine, as far as the device choice and a run's page need it."""
+    """What does not change while the machine runs. `None` is unknown, never a default."""
 
-    platform: str
-    machine: str
+    platform: str | None
+    machine: str | None
     chip: str | None
     cpu_count: int | None
     memory_bytes: int | None
     is_virtual: bool | None
     is_translated: bool | None
+    generation: int | None = None
+    variant: str | None = None
+    model: str | None = None
+    # Fastest first.
+    core_levels: tuple[CoreLevel, ...] | None = None
+    gpu_cores: int | None = None
+    neural_engine_cores: int | None = None
+    memory_bandwidth_gbs: float | None = None
+    os_version: str | None = None
+    metal: str | None = None
+    # What the control group allows, where that is less than `memory_bytes` (Linux).
+    memory_limit_bytes: int | None = None
+    # What Metal recommends a process to use at most, from `mx.device_info`.
+    working_set_bytes: int | None = None
+    # Names of CUDA devices.
+    cuda_devices: tuple[str, ...] = ()
+    # Field → where its value comes from, in words.
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -1,0 +1,255 @@
+"""Questions to a machine, and who answers: the machine itself, or a folder of recorded answers.
+
+Each command that the library asks is a `Question` in the list below, with the names of the files that
+answer it in a replay. An answer is the command's standard output, or `None`: not there, failed, took too
+long. What is in it is the parsers' business (facts.py, state.py).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from runtime_lib.errors import SettingsError
+
+__all__ = ["Live", "Probe", "Question", "Replay", "answer", "this_machine"]
+
+TIMEOUT_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """A command, and the file patterns that answer it in a replay, best first.
+
+    `slow` ones take longer than a look at the machine may (or need root): only replays and recordings
+    ask them.
+    """
+
+    argv: tuple[str, ...]
+    files: tuple[str, ...]
+    slow: bool = False
+
+
+# One call for everything; `-i` leaves unknown keys out instead of failing.
+SYSCTL_KEYS = (
+    "machdep.cpu.brand_string",
+    "hw.model",
+    "hw.memsize",
+    "hw.ncpu",
+    "hw.physicalcpu",
+    "hw.nperflevels",
+    *(f"hw.perflevel{level}.{key}" for level in range(4) for key in ("name", "physicalcpu")),
+    "hw.optional.arm64",
+    "kern.osproductversion",
+    "kern.hv_vmm_present",
+    "sysctl.proc_translated",
+    "kern.memorystatus_vm_pressure_level",
+    "kern.memorystatus_level",
+)
+SYSCTL = Question(("sysctl", "-i", *SYSCTL_KEYS), ("sysctl*.txt",))
+SW_VERS = Question(("sw_vers",), ("sw_vers*.txt",), slow=True)
+HARDWARE = Question(
+    ("system_profiler", "SPHardwareDataType", "-json"),
+    ("system_profiler_SPHardwareDataType.json", "system_profiler_SPHardwareDataType.*.json"),
+    slow=True,
+)
+DISPLAYS = Question(
+    ("system_profiler", "SPDisplaysDataType", "-json"),
+    ("system_profiler_SPDisplaysDataType.json", "system_profiler_SPDisplaysDataType.*.json"),
+    slow=True,
+)
+GPU = Question(("ioreg", "-r", "-d", "1", "-w", "0", "-c", "IOAccelerator"), ("ioreg*.txt",))
+BATTERY = Question(
+    ("ioreg", "-r", "-d", "1", "-a", "-c", "AppleSmartBattery"), ("ioreg*Battery*.plist", "ioreg*.plist")
+)
+THERMAL = Question(("notifyutil", "-g", "com.apple.system.thermalpressurelevel"), ("notifyutil*.txt",))
+POWER_MODE = Question(("pmset", "-g"), ("pmset_g*.txt",))
+MEMORY = Question(("memory_pressure", "-Q"), ("memory_pressure*.txt",), slow=True)
+VM_STAT = Question(("vm_stat",), ("vm_stat.txt",), slow=True)
+POWER = Question(
+    ("powermetrics", "-n", "1", "-i", "500", "--samplers", "cpu_power,gpu_power,thermal", "-f", "plist"),
+    ("powermetrics*.plist",),
+    slow=True,
+)
+# Not a command: MLX answers it in-process. Several recordings may stand beside each other.
+MLX_INFO = Question((), ("mlx_device_info*.txt",), slow=True)
+
+
+class Probe(Protocol):
+    """Answers questions about one machine. Never raises: what cannot be answered is `None`."""
+
+    @property
+    def platform(self) -> str | None:
+        """`darwin`, `linux`, or None where nothing tells."""
+
+    def ask(self, *questions: Question) -> tuple[tuple[str, ...], ...]:
+        """For each question its answers: one, several from a folder that holds several, or none."""
+
+    def read(self, path: str) -> str | None:
+        """The text of a file such as `/proc/meminfo`."""
+
+
+def this_machine() -> Probe:
+    """The machine that this process runs on."""
+    return Live()
+
+
+def answer(answers: Sequence[str]) -> str | None:
+    """The first answer, or None."""
+    return answers[0] if answers else None
+
+
+class Live:
+    """Runs the commands side by side, each for at most `timeout` seconds."""
+
+    def __init__(
+        self,
+        *,
+        system: str | None = None,
+        path: str | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+        slow: bool = False,
+    ) -> None:
+        """
+        Args:
+            system: `darwin` or `linux` (default: this one's).
+            path: where commands are looked for (default: PATH).
+            slow: ask the slow questions too, as a recording does.
+        """
+        self._system = system or platform.system().lower()
+        self._path, self._timeout, self._slow = path, timeout, slow
+
+    @property
+    def platform(self) -> str | None:
+        return self._system
+
+    def ask(self, *questions: Question) -> tuple[tuple[str, ...], ...]:
+        started = [self._start(question) for question in questions]
+        deadline = time.monotonic() + self._timeout
+        answers = [_finish(process, deadline) if process else None for process in started]
+        return tuple(() if text is None else (text,) for text in answers)
+
+    def read(self, path: str) -> str | None:
+        try:
+            return Path(path).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return None
+
+    def _start(self, question: Question) -> subprocess.Popen[bytes] | None:
+        if not question.argv or (question.slow and not self._slow):
+            return None
+        # A decimal comma or a translated word must not come into an answer.
+        environment = {**os.environ, "LC_ALL": "C", **({"PATH": self._path} if self._path else {})}
+        with suppress(OSError):
+            return subprocess.Popen(
+                question.argv,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # system_profiler writes log lines there
+                start_new_session=True,  # so that what it started can be ended with it
+            )
+        return None
+
+
+def _finish(process: subprocess.Popen[bytes], deadline: float) -> str | None:
+    try:
+        output, _ = process.communicate(timeout=max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        if process.poll() is None:
+            with suppress(OSError):  # its children too: they would hold the pipe open
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if process.stdout:
+            process.stdout.close()
+    return output.decode("utf-8", errors="replace") if process.returncode == 0 else None
+
+
+class Replay:
+    """Answers from a folder, each question from the files named after its command."""
+
+    def __init__(self, folder: Path) -> None:
+        """
+        Raises:
+            SettingsError: `folder` is not a folder.
+        """
+        if not folder.is_dir():
+            raise SettingsError(
+                f"{folder} is not a folder. Replay one that `mlops hardware --record FOLDER` wrote."
+            )
+        self.folder = folder
+
+    @cached_property
+    def _files(self) -> tuple[Path, ...]:
+        return tuple(sorted(path for path in self.folder.iterdir() if path.is_file()))
+
+    @property
+    def platform(self) -> str | None:
+        names = [path.name for path in self._files]
+        if any(name.startswith(("proc_", "sys_")) for name in names):
+            return "linux"
+        return "darwin" if any(self._matching(question) for question in _MAC) else None
+
+    def ask(self, *questions: Question) -> tuple[tuple[str, ...], ...]:
+        return tuple(tuple(self._answers(question)) for question in questions)
+
+    def read(self, path: str) -> str | None:
+        return _text(self.folder / f"{path.strip('/').replace('/', '_')}.txt")
+
+    def _matching(self, question: Question) -> list[Path]:
+        found = {path: None for pattern in question.files for path in self._files if path.match(pattern)}
+        return list(found)
+
+    def _answers(self, question: Question) -> Iterator[str]:
+        for path in self._matching(question):
+            text = _text(path)
+            if text is None:
+                continue
+            # `sysctl -n KEY` prints the bare value: the key stands in the file's name.
+            key = re.fullmatch(r"sysctl_n_([\w.]+)\.txt", path.name)
+            yield f"{key[1]}: {text}" if key and len(text.splitlines()) == 1 else text
+
+
+_MAC = (
+    SYSCTL,
+    SW_VERS,
+    HARDWARE,
+    DISPLAYS,
+    GPU,
+    BATTERY,
+    THERMAL,
+    POWER_MODE,
+    MEMORY,
+    VM_STAT,
+    POWER,
+    MLX_INFO,
+)
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+
+
+def sysctl_values(answers: Sequence[str]) -> Mapping[str, str]:
+    """Key → value of `sysctl` output; of several answers the first that names a key counts."""
+    values: dict[str, str] = {}
+    for line in (line for text in answers for line in text.splitlines()):
+        name, separator, value = line.partition(":")
+        if separator and re.fullmatch(r"[A-Za-z_][\w.]*\.[\w.]+", name.strip()):
+            values.setdefault(name.strip(), value.strip())
+    return values
