@@ -6,7 +6,7 @@ reasons name each value and its threshold.
 | rule | refuse | wait | shrink |
 |---|---|---|---|
 | GPU | asked for, and none to trust here | | |
-| memory of the machine | the least that would do is above it, or it is unknown | | the rest of the demand is above it |
+| memory of the machine | less than the least that would do, or unknown | | less than the demand |
 | unknown readings | `unknown = "refuse"` | `unknown = "wait"` | |
 | thermal | | above `max_thermal`; Trapping and Sleeping always; longer the hotter | |
 | memory pressure | | critical; warning, if the demand cannot shrink | warning |
@@ -37,7 +37,7 @@ __all__ = ["Decision", "Demand", "Policy", "capacity", "decide", "has_apple_gpu"
 
 Action = Literal["run", "wait", "shrink", "refuse"]
 
-_STRICTNESS: Mapping[str, int] = {"run": 0, "shrink": 1, "wait": 2, "refuse": 3}
+_BY_STRICTNESS: tuple[Action, ...] = ("run", "shrink", "wait", "refuse")
 # Each level with the seconds after which it is worth another look: heat leaves a machine slowly.
 _THERMAL: Mapping[str, int] = {"Nominal": 0, "Moderate": 30, "Heavy": 60, "Trapping": 300, "Sleeping": 600}
 _LEVELS = tuple(_THERMAL)
@@ -108,7 +108,7 @@ def decide(
     state: State,
     policy: Policy,
     *,
-    demand: Demand = Demand(),  # noqa: B008  frozen
+    demand: Demand = Demand(),
     facts: Facts | None = None,
     previous: Decision | None = None,
 ) -> Decision:
@@ -124,7 +124,7 @@ def decide(
     """
     waited = frozenset(previous.waiting_for) if previous else frozenset()
     findings = list(_findings(_Case(state, policy, demand, facts, waited)))
-    action = max((finding.action for finding in findings), key=_STRICTNESS.__getitem__, default="run")
+    action = max([_BY_STRICTNESS[0], *(finding.action for finding in findings)], key=_BY_STRICTNESS.index)
     decisive = [finding for finding in findings if finding.action == action]
     amounts = [finding.memory_bytes for finding in decisive if finding.memory_bytes is not None]
     unseen = waited & set(_unknown(state))  # it was bad when it was last seen
@@ -238,7 +238,7 @@ def _unknown(state: State) -> tuple[str, ...]:
 
 def _thermal(case: _Case) -> _Finding | None:
     now = case.state.thermal
-    if now not in _THERMAL:
+    if now is None or now not in _THERMAL:
         return None
     limit = min(_LEVELS.index(case.policy.max_thermal), _LEVELS.index("Heavy"))
     if "thermal" in case.waited:
@@ -252,7 +252,7 @@ def _thermal(case: _Case) -> _Finding | None:
 
 def _pressure(case: _Case) -> _Finding | None:
     now, topic = case.state.memory_pressure, "memory_pressure"
-    if now not in _PRESSURE:
+    if now is None or now not in _PRESSURE:
         return None
     if now == "normal":
         return _Finding(topic, "run", "Memory pressure normal.")
