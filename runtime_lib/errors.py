@@ -6,7 +6,9 @@ from importlib import import_module
 from types import ModuleType
 
 __all__ = [
+    "CapacityError",
     "DataError",
+    "DeviceError",
     "GateError",
     "MissingExtraError",
     "MlopsError",
@@ -64,6 +66,18 @@ class ServiceError(MlopsError):
 
 class UpgradeError(MlopsError):
     """The project cannot be brought to another version of the template; nothing was changed."""
+
+
+class DeviceError(MlopsError, RuntimeError):
+    """No device of this machine computes right."""
+
+
+class CapacityError(MlopsError, MemoryError):
+    """The work does not fit into the memory it may take; `missing_bytes` more would do."""
+
+    def __init__(self, message: str, *, missing_bytes: int) -> None:
+        super().__init__(message)
+        self.missing_bytes = missing_bytes
 
 
 class MissingExtraError(MlopsError, ImportError):
