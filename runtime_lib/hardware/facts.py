@@ -1,16 +1,15 @@
-"""What machine this is. A fact that cannot be read is `None`, never a guess."""
+"""What machine this is. A fact that cannot be read is `None`, never a guess; each names its source."""
 
 from __future__ import annotations
 
 import os
 import platform
-import re
-import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
+
+from runtime_lib.hardware.probe import Live, Probe, this_machine
 
 __all__ = ["CoreLevel", "Facts", "facts"]
 
@@ -34,6 +33,7 @@ class Facts:
     memory_bytes: int | None
     is_virtual: bool | None
     is_translated: bool | None
+    # Of `Apple M4 Max`: 4 and "Max"; "base" where no word follows.
     generation: int | None = None
     variant: str | None = None
     model: str | None = None
@@ -43,6 +43,7 @@ class Facts:
     neural_engine_cores: int | None = None
     memory_bandwidth_gbs: float | None = None
     os_version: str | None = None
+    # The newest Metal that the system names (`metal4`), or its GPU's Metal plug-in (`AGXMetalG16G_B0`).
     metal: str | None = None
     # What the control group allows, where that is less than `memory_bytes` (Linux).
     memory_limit_bytes: int | None = None
@@ -57,63 +58,34 @@ class Facts:
         return asdict(self)
 
 
+def facts(probe: Probe | None = None) -> Facts:
+    """Read the facts of a machine: one call of `sysctl` and one of `ioreg` on a Mac, files alone on Linux.
+
+    Args:
+        probe: who answers (default: this machine, asked once per process).
+    """
+    return _this() if probe is None else _read(probe)
+
+
 @cache
-def facts() -> Facts:
-    """Read the facts of this machine; about 10 ms on a Mac, no subprocess on Linux."""
-    return _mac() if platform.system() == "Darwin" else _linux()
+def _this() -> Facts:
+    return _read(this_machine())
 
 
-def _mac() -> Facts:
-    values = _sysctl(
-        "machdep.cpu.brand_string", "hw.memsize", "kern.hv_vmm_present", "sysctl.proc_translated"
-    )
-    chip = values.get("machdep.cpu.brand_string")
-    memory = values.get("hw.memsize", "")
-    return Facts(
-        platform="darwin",
-        machine=platform.machine(),
-        chip=chip,
-        cpu_count=os.cpu_count(),
-        memory_bytes=int(memory) if memory.isdigit() else None,
-        is_virtual=(chip is not None and "(Virtual)" in chip) or _truth(values.get("kern.hv_vmm_present")),
-        # Absent on Intel, where nothing is translated.
-        is_translated=_truth(values.get("sysctl.proc_translated", "0")),
-    )
+def _read(probe: Probe) -> Facts:
+    from runtime_lib.hardware import on_linux, on_mac
 
-
-def _linux() -> Facts:
-    cpu = _read("/proc/cpuinfo")
-    model = re.search(r"^model name\s*:\s*(.+)$", cpu, re.MULTILINE)
-    memory = re.search(r"^MemTotal:\s+(\d+) kB", _read("/proc/meminfo"), re.MULTILINE)
-    return Facts(
-        platform=platform.system().lower(),
-        machine=platform.machine(),
-        chip=model.group(1).strip() if model else None,
-        cpu_count=os.cpu_count(),
-        memory_bytes=int(memory.group(1)) * 1024 if memory else None,
-        is_virtual=" hypervisor" in cpu if "flags" in cpu else None,
-        is_translated=False,
-    )
-
-
-def _sysctl(*names: str) -> dict[str, str]:
-    """Ask for several keys at once; `-i` leaves unknown ones out instead of failing."""
-    try:
-        done = subprocess.run(
-            ["sysctl", "-i", *names], capture_output=True, text=True, timeout=2, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return {}
-    pairs = (line.partition(": ") for line in done.stdout.splitlines())
-    return {name: value.strip() for name, separator, value in pairs if separator}
-
-
-def _truth(value: str | None) -> bool | None:
-    return {"0": False, "1": True}.get(value or "")
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+    readers = {"darwin": on_mac.read_facts, "linux": on_linux.read_facts}
+    if read := readers.get(probe.platform or ""):
+        found, sources = read(probe)
+    else:
+        found, sources = {}, {}
+    if isinstance(probe, Live):
+        for name, value, source in (
+            ("machine", platform.machine() or None, "platform.machine"),
+            ("cpu_count", os.cpu_count(), "os.cpu_count"),
+        ):
+            if found.get(name) is None and value is not None:
+                found[name], sources[name] = value, source
+    required = ("machine", "chip", "cpu_count", "memory_bytes", "is_virtual", "is_translated")
+    return Facts(platform=probe.platform, **{**dict.fromkeys(required), **found}, sources=sources)

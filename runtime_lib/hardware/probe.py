@@ -13,7 +13,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +22,7 @@ from typing import Protocol
 
 from runtime_lib.errors import SettingsError
 
-__all__ = ["Live", "Probe", "Question", "Replay", "answer", "this_machine"]
+__all__ = ["Live", "Probe", "Question", "Replay", "recorded_name", "this_machine"]
 
 TIMEOUT_SECONDS = 2.0
 
@@ -98,15 +98,14 @@ class Probe(Protocol):
     def read(self, path: str) -> str | None:
         """The text of a file such as `/proc/meminfo`."""
 
+    def files(self, pattern: str) -> tuple[str, ...]:
+        """Paths that match a pattern such as `/proc/driver/nvidia/gpus/*/information`."""
+
 
 def this_machine() -> Probe:
-    """The machine that this process runs on."""
-    return Live()
-
-
-def answer(answers: Sequence[str]) -> str | None:
-    """The first answer, or None."""
-    return answers[0] if answers else None
+    """The machine that this process runs on, or the recording that MLOPS_HARDWARE_REPLAY names instead."""
+    folder = os.environ.get("MLOPS_HARDWARE_REPLAY")
+    return Replay(Path(folder)) if folder else Live()
 
 
 class Live:
@@ -144,6 +143,9 @@ class Live:
             return Path(path).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return None
+
+    def files(self, pattern: str) -> tuple[str, ...]:
+        return tuple(sorted(str(path) for path in Path("/").glob(pattern.lstrip("/"))))
 
     def _start(self, question: Question) -> subprocess.Popen[bytes] | None:
         if not question.argv or (question.slow and not self._slow):
@@ -206,7 +208,11 @@ class Replay:
         return tuple(tuple(self._answers(question)) for question in questions)
 
     def read(self, path: str) -> str | None:
-        return _text(self.folder / f"{path.strip('/').replace('/', '_')}.txt")
+        return _text(self.folder / recorded_name(path))
+
+    def files(self, pattern: str) -> tuple[str, ...]:
+        # A recording writes the folders' names into the file's; they are found, not spelt back.
+        return tuple(path.name for path in self._files if path.match(recorded_name(pattern)))
 
     def _matching(self, question: Question) -> list[Path]:
         found = {path: None for pattern in question.files for path in self._files if path.match(pattern)}
@@ -238,18 +244,13 @@ _MAC = (
 )
 
 
+def recorded_name(path: str) -> str:
+    """The file of a recording that holds what stood at `path`; a name of that form stays as it is."""
+    return path if path.endswith(".txt") else f"{path.strip('/').replace('/', '_')}.txt"
+
+
 def _text(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-
-
-def sysctl_values(answers: Sequence[str]) -> Mapping[str, str]:
-    """Key → value of `sysctl` output; of several answers the first that names a key counts."""
-    values: dict[str, str] = {}
-    for line in (line for text in answers for line in text.splitlines()):
-        name, separator, value = line.partition(":")
-        if separator and re.fullmatch(r"[A-Za-z_][\w.]*\.[\w.]+", name.strip()):
-            values.setdefault(name.strip(), value.strip())
-    return values

@@ -1,0 +1,89 @@
+"""What Apple published, or others measured, about each chip: `chips.csv`, a row per chip with its sources.
+
+The table explains what a machine says (which count of cores is which kind) and adds what no command
+tells (bandwidth, Neural Engine). A chip that is not in it is unknown, not approximated.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+__all__ = ["Chip", "chip", "chips"]
+
+_LETTERS = {"S": "Super", "P": "Performance", "E": "Efficiency"}
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A row of the table. Watts are those of the whole computer at the wall, idle and at most."""
+
+    name: str
+    # One entry per variant on sale; each (level, cores), fastest first.
+    cores: tuple[tuple[tuple[str, int], ...], ...]
+    gpu_cores: tuple[int, ...]
+    neural_engine_cores: int | None
+    max_memory_bytes: int
+    # Under "" where all variants have the same; else by GPU cores (`40g`), and CPU cores (`16c`) if they tell.
+    bandwidth_gbs: Mapping[str, float]
+    idle_watts: float | None
+    max_watts: float | None
+    sources: str
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Names of the core levels, fastest first; empty where the split is not published."""
+        return tuple(name for name, _ in self.cores[0]) if self.cores else ()
+
+    def configuration(self, counts: Iterable[int]) -> tuple[tuple[str, int], ...] | None:
+        """The core configuration with exactly these counts, in whatever order they come; else None."""
+        wanted = Counter(counts)
+        found = [each for each in self.cores if Counter(count for _, count in each) == wanted]
+        return found[0] if len(found) == 1 else None
+
+    def bandwidth(self, *, gpu_cores: int | None, cpu_count: int | None) -> float | None:
+        """Memory bandwidth in GB/s of the variant with so many cores; None where the table cannot tell."""
+        told = (self.bandwidth_gbs.get(key) for key in ("", f"{gpu_cores}g", f"{cpu_count}c"))
+        return next((value for value in told if value is not None), None)
+
+
+@cache
+def chips() -> Mapping[str, Chip]:
+    """The table, by name as `machdep.cpu.brand_string` spells it."""
+    with (Path(__file__).parent / "chips.csv").open(encoding="utf-8", newline="") as file:
+        return {row["chip"]: _chip(row) for row in csv.DictReader(file)}
+
+
+def chip(name: str | None) -> Chip | None:
+    """The row of a chip, or None. A virtual machine's chip has none: it gets a part of the real one."""
+    return chips().get(name or "")
+
+
+def _chip(row: Mapping[str, str]) -> Chip:
+    return Chip(
+        name=row["chip"],
+        cores=tuple(_cores(text) for text in row["cores"].split("|") if text),
+        gpu_cores=tuple(int(count) for count in row["gpu_cores"].split("|") if count),
+        neural_engine_cores=int(row["neural_engine_cores"]) if row["neural_engine_cores"] else None,
+        max_memory_bytes=int(row["max_memory_gb"]) * 2**30,
+        bandwidth_gbs=_bandwidth(row["bandwidth_gbs"]),
+        idle_watts=float(row["idle_watts"]) if row["idle_watts"] else None,
+        max_watts=float(row["max_watts"]) if row["max_watts"] else None,
+        sources=row["sources"],
+    )
+
+
+def _cores(text: str) -> tuple[tuple[str, int], ...]:
+    """`6S+12P` → (Super, 6), (Performance, 12)."""
+    return tuple((_LETTERS[letter], int(count)) for count, letter in re.findall(r"(\d+)([SPE])", text))
+
+
+def _bandwidth(text: str) -> dict[str, float]:
+    """`273`, or by cores `32g=410|40g=546`."""
+    pairs = (part.rpartition("=") for part in text.split("|") if part)
+    return {cores: float(value) for cores, _, value in pairs}

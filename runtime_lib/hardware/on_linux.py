@@ -1,0 +1,127 @@
+"""The facts of a Linux machine, from files alone: no process is started."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from runtime_lib.hardware import parse
+from runtime_lib.hardware.chips import chip
+from runtime_lib.hardware.facts import CoreLevel
+from runtime_lib.hardware.probe import Probe
+
+__all__ = ["group_files", "meminfo", "read_facts"]
+
+_CPUINFO = "/proc/cpuinfo"
+# CPU implementer 0x61 is Apple. Parts: arch/arm64/include/asm/cputype.h of the Linux kernel, 6.12.
+_APPLE_PARTS: Mapping[int, tuple[str, str]] = {
+    0x022: ("Apple M1", "Efficiency"),
+    0x023: ("Apple M1", "Performance"),
+    0x024: ("Apple M1 Pro", "Efficiency"),
+    0x025: ("Apple M1 Pro", "Performance"),
+    0x028: ("Apple M1 Max", "Efficiency"),
+    0x029: ("Apple M1 Max", "Performance"),
+    0x032: ("Apple M2", "Efficiency"),
+    0x033: ("Apple M2", "Performance"),
+    0x034: ("Apple M2 Pro", "Efficiency"),
+    0x035: ("Apple M2 Pro", "Performance"),
+    0x038: ("Apple M2 Max", "Efficiency"),
+    0x039: ("Apple M2 Max", "Performance"),
+}
+
+
+def read_facts(of: Probe) -> tuple[dict[str, Any], dict[str, str]]:
+    """Values by field of `Facts`, and their sources."""
+    found = {**_cpu(of.read(_CPUINFO) or ""), **_memory(of), **_cuda(of)}
+    found["is_translated"] = (False, "Linux translates nothing")
+    known = {name: pair for name, pair in found.items() if pair[0] is not None}
+    return {name: value for name, (value, _) in known.items()}, {
+        name: why for name, (_, why) in known.items()
+    }
+
+
+def _cpu(text: str) -> dict[str, tuple[Any, str]]:
+    if re.search(r"^CPU implementer\s*:\s*0x61$", text, re.MULTILINE):
+        return _apple_cpu(text)
+    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    flags = re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)
+    return {
+        "chip": (model[1].strip() if model else None, _CPUINFO),
+        "is_virtual": (" hypervisor" in flags[1] if flags else None, f"{_CPUINFO}, flag hypervisor"),
+    }
+
+
+def _apple_cpu(text: str) -> dict[str, tuple[Any, str]]:
+    """Linux on an Apple chip: each processor names its part."""
+    parts = [
+        _APPLE_PARTS.get(int(part, 16)) for part in re.findall(r"^CPU part\s*:\s*(0x[0-9a-f]+)$", text, re.M)
+    ]
+    names = {part[0] if part else None for part in parts}
+    name = names.pop() if len(names) == 1 else None
+    known, version = chip(name), parse.generation(name)
+    counts = Counter(part[1] for part in parts if part)
+    # A file that was cut lists fewer cores than the chip is sold with: then their number is unknown.
+    levels = known.configuration(counts.values()) if known else None
+    whole = levels is not None and dict(levels) == dict(counts)
+    return {
+        "chip": (name, f"{_CPUINFO}, CPU part"),
+        "generation": (version[0] if version else None, "the chip's name"),
+        "variant": (version[1] if version else None, "the chip's name"),
+        "machine": ("arm64", f"{_CPUINFO}, CPU implementer"),
+        "core_levels": (
+            tuple(CoreLevel(*level) for level in levels or ()) if whole else None,
+            f"{_CPUINFO}, CPU part",
+        ),
+        "cpu_count": (sum(counts.values()) if whole else None, _CPUINFO),
+        "neural_engine_cores": (known.neural_engine_cores if known else None, f"the table of chips ({name})"),
+    }
+
+
+def _memory(of: Probe) -> dict[str, tuple[Any, str]]:
+    total = meminfo(of, "MemTotal")
+    limits = [
+        parse.integer(of.read(path), most=2**63)
+        for path in group_files(of, "memory.max", "memory.limit_in_bytes")
+    ]
+    limit = min((limit for limit in limits if limit is not None), default=None)
+    below = limit if limit is not None and (total is None or limit < total) else None
+    return {"memory_bytes": (total, "/proc/meminfo"), "memory_limit_bytes": (below, "the control group")}
+
+
+def meminfo(of: Probe, key: str) -> int | None:
+    """Bytes of a line of /proc/meminfo."""
+    line = re.search(rf"^{key}:\s+([0-9]+) kB$", of.read("/proc/meminfo") or "", re.MULTILINE)
+    return parse.memory(str(int(line[1]) * 1024)) if line else None
+
+
+def group_files(of: Probe, unified: str, memory: str) -> Iterator[str]:
+    """Paths of a file of this process's control group and of those above it: any may set the limit.
+
+    Args:
+        unified: its name in version 2 of control groups.
+        memory: its name in version 1, under the memory controller.
+    """
+    for line in (of.read("/proc/self/cgroup") or "").splitlines():
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        parts = [part for part in path.split("/") if part and part != ".."]
+        for depth in range(len(parts), -1, -1):
+            folder = "/".join(["", *parts[:depth]])
+            if number == "0" and not controllers:
+                yield f"/sys/fs/cgroup{folder}/{unified}"
+            elif "memory" in controllers.split(","):
+                yield f"/sys/fs/cgroup/memory{folder}/{memory}"
+
+
+def _cuda(of: Probe) -> dict[str, tuple[Any, str]]:
+    """Names of the devices that NVIDIA's kernel driver lists, without its library."""
+    text = of.read("/proc/driver/nvidia/version")
+    if not text:
+        return {}
+    names = []
+    for path in of.files("/proc/driver/nvidia/gpus/*/information"):
+        model = re.search(r"^Model:\s*(.+)$", of.read(path) or "", re.MULTILINE)
+        names += [model[1].strip()] if model else []
+    return {"cuda_devices": (tuple(names) or None, "/proc/driver/nvidia")}

@@ -1,0 +1,271 @@
+"""A Mac's facts from its commands' output: for each fact the sources that know it, best first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from runtime_lib.hardware import parse, probe
+from runtime_lib.hardware.chips import Chip, chip
+from runtime_lib.hardware.facts import CoreLevel
+
+__all__ = ["Answers", "read_facts"]
+
+Candidates = Iterator[tuple[str, Any]]
+
+_SYSCTL, _HARDWARE, _DISPLAYS = (
+    "sysctl",
+    "system_profiler SPHardwareDataType",
+    "system_profiler SPDisplaysDataType",
+)
+# Families whose every model has an Apple chip, and those that have one from a number on.
+_APPLE_MODELS = {"MacBookAir": 10, "MacBookPro": 17, "Macmini": 9, "iMac": 21, "Mac": 13, "VirtualMac": 1}
+_PARAVIRTUAL = "Paravirtual"
+
+
+class Answers:
+    """What a Mac, or a recording of one, answers; each command is asked when its answer is first needed."""
+
+    def __init__(self, of: probe.Probe) -> None:
+        self._of = of
+
+    @cached_property
+    def _quick(self) -> tuple[tuple[str, ...], ...]:
+        return self._of.ask(probe.SYSCTL, probe.GPU)  # side by side: every look at a machine needs both
+
+    @cached_property
+    def sysctls(self) -> tuple[Mapping[str, str], ...]:
+        """One per answer: a recording may hold those of several calls."""
+        return tuple(parse.sysctl(text) for text in self._quick[0])
+
+    @cached_property
+    def sysctl(self) -> Mapping[str, str]:
+        values: dict[str, str] = {}
+        for answer in self.sysctls:
+            for key, value in answer.items():
+                values.setdefault(key, value)
+        return values
+
+    def gpu(self, key: str) -> str | None:
+        """A value of the graphics accelerator."""
+        found = (parse.ioreg_value(text, key) for text in self._quick[1])
+        return next((value for value in found if value is not None), None)
+
+    @cached_property
+    def hardware(self) -> Mapping[str, Any]:
+        return self._profile(probe.HARDWARE, "SPHardwareDataType")
+
+    @cached_property
+    def display(self) -> Mapping[str, Any]:
+        return self._profile(probe.DISPLAYS, "SPDisplaysDataType")
+
+    @cached_property
+    def power(self) -> Mapping[str, Any]:
+        """powermetrics' last sample."""
+        found = parse.plists(self.text(probe.POWER))
+        return found if isinstance(found, dict) else {}
+
+    @cached_property
+    def mlx(self) -> tuple[Mapping[str, Any], ...]:
+        [answers] = self._of.ask(probe.MLX_INFO)
+        return tuple(parse.literal(text) for text in answers)
+
+    def text(self, question: probe.Question) -> str:
+        [answers] = self._of.ask(question)
+        return "\n".join(answers)
+
+    def _profile(self, question: probe.Question, kind: str) -> Mapping[str, Any]:
+        entries = (entry for text in self._of.ask(question)[0] for entry in parse.profile(text, kind))
+        return next(entries, {})
+
+
+def read_facts(of: probe.Probe) -> tuple[dict[str, Any], dict[str, str]]:
+    """Values by field of `Facts`, and their sources."""
+    answers = Answers(of)
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for name, candidates in _FIELDS.items():
+        for source, value in candidates(answers, values):
+            if value is not None:
+                values[name], sources[name] = value, source
+                break
+    return values, sources
+
+
+def _chip(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+    yield f"{_SYSCTL} machdep.cpu.brand_string", _brand(answers.sysctl.get("machdep.cpu.brand_string"))
+    yield "ioreg IOAccelerator", _apple(answers.gpu("model"))
+    yield _HARDWARE, _apple(answers.hardware.get("chip_type"))
+    yield (
+        "mlx device_info",
+        next(filter(None, (_apple(each.get("device_name")) for each in answers.mlx)), None),
+    )
+
+
+def _brand(text: str | None) -> str | None:
+    # macOS 11 names no chip, and Rosetta a processor that does not exist.
+    return None if not text or text == "Apple processor" or text.startswith("VirtualApple") else text
+
+
+def _apple(text: object) -> str | None:
+    return text if isinstance(text, str) and parse.generation(text) else None
+
+
+def _generation(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+    yield "the chip's name", (parse.generation(found.get("chip")) or (None,))[0]
+
+
+def _variant(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+    yield "the chip's name", (parse.generation(found.get("chip")) or (None, None))[1]
+
+
+def _model(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+    yield f"{_SYSCTL} hw.model", _identifier(answers.sysctl.get("hw.model"))
+    yield _HARDWARE, _identifier(answers.hardware.get("machine_model"))
+    yield "powermetrics", _identifier(answers.power.get("hw_model"))
+
+
+def _identifier(text: object) -> str | None:
+    return text if isinstance(text, str) and re.fullmatch(r"[A-Za-z]+[0-9]+,[0-9]+", text) else None
+
+
+def _memory(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+    yield f"{_SYSCTL} hw.memsize", parse.memory(answers.sysctl.get("hw.memsize"))
+    yield _HARDWARE, parse.memory(answers.hardware.get("physical_memory"))
+    sizes = {each.get("memory_size") for each in answers.mlx}
+    yield "mlx device_info", parse.memory(sizes.pop()) if len(sizes) == 1 else None
+    header = re.search(r"^The system has ([0-9]+) \(", answers.text(probe.MEMORY), re.MULTILINE)
+    yield "memory_pressure", parse.memory(header[1]) if header else None
+
+
+def _cpu_count(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+    yield f"{_SYSCTL} hw.ncpu", parse.integer(answers.sysctl.get("hw.ncpu"))
+    yield _HARDWARE, parse.processors(answers.hardware.get("number_processors"), None)[0]
+    levels = found.get("core_levels") or ()
+    yield "its core levels", sum(level.count for level in levels) or None
+
+
+def _core_levels(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+    known = _known(found)
+    # Never levels from one call and a total from another: they may be of two machines.
+    for values in (*answers.sysctls, answers.sysctl if _one_key_each(answers) else {}):
+        yield f"{_SYSCTL} hw.perflevel", _levels(parse.perflevels(values, known))
+    number = answers.hardware.get("number_processors")
+    yield f"{_HARDWARE}, by the table of chips", _levels(parse.processors(number, known)[1])
+    yield "powermetrics, by the table of chips", _levels(parse.cluster_levels(answers.power, known))
+
+
+def _one_key_each(answers: Answers) -> bool:
+    """Whether the recording holds `sysctl -n KEY` calls, one value in each file."""
+    return all(len(values) == 1 for values in answers.sysctls)
+
+
+def _levels(found: parse.Levels | None) -> tuple[CoreLevel, ...] | None:
+    return tuple(CoreLevel(name, count) for name, count in found) if found else None
+
+
+def _known(found: Mapping[str, Any]) -> Chip | None:
+    return chip(found.get("chip"))
+
+
+def _gpu_cores(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+    yield "ioreg IOAccelerator", parse.integer(answers.gpu("gpu-core-count"))
+    yield _DISPLAYS, parse.integer(answers.display.get("sppci_cores"))
+
+
+def _neural_engine_cores(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+    known = _known(found)
+    yield f"the table of chips ({found.get('chip')})", known.neural_engine_cores if known else None
+
+
+def _bandwidth(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+    if known := _known(found):
+        cores = {"gpu_cores": found.get("gpu_cores"), "cpu_count": found.get("cpu_count")}
+        yield f"the table of chips ({known.name})", known.bandwidth(**cores)
+
+
+def _os_version(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+    yield f"{_SYSCTL} kern.osproductversion", _version(answers.sysctl.get("kern.osproductversion"))
+    line = re.search(r"^ProductVersion:\s*(\S+)$", answers.text(probe.SW_VERS), re.MULTILINE)
+    yield "sw_vers", _version(line[1]) if line else None
+
+
+def _version(text: str | None) -> str | None:
+    return text if text and re.fullmatch(r"[0-9]+(\.[0-9]+)*", text) else None
+
+
+def _metal(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+    for key in ("spdisplays_mtlgpufamilysupport", "spdisplays_metalfamily"):  # macOS 13 and later, earlier
+        text = answers.display.get(key)
+        family = re.fullmatch(r"spdisplays_(\w+)", text if isinstance(text, str) else "")
+        yield _DISPLAYS, family[1] if family else None
+    yield "ioreg IOAccelerator", answers.gpu("MetalPluginName") or None
+
+
+def _is_virtual(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+    name, model = found.get("chip") or "", found.get("model") or ""
+    yield "the chip's name", True if "(Virtual)" in name else None
+    yield "the model's name", True if model.startswith("VirtualMac") else None
+    yield _DISPLAYS, True if _PARAVIRTUAL in str(answers.display.get("_name")) else None
+    yield f"{_SYSCTL} kern.hv_vmm_present", _truth(answers.sysctl.get("kern.hv_vmm_present"))
+    # A virtual Mac says so in both names.
+    yield _HARDWARE, False if _apple(answers.hardware.get("chip_type")) and model else None
+
+
+def _is_translated(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+    yield f"{_SYSCTL} sysctl.proc_translated", _truth(answers.sysctl.get("sysctl.proc_translated"))
+    brand = answers.sysctl.get("machdep.cpu.brand_string", "")
+    yield "the chip's name", True if brand.startswith("VirtualApple") else None
+    # Only a native process is told the chip, and no Intel Mac translates anything.
+    yield "the chip's name", False if _native(answers, brand) else None
+    other = answers.hardware and "chip_type" not in answers.hardware
+    yield f"{_HARDWARE}: no chip on a model that has one", True if other and _apple_model(found) else None
+
+
+def _native(answers: Answers, brand: str) -> bool:
+    return bool(_apple(brand) or brand.startswith("Intel") or _apple(answers.hardware.get("chip_type")))
+
+
+def _apple_model(found: Mapping[str, Any]) -> bool:
+    family = re.fullmatch(r"([A-Za-z]+)([0-9]+),[0-9]+", found.get("model") or "")
+    return family is not None and int(family[2]) >= _APPLE_MODELS.get(family[1], 10**9)
+
+
+def _machine(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+    arm = answers.sysctl.get("hw.optional.arm64") == "1" or found.get("generation") or _apple_model(found)
+    yield "the chip", "arm64" if arm else None
+    yield "the chip", "x86_64" if (found.get("chip") or "").startswith("Intel") else None
+
+
+def _working_set(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+    for each in answers.mlx:
+        size = parse.memory(each.get("max_recommended_working_set_size"))
+        own = each.get("memory_size") == found.get("memory_bytes")  # else it is of another machine
+        yield "mlx device_info", size if own and size and size <= found["memory_bytes"] else None
+
+
+def _truth(text: str | None) -> bool | None:
+    return {"0": False, "1": True}.get(text or "")
+
+
+# In the order in which they need one another.
+_FIELDS: Mapping[str, Callable[[Answers, Mapping[str, Any]], Candidates]] = {
+    "chip": _chip,
+    "generation": _generation,
+    "variant": _variant,
+    "model": _model,
+    "memory_bytes": _memory,
+    "core_levels": _core_levels,
+    "cpu_count": _cpu_count,
+    "gpu_cores": _gpu_cores,
+    "neural_engine_cores": _neural_engine_cores,
+    "memory_bandwidth_gbs": _bandwidth,
+    "os_version": _os_version,
+    "metal": _metal,
+    "is_virtual": _is_virtual,
+    "is_translated": _is_translated,
+    "machine": _machine,
+    "working_set_bytes": _working_set,
+}
