@@ -29,7 +29,7 @@ class Chip:
     gpu_cores: tuple[int, ...]
     neural_engine_cores: int | None
     max_memory_bytes: int
-    # Under "" if all variants have the same; else by GPU cores (`40g`), and by CPU cores (`16c`) if they tell.
+    # Under "" if all variants have the same; else by GPU cores (`40g`), or CPU cores (`16c`) if they tell.
     bandwidth_gbs: Mapping[str, float]
     idle_watts: float | None
     max_watts: float | None
