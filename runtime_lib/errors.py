@@ -6,6 +6,7 @@ from importlib import import_module
 from types import ModuleType
 
 __all__ = [
+    "BusyError",
     "CapacityError",
     "DataError",
     "DeviceError",
@@ -62,6 +63,10 @@ class PipelineError(MlopsError):
 
 class ServiceError(MlopsError):
     """A server is not reachable, or a port is in use."""
+
+
+class BusyError(MlopsError):
+    """Other work held this machine's memory or GPU for longer than the caller would wait."""
 
 
 class UpgradeError(MlopsError):
