@@ -30,6 +30,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from runtime_lib.errors import SettingsError
+from runtime_lib.hardware.device import device_for
 from runtime_lib.hardware.facts import Facts
 from runtime_lib.hardware.state import State
 
@@ -139,7 +140,7 @@ def decide(
 
 
 def has_gpu(facts: Facts, *, force: bool = False) -> bool:
-    """Whether there is a GPU to trust: CUDA, or Metal on an Apple chip that is known not to be virtual.
+    """Whether there is a GPU to trust: CUDA, or Metal on a Mac that is known not to be virtual.
 
     Args:
         force: take a virtual Mac's GPU too, although it may compute wrongly.
@@ -148,9 +149,9 @@ def has_gpu(facts: Facts, *, force: bool = False) -> bool:
 
 
 def has_apple_gpu(facts: Facts, *, force: bool = False) -> bool:
-    """Whether this is macOS on an Apple chip, every one of which has Metal, and known not to be virtual."""
-    apple = facts.platform == "darwin" and (facts.generation is not None or facts.gpu_cores is not None)
-    return apple and (force or facts.is_virtual is False)
+    """Whether there is a Metal GPU that this Python can use, and that is known not to be virtual."""
+    device = device_for(facts, framework="torch", installed=("torch",), force_gpu=force)
+    return device.name == "mps" and (force or facts.is_virtual is False)
 
 
 def capacity(facts: Facts | None, *, gpu: bool = False) -> int | None:
