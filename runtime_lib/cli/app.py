@@ -238,19 +238,36 @@ def upgrade(
 
 
 @app.command()
-def hardware(as_json: Json = False) -> None:
-    """Show what machine this is, and which device training and serving would use, and why."""
-    from runtime_lib.hardware import choose_device, facts
+def hardware(
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Show the state every second until Ctrl-C; with --json a line each."),
+    ] = False,
+    replay: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Show the machine that was recorded in this folder."),
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write the answers of this machine to a new folder, identifiers masked: for a bug report.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what machine this is, its state, and which device a training would use, and why.
 
-    found = {**facts().to_dict(), "device": choose_device().to_dict()}
-    if as_json:
-        _print_json(found)
-    else:
-        device = found.pop("device")
-        rows = [(name, "unknown" if value is None else str(value)) for name, value in found.items()]
-        _table(
-            "Hardware", [*rows, ("device", f"{device['framework']} on {device['name']}: {device['reason']}")]
-        )
+    Beside each value stands where it comes from; what cannot be read is unknown, never guessed. Works
+    outside a project; in one, its settings (tables `training` and `hardware`) choose the device.
+    """
+    from runtime_lib.cli import hardware as command
+
+    if record and (watch or replay):
+        raise typer.BadParameter("--record excludes --watch and --replay.")
+    if record:
+        return command.record(record, as_json=as_json)
+    (command.watch if watch else command.show)(replay=replay, as_json=as_json)
 
 
 def _promote(settings: Settings, before: Mapping[str, Any], *, as_json: bool, exit_zero: bool) -> None:
@@ -282,13 +299,3 @@ def _show(result: Mapping[str, Any], as_json: bool, *lines: str) -> None:
 
 def _print_json(result: Any) -> None:
     typer.echo(json.dumps(result, indent=2, default=str))
-
-
-def _table(title: str, rows: list[tuple[str, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, show_header=False)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
