@@ -62,7 +62,7 @@ class Apple:
             "DRAM": metrics.dram_mj,
         }
         parts = {name: None if value is None else value / 1e3 for name, value in millijoules.items()}
-        return Counted(parts, "zeus-apple-silicon (IOReport, the chip without the rest of the machine)")
+        return Counted(parts, "zeus-apple-silicon (IOReport: the chip's own model, not the wall)")
 
 
 class Nvml:

@@ -110,8 +110,11 @@ class _Running:
             with self._noting():
                 self._counters.append(open_counter())
         self._gpu: list[float] = []
-        asks = facts.platform == "darwin" and part != "CPU" and not self._counters
-        self._ticker = Ticker(GPU_SECONDS, self._ask_gpu) if asks else None
+        self._asks_gpu = facts.platform == "darwin" and part != "CPU"
+        self._ticker: Ticker | None = None
+        if self._asks_gpu and not self._counters:
+            with self._noting():
+                self._ticker = Ticker(GPU_SECONDS, self._ask_gpu)
         self._start = _clocks()
 
     def stop(self) -> Energy:
@@ -122,10 +125,13 @@ class _Running:
             with self._noting():
                 counted.append(counter.stop())
         if self._ticker:
-            work = replace(work, gpu=self._mean_gpu(self._ticker))
+            with suppress(Exception):  # no reading is no sample
+                self._ticker.stop()
         if nonsense := _nonsense(work) or _went_back(counted):
             return Energy(None, "unknown", nonsense, work.seconds)
-        energy = self._measured(counted, work.seconds) or estimate(self._facts, work, part=self._part)
+        energy = self._measured(counted, work.seconds)
+        if energy is None:
+            energy = estimate(self._facts, replace(work, gpu=self._mean_gpu()), part=self._part)
         return replace(energy, source="; ".join([energy.source, *self._problems]))
 
     def _ways(self, powercap: Path) -> Iterator[Callable[[], Counter]]:
@@ -153,11 +159,12 @@ class _Running:
         known = {name: value for name, value in parts.items() if value is not None}
         if not counted:
             return None
-        if not any(name.startswith(self._part or "") for name in known):
+        worked = {name: value for name, value in known.items() if name.startswith(self._part or "")}
+        if not worked:
             self._problems.append(f"nothing counts the {self._part or 'machine'}, where the work ran")
             return None
-        if not any(known.values()):  # no machine runs on nothing
-            self._problems.append(f"the counters of {', '.join(known)} did not move")
+        if not any(worked.values()):  # nothing works without energy
+            self._problems.append(f"what counts {', '.join(worked)} did not move")
             return None
         words = f"{' and '.join(each.source for each in counted)}, all processes: {' + '.join(known)}"
         if absent := ", ".join(name for name, value in parts.items() if value is None):
@@ -172,10 +179,10 @@ class _Running:
         if (utilisation := state(facts=self._facts).gpu_utilisation) is not None:
             self._gpu.append(utilisation)
 
-    def _mean_gpu(self, ticker: Ticker) -> float | None:
-        with suppress(Exception):  # no reading is no sample
-            ticker.stop()
-            self._ask_gpu()  # once at least, however short the work
+    def _mean_gpu(self) -> float | None:
+        if self._asks_gpu and not self._gpu:  # work too short for the thread, or counters that failed late
+            with suppress(Exception):
+                self._ask_gpu()
         return sum(self._gpu) / len(self._gpu) if self._gpu else None
 
 
@@ -220,9 +227,10 @@ def estimate(facts: Facts, work: Work, *, part: Part | None = None) -> Energy:
     if work.gpu is not None:
         shares["GPU"] = min(1.0, work.gpu)
     load = max(shares.values())
+    busy = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
     source = (
-        f"wall watts of a desktop Mac with {facts.chip}, {idle:g} idle to {most:g} at most, at a load of "
-        f"{load:.0%} ({', '.join(f'{name} {share:.0%}' for name, share in shares.items())}; chips.csv)"
+        f"a desktop Mac with {facts.chip} at the wall (chips.csv): {idle:g} W idle to {most:g} W, "
+        f"load {load:.0%} ({busy if 'GPU' in shares else f'{busy}, GPU not counted'})"
     )
     return Energy((idle + (most - idle) * load) * work.seconds, "estimated", source, work.seconds)
 
