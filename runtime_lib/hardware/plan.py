@@ -1,0 +1,232 @@
+"""How much a training may take: batches cut into pieces that fit, precision, threads and memory limits.
+
+Pure arithmetic from facts, device and the size of the work. Who wants the memory of two trainings side by
+side gives each its part as `working_set`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from math import ceil
+from typing import Any
+
+from runtime_lib.errors import CapacityError, SettingsError
+from runtime_lib.hardware.chips import chips
+from runtime_lib.hardware.device import Device
+from runtime_lib.hardware.facts import Facts
+from runtime_lib.hardware.size import Size, Workload
+
+__all__ = ["PRECISIONS", "Plan", "Workload", "plan"]
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+# Of the memory, where Metal's recommendation is not known: the lowest share seen (0.67, M4 with 16 GB).
+_METAL_SHARE = 0.66
+# Elsewhere: a quarter stays with the system, its file cache and what else runs.
+_CPU_SHARE = 0.75
+# Memory sizes that Apple sells; chips.csv says up to which one a chip comes.
+_MAC_GB = (8, 16, 18, 24, 32, 36, 48, 64, 96, 128, 192, 256, 512)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the work takes, and how it is cut. `None`: not known, or the device has no such limit."""
+
+    device: Device
+    precision: str
+    batch_size: int
+    # Parts of a batch; their gradients are added, so that each step is that of the whole batch.
+    micro_batches: int
+    # Rows that are predicted at once.
+    predict_rows: int
+    # Processes that load data, and threads that compute.
+    workers: int
+    threads: int | None
+    # What the work needs; what it may take; and, of that, what MLX may keep for later or hold resident.
+    memory_bytes: int
+    memory_limit_bytes: int | None
+    cache_limit_bytes: int | None
+    wired_limit_bytes: int | None
+    reasons: tuple[str, ...]
+
+    @property
+    def micro_batch(self) -> int:
+        """Rows of a micro-batch, at most."""
+        return ceil(self.batch_size / self.micro_batches)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def plan(
+    facts: Facts,
+    device: Device,
+    work: Workload,
+    *,
+    precisions: Sequence[str] = PRECISIONS,
+    working_set: int | None = None,
+    cpus: int | None = None,
+) -> Plan:
+    """Plan a training within the memory that it may take.
+
+    Args:
+        precisions: which of `PRECISIONS` the work can compute in. float32 is taken where it fits; another
+            only if it fits where float32 does not, and the device has it.
+        working_set: bytes it may take, as Metal or CUDA say or as a lease gives (default: from the facts).
+        cpus: CPUs that this process may use (default: from the facts).
+
+    Raises:
+        CapacityError: not even one row at a time fits; the message says by how many bytes and what would.
+        SettingsError: the workload is not one, or the device has none of `precisions`.
+    """
+    limit, why = _budget(facts, device, working_set)
+    usable = [each for each in PRECISIONS if each in precisions and _has(facts, device, each)]
+    if not usable:
+        raise SettingsError(
+            f"precision {', '.join(map(repr, precisions))}: {device.framework} on {device.name} of "
+            f"{facts.chip or 'this machine'} does not have it. Take 'float32'."
+        )
+    sizes = [Size(device, work, precision) for precision in usable]
+    size = next((each for each in sizes if limit is None or each.least <= limit), None)
+    if size is None or (limit is not None and size.least > limit):
+        raise _refusal(facts, sizes[0], limit or 0, why)
+    pieces, predicted = size.pieces(limit), size.predicted(limit)
+    need = size.fixed + max(size.rows_bytes(ceil(work.batch_size / pieces)), size.predict_bytes(predicted))
+    threads, of_threads = _threads(facts, cpus)
+    return Plan(
+        device=device,
+        precision=size.precision,
+        batch_size=work.batch_size,
+        micro_batches=pieces,
+        predict_rows=predicted,
+        workers=_workers(facts, work, threads),
+        threads=threads,
+        memory_bytes=need,
+        memory_limit_bytes=limit,
+        cache_limit_bytes=_cache(device, need, limit),
+        wired_limit_bytes=need if _can_wire(facts, device) and limit is not None else None,
+        reasons=(
+            why,
+            f"{_amount(need)} for {work.parameters:,} parameters in {size.precision} and "
+            f"{_rows(ceil(work.batch_size / pieces))} at a time",
+            *_cut(work, pieces),
+            *_narrowed(sizes[0], size, limit),
+            of_threads,
+        ),
+    )
+
+
+def _budget(facts: Facts, device: Device, working_set: int | None) -> tuple[int | None, str]:
+    """Bytes that the work may take, and why; None where that is not known."""
+    memory = facts.memory_bytes
+    if working_set is not None:
+        limit = min(working_set, memory) if memory and device.name != "cuda" else working_set
+        return limit, f"it may take {_amount(limit)}, the working set given"
+    if device.name == "cuda":
+        return None, "how much memory the CUDA device has is not known: no limit is set"
+    if facts.working_set_bytes is not None:
+        limit = min(facts.working_set_bytes, memory or facts.working_set_bytes)
+        return limit, f"it may take {_amount(limit)}, the working set that Metal recommends"
+    if memory is None:
+        return None, "how much memory there is is not known: no limit is set"
+    if _is_apple_silicon(facts):
+        limit = int(memory * _METAL_SHARE)
+        return limit, f"it may take {_amount(limit)}, {_METAL_SHARE:.0%} of {_amount(memory)}"
+    memory = min(memory, facts.memory_limit_bytes or memory)
+    limit = int(memory * _CPU_SHARE)
+    return limit, f"it may take {_amount(limit)}, {_CPU_SHARE:.0%} of {_amount(memory)}"
+
+
+def _has(facts: Facts, device: Device, precision: str) -> bool:
+    """Whether the device computes in this precision, as far as the facts tell."""
+    if precision == "float32":
+        return True
+    if device.name == "cuda":
+        return precision == "float16"  # bfloat16 only from Ampere on, which the facts do not tell
+    if device.name == "cpu":
+        return precision == "bfloat16"
+    # Apple GPUs have float16 always, and bfloat16 of their own from M2 on (M1 emulates it).
+    return precision == "float16" or (facts.generation or 1) >= 2
+
+
+def _refusal(facts: Facts, size: Size, limit: int, why: str) -> CapacityError:
+    missing = size.least - limit
+    machine = f"{facts.chip or 'this machine'} ({size.device.framework} on {size.device.name})"
+    return CapacityError(
+        f"The work needs {_amount(size.least)} on {machine}, with one row at a time (a smaller batch would "
+        f"not help), and {why}: {missing:,} bytes are missing. {_remedy(facts, size, limit)}",
+        missing_bytes=missing,
+    )
+
+
+def _remedy(facts: Facts, size: Size, limit: int) -> str:
+    """What would fit, each worked out with the same sums."""
+    work, would = size.work, []
+    halves = [replace(size, precision=each) for each in PRECISIONS[1:] if _has(facts, size.device, each)]
+    if half := next((each for each in halves if each.least <= limit), None):
+        would.append(f"in {half.precision}, if the network can compute in it")
+    if (fewer := (limit - size.least) // size.per_parameter + work.parameters) > 0:
+        would.append(f"with at most {fewer:,} parameters")
+    without = size.least - size.table
+    if work.rows and without < limit:
+        would.append(f"with at most {(limit - without) // work.sample_bytes:,} rows")
+    largest = max(chip.max_memory_bytes for chip in chips().values())
+    macs = (gb for gb in _MAC_GB if gb * 2**30 <= largest and int(gb * 2**30 * _METAL_SHARE) >= size.least)
+    if gb := next(macs, None):
+        would.append(f"on a Mac with {gb} GB of memory")
+    return f"It would fit {', or '.join(would)}." if would else "No change of one thing would make it fit."
+
+
+def _cache(device: Device, need: int, limit: int | None) -> int | None:
+    """What MLX may keep of freed memory, to use again: as much as it needs, if there is so much."""
+    return min(need, limit - need) if device.framework == "mlx" and limit is not None else None
+
+
+def _can_wire(facts: Facts, device: Device) -> bool:
+    """MLX holds memory resident on Metal, from macOS 15 on."""
+    major = (facts.os_version or "").partition(".")[0]
+    return device.framework == "mlx" and device.name == "gpu" and major.isdigit() and int(major) >= 15
+
+
+def _threads(facts: Facts, cpus: int | None) -> tuple[int | None, str]:
+    """Threads that compute: an efficiency core in the team makes the others wait for it."""
+    levels = facts.core_levels or ()
+    if facts.platform == "darwin" and levels:
+        fast = [each for each in levels if each.name and each.name != "Efficiency"] or levels[:1]
+        count = sum(each.count for each in fast)
+        return count, f"{count} threads: the {' and '.join(each.name or 'fastest' for each in fast)} cores"
+    count = cpus or facts.cpu_count or 0
+    if not count:
+        return None, "how many CPUs there are is not known: the framework decides on threads"
+    return count, f"{count} threads: the CPUs that this process may use"
+
+
+def _workers(facts: Facts, work: Workload, threads: int | None) -> int:
+    """Processes that load data: none for a table in memory, and none on a Mac, where they would be
+    spawned anew (a forked process crashes in Metal) and cannot share unified memory with the GPU."""
+    return 0 if work.rows or facts.platform == "darwin" else max((threads or 1) - 1, 0)
+
+
+def _cut(work: Workload, pieces: int) -> tuple[str, ...]:
+    whole = f"a batch of {work.batch_size:,}"
+    return (f"{whole} does not fit at once: {pieces} micro-batches",) if pieces > 1 else ()
+
+
+def _narrowed(wanted: Size, taken: Size, limit: int | None) -> tuple[str, ...]:
+    if taken.precision == wanted.precision or limit is None:
+        return ()
+    return (f"{taken.precision}, since {wanted.precision} misses {wanted.least - limit:,} bytes",)
+
+
+def _is_apple_silicon(facts: Facts) -> bool:
+    known = (facts.chip or "").startswith("Apple") or facts.machine == "arm64"
+    return facts.platform == "darwin" and known
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
+
+
+def _amount(size: int) -> str:
+    return f"{size / 2**30:,.1f} GiB" if size >= 2**30 else f"{size / 2**20:,.1f} MiB"
