@@ -141,10 +141,14 @@ def _memory(answers: Answers, found: Mapping[str, Any]) -> Candidates:
 
 
 def _cpu_count(answers: Answers, found: Mapping[str, Any]) -> Candidates:
-    yield f"{_SYSCTL} hw.ncpu", parse.integer(answers.sysctl.get("hw.ncpu"))
-    yield _HARDWARE, parse.processors(answers.hardware.get("number_processors"), None)[0]
-    levels = found.get("core_levels") or ()
-    yield "its core levels", sum(level.count for level in levels) or None
+    least = sum(level.count for level in found.get("core_levels") or ())
+    for source, count in (
+        (f"{_SYSCTL} hw.ncpu", parse.integer(answers.sysctl.get("hw.ncpu"))),
+        (_HARDWARE, parse.processors(answers.hardware.get("number_processors"), None)[0]),
+        ("its core levels", least or None),
+    ):
+        # Fewer than its levels have: of another machine's recording in the same folder, or damaged.
+        yield source, count if count is not None and count >= least else None
 
 
 def _core_levels(answers: Answers, found: Mapping[str, Any]) -> Candidates:

@@ -85,6 +85,8 @@ def perflevels(values: Mapping[str, str], known: Chip | None) -> Levels | None:
     if (wanted is not None and wanted != len(counts)) or (total is not None and total != sum(counts)):
         return None
     names = [_name(values.get(f"hw.perflevel{level}.name")) for level in range(len(counts))]
+    if any(names) and not all(names):
+        return None
     if not any(names) and known and known.configuration(counts):
         names = list(known.levels)  # macOS 12 gives the levels no names
     return tuple(zip(names, counts, strict=True))

@@ -25,6 +25,7 @@ from runtime_lib.errors import SettingsError
 __all__ = ["Live", "Probe", "Question", "Replay", "recorded_name", "this_machine"]
 
 TIMEOUT_SECONDS = 2.0
+_MOMENT_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -166,17 +167,24 @@ class Live:
 
 def _finish(process: subprocess.Popen[bytes], deadline: float) -> str | None:
     try:
-        output, _ = process.communicate(timeout=max(0.0, deadline - time.monotonic()))
+        # A moment at least: an earlier one may have used the time up, and this answer lies ready.
+        output, _ = process.communicate(timeout=max(_MOMENT_SECONDS, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
+        _end(process)
         return None
-    finally:
-        if process.poll() is None:
-            with suppress(OSError):  # its children too: they would hold the pipe open
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        if process.stdout:
-            process.stdout.close()
+    except BaseException:  # Ctrl-C: nothing that was started stays behind
+        _end(process)
+        raise
     return output.decode("utf-8", errors="replace") if process.returncode == 0 else None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the command and what it started: a child of its own may hold the pipe open after it has gone."""
+    with suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdout:
+        process.stdout.close()
 
 
 class Replay:
@@ -208,11 +216,17 @@ class Replay:
         return tuple(tuple(self._answers(question)) for question in questions)
 
     def read(self, path: str) -> str | None:
-        return _text(self.folder / recorded_name(path))
+        return self._read(self.folder / recorded_name(path))
 
     def files(self, pattern: str) -> tuple[str, ...]:
         # A recording writes the folders' names into the file's; they are found, not spelt back.
         return tuple(path.name for path in self._files if path.match(recorded_name(pattern)))
+
+    def _read(self, path: Path) -> str | None:
+        try:
+            return path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return None
 
     def _matching(self, question: Question) -> list[Path]:
         found = {path: None for pattern in question.files for path in self._files if path.match(pattern)}
@@ -220,7 +234,7 @@ class Replay:
 
     def _answers(self, question: Question) -> Iterator[str]:
         for path in self._matching(question):
-            text = _text(path)
+            text = self._read(path)
             if text is None:
                 continue
             # `sysctl -n KEY` prints the bare value: the key stands in the file's name.
@@ -247,10 +261,3 @@ _MAC = (
 def recorded_name(path: str) -> str:
     """The file of a recording that holds what stood at `path`; a name of that form stays as it is."""
     return path if path.endswith(".txt") else f"{path.strip('/').replace('/', '_')}.txt"
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None

@@ -1,0 +1,418 @@
+"""What each recorded machine is, field by field, from its files alone; what they do not say is None."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import psutil
+import pytest
+
+from runtime_lib.hardware.chips import chip, chips
+from runtime_lib.hardware.facts import Facts, facts
+from runtime_lib.hardware.probe import Live, Replay
+
+RECORDED = Path(__file__).parent / "recorded"
+FOLDERS = sorted(path.name for path in RECORDED.iterdir() if path.is_dir())
+GB = 2**30
+# A field that is not named here must be None. Some folders hold what several machines of one chip printed:
+# the first file that answers a question counts.
+EXPECTED = {
+    "any": {"platform": "darwin"},
+    "intel": {
+        "platform": "darwin",
+        "machine": "x86_64",
+        "chip": "Intel(R) Core(TM) i7-4980HQ CPU @ 2.80GHz",
+        "is_translated": False,
+    },
+    "linux-asahi-m1": {
+        "platform": "linux",
+        "machine": "arm64",
+        "chip": "Apple M1",
+        "generation": 1,
+        "variant": "base",
+        "neural_engine_cores": 16,
+        "is_translated": False,
+    },
+    "linux-asahi-m2": {
+        "platform": "linux",
+        "machine": "arm64",
+        "chip": "Apple M2",
+        "generation": 2,
+        "variant": "base",
+        "neural_engine_cores": 16,
+        "is_translated": False,
+    },
+    "m-series-32gb-mini": {"platform": "darwin", "memory_bytes": 32 * GB},
+    "m1": {
+        "platform": "darwin",
+        "machine": "arm64",
+        "chip": "Apple M1",
+        "generation": 1,
+        "variant": "base",
+        "model": "MacBookAir10,1",
+        "core_levels": "4 Performance + 4 Efficiency",
+        "cpu_count": 8,
+        "memory_bytes": 16 * GB,
+        "neural_engine_cores": 16,
+        "memory_bandwidth_gbs": 68.3,
+        "is_virtual": False,
+        "is_translated": False,
+    },
+    "m1-max": {"platform": "darwin"},
+    "m1-pro": {
+        "platform": "darwin",
+        "machine": "arm64",
+        "chip": "Apple M1 Pro",
+        "generation": 1,
+        "variant": "Pro",
+        "core_levels": "8 Performance + 2 Efficiency",
+        "cpu_count": 10,
+        "memory_bytes": 16 * GB,
+        "gpu_cores": 14,
+        "neural_engine_cores": 16,
+        "memory_bandwidth_gbs": 200.0,
+        "metal": "mtlgpufamilyapple7",
+        "is_translated": False,
+    },
+    "m1-rosetta": {
+        "platform": "darwin",
+        "machine": "arm64",
+        "model": "MacBookAir10,1",
+        "cpu_count": 8,
+        "memory_bytes": 16 * GB,
+        "is_translated": True,
+    },
+    "m1-ultra": {},
+    "m2": {
+        "platform": "darwin",
+        "machine": "arm64",
+        "chip": "Apple M2",
+        "generation": 2,
+        "variant": "base",
+        "model": "Mac14,7",
+        "core_levels": "4 Performance + 4 Efficiency",
+        "cpu_count": 8,
+        "memory_bytes": 16 * GB,
+        "neural_engine_cores": 16,
+        "memory_bandwidth_gbs": 100.0,
+        "is_virtual": False,
+        "is_translated": False,
+    },
+    "m2-air": {},
+    "m2-max": {},
+    "m2-ultra": {
+        "platform": "darwin",
+        "machine": "arm64",
+        "chip": "Apple M2 Ultra",
+        "generation": 2,
+        "variant": "Ultra",
+        "model": "Mac14,14",
+        "core_levels": "16 Performance + 8 Efficiency",
+        "cpu_count": 24,
+        "memory_bytes": 64 * GB,
+        "neural_engine_cores": 32,
+        "memory_bandwidth_gbs": 800.0,
+        "is_virtual": False,
+        "is_translated": False,
+    },
+    "m3": {},
+    "m3-max": {
+        "platform": "darwin",
+        "machine": "arm64",
+        "core_levels": "12 Performance + 4 Efficiency",
+        "cpu_count": 16,
+        "memory_bytes": 128 * GB,
+    },
+    "m3-ultra": {
+        "platform": "darwin",
+        "machine": "arm64",
+        "chip": "Apple M3 Ultra",
+        "generation": 3,
+        "variant": "Ultra",
+        "memory_bytes": 256 * GB,
+        "neural_engine_cores": 32,
+        "memory_bandwidth_gbs": 819.0,
+        "working_set_bytes": 223338299392,
+    },
+    "m4": {
+        "platform": "darwin",
+        "machine": "arm64",
+        "chip": "Apple M4",
+        "generation": 4,
+        "variant": "base",
+        "gpu_cores": 10,
+        "neural_engine_cores": 16,
+        "memory_bandwidth_gbs": 120.0,
+    },
+    "m4-max": {
+        "platform": "darwin",
+        "machine": "arm64",
+        "chip": "Apple M4 Max",
+        "generation": 4,
+        "variant": "Max",
+        "model": "Mac16,5",
+        "core_levels": "12 Performance + 4 Efficiency",
+        "cpu_count": 16,
+        "memory_bytes": 64 * GB,
+        "neural_engine_cores": 16,
+        "memory_bandwidth_gbs": 546.0,
+        "is_virtual": False,
+        "is_translated": False,
+    },
+    "m4-pro": {
+        "platform": "darwin",
+        "machine": "arm64",
+        "chip": "Apple M4 Pro",
+        "generation": 4,
+        "variant": "Pro",
+        "core_levels": "10 Performance + 4 Efficiency",
+        "cpu_count": 14,
+        "memory_bytes": 64 * GB,
+        "neural_engine_cores": 16,
+        "memory_bandwidth_gbs": 273.0,
+    },
+    "m5": {
+        "platform": "darwin",
+        "machine": "arm64",
+        "chip": "Apple M5",
+        "generation": 5,
+        "variant": "base",
+        "model": "Mac17,2",
+        "core_levels": "4 Super + 6 Efficiency",
+        "cpu_count": 10,
+        "memory_bytes": 24 * GB,
+        "gpu_cores": 10,
+        "neural_engine_cores": 16,
+        "memory_bandwidth_gbs": 153.0,
+        "os_version": "26.6.2",
+        "metal": "metal4",
+        "is_virtual": False,
+        "is_translated": False,
+    },
+    "m5-max": {
+        "platform": "darwin",
+        "machine": "arm64",
+        "chip": "Apple M5 Max",
+        "generation": 5,
+        "variant": "Max",
+        "model": "Mac17,6",
+        "core_levels": "6 Super + 12 Performance",
+        "cpu_count": 18,
+        "memory_bytes": 128 * GB,
+        "gpu_cores": 40,
+        "neural_engine_cores": 16,
+        "memory_bandwidth_gbs": 614.0,
+        "is_virtual": False,
+        "is_translated": False,
+        "working_set_bytes": 115448725504,
+    },
+    "vm-intel-github-macos15": {
+        "platform": "darwin",
+        "machine": "x86_64",
+        "chip": "Intel(R) Core(TM) i7-8700B CPU @ 3.20GHz",
+        "model": "Macmini6,2",
+        "core_levels": "4 Standard",
+        "cpu_count": 4,
+        "memory_bytes": 14 * GB,
+        "metal": "metal2",
+        "is_virtual": True,
+        "is_translated": False,
+    },
+    "vm-m4-max": {
+        "platform": "darwin",
+        "machine": "arm64",
+        "chip": "Apple M4 Max (Virtual)",
+        "generation": 4,
+        "variant": "Max",
+        "model": "VirtualMac2,1",
+        "cpu_count": 2,
+        "memory_bytes": 4 * GB,
+        "is_virtual": True,
+        "is_translated": False,
+    },
+    "vm-parallels-m5-pro": {},
+}
+
+
+def as_row(found: Facts) -> dict[str, object]:
+    """The fields that are known, core levels in short."""
+    row = {name: value for name, value in found.to_dict().items() if value not in (None, ())}
+    row.pop("sources")
+    if found.core_levels:
+        row["core_levels"] = " + ".join(f"{level.count} {level.name}" for level in found.core_levels)
+    return row
+
+
+def replay(folder: Path, **files: str) -> Facts:
+    """The facts of a machine that answers with these texts; `_txt` and `_json` end a file's name."""
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        stem, _, ending = name.rpartition("_")
+        (folder / f"{stem}.{ending}").write_text(text)
+    return facts(Replay(folder))
+
+
+def levels(*counts: tuple[str | None, int], total: int | None = None, announced: int | None = None) -> str:
+    lines = [f"hw.ncpu: {total}"] if total else []
+    lines += [f"hw.nperflevels: {announced}"] if announced else []
+    for number, (name, count) in enumerate(counts):
+        lines += [f"hw.perflevel{number}.physicalcpu: {count}"]
+        lines += [f"hw.perflevel{number}.name: {name}"] if name else []
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_recorded_machine_is_what_its_files_say(folder):
+    found = facts(Replay(RECORDED / folder))
+    assert as_row(found) == EXPECTED[folder]
+    known = {field.name for field in fields(Facts) if getattr(found, field.name) not in (None, (), {})}
+    assert set(found.sources) == known - {"platform", "sources"}, "each known field names its source"
+
+
+def test_a_machine_of_tomorrow_passes(tmp_path):
+    text = "machdep.cpu.brand_string: Apple M17 Colossal\nhw.memsize: 2199023255552\n"
+    named = levels(("Hyper", 8), ("Super", 16), ("Calm", 4), total=28, announced=3)
+    assert as_row(replay(tmp_path, sysctl_txt=text + named)) == {
+        "platform": "darwin",
+        "machine": "arm64",
+        "chip": "Apple M17 Colossal",
+        "generation": 17,
+        "variant": "Colossal",
+        "core_levels": "8 Hyper + 16 Super + 4 Calm",
+        "cpu_count": 28,
+        "memory_bytes": 2048 * GB,
+        "is_translated": False,
+    }
+
+
+def test_three_levels_of_an_m6_by_either_command(tmp_path):
+    three = levels(("Super", 2), ("Performance", 4), ("Efficiency", 6), total=12, announced=3)
+    by_sysctl = replay(tmp_path / "a", sysctl_txt=f"machdep.cpu.brand_string: Apple M6\n{three}")
+    profile = {"chip_type": "Apple M6", "number_processors": "proc 12:2:6:4"}
+    text = json.dumps({"SPHardwareDataType": [profile]})
+    by_profile = replay(tmp_path / "b", system_profiler_SPHardwareDataType_json=text)
+    assert by_sysctl.core_levels == by_profile.core_levels
+    assert as_row(by_sysctl)["core_levels"] == "2 Super + 4 Performance + 6 Efficiency"
+
+
+@pytest.mark.parametrize(
+    ("chip_type", "number", "expected"),
+    [
+        ("Apple M4 Pro", "proc 14:10:4:0", "10 Performance + 4 Efficiency"),
+        ("Apple M4 Pro", "proc 14:0:4:10", "10 Performance + 4 Efficiency"),  # another order of the fields
+        ("Apple M5 Max", "proc 18:12:6", "6 Super + 12 Performance"),
+        ("Apple M5 Max", "proc 18:6:0:11", None),  # does not add up
+        ("Apple M4 Pro", "proc 14:7:7:0", None),  # never sold
+        ("Apple M99", "proc 14:10:4:0", None),  # which is which?
+        ("Apple M4 Pro", "proc 14", None),
+        ("Apple M4 Pro", "14 Kerne", None),
+        ("Apple M4 Pro", ["proc 14:10:4"], None),
+    ],
+)
+def test_counts_of_cores_are_not_read_by_position(tmp_path, chip_type, number, expected):
+    profile = {"chip_type": chip_type, "number_processors": number}
+    text = json.dumps({"SPHardwareDataType": [profile]})
+    found = replay(tmp_path, system_profiler_SPHardwareDataType_json=text)
+    assert as_row(found).get("core_levels") == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        levels(("Performance", 8), total=10),  # the second level was cut off
+        levels(("Performance", 8), announced=2),
+        levels(("Performance", 8), ("Efficiency", 2)),  # nothing to check it against
+        levels(("Performance", 8), ("Efficiency", 2), total=9),
+        levels(("Performance", 8), ("Efficiency", 99999), total=100007),
+        "hw.ncpu: 10\nhw.perflevel1.physicalcpu: 10\n",
+    ],
+)
+def test_levels_that_are_not_whole_are_unknown(tmp_path, text):
+    assert replay(tmp_path, sysctl_txt=text).core_levels is None
+
+
+def test_levels_of_two_machines_are_not_mixed(tmp_path):
+    one = levels(("Performance", 8), total=10)  # cut
+    other = "hw.perflevel1.physicalcpu: 2\nhw.perflevel1.name: Efficiency\nhw.nperflevels: 2\n"
+    assert replay(tmp_path, sysctl_a_txt=one, sysctl_b_txt=other).core_levels is None
+
+
+def test_rosetta_is_not_intel(tmp_path):
+    text = (
+        "machdep.cpu.brand_string: VirtualApple @ 2.50GHz\nsysctl.proc_translated: 1\nhw.optional.arm64: 1\n"
+    )
+    gpu = '"model" = "Apple M1"\n"gpu-core-count" = 8\n'
+    found = as_row(replay(tmp_path, sysctl_txt=text, ioreg_txt=gpu))
+    assert (found["is_translated"], found["chip"], found["machine"]) == (True, "Apple M1", "arm64")
+
+
+@pytest.mark.parametrize("size", ["16,5 GB", "16 GiB", "-16 GB", "99999999 GB", "GB", "16 Go", 16.5, None])
+def test_a_size_in_another_spelling_is_unknown(tmp_path, size):
+    text = json.dumps({"SPHardwareDataType": [{"physical_memory": size}]})
+    assert replay(tmp_path, system_profiler_SPHardwareDataType_json=text).memory_bytes is None
+
+
+def test_the_working_set_is_of_the_machine_with_that_memory(tmp_path):
+    info = "{{'memory_size': {}, 'max_recommended_working_set_size': {}}}"
+    files = {
+        "mlx_device_info_a_txt": info.format(48 * GB, 37 * GB),
+        "mlx_device_info_b_txt": info.format(64 * GB, 48 * GB),
+    }
+    assert replay(tmp_path, sysctl_txt=f"hw.memsize: {64 * GB}", **files).working_set_bytes == 48 * GB
+    (tmp_path / "mlx_device_info_b.txt").write_text(info.format(64 * GB, 65 * GB))
+    assert facts(Replay(tmp_path)).working_set_bytes is None
+
+
+def test_this_machine_is_asked_without_starting_a_process(monkeypatch):
+    found = facts()
+    assert found.cpu_count == psutil.cpu_count()
+    assert found.memory_bytes == pytest.approx(psutil.virtual_memory().total, rel=0.01)
+    if found.platform == "linux":
+        monkeypatch.setattr("subprocess.Popen", None)  # a start would fail loudly
+        assert facts(Live()) == found
+
+
+def test_the_control_group_bounds_the_memory(tmp_path):
+    files = {
+        "proc_meminfo.txt": "MemTotal: 16777216 kB\n",
+        "proc_self_cgroup.txt": "0::/kubepods/pod7/abc\n",
+        "sys_fs_cgroup_kubepods_pod7_abc_memory.max.txt": "max\n",
+        "sys_fs_cgroup_kubepods_pod7_memory.max.txt": f"{4 * GB}\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    found = facts(Replay(tmp_path))
+    assert (found.memory_bytes, found.memory_limit_bytes) == (16 * GB, 4 * GB)
+
+
+def test_a_whole_asahi_linux_has_its_cores_counted(tmp_path):
+    part = "processor : {}\nCPU implementer : 0x61\nCPU part : {}\n\n"
+    text = "".join(part.format(n, "0x022" if n < 4 else "0x023") for n in range(8))
+    found = as_row(replay(tmp_path, proc_cpuinfo_txt=text))
+    assert (found["core_levels"], found["cpu_count"]) == ("4 Performance + 4 Efficiency", 8)
+
+
+def test_cuda_devices_are_named_by_the_kernel_driver(tmp_path):
+    (tmp_path / "proc_driver_nvidia_version.txt").write_text("NVRM version: 570\n")
+    gpu = tmp_path / "proc_driver_nvidia_gpus_0000:01:00.0_information.txt"
+    gpu.write_text("Model: \t\t NVIDIA L4\nIRQ: 24\n")
+    assert facts(Replay(tmp_path)).cuda_devices == ("NVIDIA L4",)
+
+
+def test_the_table_of_chips_is_whole():
+    for name, row in chips().items():
+        assert row.name == name
+        assert row.sources, f"{name} has no source"
+        assert all(len(each) == len(row.levels) for each in row.cores)
+        assert chip(name) is row
+    with (RECORDED.parents[2] / "runtime_lib/hardware/chips.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == len(chips()) == 20
+    assert chip("Apple M4 Max (Virtual)") is chip(None) is None
+
+
+def test_a_replay_of_something_else_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="is not a folder"):
+        Replay(tmp_path / "nowhere")
