@@ -14,7 +14,7 @@ from runtime_lib.hardware.probe import Probe
 
 __all__ = ["group_files", "meminfo", "read_facts"]
 
-_CPUINFO = "/proc/cpuinfo"
+_CPUINFO, _ONLINE = "/proc/cpuinfo", "/sys/devices/system/cpu/online"
 # CPU implementer 0x61 is Apple. Parts: arch/arm64/include/asm/cputype.h of the Linux kernel, 6.12.
 _APPLE_PARTS: Mapping[int, tuple[str, str]] = {
     0x022: ("Apple M1", "Efficiency"),
@@ -34,12 +34,29 @@ _APPLE_PARTS: Mapping[int, tuple[str, str]] = {
 
 def read_facts(of: Probe) -> tuple[dict[str, Any], dict[str, str]]:
     """Values by field of `Facts`, and their sources."""
-    found = {**_cpu(of.read(_CPUINFO) or ""), **_memory(of), **_cuda(of)}
-    found["is_translated"] = (False, "Linux translates nothing")
-    known = {name: pair for name, pair in found.items() if pair[0] is not None}
+    parts = (_system(of), _cpu(of.read(_CPUINFO) or ""), _memory(of), _cuda(of))
+    known = {name: pair for part in parts for name, pair in part.items() if pair[0] is not None}
+    known["is_translated"] = (False, "Linux translates nothing")
     return {name: value for name, (value, _) in known.items()}, {
         name: why for name, (_, why) in known.items()
     }
+
+
+def _system(of: Probe) -> dict[str, tuple[Any, str]]:
+    """What the kernel says of itself in files, so that a recording says it too."""
+    machine = re.fullmatch(r"(\w+)\n", of.read("/proc/sys/kernel/arch") or "")  # since Linux 6.1
+    return {
+        "machine": (machine[1] if machine else None, "/proc/sys/kernel/arch"),
+        "cpu_count": (_online(of.read(_ONLINE) or ""), _ONLINE),
+    }
+
+
+def _online(text: str) -> int | None:
+    """CPUs in a list such as `0-7,9`; None where its end is not seen."""
+    if not re.fullmatch(r"[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*\n", text):
+        return None
+    ranges = (part.split("-") for part in text.strip().split(","))
+    return parse.integer(sum(int(ends[-1]) - int(ends[0]) + 1 for ends in ranges))
 
 
 def _cpu(text: str) -> dict[str, tuple[Any, str]]:
