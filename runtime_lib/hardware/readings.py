@@ -112,9 +112,9 @@ def free_percent(text: str) -> int | None:
     return _percent(re.search(r"^System-wide memory free percentage:\s*([0-9]{1,3})%", text, re.MULTILINE))
 
 
-def free_level(values: Mapping[str, str]) -> int | None:
-    """`kern.memorystatus_level`: the percentage that `memory_pressure` prints."""
-    return _percent(re.fullmatch(r"([0-9]{1,3})", values.get("kern.memorystatus_level", "")))
+def free_level(text: str) -> int | None:
+    """`sysctl`'s `kern.memorystatus_level`: the percentage that `memory_pressure` prints."""
+    return _percent(re.search(r"^kern\.memorystatus_level[:=] ?([0-9]{1,3})\n", text, re.MULTILINE))
 
 
 def pages_available(text: str) -> int | None:
@@ -172,7 +172,8 @@ def control_group_room(of: Probe) -> int | None:
 
 
 def _room(limit: str, used: str, statistics: str) -> int | None:
-    most, now = (integer(text, most=2**63) for text in (limit, used))  # `max` is no limit
+    # Without its newline a number was cut; `max` is no limit.
+    most, now = (integer(text, most=2**63) if text.endswith("\n") else None for text in (limit, used))
     if most is None or now is None:
         return None
     # Version 1 counts those of the groups below apart; their use is in the group's own.

@@ -142,7 +142,7 @@ def _mac(probe: Probe, facts: Facts) -> tuple[_Readings, tuple[str, ...]]:
             *((sample.gpu_utilisation, "powermetrics gpu.idle_ratio") for sample in samples),
         ],
         "free_memory_bytes": [
-            (_part(readings.free_level(values), total), "sysctl kern.memorystatus_level"),
+            *((_part(readings.free_level(text), total), "sysctl kern.memorystatus_level") for text in sysctl),
             *((_part(readings.free_percent(text), total), "memory_pressure") for text in memory),
             *((readings.pages_available(text), "vm_stat") for text in pages),
         ],
