@@ -205,7 +205,8 @@ def estimate(facts: Facts, work: Work, *, part: Part | None = None) -> Energy:
         part: where the work ran. With `GPU`, an unknown utilisation makes the energy unknown.
 
     Returns:
-        `estimated`, or `unknown` with the reason: no watts for the chip, a virtual machine, bad clocks.
+        `estimated`, or `unknown` with the reason: no watts for the chip, a virtual machine, another system
+        than macOS, clocks that make no sense.
     """
 
     def unknown(reason: str) -> Energy:
@@ -218,6 +219,8 @@ def estimate(facts: Facts, work: Work, *, part: Part | None = None) -> Energy:
     watts = _watts(facts)
     if watts is None:
         return unknown(f"no sourced watts for {facts.chip or 'a chip without a name'}")
+    if facts.platform != "darwin":
+        return unknown(f"the watts of {facts.chip} are those of macOS, and this is {facts.platform}")
     if not facts.cpu_count:
         return unknown("the number of cores is not known")
     if part == "GPU" and work.gpu is None:
