@@ -15,6 +15,7 @@ from typing import Any
 
 from runtime_lib.hardware import parse
 from runtime_lib.hardware import probe as ask
+from runtime_lib.hardware.plist import last_plist
 from runtime_lib.hardware.probe import Question
 
 __all__ = ["COMMANDS", "kept_file", "masked", "numbered_groups"]
@@ -44,7 +45,7 @@ def _json(shape: Any) -> _Keep:
 
 def _plist(shape: Any) -> _Keep:
     def keep(text: str) -> str | None:
-        content = _picked(parse.plists(text), shape)
+        content = _picked(last_plist(text), shape)
         try:
             return plistlib.dumps(content).decode() if content is not None else None
         except (TypeError, ValueError, OverflowError):  # what a property list cannot hold was damaged

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from runtime_lib.hardware.on_linux import group_files
-from runtime_lib.hardware.parse import integer, plists
+from runtime_lib.hardware.parse import integer
+from runtime_lib.hardware.plist import last_plist
 from runtime_lib.hardware.probe import Probe
 
 __all__ = [
@@ -44,16 +45,16 @@ _MOST = 1e12
 class Battery(NamedTuple):
     """Charge from 0 to 1, None without a battery; whether it feeds the machine."""
 
-    charge: float | None
-    in_use: bool | None
+    share: float | None = None
+    in_use: bool | None = None
 
 
 class PowerSample(NamedTuple):
     """What one sample of powermetrics says."""
 
-    thermal: str | None
-    gpu_utilisation: float | None
-    watts: float | None
+    thermal: str | None = None
+    gpu_utilisation: float | None = None
+    watts: float | None = None
 
 
 def thermal(text: str) -> str | None:
@@ -90,14 +91,14 @@ def gpu_utilisation(text: str) -> float | None:
 
 def battery(text: str) -> Battery:
     """`ioreg -a -c AppleSmartBattery`, a property list."""
-    entries = plists(text)
+    entries = last_plist(text)
     if entries == []:  # asked for batteries, and the list has none
-        return Battery(None, False)
+        return Battery(in_use=False)
     entry = entries[0] if isinstance(entries, list) else entries
     if not isinstance(entry, dict):
-        return Battery(None, None)
+        return Battery()
     if entry.get("BatteryInstalled") is False:
-        return Battery(None, False)
+        return Battery(in_use=False)
     # On Apple silicon both are percentages, on Intel both are mAh.
     charge, full = (_number(entry.get(key)) for key in ("CurrentCapacity", "MaxCapacity"))
     outside = entry.get("ExternalConnected")
@@ -130,7 +131,7 @@ def pages_available(text: str) -> int | None:
 
 def power_sample(text: str) -> PowerSample:
     """`powermetrics -f plist`: its last whole sample."""
-    sample = plists(text)
+    sample = last_plist(text)
     sample = sample if isinstance(sample, dict) else {}
     pressure = sample.get("thermal_pressure")
     idle = _number(_inside(sample, "gpu").get("idle_ratio"))

@@ -124,29 +124,29 @@ def _mac(probe: Probe, facts: Facts) -> tuple[_Readings, tuple[str, ...]]:
     sysctl, thermal, modes, gpu, battery, memory, pages, power = probe.ask(*questions)
     values = parse.sysctl("\n".join(sysctl))
     total = facts.memory_bytes
-    samples = [readings.power_sample(text) for text in power]
-    batteries = [readings.battery(text) for text in battery]
+    sample = next(filter(_known_at_all, map(readings.power_sample, power)), readings.PowerSample())
+    charge = next(filter(_known_at_all, map(readings.battery, battery)), readings.Battery())
     found: dict[str, list[tuple[Any, str]]] = {
         "thermal": [
             *((readings.thermal(text), "notifyutil thermalpressurelevel") for text in thermal),
-            *((sample.thermal, "powermetrics thermal_pressure") for sample in samples),
+            (sample.thermal, "powermetrics thermal_pressure"),
         ],
         "memory_pressure": [
             (readings.pressure_level(values), "sysctl kern.memorystatus_vm_pressure_level"),
         ],
         "power_mode": [(readings.power_mode(text), "pmset -g") for text in modes],
-        "on_battery": [(one.in_use, "ioreg AppleSmartBattery") for one in batteries],
-        "battery": [(one.charge, "ioreg AppleSmartBattery") for one in batteries],
+        "on_battery": [(charge.in_use, "ioreg AppleSmartBattery")],
+        "battery": [(charge.share, "ioreg AppleSmartBattery")],
         "gpu_utilisation": [
             *((readings.gpu_utilisation(text), "ioreg IOAccelerator") for text in gpu),
-            *((sample.gpu_utilisation, "powermetrics gpu.idle_ratio") for sample in samples),
+            (sample.gpu_utilisation, "powermetrics gpu.idle_ratio"),
         ],
         "free_memory_bytes": [
             *((_part(readings.free_level(text), total), "sysctl kern.memorystatus_level") for text in sysctl),
             *((_part(readings.free_percent(text), total), "memory_pressure") for text in memory),
             *((readings.pages_available(text), "vm_stat") for text in pages),
         ],
-        "power_watts": [(sample.watts, "powermetrics combined_power") for sample in samples],
+        "power_watts": [(sample.watts, "powermetrics combined_power")],
     }
     missing = []
     if facts.is_virtual:
@@ -181,6 +181,10 @@ def _nvidia() -> float | None:
         return max((nvml.nvmlDeviceGetUtilizationRates(one).gpu / 100 for one in devices), default=None)
     except Exception:  # NVMLError and, with a driver of another version, missing functions
         return None
+
+
+def _known_at_all(found: tuple[Any, ...]) -> bool:
+    return any(value is not None for value in found)
 
 
 def _part(percent: int | None, total: int | None) -> int | None:
