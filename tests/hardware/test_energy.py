@@ -58,7 +58,7 @@ from pathlib import Path
 from runtime_lib.hardware.device import Device
 from runtime_lib.hardware.energy import meter
 from runtime_lib.hardware.facts import Facts
-CPU, CUDA, METAL, M2_MAX, LINUX = {(CPU, CUDA, METAL, M2_MAX, LINUX)!r}
+CPU, CUDA, METAL, M2_MAX, M4, LINUX = {(CPU, CUDA, METAL, M2_MAX, M4, LINUX)!r}
 """
 
 
@@ -187,6 +187,32 @@ def test_an_exception_travels_on_and_leaves_a_figure():
 def test_until_the_block_ends_the_energy_is_unknown():
     with meter(TRANSLATED, device=CPU) as used:
         assert used.energy == Energy(None, "unknown", "the work is still going on", 0)
+
+
+@pytest.mark.parametrize("device", ["METAL", "None"])
+def test_how_busy_the_gpu_is_comes_from_the_machines_state(tmp_path, device):
+    recorded = RECORDED / "m4" / "ioreg_AGXAccelerator.TRUNCATED.txt"
+    ioreg = tmp_path / "ioreg"
+    ioreg.write_text(f"#!/bin/sh\ncase \"$*\" in *IOAccelerator*) exec cat '{recorded}';; esac\nexit 1\n")
+    ioreg.chmod(0o755)
+    code = f"""
+import platform, time
+platform.system = lambda: "Darwin"
+with meter(replace(M4, machine="x86_64"), device={device}) as used: time.sleep(0.1)
+e = used.energy{SHOW}"""
+    found = run(code, tmp_path, PATH=os.pathsep.join([str(tmp_path), os.environ["PATH"]]))
+    assert found["kind"] == "estimated"
+    assert "GPU 30%" in found["source"]
+    assert found["joules"] == pytest.approx((5 + 60 * 0.3) * found["seconds"])
+
+
+def test_a_gpu_whose_use_cannot_be_read_makes_work_on_it_unknown():
+    with meter(TRANSLATED, device=METAL) as used:
+        pass
+    if sys.platform != "darwin":
+        assert used.energy.kind == "unknown"
+        assert "how busy" in used.energy.source
+    assert not [each for each in threading.enumerate() if each.name == "mlops-energy"]
 
 
 def test_meters_side_by_side_each_get_a_figure():
@@ -533,6 +559,16 @@ def test_a_counter_that_fails_on_the_way_measures_nothing(tmp_path, breaks):
         rapl.stop()
 
 
+def test_a_counter_that_could_not_be_followed_for_a_while_measures_nothing(tmp_path):
+    tree = powercap(tmp_path, before=0)
+    rapl = Rapl(tree, seconds=0.001)
+    count(tree, "not a number")
+    rapl._ticker._thread.join(timeout=20)
+    count(tree, 5_000_000)
+    with pytest.raises(ValueError, match="not a number"):
+        rapl.stop()
+
+
 def test_a_tree_without_packages_is_no_meter(tmp_path):
     with meter(LINUX, device=CPU, powercap=tmp_path) as used:
         pass
@@ -546,6 +582,19 @@ def test_the_processor_alone_does_not_stand_for_work_on_a_gpu(tmp_path):
         count(tree, 5_000_000)
     assert used.energy.kind == "unknown"
     assert "nothing counts the GPU" in used.energy.source
+
+
+@needs_driver
+@pytest.mark.parametrize(("device", "joules"), [("CUDA", 11.0), ("None", 11.0), ("CPU", 3.0)])
+def test_processor_and_gpu_add_up_unless_the_gpu_is_left_alone(tmp_path, driver, device, joules):
+    tree = powercap(tmp_path / "powercap", before=0)
+    code = f"""
+with meter(replace(LINUX, cuda_devices=("a", "b")), device={device}, powercap=Path({str(tree)!r})) as used:
+    Path({str(tree / "intel-rapl:0" / "energy_uj")!r}).write_text("3000000")
+e = used.energy{SHOW}"""
+    found = driver("1000 1000 5000 5000", code=code)
+    assert (found["joules"], found["kind"]) == (joules, "measured")
+    assert ("GPU 0" in found["source"]) == (device != "CPU")
 
 
 # --- What it costs ---
