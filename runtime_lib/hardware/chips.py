@@ -47,9 +47,10 @@ class Chip:
         return found[0] if len(found) == 1 else None
 
     def bandwidth(self, *, gpu_cores: int | None, cpu_count: int | None) -> float | None:
-        """Memory bandwidth in GB/s of the variant with so many cores; None where the table cannot tell."""
-        told = (self.bandwidth_gbs.get(key) for key in ("", f"{gpu_cores}g", f"{cpu_count}c"))
-        return next((value for value in told if value is not None), None)
+        """Memory bandwidth in GB/s of the variant with so many cores; None where they tell none, or two."""
+        keys = ("", f"{gpu_cores}g", f"{cpu_count}c")
+        told = {self.bandwidth_gbs[key] for key in keys if key in self.bandwidth_gbs}
+        return told.pop() if len(told) == 1 else None
 
 
 @cache

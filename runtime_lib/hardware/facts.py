@@ -80,12 +80,20 @@ def _read(probe: Probe) -> Facts:
         found, sources = read(probe)
     else:
         found, sources = {}, {}
-    if isinstance(probe, Live):
-        for name, value, source in (
-            ("machine", platform.machine() or None, "platform.machine"),
-            ("cpu_count", os.cpu_count(), "os.cpu_count"),
-        ):
-            if found.get(name) is None and value is not None:
-                found[name], sources[name] = value, source
+    if isinstance(probe, Live) and probe.here:
+        _ask_python(found, sources)
     required = ("machine", "chip", "cpu_count", "memory_bytes", "is_virtual", "is_translated")
     return Facts(platform=probe.platform, **{**dict.fromkeys(required), **found}, sources=sources)
+
+
+def _ask_python(found: dict[str, Any], sources: dict[str, str]) -> None:
+    """Add what Python knows of the machine that it runs on."""
+    if found.get("machine") == "arm64" and platform.machine() == "x86_64":
+        # The commands may be native where this process is not.
+        found["is_translated"], sources["is_translated"] = True, "platform.machine, on an Apple chip"
+    for name, value, source in (
+        ("machine", platform.machine() or None, "platform.machine"),
+        ("cpu_count", os.cpu_count(), "os.cpu_count"),
+    ):
+        if found.get(name) is None and value is not None:
+            found[name], sources[name] = value, source

@@ -15,20 +15,22 @@ from runtime_lib.hardware.probe import Probe
 __all__ = ["group_files", "meminfo", "read_facts"]
 
 _CPUINFO, _ONLINE = "/proc/cpuinfo", "/sys/devices/system/cpu/online"
-# CPU implementer 0x61 is Apple. Parts: arch/arm64/include/asm/cputype.h of the Linux kernel, 6.12.
-_APPLE_PARTS: Mapping[int, tuple[str, str]] = {
-    0x022: ("Apple M1", "Efficiency"),
-    0x023: ("Apple M1", "Performance"),
-    0x024: ("Apple M1 Pro", "Efficiency"),
-    0x025: ("Apple M1 Pro", "Performance"),
-    0x028: ("Apple M1 Max", "Efficiency"),
-    0x029: ("Apple M1 Max", "Performance"),
-    0x032: ("Apple M2", "Efficiency"),
-    0x033: ("Apple M2", "Performance"),
-    0x034: ("Apple M2 Pro", "Efficiency"),
-    0x035: ("Apple M2 Pro", "Performance"),
-    0x038: ("Apple M2 Max", "Efficiency"),
-    0x039: ("Apple M2 Max", "Performance"),
+# CPU implementer 0x61 is Apple. Parts: arch/arm64/include/asm/cputype.h of the Linux kernel, 6.12. Two
+# dies of a Max make an Ultra: the cores' part is the same, their number tells.
+_M1_MAX, _M2_MAX = ("Apple M1 Max", "Apple M1 Ultra"), ("Apple M2 Max", "Apple M2 Ultra")
+_APPLE_PARTS: Mapping[int, tuple[tuple[str, ...], str]] = {
+    0x022: (("Apple M1",), "Efficiency"),
+    0x023: (("Apple M1",), "Performance"),
+    0x024: (("Apple M1 Pro",), "Efficiency"),
+    0x025: (("Apple M1 Pro",), "Performance"),
+    0x028: (_M1_MAX, "Efficiency"),
+    0x029: (_M1_MAX, "Performance"),
+    0x032: (("Apple M2",), "Efficiency"),
+    0x033: (("Apple M2",), "Performance"),
+    0x034: (("Apple M2 Pro",), "Efficiency"),
+    0x035: (("Apple M2 Pro",), "Performance"),
+    0x038: (_M2_MAX, "Efficiency"),
+    0x039: (_M2_MAX, "Performance"),
 }
 
 
@@ -36,7 +38,7 @@ def read_facts(of: Probe) -> tuple[dict[str, Any], dict[str, str]]:
     """Values by field of `Facts`, and their sources."""
     parts = (_system(of), _cpu(of.read(_CPUINFO) or ""), _memory(of), _cuda(of))
     known = {name: pair for part in parts for name, pair in part.items() if pair[0] is not None}
-    known["is_translated"] = (False, "Linux translates nothing")
+    known.setdefault("is_translated", (False, "Linux itself translates nothing"))
     return {name: value for name, (value, _) in known.items()}, {
         name: why for name, (_, why) in known.items()
     }
@@ -63,6 +65,9 @@ def _cpu(text: str) -> dict[str, tuple[Any, str]]:
     if re.search(r"^CPU implementer\s*:\s*0x61$", text, re.MULTILINE):
         return _apple_cpu(text)
     model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    if model and model[1].startswith("VirtualApple"):
+        # Rosetta, for a program of another architecture in a virtual machine on a Mac.
+        return {"is_translated": (True, _CPUINFO), "is_virtual": (True, _CPUINFO)}
     flags = re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)
     return {
         "chip": (model[1].strip() if model else None, _CPUINFO),
@@ -75,20 +80,22 @@ def _apple_cpu(text: str) -> dict[str, tuple[Any, str]]:
     parts = [
         _APPLE_PARTS.get(int(part, 16)) for part in re.findall(r"^CPU part\s*:\s*(0x[0-9a-f]+)$", text, re.M)
     ]
-    names = {part[0] if part else None for part in parts}
-    name = names.pop() if len(names) == 1 else None
-    known, version = chip(name), parse.generation(name)
+    chips = {part[0] if part else () for part in parts}
+    names = chips.pop() if len(chips) == 1 else ()
     counts = Counter(part[1] for part in parts if part)
     # A file that was cut lists fewer cores than the chip is sold with: then their number is unknown.
-    levels = known.configuration(counts.values()) if known else None
-    whole = levels is not None and dict(levels) == dict(counts)
+    sold = [name for name in names if (row := chip(name)) and counts in map(Counter, map(dict, row.cores))]
+    whole = len(sold) == 1
+    name = sold[0] if whole else names[0] if len(names) == 1 else None
+    known, version = chip(name), parse.generation(name)
+    levels = known.configuration(counts.values()) if known and whole else None
     return {
         "chip": (name, f"{_CPUINFO}, CPU part"),
         "generation": (version[0] if version else None, "the chip's name"),
         "variant": (version[1] if version else None, "the chip's name"),
         "machine": ("arm64", f"{_CPUINFO}, CPU implementer"),
         "core_levels": (
-            tuple(CoreLevel(*level) for level in levels or ()) if whole else None,
+            tuple(CoreLevel(*level) for level in levels) if levels else None,
             f"{_CPUINFO}, CPU part",
         ),
         "cpu_count": (sum(counts.values()) if whole else None, _CPUINFO),
@@ -103,7 +110,8 @@ def _memory(of: Probe) -> dict[str, tuple[Any, str]]:
         for path in group_files(of, "memory.max", "memory.limit_in_bytes")
     ]
     limit = min((limit for limit in limits if limit is not None), default=None)
-    below = limit if limit is not None and (total is None or limit < total) else None
+    # Version 1 says "no limit" by a number of about 2 ** 63.
+    below = limit if limit is not None and limit < (total or 2**50) else None
     return {"memory_bytes": (total, "/proc/meminfo"), "memory_limit_bytes": (below, "the control group")}
 
 

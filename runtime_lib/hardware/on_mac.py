@@ -22,7 +22,7 @@ _SYSCTL, _HARDWARE, _DISPLAYS = (
 )
 # Families whose every model has an Apple chip, and those that have one from a number on.
 _APPLE_MODELS = {"MacBookAir": 10, "MacBookPro": 17, "Macmini": 9, "iMac": 21, "Mac": 13, "VirtualMac": 1}
-_PARAVIRTUAL = "Paravirtual"
+_PARAVIRTUAL = "Paravirt"  # AppleParavirtGPU, Apple Paravirtualized Graphics Device
 
 
 class Answers:
@@ -47,6 +47,10 @@ class Answers:
             for key, value in answer.items():
                 values.setdefault(key, value)
         return values
+
+    @property
+    def gpu_text(self) -> str:
+        return "\n".join(self._quick[1])
 
     def gpu(self, key: str) -> str | None:
         """A value of the graphics accelerator."""
@@ -132,33 +136,45 @@ def _identifier(text: object) -> str | None:
 
 
 def _memory(answers: Answers, found: Mapping[str, Any]) -> Candidates:
-    yield f"{_SYSCTL} hw.memsize", parse.memory(answers.sysctl.get("hw.memsize"))
-    yield _HARDWARE, parse.memory(answers.hardware.get("physical_memory"))
-    sizes = {each.get("memory_size") for each in answers.mlx}
-    yield "mlx device_info", parse.memory(sizes.pop()) if len(sizes) == 1 else None
+    yield f"{_SYSCTL} hw.memsize", _installed(answers.sysctl.get("hw.memsize"))
+    yield _HARDWARE, _installed(answers.hardware.get("physical_memory"))
+    sizes = {str(each.get("memory_size")) for each in answers.mlx}
+    yield "mlx device_info", _installed(sizes.pop()) if len(sizes) == 1 else None
     header = re.search(r"^The system has ([0-9]+) \(", answers.text(probe.MEMORY), re.MULTILINE)
-    yield "memory_pressure", parse.memory(header[1]) if header else None
+    yield "memory_pressure", _installed(header[1]) if header else None
+
+
+def _installed(size: object) -> int | None:
+    """Bytes in whole MiB, as computers and virtual machines get them: another number has lost a digit."""
+    found = parse.memory(size)
+    return found if found is not None and found % 2**20 == 0 else None
 
 
 def _cpu_count(answers: Answers, found: Mapping[str, Any]) -> Candidates:
-    least = sum(level.count for level in found.get("core_levels") or ())
-    for source, count in (
-        (f"{_SYSCTL} hw.ncpu", parse.integer(answers.sysctl.get("hw.ncpu"))),
-        (_HARDWARE, parse.processors(answers.hardware.get("number_processors"), None)[0]),
-        ("its core levels", least or None),
-    ):
-        # Fewer than its levels have: of another machine's recording in the same folder, or damaged.
-        yield source, count if count is not None and count >= least else None
+    yield f"{_SYSCTL} hw.ncpu", parse.integer(answers.sysctl.get("hw.ncpu"))
+    # With hyper-threading these are cores, and twice as many CPUs.
+    threads = answers.hardware.get("platform_cpu_htt") == "htt_enabled"
+    yield _HARDWARE, None if threads else _cores(answers)
+    levels = found.get("core_levels") or ()
+    alone = found.get("machine") == "arm64"  # one CPU to a core
+    yield "its core levels", sum(level.count for level in levels) or None if alone else None
+
+
+def _cores(answers: Answers) -> int | None:
+    return parse.processors(answers.hardware.get("number_processors"), None)[0]
 
 
 def _core_levels(answers: Answers, found: Mapping[str, Any]) -> Candidates:
     known = _known(found)
     # Never levels from one call and a total from another: they may be of two machines.
     for values in (*answers.sysctls, answers.sysctl if _one_key_each(answers) else {}):
-        yield f"{_SYSCTL} hw.perflevel", _levels(parse.perflevels(values, known))
+        yield f"{_SYSCTL} hw.perflevel", _levels(parse.perflevels(values, known), answers, found)
     number = answers.hardware.get("number_processors")
-    yield f"{_HARDWARE}, by the table of chips", _levels(parse.processors(number, known)[1])
-    yield "powermetrics, by the table of chips", _levels(parse.cluster_levels(answers.power, known))
+    yield f"{_HARDWARE}, by the table of chips", _levels(parse.processors(number, known)[1], answers, found)
+    yield (
+        "powermetrics, by the table of chips",
+        _levels(parse.cluster_levels(answers.power, known), answers, found),
+    )
 
 
 def _one_key_each(answers: Answers) -> bool:
@@ -166,12 +182,22 @@ def _one_key_each(answers: Answers) -> bool:
     return all(len(values) == 1 for values in answers.sysctls)
 
 
-def _levels(found: parse.Levels | None) -> tuple[CoreLevel, ...] | None:
-    return tuple(CoreLevel(name, count) for name, count in found) if found else None
+def _levels(
+    levels: parse.Levels | None, answers: Answers, found: Mapping[str, Any]
+) -> tuple[CoreLevel, ...] | None:
+    """The levels, unless a total somewhere contradicts them."""
+    count = sum(count for _, count in levels or ())
+    cpus, cores = (parse.integer(answers.sysctl.get(key)) for key in ("hw.ncpu", "hw.physicalcpu"))
+    if found.get("machine") == "arm64":
+        cores = cores or cpus  # a core has one thread
+    if (cpus or count) < count or {cores, _cores(answers)} - {None, count}:
+        return None
+    return tuple(CoreLevel(name, count) for name, count in levels) if levels else None
 
 
 def _known(found: Mapping[str, Any]) -> Chip | None:
-    return chip(found.get("chip"))
+    """The row of the chip. A virtual machine has a part of it, also one whose chip's name does not say so."""
+    return None if found.get("is_virtual") else chip(found.get("chip"))
 
 
 def _gpu_cores(answers: Answers, found: Mapping[str, Any]) -> Candidates:
@@ -186,8 +212,10 @@ def _neural_engine_cores(answers: Answers, found: Mapping[str, Any]) -> Candidat
 
 def _bandwidth(answers: Answers, found: Mapping[str, Any]) -> Candidates:
     if known := _known(found):
-        cores = {"gpu_cores": found.get("gpu_cores"), "cpu_count": found.get("cpu_count")}
-        yield f"the table of chips ({known.name})", known.bandwidth(**cores)
+        cpus, gpu = found.get("cpu_count"), found.get("gpu_cores")
+        variant = f", {cpus or '?'} cores, {gpu or '?'} GPU cores" if "" not in known.bandwidth_gbs else ""
+        value = known.bandwidth(gpu_cores=gpu, cpu_count=cpus)
+        yield f"the table of chips ({known.name}{variant})", value
 
 
 def _os_version(answers: Answers, found: Mapping[str, Any]) -> Candidates:
@@ -213,6 +241,7 @@ def _is_virtual(answers: Answers, found: Mapping[str, Any]) -> Candidates:
     yield "the chip's name", True if "(Virtual)" in name else None
     yield "the model's name", True if model.startswith("VirtualMac") else None
     yield _DISPLAYS, True if _PARAVIRTUAL in str(answers.display.get("_name")) else None
+    yield "ioreg IOAccelerator", True if _PARAVIRTUAL in answers.gpu_text else None
     yield f"{_SYSCTL} kern.hv_vmm_present", _truth(answers.sysctl.get("kern.hv_vmm_present"))
     # A virtual Mac says so in both names.
     yield _HARDWARE, False if _apple(answers.hardware.get("chip_type")) and model else None
@@ -260,6 +289,8 @@ _FIELDS: Mapping[str, Callable[[Answers, Mapping[str, Any]], Candidates]] = {
     "generation": _generation,
     "variant": _variant,
     "model": _model,
+    "machine": _machine,
+    "is_virtual": _is_virtual,
     "memory_bytes": _memory,
     "core_levels": _core_levels,
     "cpu_count": _cpu_count,
@@ -268,8 +299,6 @@ _FIELDS: Mapping[str, Callable[[Answers, Mapping[str, Any]], Candidates]] = {
     "memory_bandwidth_gbs": _bandwidth,
     "os_version": _os_version,
     "metal": _metal,
-    "is_virtual": _is_virtual,
     "is_translated": _is_translated,
-    "machine": _machine,
     "working_set_bytes": _working_set,
 }

@@ -83,7 +83,7 @@ def perflevels(values: Mapping[str, str], known: Chip | None) -> Levels | None:
     if not whole or (wanted is None and total is None):
         return None
     if (wanted is not None and wanted != len(counts)) or (total is not None and total != sum(counts)):
-        return None
+        return None  # a contradiction
     names = [_name(values.get(f"hw.perflevel{level}.name")) for level in range(len(counts))]
     if any(names) and not all(names):
         return None

@@ -25,6 +25,8 @@ from runtime_lib.errors import SettingsError
 __all__ = ["Live", "Probe", "Question", "Replay", "recorded_name", "this_machine"]
 
 TIMEOUT_SECONDS = 2.0
+# Where macOS keeps the commands: the PATH of a service (cron, launchd, a scheduler) may lack some of them.
+_SYSTEM_FOLDERS = ("/usr/bin", "/bin", "/usr/sbin", "/sbin")
 _MOMENT_SECONDS = 0.1
 
 
@@ -122,12 +124,17 @@ class Live:
     ) -> None:
         """
         Args:
-            system: `darwin` or `linux` (default: this one's).
-            path: where commands are looked for (default: PATH).
+            system: `darwin` or `linux` (default: this one's). Commands are asked on `darwin` only.
+            path: where commands are looked for (default: PATH and the system's own folders).
             slow: ask the slow questions too, as a recording does.
         """
         self._system = system or platform.system().lower()
-        self._path, self._timeout, self._slow = path, timeout, slow
+        self._path = path or os.pathsep.join((os.environ.get("PATH", ""), *_SYSTEM_FOLDERS)).lstrip(
+            os.pathsep
+        )
+        self._timeout, self._slow = timeout, slow
+        # Another system's, or from elsewhere: then what Python says of this machine is not about that one.
+        self.here = system is None and path is None
 
     @property
     def platform(self) -> str | None:
@@ -142,17 +149,17 @@ class Live:
     def read(self, path: str) -> str | None:
         try:
             return Path(path).read_text(encoding="utf-8", errors="replace")
-        except OSError:
+        except (OSError, ValueError):  # a torn path may hold a NUL
             return None
 
     def files(self, pattern: str) -> tuple[str, ...]:
         return tuple(sorted(str(path) for path in Path("/").glob(pattern.lstrip("/"))))
 
     def _start(self, question: Question) -> subprocess.Popen[bytes] | None:
-        if not question.argv or (question.slow and not self._slow):
+        if self._system != "darwin" or not question.argv or (question.slow and not self._slow):
             return None
         # A decimal comma or a translated word must not come into an answer.
-        environment = {**os.environ, "LC_ALL": "C", **({"PATH": self._path} if self._path else {})}
+        environment = {**os.environ, "LC_ALL": "C", "PATH": self._path}
         with suppress(OSError):
             return subprocess.Popen(
                 question.argv,
@@ -225,7 +232,7 @@ class Replay:
     def _read(self, path: Path) -> str | None:
         try:
             return path.read_text(encoding="utf-8", errors="replace")
-        except OSError:
+        except (OSError, ValueError):  # a torn path may hold a NUL
             return None
 
     def _matching(self, question: Question) -> list[Path]:
