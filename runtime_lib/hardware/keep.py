@@ -16,7 +16,7 @@ from typing import Any
 from runtime_lib.hardware import parse
 from runtime_lib.hardware import probe as ask
 from runtime_lib.hardware.plist import last_plist
-from runtime_lib.hardware.probe import Question
+from runtime_lib.hardware.probe import Question, recorded_name
 
 __all__ = ["COMMANDS", "kept_file", "masked", "numbered_groups"]
 
@@ -189,8 +189,9 @@ _PATTERNS: Mapping[str, str] = {
 
 
 def kept_file(path: str, text: str) -> str | None:
-    """What is kept of a file of Linux; nothing of one that is on no list."""
-    keep = next((keep for pattern, keep in _PATHS.items() if fnmatch(path, pattern)), None)
+    """What is kept of a file of Linux, by its path or its name in a recording; nothing of one on no list."""
+    name = recorded_name(path)
+    keep = next((keep for pattern, keep in _PATHS.items() if fnmatch(name, recorded_name(pattern))), None)
     return keep(text) if keep else None
 
 

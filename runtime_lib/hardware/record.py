@@ -88,7 +88,7 @@ def _files(probe: Probe) -> Iterator[tuple[str, str]]:
     for path, text in reader.texts.items():
         if kept := kept_file(path, text):
             place, _, name = path.rpartition("/")
-            yield recorded_name(f"{groups.get(place, place)}/{name}"), kept
+            yield recorded_name(f"{groups[place]}/{name}" if place in groups else path), kept
 
 
 class _Reader:
