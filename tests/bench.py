@@ -22,23 +22,36 @@ from rich.console import Console
 from rich.table import Table
 
 from runtime_lib.data.columns import Column, check_rows
+from runtime_lib.hardware.facts import facts
+from runtime_lib.hardware.probe import Live, Replay
+from runtime_lib.hardware.state import state
 from runtime_lib.training.encoder import Encoder
 from runtime_lib.training.model import Model, save
 from runtime_lib.training.network import Architecture, build
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.hardware.stubs import live
 from tests.releases import RELEASES, clone_with_tags, commit, git
 
 PYTHON = sys.executable
 MLOPS = str(Path(PYTHON).with_name("mlops"))
 COLUMNS = tuple(Column(f"x{number}", "number") for number in range(32))
 SECONDS = 3.0
+HARDWARE = "import runtime_lib.hardware"
+RECORDED = Path(__file__).parent / "hardware" / "recorded"
+PRINTED = {
+    "sysctl": "m4-max/sysctl_a_sequoia.txt",
+    "ioreg": "m4/ioreg_AGXAccelerator.TRUNCATED.txt",
+    "notifyutil": "any/notifyutil_g_thermalpressurelevel.txt",
+    "pmset": "m1/pmset_g.txt",
+}
 
 
 def main() -> None:
     table = Table("measured", "here", "limit or peer", "ratio")
     kept = [limit(table, *measured) for measured in start_up()]
     with tempfile.TemporaryDirectory() as folder:
+        kept += [limit(table, *measured) for measured in looking(Path(folder))]
         kept += [limit(table, *measured) for measured in upgrading(table, Path(folder))]
         serving(table, Path(folder))
     Console().print(table)
@@ -59,6 +72,29 @@ def start_up() -> Iterator[tuple[str, float, float, str]]:
     sizes = [int(run(PYTHON, "-c", resident.format(code))) / 2**20 for code in ("pass", "import runtime_lib")]
     yield "import runtime_lib, memory", max(0.0, sizes[1] - sizes[0]), 15, "MB"
     yield "mlops --help", best(lambda: run(MLOPS, "--help")), 0.3, "s"
+
+
+def looking(folder: Path) -> Iterator[tuple[str, float, float, str]]:
+    """At a machine: with a Mac's commands as scripts that print what they printed, and from recordings."""
+    bare, light = (best(lambda code=code: run(PYTHON, "-c", code)) for code in ("pass", HARDWARE))
+    yield HARDWARE, max(0.0, light - bare) * 1000, 100, "ms"
+    mac = live(folder, {name: f"cat '{RECORDED}/{path}'" for name, path in PRINTED.items()})
+    machine = facts(mac)
+    assert machine.chip == "Apple M4 Max"
+    yield "facts of a Mac, live", best(lambda: facts(mac)) * 1000, 100, "ms"
+    yield "state of a Mac, live", best(lambda: state(mac, facts=machine)) * 1000, 20, "ms"
+    yield "facts of this machine", best(lambda: facts(Live())) * 1000, 100, "ms"
+    yield "state of this machine", best(lambda: state(Live(), facts=facts())) * 1000, 20, "ms"
+    times = {
+        path.name: best(lambda path=path: replayed(path)) for path in RECORDED.iterdir() if path.is_dir()
+    }
+    slowest = max(times, key=times.__getitem__)
+    yield f"replay, slowest of {len(times)} ({slowest})", times[slowest] * 1000, 10, "ms"
+
+
+def replayed(folder: Path) -> None:
+    probe = Replay(folder)
+    state(probe, facts=facts(probe))
 
 
 def best(do: Callable[[], object], runs: int = 7) -> float:

@@ -91,7 +91,7 @@ def gpu_utilisation(text: str) -> float | None:
 
 def battery(text: str) -> Battery:
     """`ioreg -a -c AppleSmartBattery`, a property list."""
-    entries = last_plist(text)
+    entries = last_plist(text, "BatteryInstalled", "CurrentCapacity", "MaxCapacity", "ExternalConnected")
     if entries == []:  # asked for batteries, and the list has none
         return Battery(in_use=False)
     entry = entries[0] if isinstance(entries, list) else entries
@@ -131,7 +131,7 @@ def pages_available(text: str) -> int | None:
 
 def power_sample(text: str) -> PowerSample:
     """`powermetrics -f plist`: its last whole sample."""
-    sample = last_plist(text)
+    sample = last_plist(text, "thermal_pressure", "gpu", "idle_ratio", "processor", "combined_power")
     sample = sample if isinstance(sample, dict) else {}
     pressure = sample.get("thermal_pressure")
     idle = _number(_inside(sample, "gpu").get("idle_ratio"))
