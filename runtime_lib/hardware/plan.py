@@ -113,6 +113,7 @@ def plan(
             *_cut(work, pieces),
             *_narrowed(sizes[0], size, limit),
             of_threads,
+            *_kept(device),
         ),
     )
 
@@ -211,6 +212,12 @@ def _workers(facts: Facts, work: Workload, threads: int | None) -> int:
 def _cut(work: Workload, pieces: int) -> tuple[str, ...]:
     whole = f"a batch of {work.batch_size:,}"
     return (f"{whole} does not fit at once: {pieces} micro-batches",) if pieces > 1 else ()
+
+
+def _kept(device: Device) -> tuple[str, ...]:
+    """Where nothing holds the work to its limit."""
+    planned_only = device.framework == "torch" and device.name == "cpu"
+    return ("torch has no memory limit on a CPU: it is planned with, not enforced",) if planned_only else ()
 
 
 def _narrowed(wanted: Size, taken: Size, limit: int | None) -> tuple[str, ...]:

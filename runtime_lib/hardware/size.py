@@ -24,8 +24,8 @@ _BEST = 8
 # Mixed precision keeps float32 weights, and a copy of 2 bytes beside them.
 _HALF_COPY = 2
 # Gradients of activations beside the activations: peak of a training step over what its forward pass
-# keeps, measured with an MLP with dropout (torch 1.3, MLX 2.25).
-_BACKWARD = {"torch": 1.5, "mlx": 2.5}
+# keeps, measured with MLPs with dropout (torch 1.3 to 2.2, by how its allocator reuses memory; MLX 2.3).
+_BACKWARD = 2.5
 # A prediction may take as much as a training step, and this much in any case: small pieces are slow.
 _PREDICT_BYTES = 64 * 2**20
 
@@ -81,7 +81,7 @@ class Size:
 
     @property
     def per_row(self) -> int:
-        factor = _BACKWARD[self.device.framework] if self.work.training else 1
+        factor = _BACKWARD if self.work.training else 1
         return max(self.per_predicted, self.work.sample_bytes + ceil(self._activations * factor))
 
     @property

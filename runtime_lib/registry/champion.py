@@ -125,7 +125,9 @@ def _incumbent(
 
 
 def _evaluate(settings: Settings, held: Champion, table: pd.DataFrame) -> dict[str, float]:
-    model = Model.load(held.folder, trusted=(settings.project.package,))
+    model = Model.load(
+        held.folder, trusted=(settings.project.package,), force_gpu=settings.hardware.force_gpu
+    )
     names = [column.name for column in model.columns if column.name in table.columns]
     rows = check_rows({name: table[name] for name in names}, model.columns)
     return binary_metrics(table["label"].to_numpy(), model.predict(rows))

@@ -56,7 +56,12 @@ def open_service(settings: Settings, folder: Path, *, name: str, version: str) -
     def load() -> Any:
         from runtime_lib.training.model import Model
 
-        return Model.load(folder, framework=settings.serving.framework, trusted=(settings.project.package,))
+        return Model.load(
+            folder,
+            framework=settings.serving.framework,
+            trusted=(settings.project.package,),
+            force_gpu=settings.hardware.force_gpu,
+        )
 
     log = PredictionLog(settings.var / "predictions")
     return Service(load, name=name, version=version, log=log, max_rows=settings.serving.max_rows)

@@ -80,13 +80,27 @@ class Record:
     _lock: IO[bytes] = field(repr=False)
 
     @classmethod
-    def start(cls, settings: Settings, params: Mapping[str, Any], *, target: Path | None = None) -> Record:
-        """Open a record; `finish` copies it to `target` (default: `models/record`)."""
+    def start(
+        cls,
+        settings: Settings,
+        params: Mapping[str, Any],
+        *,
+        target: Path | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Record:
+        """Open a record; `finish` copies it to `target` (default: `models/record`).
+
+        `tags` are there from the start: a run that fails or is killed has them, too.
+        """
         state = State(
             id=uuid.uuid4().hex,
             start=_now(),
             params=dict(params),
-            tags={**lineage.tags(settings.root), "mlops.environment": settings.environment},
+            tags={
+                **lineage.tags(settings.root),
+                "mlops.environment": settings.environment,
+                **(tags or {}),
+            },
             data=lineage.data_versions(settings.root),
         )
         spool = spool_folder(settings)

@@ -14,10 +14,11 @@ import numpy as np
 from runtime_lib.data.columns import Array
 from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.hardware import Device
+from runtime_lib.hardware.plan import Plan
 from runtime_lib.training.metrics import binary_metrics
-from runtime_lib.training.network import Architecture, Network, Optimizer, build
+from runtime_lib.training.network import Architecture, Network, Optimizer, build, pieces, predict
 
-__all__ = ["Fit", "FitParams", "fit"]
+__all__ = ["Fit", "FitParams", "fit", "fit_network", "network_for"]
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -60,16 +61,16 @@ def fit(
     on_epoch: Callable[[int, Mapping[str, float]], None],
     trusted: Sequence[str] = (),
 ) -> Fit:
-    """Train until the validation ROC AUC has not risen for `params.patience` epochs.
+    """Build a network and train it, see `fit_network`."""
+    network = network_for(architecture, params=params, device=device, trusted=trusted)
+    return fit_network(network, train, validation, params=params, on_epoch=on_epoch)
 
-    Args:
-        train, validation: encoded inputs `float32` `(n, width)` with labels `(n,)` of 0 and 1.
-        on_epoch: told the epoch's number and figures, for the record.
 
-    Raises:
-        DataError: the loss is no longer finite (a learning rate too high, or inputs out of range).
-    """
-    network = build(
+def network_for(
+    architecture: Architecture, *, params: FitParams, device: Device, trusted: Sequence[str] = ()
+) -> Network:
+    """A freshly initialised network on its device, ready to be trained."""
+    return build(
         architecture,
         framework=device.framework,
         device=device.name,
@@ -77,17 +78,40 @@ def fit(
         optimizer=Optimizer(params.learning_rate, params.weight_decay),
         trusted=trusted,
     )
+
+
+def fit_network(
+    network: Network,
+    train: tuple[Array, Array],
+    validation: tuple[Array, Array],
+    *,
+    params: FitParams,
+    on_epoch: Callable[[int, Mapping[str, float]], None],
+    plan: Plan | None = None,
+) -> Fit:
+    """Train until the validation ROC AUC has not risen for `params.patience` epochs.
+
+    Args:
+        train, validation: encoded inputs `float32` `(n, width)` with labels `(n,)` of 0 and 1.
+        on_epoch: told the epoch's number and figures, for the record.
+        plan: how many rows are computed at once (default: a whole batch, and all to predict).
+
+    Raises:
+        DataError: the loss is no longer finite (a learning rate too high, or inputs out of range).
+    """
+    micro_batch, predict_rows = (plan.micro_batch, plan.predict_rows) if plan else (None, None)
     order = np.random.default_rng(params.seed)
     best_score, best_epoch, best_weights = -1.0, 0, network.weights()
     epoch = 0
     with _bar(params.epochs) as advance:
         for epoch in range(1, params.epochs + 1):
-            loss = network.train_epoch(*train, batches=_batches(len(train[1]), params.batch_size, order))
+            batches = _batches(len(train[1]), params.batch_size, order)
+            loss = network.train_epoch(*train, batches=batches, at_once=micro_batch)
             if not np.isfinite(loss):
                 raise DataError(
                     f"The loss is {loss} at epoch {epoch}: lower train.learning_rate in params.yaml."
                 )
-            figures = binary_metrics(validation[1], network.predict(validation[0]))
+            figures = binary_metrics(validation[1], predict(network, validation[0], at_once=predict_rows))
             on_epoch(epoch, {"train_loss": loss, **{f"validation_{k}": v for k, v in figures.items()}})
             advance(epoch, figures["roc_auc"])
             if figures["roc_auc"] > best_score:
@@ -95,12 +119,12 @@ def fit(
             elif epoch - best_epoch >= params.patience:
                 break
     network.load(best_weights)
-    return Fit(network, best_epoch, epoch, network.predict(validation[0]))
+    return Fit(network, best_epoch, epoch, predict(network, validation[0], at_once=predict_rows))
 
 
 def _batches(rows: int, size: int, order: np.random.Generator) -> list[Array]:
     shuffled = order.permutation(rows)
-    return [shuffled[start : start + size] for start in range(0, rows, size)]
+    return pieces(shuffled, size)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from runtime_lib.errors import ModelError
 from runtime_lib.files import atomic_folder, check_format, write_json
 from runtime_lib.hardware import choose_device
 from runtime_lib.training.encoder import Encoder
-from runtime_lib.training.network import Architecture, Framework, Network, build
+from runtime_lib.training.network import Architecture, Framework, Network, build, predict
 
 __all__ = ["Model", "digest", "read_columns", "save"]
 
@@ -66,13 +66,25 @@ class Model:
         """Return what the network is given for rows from `check_rows`: `float32` of shape `(n, width)`."""
         return self._encoder.encode(rows)
 
-    def predict(self, rows: Mapping[str, Array]) -> Array:
-        """Return the probability of label 1, `float64` of shape `(n,)`, for rows from `check_rows`."""
-        return self._network.predict(self.encode(rows))
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the network's parameters by name."""
+        return self._network.shapes()
+
+    def predict(self, rows: Mapping[str, Array], *, at_once: int | None = None) -> Array:
+        """Return the probability of label 1, `float64` of shape `(n,)`, for rows from `check_rows`.
+
+        `at_once`: how many rows are on the device at a time (default: all).
+        """
+        return predict(self._network, self.encode(rows), at_once=at_once)
 
     @classmethod
     def load(
-        cls, folder: Path, *, framework: Literal["auto", "mlx", "torch"] = "auto", trusted: Sequence[str] = ()
+        cls,
+        folder: Path,
+        *,
+        framework: Literal["auto", "mlx", "torch"] = "auto",
+        trusted: Sequence[str] = (),
+        force_gpu: bool = False,
     ) -> Model:
         """Read a model folder.
 
@@ -80,12 +92,13 @@ class Model:
             folder: as written by `save`.
             framework: which twin computes; `auto` takes the best this machine has.
             trusted: packages, besides the library's, whose architectures may be imported.
+            force_gpu: see `choose_device`.
 
         Raises:
             ModelError: a file is missing, damaged, of a later format, or not trusted.
         """
         config = _read_config(folder)
-        device = choose_device(framework)
+        device = choose_device(framework, force_gpu=force_gpu)
         network = build(
             Architecture(config.architecture, config.options),
             framework=device.framework,

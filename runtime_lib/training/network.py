@@ -8,10 +8,12 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Literal, Protocol
 
+import numpy as np
+
 from runtime_lib.data.columns import Array
 from runtime_lib.errors import ModelError, SettingsError, require
 
-__all__ = ["Architecture", "Framework", "Network", "Optimizer", "build"]
+__all__ = ["Architecture", "Framework", "Network", "Optimizer", "build", "misfit", "pieces", "predict"]
 
 Framework = Literal["mlx", "torch"]
 
@@ -57,11 +59,20 @@ class Network(Protocol):
     framework: Framework
     device: str
 
-    def train_epoch(self, inputs: Array, label: Array, *, batches: Sequence[Array]) -> float:
-        """Take one optimiser step per batch of row numbers; return the mean loss (nats)."""
+    def train_epoch(
+        self, inputs: Array, label: Array, *, batches: Sequence[Array], at_once: int | None = None
+    ) -> float:
+        """Take one optimiser step per batch of row numbers; return the mean loss (nats).
+
+        With `at_once`, gradients are computed for so many rows at a time and added: the step is that of the
+        whole batch, as long as the network treats each row on its own (no batch normalisation).
+        """
 
     def predict(self, inputs: Array) -> Array:
         """Probability of label 1, `float64` of shape `(n,)`, for `float32` inputs `(n, width)`."""
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of all parameters by name."""
 
     def weights(self) -> dict[str, Array]:
         """Copies of all parameters by name, `float32`."""
@@ -98,6 +109,19 @@ def build(
         return Chosen(module, dict(architecture.options), device=device, seed=seed, optimizer=optimizer)
     except (AttributeError, TypeError) as error:
         raise ModelError(f"The architecture '{architecture.module}' cannot be built: {error}.") from error
+
+
+def predict(network: Network, inputs: Array, *, at_once: int | None = None) -> Array:
+    """`network.predict`, for at most `at_once` rows at a time."""
+    if at_once is None or len(inputs) <= at_once:
+        return network.predict(inputs)
+    return np.concatenate([network.predict(part) for part in pieces(inputs, at_once)])
+
+
+def pieces(rows: Array, at_once: int | None) -> list[Array]:
+    """Cut along the first axis into parts of at most `at_once`."""
+    size = at_once or len(rows)
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def misfit(expected: Mapping[str, tuple[int, ...]], weights: Mapping[str, Array]) -> str | None:

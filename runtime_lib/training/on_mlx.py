@@ -10,11 +10,11 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 from mlx.optimizers import AdamW
-from mlx.utils import tree_flatten, tree_unflatten
+from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from runtime_lib.data.columns import Array
 from runtime_lib.errors import ModelError
-from runtime_lib.training.network import Framework, Optimizer, misfit
+from runtime_lib.training.network import Framework, Optimizer, misfit, pieces
 
 __all__ = ["MlxNetwork"]
 
@@ -33,39 +33,64 @@ class MlxNetwork:
     ) -> None:
         mx.random.seed(seed)
         self.device = device
-        self._net = module.mlx_network(**options)
+        # Else MLX takes the GPU wherever there is one, also one that was refused.
+        self._place = getattr(mx, device)
+        with mx.stream(self._place):
+            self._net = module.mlx_network(**options)
+            mx.eval(self._net.parameters())
         self._steps: Any = None
         if optimizer:
             # MLX's Adam leaves bias correction out by default; with it, both frameworks take the same steps.
             self._steps = AdamW(
                 optimizer.learning_rate, weight_decay=optimizer.weight_decay, bias_correction=True
             )
-        mx.eval(self._net.parameters())
 
-    def train_epoch(self, inputs: Array, label: Array, *, batches: Sequence[Array]) -> float:
+    def train_epoch(
+        self, inputs: Array, label: Array, *, batches: Sequence[Array], at_once: int | None = None
+    ) -> float:
         assert self._steps is not None, "built without an optimiser"
         self._net.train()
-        x, y = mx.array(inputs), mx.array(label[:, None].astype(np.float32))
-        step = nn.value_and_grad(self._net, self._loss)
-        total = 0.0
-        for batch in batches:
-            rows = mx.array(batch)
-            loss, gradient = step(x[rows], y[rows])
-            self._steps.update(self._net, gradient)
-            mx.eval(self._net.parameters(), self._steps.state)
-            total += loss.item()
+        with mx.stream(self._place):
+            x, y = mx.array(inputs), mx.array(label[:, None].astype(np.float32))
+            total = 0.0
+            for batch in batches:
+                loss, gradient = self._gradient(x, y, pieces(batch, at_once))
+                self._steps.update(self._net, gradient)
+                mx.eval(self._net.parameters(), self._steps.state)
+                total += loss.item()
         return total / len(batches)
+
+    def _gradient(self, x: Any, y: Any, parts: Sequence[Array]) -> tuple[Any, Any]:
+        """Mean loss of a batch in parts, and its gradient; each part is computed before the next."""
+        step = nn.value_and_grad(self._net, self._loss)
+        count = sum(len(part) for part in parts)
+        loss, gradient = 0.0, None
+        for part in parts:
+            rows = mx.array(part)
+            of_part, gradient_of_part = step(x[rows], y[rows])
+            if len(parts) == 1:
+                return of_part, gradient_of_part
+            share = len(part) / count  # so that the parts' means add up to the batch's
+            loss += share * of_part
+            scaled = tree_map(lambda value, share=share: share * value, gradient_of_part)
+            gradient = scaled if gradient is None else tree_map(mx.add, gradient, scaled)
+            mx.eval(loss, gradient)
+        return loss, gradient
 
     def predict(self, inputs: Array) -> Array:
         self._net.eval()
-        return np.array(mx.sigmoid(self._net(mx.array(inputs))[:, 0])).astype(np.float64)
+        with mx.stream(self._place):
+            probability = mx.sigmoid(self._net(mx.array(inputs))[:, 0])
+            return np.array(probability).astype(np.float64)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(value.shape) for name, value in tree_flatten(self._net.parameters())}
 
     def weights(self) -> dict[str, Array]:
         return {name: np.array(value) for name, value in tree_flatten(self._net.parameters())}
 
     def load(self, weights: Mapping[str, Array]) -> None:
-        expected = {name: tuple(value.shape) for name, value in tree_flatten(self._net.parameters())}
-        if wrong := misfit(expected, weights):
+        if wrong := misfit(self.shapes(), weights):
             raise ModelError(f"The weights do not fit the network: {wrong}.")
         self._net.update(tree_unflatten([(name, mx.array(value)) for name, value in weights.items()]))
         mx.eval(self._net.parameters())

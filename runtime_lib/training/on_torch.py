@@ -11,7 +11,7 @@ import torch
 
 from runtime_lib.data.columns import Array
 from runtime_lib.errors import ModelError
-from runtime_lib.training.network import Framework, Optimizer, misfit
+from runtime_lib.training.network import Framework, Optimizer, misfit, pieces
 
 __all__ = ["TorchNetwork"]
 
@@ -37,18 +37,22 @@ class TorchNetwork:
                 self._net.parameters(), lr=optimizer.learning_rate, weight_decay=optimizer.weight_decay
             )
 
-    def train_epoch(self, inputs: Array, label: Array, *, batches: Sequence[Array]) -> float:
+    def train_epoch(
+        self, inputs: Array, label: Array, *, batches: Sequence[Array], at_once: int | None = None
+    ) -> float:
         assert self._steps is not None, "built without an optimiser"
         self._net.train()
         x, y = self._tensor(inputs), self._tensor(label[:, None])
         total = torch.zeros((), device=self.device)
         for batch in batches:
-            rows = torch.from_numpy(batch).to(self.device)
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(self._net(x[rows]), y[rows])
             self._steps.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            for part in pieces(batch, at_once):
+                rows = torch.from_numpy(part).to(self.device)
+                loss = torch.nn.functional.binary_cross_entropy_with_logits(self._net(x[rows]), y[rows])
+                loss = loss * (len(part) / len(batch))  # so that the parts' means add up to the batch's
+                loss.backward()  # type: ignore[no-untyped-call]
+                total += loss.detach()
             self._steps.step()
-            total += loss.detach()
         return float(total) / len(batches)
 
     def predict(self, inputs: Array) -> Array:
@@ -56,11 +60,14 @@ class TorchNetwork:
         with torch.inference_mode():
             return self._net(self._tensor(inputs))[:, 0].sigmoid().cpu().numpy().astype(np.float64)  # type: ignore[no-any-return]
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(value.shape) for name, value in self._net.state_dict().items()}
+
     def weights(self) -> dict[str, Array]:
         return {name: value.detach().cpu().numpy().copy() for name, value in self._net.state_dict().items()}
 
     def load(self, weights: Mapping[str, Array]) -> None:
-        if wrong := misfit({k: tuple(v.shape) for k, v in self._net.state_dict().items()}, weights):
+        if wrong := misfit(self.shapes(), weights):
             raise ModelError(f"The weights do not fit the network: {wrong}.")
         self._net.load_state_dict(
             {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}

@@ -12,14 +12,16 @@ from runtime_lib.data.columns import Array, Column, check_rows, columns_of
 from runtime_lib.data.periods import KEYS, read_features
 from runtime_lib.errors import SettingsError
 from runtime_lib.files import write_json
-from runtime_lib.hardware import choose_device
+from runtime_lib.hardware import Device, choose_device
+from runtime_lib.hardware.limits import applied
 from runtime_lib.settings import Settings
 from runtime_lib.training.baselines import logistic_probability, naive_probability
 from runtime_lib.training.encoder import Encoder
-from runtime_lib.training.fit import Fit, FitParams, fit
+from runtime_lib.training.fit import Fit, FitParams, fit_network, network_for
 from runtime_lib.training.metrics import binary_metrics
 from runtime_lib.training.model import Model, digest, save
 from runtime_lib.training.network import Architecture
+from runtime_lib.training.planned import plan_for, tags
 
 __all__ = ["evaluate", "train"]
 
@@ -41,31 +43,32 @@ def train(
     validation_rows, validation_label, _ = _split(settings, "validation", columns)
     encoder = Encoder.fit(train_rows, columns)
     architecture = model(encoder.width, params.get("network", {}))
-    device = choose_device(settings.training.framework)
+    device = _device(settings)
+    trusted = (settings.project.package,)
+    network = network_for(architecture, params=fit_params, device=device, trusted=trusted)
+    plan = plan_for(
+        network.shapes(),
+        device,
+        width=encoder.width,
+        batch_size=min(fit_params.batch_size, len(train_label)),
+        rows=len(train_label),
+    )
     described = {
         **msgspec.to_builtins(fit_params),
         **architecture.options,
         "architecture": architecture.module,
     }
-    with Record.start(settings, described) as record:
-        fitted = fit(
-            architecture,
+    with Record.start(settings, described, tags=tags(plan)) as record, applied(plan):
+        fitted = fit_network(
+            network,
             (encoder.encode(train_rows), train_label),
             (encoder.encode(validation_rows), validation_label),
             params=fit_params,
-            device=device,
             on_epoch=record.metrics,
-            trusted=(settings.project.package,),
+            plan=plan,
         )
         _save(settings, fitted, columns, encoder, architecture, train_table, validation_label)
-        record.finish(
-            model_digest=digest(settings.candidate),
-            tags={
-                "mlops.framework": device.framework,
-                "mlops.device": device.name,
-                "mlops.device_reason": device.reason,
-            },
-        )
+        record.finish(model_digest=digest(settings.candidate))
 
 
 def _save(
@@ -108,22 +111,35 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
     if unknown := set(params) - {"logistic"}:
         raise SettingsError(f"params.yaml, evaluate: unknown key '{min(unknown)}'. Known: logistic.")
     model = Model.load(
-        settings.candidate, framework=settings.training.framework, trusted=(settings.project.package,)
+        settings.candidate,
+        framework=settings.training.framework,
+        trusted=(settings.project.package,),
+        force_gpu=settings.hardware.force_gpu,
     )
     rows, label, _ = _split(settings, "train", model.columns)
     test_rows, test_label, _ = _split(settings, "test", model.columns)
+    inputs = model.encode(test_rows)
+    plan = plan_for(
+        model.shapes(), _device(settings), width=inputs.shape[1], batch_size=len(inputs), training=False
+    )
+    with applied(plan):
+        probability = model.predict(test_rows, at_once=plan.predict_rows)
     column, naive = naive_probability(rows, label, model.columns, target=test_rows)
     report: dict[str, Any] = {
         "format": 1,
         "digest": digest(settings.candidate),
         "rows": len(test_label),
-        "candidate": binary_metrics(test_label, model.predict(test_rows)),
+        "candidate": binary_metrics(test_label, probability),
         "naive": {**binary_metrics(test_label, naive), "column": column},
     }
     if params.get("logistic", True):
-        logistic = logistic_probability(model.encode(rows), label, target=model.encode(test_rows))
+        logistic = logistic_probability(model.encode(rows), label, target=inputs)
         report["logistic"] = binary_metrics(test_label, logistic)
     write_json(settings.reports / "evaluation.json", report)
+
+
+def _device(settings: Settings) -> Device:
+    return choose_device(settings.training.framework, force_gpu=settings.hardware.force_gpu)
 
 
 def _columns(settings: Settings) -> tuple[Column, ...]:

@@ -238,7 +238,7 @@ def _device(settings: Settings) -> Iterator[Finding]:
     from runtime_lib.hardware import choose_device
 
     try:
-        device = choose_device(settings.training.framework)
+        device = choose_device(settings.training.framework, force_gpu=settings.hardware.force_gpu)
     except MissingExtraError:
         raise
     except MlopsError as error:

@@ -1,0 +1,47 @@
+"""Both frameworks are driven through one plan, and a run's page says on what it was trained, and why."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from runtime_lib.hardware import facts
+from runtime_lib.tracking.record import record_folder
+from runtime_lib.tracking.ship import ship
+from runtime_lib.tracking.store import connect
+from runtime_lib.training.network import Architecture
+from runtime_lib.training.stages import train
+from tests.registry.conftest import write_split
+
+
+@pytest.mark.parametrize("framework", ["mlx", "torch"])
+def test_the_runs_page_shows_chip_device_and_reason(project, framework):
+    write_split(project.root)
+    training = msgspec.structs.replace(project.training, framework=framework)
+    settings = msgspec.structs.replace(project, training=training)
+    train(
+        settings,
+        lambda width, options: Architecture("mlp", {"inputs": width, "hidden": [8]}),
+        {"seed": 1, "epochs": 2, "batch_size": 64},
+    )
+    client = connect(settings)
+    tags = client.get_run(ship(settings, record_folder(settings))).data.tags
+
+    assert tags["mlops.framework"] == framework
+    assert tags["mlops.device"] == "cpu"
+    assert tags["mlops.chip"] == facts().chip
+    assert "computes on the CPU" in tags["mlops.device_reason"]
+    plan = json.loads(tags["mlops.plan"])
+    assert plan["device"]["framework"] == framework
+    assert (plan["precision"], plan["batch_size"], plan["micro_batches"]) == ("float32", 64, 1)
+    assert 0 < plan["memory_bytes"] <= plan["memory_limit_bytes"] < facts().memory_bytes
+    assert (plan["cache_limit_bytes"] is not None) == (framework == "mlx")
+    hardware = json.loads(tags["mlops.hardware"])
+    assert hardware["chip"] == facts().chip
+    assert hardware["memory_bytes"] == facts().memory_bytes
+    note = tags["mlflow.note.content"]  # what MLflow's page shows on top
+    assert facts().chip in note
+    assert tags["mlops.device_reason"] in note
+    assert "MiB for" in note
