@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -88,6 +87,8 @@ def _read(probe: Probe) -> Facts:
 
 def _ask_python(found: dict[str, Any], sources: dict[str, str]) -> None:
     """Add what Python knows of the machine that it runs on."""
+    import platform
+
     if found.get("machine") == "arm64" and platform.machine() == "x86_64":
         # The commands may be native where this process is not.
         found["is_translated"], sources["is_translated"] = True, "platform.machine, on an Apple chip"

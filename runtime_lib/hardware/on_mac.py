@@ -273,10 +273,11 @@ def _machine(answers: Answers, found: Mapping[str, Any]) -> Candidates:
 
 
 def _working_set(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+    total = found.get("memory_bytes") or 0
     for each in answers.mlx:
         size = parse.memory(each.get("max_recommended_working_set_size"))
-        own = each.get("memory_size") == found.get("memory_bytes")  # else it is of another machine
-        yield "mlx device_info", size if own and size and size <= found["memory_bytes"] else None
+        own = each.get("memory_size") == total  # else it is of another machine
+        yield "mlx device_info", size if own and size and size <= total else None
 
 
 def _truth(text: str | None) -> bool | None:

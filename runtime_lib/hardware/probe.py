@@ -8,19 +8,21 @@ long. What is in it is the parsers' business (facts.py, state.py).
 from __future__ import annotations
 
 import os
-import platform
 import re
-import signal
-import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase  # Path.match takes five times as long
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from runtime_lib.errors import SettingsError
+
+if TYPE_CHECKING:  # where no command is started, they are not loaded
+    import subprocess
 
 __all__ = ["Live", "Probe", "Question", "Replay", "recorded_name", "this_machine"]
 
@@ -128,7 +130,7 @@ class Live:
             path: where commands are looked for (default: PATH and the system's own folders).
             slow: ask the slow questions too, as a recording does.
         """
-        self._system = system or platform.system().lower()
+        self._system = system or {"win32": "windows"}.get(sys.platform, sys.platform)
         self._path = path or os.pathsep.join((os.environ.get("PATH", ""), *_SYSTEM_FOLDERS)).lstrip(
             os.pathsep
         )
@@ -158,6 +160,8 @@ class Live:
     def _start(self, question: Question) -> subprocess.Popen[bytes] | None:
         if self._system != "darwin" or not question.argv or (question.slow and not self._slow):
             return None
+        import subprocess
+
         # A decimal comma or a translated word must not come into an answer.
         environment = {**os.environ, "LC_ALL": "C", "PATH": self._path}
         with suppress(OSError):
@@ -173,10 +177,12 @@ class Live:
 
 
 def _finish(process: subprocess.Popen[bytes], deadline: float) -> str | None:
+    from subprocess import TimeoutExpired
+
     try:
         # A moment at least: an earlier one may have used the time up, and this answer lies ready.
         output, _ = process.communicate(timeout=max(_MOMENT_SECONDS, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
+    except TimeoutExpired:
         _end(process)
         return None
     except BaseException:  # Ctrl-C: nothing that was started stays behind
@@ -187,6 +193,8 @@ def _finish(process: subprocess.Popen[bytes], deadline: float) -> str | None:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the command and what it started: a child of its own may hold the pipe open after it has gone."""
+    import signal
+
     with suppress(OSError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -236,8 +244,8 @@ class Replay:
             return None
 
     def _matching(self, question: Question) -> list[Path]:
-        found = {path: None for pattern in question.files for path in self._files if path.match(pattern)}
-        return list(found)
+        names = ((path, pattern) for pattern in question.files for path in self._files)
+        return list({path: None for path, pattern in names if fnmatchcase(path.name, pattern)})
 
     def _answers(self, question: Question) -> Iterator[str]:
         for path in self._matching(question):

@@ -193,3 +193,9 @@ def test_a_process_that_is_translated_knows_it_without_the_commands(tmp_path, mo
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     found = facts(probe)
     assert (found.machine, found.is_translated) == ("arm64", True)
+
+
+def test_a_working_set_without_a_memory_to_compare_is_unknown(tmp_path):
+    text = "{'max_recommended_working_set_size': 223338299392, 'device_name': 'Apple M3 Ultra'}\n"
+    found = replay(tmp_path, {"mlx_device_info.txt": text})
+    assert (found.chip, found.memory_bytes, found.working_set_bytes) == ("Apple M3 Ultra", None, None)
