@@ -84,6 +84,11 @@ class Demand:
                 f"two numbers of bytes, the second no more than the first."
             )
 
+    @classmethod
+    def of(cls, hardware: Any, *, gpu: bool = False) -> Demand:
+        """What `settings.hardware` says that a training takes."""
+        return cls(int(hardware.memory_gib * 2**30), int(hardware.least_memory_gib * 2**30), gpu)
+
     @property
     def least(self) -> int:
         """The bytes below which the work cannot start."""
@@ -311,4 +316,4 @@ def _battery(case: _Case) -> _Finding | None:
 
 
 def _bytes(number: int) -> str:
-    return f"{number / 1e9:,.2f} GB"
+    return f"{number / 2**30:,.2f} GiB"

@@ -7,6 +7,7 @@ stage whose inputs did not change is skipped by DVC.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
 
 from runtime_lib import settings as settings_file
+from runtime_lib.hardware.schedule import Demand, Policy
+from runtime_lib.pipeline.gate import gate
 from runtime_lib.pipeline.graph import read_graph
 
 __all__ = ["monitoring_dag", "pipeline_dag"]
@@ -22,18 +25,26 @@ __all__ = ["monitoring_dag", "pipeline_dag"]
 _MLOPS = "uv run --frozen --no-sync mlops"
 
 
-def pipeline_dag(root: Path, **options: Any) -> DAG:
+def pipeline_dag(root: Path, *, demands: Mapping[str, Demand] | None = None, **options: Any) -> DAG:
     """A task per stage of `root/dvc.yaml`, then `promote`: the gate in front of the champion.
+
+    A stage starts when the machine of its worker is fit for it (gate.py): table `hardware` of mlops.toml.
 
     Args:
         root: the project's folder.
+        demands: what stages take, by name; `train` takes what the settings say, unless it stands here.
         options: passed on to `DAG`, for instance `schedule="@daily"`.
     """
     settings = settings_file.load(root)
+    demands = {"train": Demand.of(settings.hardware), **(demands or {})}
+    policy = Policy.of(settings.hardware)
     graph = read_graph(settings.root / "dvc.yaml")
     # A project runs one stage at a time: DVC's lock and the run's own would refuse a second one.
     with _dag(settings, "pipeline", {"max_active_runs": 1, "max_active_tasks": 1, **options}) as dag:
-        tasks = {name: _task(settings.root, name, f"run --stage {name}") for name in graph.stages}
+        tasks = {
+            name: _task(settings.root, name, f"run --stage {name}", gate(policy, demands.get(name)))
+            for name in graph.stages
+        }
         for name, upstream in graph.upstream.items():
             for before in upstream:
                 tasks[before] >> tasks[name]
@@ -56,5 +67,8 @@ def _dag(settings: settings_file.Settings, flow: str, options: dict[str, Any]) -
     return DAG(dag_id=name, schedule=options.pop("schedule", None), **options)
 
 
-def _task(root: Path, name: str, command: str) -> BashOperator:
-    return BashOperator(task_id=name, bash_command=f"{_MLOPS} {command}", cwd=str(root), append_env=True)
+def _task(root: Path, name: str, command: str, before: Any = None) -> BashOperator:
+    command = f"{_MLOPS} {command}"
+    return BashOperator(
+        task_id=name, bash_command=command, cwd=str(root), append_env=True, pre_execute=before
+    )

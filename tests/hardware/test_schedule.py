@@ -162,7 +162,7 @@ def test_a_terabyte_is_refused_on_every_machine(folder):
     for rule in ("run", "wait", "refuse"):
         decision = decide(WELL, Policy(unknown=rule), demand=TERABYTE, facts=machine)
         assert decision.action == "refuse"
-        assert "1,000.00 GB" in decision.reasons[0]
+        assert "931.32 GiB" in decision.reasons[0]
 
 
 def test_memory_that_cannot_be_checked_is_never_promised():
@@ -301,3 +301,4 @@ def test_the_policy_comes_from_the_settings():
 
     assert Policy.of(Hardware()) == Policy()
     assert Policy.of(Hardware(unknown="run", min_battery=0.5)) == Policy(unknown="run", min_battery=0.5)
+    assert Demand.of(Hardware(memory_gib=1.5, least_memory_gib=1)) == Demand(3 * 2**29, 2**30)
