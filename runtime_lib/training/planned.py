@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 
 from runtime_lib.hardware import Device, Facts, facts
-from runtime_lib.hardware.limits import usable_cpus, working_set
+from runtime_lib.hardware.lease import lease
+from runtime_lib.hardware.limits import applied, usable_cpus, working_set
 from runtime_lib.hardware.plan import Plan, Workload, plan
+from runtime_lib.settings import Hardware, Settings
 
-__all__ = ["plan_for", "tags"]
+__all__ = ["held", "plan_for", "tags"]
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -20,7 +23,14 @@ _KEPT = 3
 
 
 def plan_for(
-    shapes: Shapes, device: Device, *, width: int, batch_size: int, rows: int = 0, training: bool = True
+    shapes: Shapes,
+    device: Device,
+    *,
+    width: int,
+    batch_size: int,
+    rows: int = 0,
+    training: bool = True,
+    hardware: Hardware | None = None,
 ) -> Plan:
     """Plan with the facts of this machine and what the device's driver recommends.
 
@@ -29,6 +39,7 @@ def plan_for(
     Args:
         shapes: of the network's parameters. width: columns of the encoded matrix.
         rows: of the training table, which lies on the device as a whole.
+        hardware: the settings, which may allow less than the machine does.
 
     Raises:
         CapacityError: not even one row at a time fits.
@@ -41,9 +52,40 @@ def plan_for(
         rows=rows,
         training=training,
     )
-    return plan(
-        facts(), device, work, precisions=("float32",), working_set=working_set(device), cpus=usable_cpus()
+    machine = facts()
+    bounds = [working_set(device), *(_allowed(hardware, machine) if hardware else ())]
+    least = min((bound for bound in bounds if bound is not None), default=None)
+    return plan(machine, device, work, precisions=("float32",), working_set=least, cpus=usable_cpus())
+
+
+def _allowed(hardware: Hardware, machine: Facts) -> Iterator[int]:
+    if hardware.memory_gib:
+        yield int(hardware.memory_gib * 2**30)
+    if hardware.memory_share and machine.memory_bytes:
+        yield int(hardware.memory_share * machine.memory_bytes)
+
+
+@contextmanager
+def held(settings: Settings, plan: Plan) -> Iterator[None]:
+    """Hold the plan's share of this machine, and keep within its limits, while the block runs.
+
+    Raises:
+        BusyError: other projects held too much of the machine for `hardware.max_wait` seconds.
+    """
+    ours, machine = settings.hardware, facts()
+    need = plan.memory_bytes / machine.memory_bytes if machine.memory_bytes else 0.0
+    # Leases are counted in thousandths, and even a small work takes one.
+    memory = ours.memory_share or min(1.0, max(need, 0.001))
+    gpu = 0.0 if plan.device.name == "cpu" else ours.gpu_share or 1.0
+    share = lease(
+        memory=memory,
+        gpu=gpu,
+        project=settings.project.name,
+        priority=ours.priority,
+        timeout=float(ours.max_wait),
     )
+    with share, applied(plan):
+        yield
 
 
 def tags(plan: Plan, machine: Facts | None = None) -> dict[str, str]:

@@ -12,7 +12,8 @@ from runtime_lib.data.columns import Array, Column, check_rows, columns_of
 from runtime_lib.data.periods import KEYS, read_features
 from runtime_lib.errors import SettingsError
 from runtime_lib.files import write_json
-from runtime_lib.hardware import Device, choose_device
+from runtime_lib.hardware import Device, choose_device, facts
+from runtime_lib.hardware.energy import cost, figures, meter
 from runtime_lib.hardware.limits import applied
 from runtime_lib.settings import Settings
 from runtime_lib.training.baselines import logistic_probability, naive_probability
@@ -21,7 +22,7 @@ from runtime_lib.training.fit import Fit, FitParams, fit_network, network_for
 from runtime_lib.training.metrics import binary_metrics
 from runtime_lib.training.model import Model, digest, save
 from runtime_lib.training.network import Architecture
-from runtime_lib.training.planned import plan_for, tags
+from runtime_lib.training.planned import held, plan_for, tags
 
 __all__ = ["evaluate", "train"]
 
@@ -52,23 +53,28 @@ def train(
         width=encoder.width,
         batch_size=min(fit_params.batch_size, len(train_label)),
         rows=len(train_label),
+        hardware=settings.hardware,
     )
     described = {
         **msgspec.to_builtins(fit_params),
         **architecture.options,
         "architecture": architecture.module,
     }
-    with Record.start(settings, described, tags=tags(plan)) as record, applied(plan):
-        fitted = fit_network(
-            network,
-            (encoder.encode(train_rows), train_label),
-            (encoder.encode(validation_rows), validation_label),
-            params=fit_params,
-            on_epoch=record.metrics,
-            plan=plan,
-        )
+    # Waiting for a share of the machine is no part of the run, and costs it no energy.
+    with held(settings, plan), Record.start(settings, described, tags=tags(plan)) as record:
+        with meter(facts(), device=device) as used:
+            fitted = fit_network(
+                network,
+                (encoder.encode(train_rows), train_label),
+                (encoder.encode(validation_rows), validation_label),
+                params=fit_params,
+                on_epoch=record.metrics,
+                plan=plan,
+            )
+        values, energy = figures(used.energy, cost(used.energy, settings.hardware))
+        record.metrics(fitted.epochs, values)
         _save(settings, fitted, columns, encoder, architecture, train_table, validation_label)
-        record.finish(model_digest=digest(settings.candidate))
+        record.finish(model_digest=digest(settings.candidate), tags=energy)
 
 
 def _save(
