@@ -199,3 +199,61 @@ def test_a_working_set_without_a_memory_to_compare_is_unknown(tmp_path):
     text = "{'max_recommended_working_set_size': 223338299392, 'device_name': 'Apple M3 Ultra'}\n"
     found = replay(tmp_path, {"mlx_device_info.txt": text})
     assert (found.chip, found.memory_bytes, found.working_set_bytes) == ("Apple M3 Ultra", None, None)
+
+
+@pytest.mark.parametrize(
+    ("files", "chip_name"),
+    [
+        ({"sysctl.txt": "machdep.cpu.brand_string: Apple M4 Max (Virtual)\n"}, "Apple M4 Max (Virtual)"),
+        ({"sysctl.txt": "machdep.cpu.brand_string: Apple M7 Ultra (Virtual)\n"}, "Apple M7 Ultra (Virtual)"),
+        ({"sysctl.txt": "hw.model: VirtualMac2,1\nmachdep.cpu.brand_string: Apple processor\n"}, None),
+    ],
+)
+def test_a_virtual_mac_tells_by_either_name(tmp_path, files, chip_name):
+    found = replay(tmp_path, files)
+    assert (found.is_virtual, found.chip, found.machine) == (True, chip_name, "arm64")
+
+
+def test_a_processor_that_does_not_exist_is_rosettas(tmp_path):
+    found = replay(tmp_path, {"sysctl.txt": "machdep.cpu.brand_string: VirtualApple @ 2.50GHz\n"})
+    assert (found.chip, found.is_translated) == (None, True)
+
+
+@pytest.mark.parametrize("total", [13, 15, 0])
+def test_counts_that_do_not_add_up_to_their_total_are_no_levels(tmp_path, total):
+    entry = profile(chip_type="Apple M4 Pro", number_processors=f"proc {total}:10:4")
+    found = replay(tmp_path, {"system_profiler_SPHardwareDataType.json": entry})
+    assert (found.core_levels, found.cpu_count) == (None, None)
+
+
+def test_fewer_levels_than_cpus_of_an_apple_chip_are_of_another_machine(tmp_path):
+    entry = profile(chip_type="Apple M4 Pro", number_processors="proc 12:8:4")
+    files = {"system_profiler_SPHardwareDataType.json": entry, "sysctl.txt": "hw.ncpu: 14\n"}
+    assert replay(tmp_path, files).core_levels is None
+
+
+def test_a_level_that_lost_its_name_leaves_no_levels(tmp_path):
+    text = M4_MAX.replace("hw.perflevel0.name: Performance\n", "")
+    assert replay(tmp_path, {"sysctl.txt": text}).core_levels is None
+
+
+def test_numbers_of_thousands_of_digits_do_no_harm(tmp_path):
+    endless = "9" * 5000
+    text = f"hw.ncpu: {endless}\nhw.memsize: {endless}\nhw.nperflevels: {endless}\n"
+    number = f'{{"SPHardwareDataType": [{{"number_processors": {endless}}}]}}'
+    files = {"sysctl.txt": text, "system_profiler_SPHardwareDataType.json": number}
+    files["ioreg.txt"] = f'"gpu-core-count" = {endless}\n'
+    files["mlx_device_info.txt"] = f"{{'memory_size': {endless}}}"
+    found = replay(tmp_path, files)
+    assert (found.cpu_count, found.memory_bytes, found.gpu_cores) == (None, None, None)
+
+
+def test_commands_answer_in_no_language(tmp_path, monkeypatch):
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    probe = live(tmp_path, {"sysctl": 'echo "said.in: $LC_ALL"'})
+    assert probe.ask(SYSCTL) == (("said.in: C\n",),)
+
+
+def test_a_torn_path_is_no_file(tmp_path):
+    assert Live().read("/proc/a\0b") is None
+    assert Replay(tmp_path).read("/proc/a\0b") is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -38,7 +39,7 @@ class Memory(Replay):
     def __init__(self, files: dict[str, str]) -> None:
         self.folder, self._texts = Path(), files
 
-    @property
+    @cached_property
     def _files(self) -> tuple[Path, ...]:  # type: ignore[override]
         return tuple(Path(name) for name in sorted(self._texts))
 
