@@ -12,13 +12,13 @@ import typer
 
 from runtime_lib.errors import MlopsError, SettingsError
 from runtime_lib.hardware.facts import Facts, facts
-from runtime_lib.hardware.probe import Probe, Replay
+from runtime_lib.hardware.probe import Probe, Replay, this_machine
 from runtime_lib.hardware.state import State, state
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-__all__ = ["record", "show", "watch"]
+__all__ = ["ray_resources", "record", "show", "watch"]
 
 _SECONDS = 1.0
 
@@ -65,10 +65,20 @@ def record(folder: Path, *, as_json: bool) -> None:
     )
 
 
+def ray_resources(*, replay: Path | None) -> None:
+    """Print what the machine offers to Ray, as `ray start --resources=` takes it."""
+    from runtime_lib.hardware.device import Device
+    from runtime_lib.hardware.ray_resources import resources
+
+    _, machine, device = _look(replay)
+    offered = resources(machine, Device(**device), force_gpu=_wanted()[1]) if device["name"] else {}
+    typer.echo(json.dumps(offered))
+
+
 def _look(replay: Path | None) -> tuple[Probe | None, Facts, dict[str, Any]]:
     probe = Replay(replay) if replay else None
     machine = facts(probe)
-    return probe, machine, _choice(machine, replayed=probe is not None)
+    return probe, machine, _choice(machine, replayed=isinstance(probe or this_machine(), Replay))
 
 
 def _choice(machine: Facts, *, replayed: bool) -> dict[str, Any]:

@@ -173,18 +173,21 @@ def project(folder: Path, hardware: str = "") -> Path:
     return folder
 
 
-def test_a_projects_force_gpu_is_honoured(tmp_path):
-    words = ("--json", "--replay", str(RECORDED / "vm-m4-max"))
-    calm = project(tmp_path / "calm")
-    forced = project(tmp_path / "forced", "[hardware]\nforce_gpu = true\n")
-    assert json.loads(mlops(*words, cwd=calm).stdout)["device"]["name"] == "cpu"
-    assert json.loads(mlops(*words, cwd=forced).stdout)["device"]["name"] == "gpu"
+def test_a_projects_force_gpu_is_honoured(tmp_path, monkeypatch):
+    monkeypatch.chdir(project(tmp_path / "calm"))
+    assert replayed("vm-m4-max")["device"]["name"] == "cpu"
+    monkeypatch.chdir(project(tmp_path / "forced", "[hardware]\nforce_gpu = true\n"))
+    assert replayed("vm-m4-max")["device"]["name"] == "gpu"
 
 
-def test_a_projects_framework_is_honoured(tmp_path):
-    asks = project(tmp_path / "asks", '[training]\nframework = "torch"\n')
-    done = mlops("--json", "--replay", str(RECORDED / "m5"), cwd=asks)
-    assert json.loads(done.stdout)["device"]["framework"] == "torch"
+def test_a_projects_framework_is_honoured(tmp_path, monkeypatch):
+    monkeypatch.chdir(project(tmp_path / "asks", '[training]\nframework = "torch"\n'))
+    assert replayed("m5")["device"] | {"reason": ""} == {"framework": "torch", "name": "mps", "reason": ""}
+
+
+def test_the_variable_that_replays_a_machine_replays_its_device_too():
+    done = mlops("--json", cwd=Path.cwd(), MLOPS_HARDWARE_REPLAY=str(RECORDED / "m5"))
+    assert json.loads(done.stdout)["device"] == replayed("m5")["device"]
 
 
 def test_wrong_settings_of_a_project_are_told(tmp_path):

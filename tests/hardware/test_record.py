@@ -31,6 +31,7 @@ SECRETS = (
     "00008112-001A2B3C4D5E6F70",
     "a4:83:e7:12:34:56",
     "H7QX92LM3V",
+    "c0ffee",  # no pattern knows it
     "anna.kowalski",
     "annas-macbook",
     "EmbyServer",
@@ -66,6 +67,7 @@ def mac(tmp_path: Path, **more: str) -> Live:
 *Accelerator*)
   echo '+-o AGXAcceleratorG17G  <class AGXAcceleratorG17G, id 0x10000039c>'
   echo '  "IOPlatformSerialNumber" = "H7QX92LM3V"'
+  echo '  "displayOwner" = "c0ffee"'
   echo '  "PerformanceStatistics" = {{"Device Utilization %"=12,"recoveryCount"=0}}'
   echo '  "MetalPluginName" = "AGXMetalG17G"'
   echo '  "model" = "Apple M5"'

@@ -270,6 +270,8 @@ def test_of_several_power_samples_the_last_whole_one_counts(between):
     assert replayed(powermetrics__plist=between.join(samples)).power_watts == 3.0
     cut = between.join(samples)[:-20]
     assert replayed(powermetrics__plist=cut).power_watts == 2.0
+    torn = between.join([*samples, sample(4000).replace("<real>4000", "<real>4000,5")])
+    assert replayed(powermetrics__plist=torn).power_watts == 3.0
 
 
 def test_a_power_sample_that_declares_entities_is_not_expanded():
