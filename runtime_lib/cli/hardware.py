@@ -31,7 +31,7 @@ def show(*, replay: Path | None, as_json: bool) -> None:
         typer.echo(json.dumps(_content(machine, found, device), indent=2))
         return
     console = _console()
-    console.print(_machine(machine), _state(found), _device(device))
+    console.print(_machine(machine), _state(found, machine), _device(device))
 
 
 def watch(*, replay: Path | None, as_json: bool) -> None:
@@ -47,7 +47,7 @@ def watch(*, replay: Path | None, as_json: bool) -> None:
     console.print(_machine(machine), _device(device))
     with Live(console=console, auto_refresh=False) as screen:
         for found in _states(probe, machine):
-            screen.update(_state(found), refresh=True)
+            screen.update(_state(found, machine), refresh=True)
 
 
 def record(folder: Path, *, as_json: bool) -> None:
@@ -184,13 +184,17 @@ _STATE: tuple[_Row, ...] = (
 )
 
 
+# What every machine has; the rest is shown as unknown only on a Mac, where it could be known.
+_ANYWHERE = {"chip", "cpu_count", "memory_bytes", "platform", "machine", "is_virtual", "free_memory_bytes"}
+
+
 def _machine(machine: Facts) -> RenderableType:
     also = [row for row in _MACHINE_ALSO if getattr(machine, row[0])]
-    return _table("Machine", [*_MACHINE, *also], machine)
+    return _table("Machine", (*_MACHINE, *also), machine, machine)
 
 
-def _state(found: State) -> RenderableType:
-    return _table("State", _STATE, found)
+def _state(found: State, machine: Facts) -> RenderableType:
+    return _table("State", _STATE, found, machine)
 
 
 def _device(device: dict[str, Any]) -> RenderableType:
@@ -200,16 +204,17 @@ def _device(device: dict[str, Any]) -> RenderableType:
     return _grid("Device", [(name, Text(device["reason"]), None)])
 
 
-def _table(title: str, rows: Any, found: Facts | State) -> RenderableType:
+def _table(title: str, rows: tuple[_Row, ...], found: Facts | State, machine: Facts) -> RenderableType:
     from rich.text import Text
 
-    def written() -> Iterator[tuple[str, Text, str | None]]:
-        for name, words, write in rows:
-            value = getattr(found, name)
-            shown = Text("unknown", style="dim") if value is None else Text(write(value))
-            yield words, shown, found.sources.get(name)
-
-    return _grid(title, list(written()))
+    shown = []
+    for name, words, write in rows:
+        value = getattr(found, name)
+        if value is not None:
+            shown.append((words, Text(write(value)), found.sources.get(name)))
+        elif machine.platform != "linux" or name in _ANYWHERE:
+            shown.append((words, Text("unknown", style="dim"), None))
+    return _grid(title, shown)
 
 
 def _grid(title: str, rows: list[tuple[str, Any, str | None]]) -> RenderableType:
