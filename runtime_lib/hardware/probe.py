@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -130,7 +129,9 @@ class Live:
             path: where commands are looked for (default: PATH and the system's own folders).
             slow: ask the slow questions too, as a recording does.
         """
-        self._system = system or {"win32": "windows"}.get(sys.platform, sys.platform)
+        import platform
+
+        self._system = system or platform.system().lower()
         self._path = path or os.pathsep.join((os.environ.get("PATH", ""), *_SYSTEM_FOLDERS)).lstrip(
             os.pathsep
         )
