@@ -136,7 +136,7 @@ def questions() -> tuple[Question, ...]:
     return tuple(question for question, _ in COMMANDS.values())
 
 
-@pytest.mark.parametrize("folder", sorted(path.name for path in RECORDED.iterdir()))
+@pytest.mark.parametrize("folder", sorted(path.name for path in RECORDED.iterdir() if path.is_dir()))
 def test_a_recorded_machine_recorded_again_is_the_same_machine(tmp_path, folder):
     """Each question has one answer then: folders with several of one kind stay as their first says."""
     probe = First(RECORDED / folder)
