@@ -83,7 +83,11 @@ def lease(
         with _announced(place.entry):
             yield place.entry.lease if place.entry else asked
     finally:
-        place.leave()
+        try:
+            place.leave()
+        except KeyboardInterrupt:  # a notebook survives Ctrl-C: it must not keep the lease
+            place.leave()
+            raise
 
 
 def holders() -> list[Lease]:

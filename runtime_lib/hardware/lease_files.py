@@ -88,7 +88,11 @@ def locked_folder(path: Path, *, create: bool = True) -> Iterator[int]:
                 yield descriptor
                 return
         finally:
-            _close(descriptor)
+            try:
+                _close(descriptor)
+            except KeyboardInterrupt:  # a notebook survives Ctrl-C: it must not keep the folder locked
+                _close(descriptor)
+                raise
 
 
 def _make(path: Path) -> None:
@@ -240,9 +244,11 @@ class Entry:
             return
         with contextlib.suppress(OSError):
             descriptor = _open(path, os.O_RDONLY | os.O_DIRECTORY)
-            _remove(f"{self.name}.waiting", descriptor)
-            _remove(f"{self.name}.held", descriptor)
-            _close(descriptor)
+            try:
+                _remove(f"{self.name}.waiting", descriptor)
+                _remove(f"{self.name}.held", descriptor)
+            finally:
+                _close(descriptor)
         _close(self._file)
         self._file = -1
 
@@ -270,10 +276,10 @@ def _open(path: Path | str, flags: int, descriptor: int | None = None) -> int:
 def _close(descriptor: int) -> None:
     with _forks:
         if descriptor in _descriptors:
-            _descriptors.discard(descriptor)
-            # Said aloud: a process started meanwhile may have a copy of the descriptor until it runs.
+            # Said aloud, and first: a process started meanwhile may have a copy of the descriptor.
             with contextlib.suppress(OSError):
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
+            _descriptors.discard(descriptor)
             os.close(descriptor)
 
 
