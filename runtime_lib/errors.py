@@ -18,6 +18,7 @@ __all__ = [
     "RequestError",
     "ServiceError",
     "SettingsError",
+    "UnfitError",
     "UpgradeError",
     "require",
 ]
@@ -67,6 +68,10 @@ class ServiceError(MlopsError):
 
 class BusyError(MlopsError):
     """Other work held this machine's memory or GPU for longer than the caller would wait."""
+
+
+class UnfitError(MlopsError):
+    """This machine may not do the work: too hot, too little memory or charge, no GPU, or for ever."""
 
 
 class UpgradeError(MlopsError):

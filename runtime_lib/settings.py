@@ -107,6 +107,8 @@ class Hardware(_Table, frozen=True):
     # GiB that a training takes, and that it can shrink to; 0: not known beforehand, and it cannot shrink.
     memory_gib: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     least_memory_gib: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    # GiB that a server takes; 0: not known.
+    serving_memory_gib: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     # Among projects that wait for this machine, the higher number goes first.
     priority: int = 0
     # Shares of memory and GPU that a training takes; 0: what its plan needs.

@@ -254,6 +254,14 @@ def hardware(
             help="Write the answers of this machine to a new folder, identifiers masked: for a bug report.",
         ),
     ] = None,
+    ray_resources: Annotated[
+        bool,
+        typer.Option(
+            "--ray-resources",
+            help='Print what this machine offers to Ray: ray start --resources="$(mlops hardware '
+            '--ray-resources)".',
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show what machine this is, its state, and which device a training would use, and why.
@@ -265,6 +273,10 @@ def hardware(
 
     if record and (watch or replay):
         raise typer.BadParameter("--record excludes --watch and --replay.")
+    if ray_resources and (watch or record):
+        raise typer.BadParameter("--ray-resources excludes --watch and --record.")
+    if ray_resources:
+        return command.ray_resources(replay=replay)
     if record:
         return command.record(record, as_json=as_json)
     (command.watch if watch else command.show)(replay=replay, as_json=as_json)

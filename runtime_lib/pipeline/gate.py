@@ -26,10 +26,8 @@ from typing import Any
 import msgspec
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 
-from runtime_lib.hardware.facts import facts
-from runtime_lib.hardware.probe import this_machine
-from runtime_lib.hardware.schedule import Decision, Demand, Policy, decide
-from runtime_lib.hardware.state import state
+from runtime_lib.hardware.admission import decide_here
+from runtime_lib.hardware.schedule import Decision, Demand, Policy
 
 __all__ = ["gate"]
 
@@ -57,7 +55,7 @@ def gate(policy: Policy, demand: Demand | None = None) -> Callable[[Mapping[str,
 
     def before(context: Mapping[str, Any]) -> None:
         waiting = _recall(context)
-        decision = _look(policy, demand, waiting.decision if waiting else None)
+        decision = decide_here(policy, demand, waiting.decision if waiting else None)
         _log.info("Hardware: %s. %s", decision.action, " ".join(decision.reasons))
         if decision.action == "wait":
             _wait(context, policy, decision, waiting)
@@ -70,13 +68,6 @@ def gate(policy: Policy, demand: Demand | None = None) -> Callable[[Mapping[str,
             task.env = {**(task.env or {}), _MEMORY: repr(decision.memory_bytes / 2**30)}
 
     return before
-
-
-def _look(policy: Policy, demand: Demand, previous: Decision | None) -> Decision:
-    probe = this_machine()
-    machine = facts(probe)
-    now = state(probe, facts=machine)
-    return decide(now, policy, demand=demand, facts=machine, previous=previous)
 
 
 def _wait(context: Mapping[str, Any], policy: Policy, decision: Decision, waiting: _Waiting | None) -> None:

@@ -1,6 +1,7 @@
 """The Ray engine: the same ASGI application inside a Ray Serve replica.
 
-`run` starts a Ray instance of its own on this machine and takes it down again, whatever happens.
+`run` starts a Ray instance of its own on this machine and takes it down again, whatever happens. The replica
+reserves Apple's GPU where its machine has one, and loads the model once that machine is fit for it.
 """
 
 from __future__ import annotations
@@ -12,13 +13,18 @@ import signal
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from runtime_lib.errors import ServiceError, require
+from runtime_lib.hardware import facts
+from runtime_lib.hardware.device import device_for
+from runtime_lib.hardware.ray_resources import asked, misfit, resources
+from runtime_lib.hardware.schedule import Demand, Policy
 from runtime_lib.settings import Settings
 
 __all__ = ["application", "run"]
@@ -38,14 +44,27 @@ _ENVIRONMENT = {
 }
 
 
-def application(settings: Settings, folder: Path, *, name: str, version: str) -> Any:
-    """Return the Serve application of one model folder, to be deployed with `serve.run`."""
+def application(
+    settings: Settings,
+    folder: Path,
+    *,
+    name: str,
+    version: str,
+    reserve: Mapping[str, float] | None = None,
+) -> Any:
+    """Return the Serve application of one model folder, to be deployed with `serve.run`.
+
+    Args:
+        reserve: what the replica asks of its node, by resource; some node must offer it.
+    """
     from ray import serve
 
     def build() -> Any:  # runs in the replica, where it loads the model
+        from runtime_lib.hardware.admission import admit
         from runtime_lib.serving.asgi import build_app
         from runtime_lib.serving.run import open_service
 
+        admit(Policy.of(settings.hardware), _demand(settings))
         return build_app(open_service(settings, folder, name=name, version=version).start())
 
     deployment = serve.deployment(
@@ -55,6 +74,7 @@ def application(settings: Settings, folder: Path, *, name: str, version: str) ->
         max_constructor_retry_count=1,  # a model that cannot be read will not become readable
         graceful_shutdown_timeout_s=_DRAIN_SECONDS,
         logging_config=_quiet(),
+        ray_actor_options={"resources": dict(reserve or {})},
     )
     return deployment.bind()
 
@@ -63,28 +83,47 @@ def run(settings: Settings, folder: Path, *, name: str, version: str, on_ready: 
     """Serve until Ctrl-C or SIGTERM, then stop every process that was started.
 
     Raises:
-        ServiceError: Ray or the replica did not start.
+        ServiceError: Ray or the replica did not start, or the model asks for more than the machine has.
     """
     os.environ.update({key: value for key, value in _ENVIRONMENT.items() if key not in os.environ})
     ray = require("ray", extra="serve")
     from ray import serve
 
     with _stopping(ray, serve):
-        ray.init(address="local", include_dashboard=False, logging_level="warning")
+        offered = _offered(settings)
+        ray.init(address="local", include_dashboard=False, logging_level="warning", resources=offered)
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
         _interrupt_on_sigterm()  # again: ray.init puts a handler of its own in its place
+        reserve = asked(_demand(settings), offered)
+        if why := misfit(reserve, (node["Resources"] for node in ray.nodes() if node["Alive"])):
+            raise ServiceError(f"The model cannot be served here. {why} See hardware.serving_memory_gib.")
         http = {"host": settings.serving.host, "port": settings.serving.port}
         try:
             serve.start(http_options=http, logging_config=_quiet())
         except ray.exceptions.RayError as error:
             raise ServiceError(f"Ray Serve did not start: {str(error).splitlines()[0]}") from error
         try:
-            serve.run(application(settings, folder, name=name, version=version), name=_APPLICATION)
+            target = application(settings, folder, name=name, version=version, reserve=reserve)
+            serve.run(target, name=_APPLICATION)
         except RuntimeError as error:
             raise ServiceError(f"The model did not start in Ray Serve: {_reason(serve)}") from error
         _await_ready(settings)
         on_ready()
         threading.Event().wait()
+
+
+def _offered(settings: Settings) -> dict[str, float]:
+    """What this machine offers to Ray. By its facts alone: the framework belongs into the replica."""
+    machine, force = facts(), settings.hardware.force_gpu
+    installed = tuple(name for name in ("mlx", "torch") if find_spec(name))
+    device = device_for(machine, framework=settings.serving.framework, installed=installed, force_gpu=force)
+    return resources(machine, device, force_gpu=force)
+
+
+def _demand(settings: Settings) -> Demand:
+    """What a replica takes on the machine that this runs on."""
+    size = int(settings.hardware.serving_memory_gib * 2**30)
+    return Demand(memory_bytes=size, gpu=bool(_offered(settings)))
 
 
 def _quiet() -> dict[str, Any]:

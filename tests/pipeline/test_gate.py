@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.hardware.replayed import ReplayedMac
+
 pytest.importorskip("airflow.sdk")
 pytestmark = pytest.mark.slow
 
@@ -38,14 +40,6 @@ import os, runpy
 print("state", runpy.run_path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"] + "/gated.py")["dag"].test().state)
 """
 
-# A Mac with 64 GB, all its sensors, and a quarter of its memory free.
-_MAC = {
-    "sysctl.txt": "machdep.cpu.brand_string: Apple M4 Max\nhw.memsize: 68719476736\nhw.ncpu: 16\n"
-    "kern.hv_vmm_present: 0\nkern.memorystatus_vm_pressure_level: 1\nkern.memorystatus_level: 25\n",
-    "pmset_g.txt": "Currently in use:\n lowpowermode         0\n",
-}
-_THERMAL = "com.apple.system.thermalpressurelevel {}\n"
-
 
 @dataclass
 class Airflow:
@@ -53,20 +47,10 @@ class Airflow:
     project: Path
     env: dict[str, str]
 
-    def mac(self, level: int) -> Path:
-        """A replayed Mac of this thermal level."""
-        folder = self.project / "machine"
-        folder.mkdir(exist_ok=True)
-        for name, text in _MAC.items():
-            (folder / name).write_text(text)
-        self.heat(level)
-        self.env["MLOPS_HARDWARE_REPLAY"] = str(folder)
-        return folder
-
-    def heat(self, level: int) -> None:
-        path = self.project / "machine" / "notifyutil.txt"
-        path.with_suffix(".new").write_text(_THERMAL.format(level))
-        path.with_suffix(".new").replace(path)
+    def mac(self, level: int) -> ReplayedMac:
+        mac = ReplayedMac(self.project / "machine", level)
+        self.env["MLOPS_HARDWARE_REPLAY"] = str(mac.folder)
+        return mac
 
     def test(
         self, policy: str = "Policy()", demand: str = "None", *, on_wait: Callable[[], None] | None = None
@@ -127,11 +111,11 @@ def test_on_this_machine_the_task_runs(airflow):
 
 
 def test_a_hot_machine_waits_without_running_and_starts_once_it_is_cool(airflow):
-    airflow.mac(3)
+    mac = airflow.mac(3)
 
     def cool() -> None:
         assert airflow.ran == ""
-        airflow.heat(0)
+        mac.heat(0)
 
     said = airflow.test("Policy(max_wait=6)", on_wait=cool)
     assert "Thermal pressure Trapping, allowed up to Moderate." in said
@@ -141,9 +125,9 @@ def test_a_hot_machine_waits_without_running_and_starts_once_it_is_cool(airflow)
 
 
 def test_after_a_wait_the_next_look_remembers_what_for(airflow):
-    airflow.mac(2)
+    mac = airflow.mac(2)
     # Moderate is cool enough to begin with, and too hot to start again.
-    said = airflow.test("Policy(max_wait=6)", on_wait=lambda: airflow.heat(1))
+    said = airflow.test("Policy(max_wait=6)", on_wait=lambda: mac.heat(1))
     assert "Thermal pressure Moderate, allowed up to Nominal, to start again after a wait." in said
     assert "state failed" in said, said
     assert airflow.ran == ""

@@ -1,0 +1,146 @@
+"""Real Ray on a replayed Mac: its GPU is shared out one at a time, and what cannot be had is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.hardware.replayed import ReplayedMac
+from tests.serving.servers import free_port, make_project
+from tests.serving.test_serve import ray_processes, ray_processes_left
+
+pytestmark = pytest.mark.slow
+
+_TASKS = """
+import json, time
+from runtime_lib.serving import ray_app
+import os
+os.environ.update(ray_app._ENVIRONMENT)
+import ray
+from runtime_lib.hardware import facts
+from runtime_lib.hardware.device import device_for
+from runtime_lib.hardware.ray_resources import resources
+machine = facts()
+offered = resources(machine, device_for(machine))
+ray.init(address="local", num_cpus=2, resources=offered, include_dashboard=False, logging_level="warning")
+
+@ray.remote
+def work():
+    started = time.time()
+    time.sleep(1)
+    return started, time.time()
+
+def together(**options):
+    (a, b), (c, d) = sorted(ray.get([work.options(**options).remote() for _ in range(2)]))
+    return c < b
+
+ray.get([work.remote() for _ in range(2)])  # the workers are there
+found = {"offered": offered, "free": together()}
+if offered:
+    found["gpu"] = together(resources={"apple_gpu": 1})
+    found["memory"] = together(resources={"unified_memory": 0.7 * offered["unified_memory"]})
+    found["half"] = together(resources={"unified_memory": 0.4 * offered["unified_memory"]})
+else:
+    waiting = work.options(resources={"apple_gpu": 1}).remote()
+    found["ran"] = bool(ray.wait([waiting], timeout=4)[0])
+print(json.dumps(found))
+ray.shutdown()
+"""
+
+_SERVE = """
+import sys
+from pathlib import Path
+from runtime_lib.errors import MlopsError
+from runtime_lib.serving import ray_app
+from runtime_lib.settings import load
+
+def ready():
+    import ray
+    print("ready, left", ray.available_resources().get("apple_gpu", 0), flush=True)
+    raise KeyboardInterrupt
+
+try:
+    settings = load(Path(sys.argv[1]))
+    ray_app.run(settings, Path(sys.argv[2]), name="flights", version="1", on_ready=ready)
+    print("ended")
+except MlopsError as error:
+    print("error:", error)
+"""
+
+
+def run(script: str, *words: str, mac: ReplayedMac | None = None, **variables: str) -> str:
+    env = {**os.environ, **variables, **({"MLOPS_HARDWARE_REPLAY": str(mac.folder)} if mac else {})}
+    command = [sys.executable, "-c", script, *words]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=180)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def serve(
+    root: Path,
+    model: Path,
+    *,
+    mac: ReplayedMac | None = None,
+    on_wait: Callable[[], None] | None = None,
+    **variables: str,
+) -> str:
+    """Serve until it is ready or fails, and return all that it says; `on_wait` is called when it waits."""
+    make_project(root, port=free_port())
+    env = {**os.environ, **variables, **({"MLOPS_HARDWARE_REPLAY": str(mac.folder)} if mac else {})}
+    command, said = [sys.executable, "-c", _SERVE, str(root), str(model)], ""
+    with subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        watchdog = threading.Timer(180, process.kill)
+        watchdog.start()
+        assert process.stdout is not None
+        for line in process.stdout:
+            said += line
+            if on_wait and "has to wait" in line:
+                on_wait, called = None, on_wait
+                called()
+        watchdog.cancel()
+    return said
+
+
+def test_one_task_at_a_time_has_the_gpu_of_a_mac(tmp_path):
+    found = json.loads(run(_TASKS, mac=ReplayedMac(tmp_path / "mac")).splitlines()[-1])
+    assert found["offered"] == {"apple_gpu": 1.0, "unified_memory": float(int(64 * 2**30 * 0.66))}
+    assert (found["free"], found["gpu"]) == (True, False)
+    assert (found["memory"], found["half"]) == (False, True)
+
+
+def test_without_a_mac_there_is_no_apple_gpu_to_have():
+    if sys.platform != "linux":
+        pytest.skip("this may be a Mac")
+    assert json.loads(run(_TASKS).splitlines()[-1]) == {"offered": {}, "free": True, "ran": False}
+
+
+def test_a_model_on_a_mac_takes_the_gpu_once_the_machine_is_cool(tmp_path, model_folder):
+    before, mac = ray_processes(), ReplayedMac(tmp_path / "mac", 2)
+    wait = {"MLOPS_HARDWARE__MAX_WAIT": "6"}
+    said = serve(tmp_path / "project", model_folder, mac=mac, on_wait=lambda: mac.heat(0), **wait)
+    assert "Thermal pressure Heavy, allowed up to Moderate." in said
+    assert "ready, left 0" in said, said
+    assert "ended" in said
+    assert not ray_processes_left(before)
+
+
+def test_a_terabyte_is_refused_with_words_instead_of_waiting_for_ever(tmp_path, model_folder):
+    before = ray_processes()
+    much = {"MLOPS_HARDWARE__SERVING_MEMORY_GIB": str(10**12 / 2**30)}
+    said = serve(tmp_path / "a", model_folder, mac=ReplayedMac(tmp_path / "mac"), **much)
+    assert "error: The model cannot be served here. The work asks for 931.32 GiB of unified_memory" in said
+    assert "hardware.serving_memory_gib" in said
+    # Without a Mac's amounts to schedule, the replica's own look at its machine refuses.
+    said = serve(tmp_path / "b", model_folder, **much)
+    assert "error: The model did not start in Ray Serve: This machine refuses the work." in said, said
+    assert "931.32 GiB" in said
+    assert not ray_processes_left(before)
