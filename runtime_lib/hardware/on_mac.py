@@ -10,6 +10,7 @@ from typing import Any
 from runtime_lib.hardware import parse, probe
 from runtime_lib.hardware.chips import Chip, chip
 from runtime_lib.hardware.facts import CoreLevel
+from runtime_lib.hardware.plist import last_plist
 
 __all__ = ["Answers", "read_facts"]
 
@@ -68,7 +69,7 @@ class Answers:
     @cached_property
     def power(self) -> Mapping[str, Any]:
         """powermetrics' last sample."""
-        found = parse.plists(self.text(probe.POWER))
+        found = last_plist(self.text(probe.POWER))
         return found if isinstance(found, dict) else {}
 
     @cached_property

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import ast
 import json
-import plistlib
 import re
 from collections.abc import Mapping
 from typing import Any
-from xml.parsers.expat import ExpatError
 
 from runtime_lib.hardware.chips import Chip
 
@@ -24,7 +22,6 @@ __all__ = [
     "literal",
     "memory",
     "perflevels",
-    "plists",
     "processors",
     "profile",
     "sysctl",
@@ -140,19 +137,6 @@ def profile(text: str, kind: str) -> list[Mapping[str, Any]]:
     except (ValueError, RecursionError):
         return []
     return [entry for entry in _list(_table(content).get(kind)) if isinstance(entry, dict)]
-
-
-def plists(text: str) -> Any:
-    """The last whole property list in a text that may hold several, one after another or between NULs."""
-    for part in reversed(re.split(r"(?=<\?xml )", text.replace("\0", ""))):
-        try:
-            return plistlib.loads(part.strip().encode())
-        # plistlib takes what it is given at its word: torn dates, numbers and base64 raise all of these.
-        except (ExpatError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
-            continue
-        except plistlib.InvalidFileException:
-            continue
-    return None
 
 
 def literal(text: str) -> Mapping[str, Any]:

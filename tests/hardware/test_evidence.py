@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import plistlib
 from pathlib import Path
 
 import pytest
@@ -257,3 +258,37 @@ def test_commands_answer_in_no_language(tmp_path, monkeypatch):
 def test_a_torn_path_is_no_file(tmp_path):
     assert Live().read("/proc/a\0b") is None
     assert Replay(tmp_path).read("/proc/a\0b") is None
+
+
+def sample(**clusters: int) -> str:
+    """What powermetrics prints of these clusters, cut off in a second sample."""
+    numbers = iter(range(100))
+    entries = [
+        {"name": f"{name}-Cluster", "cpus": [{"cpu": next(numbers)} for _ in range(count)]}
+        for name, count in clusters.items()
+    ]
+    text = plistlib.dumps({"hw_model": "Mac17,9", "processor": {"clusters": entries}}).decode()
+    return f"{text}\0{text[:-20]}"
+
+
+@pytest.mark.parametrize(
+    ("chip_type", "clusters", "expected"),
+    [
+        ("Apple M2 Ultra", {"E0": 4, "P0": 4, "P1": 4, "E1": 4, "P2": 4, "P3": 4}, [16, 8]),
+        ("Apple M5", {"E": 6, "S": 4}, [4, 6]),
+        ("Apple M5 Pro", {"P0": 6, "P1": 6, "S": 6}, [6, 12]),
+        ("Apple M5 Max", {"M0": 6, "M1": 6, "P": 6}, [6, 12]),  # the first versions of macOS 26
+        ("Apple M6", {"E": 6, "P": 4, "S": 2}, [2, 4, 6]),
+        ("Apple M5 Max", {"M0": 6, "M1": 5, "P": 6}, None),
+        ("Apple M99", {"E": 6, "S": 4}, None),
+    ],
+)
+def test_the_clusters_of_powermetrics_are_named_by_their_counts(tmp_path, chip_type, clusters, expected):
+    files = {"powermetrics.plist": sample(**clusters)}
+    files["system_profiler_SPHardwareDataType.json"] = profile(chip_type=chip_type)
+    found = replay(tmp_path, files)
+    row = chip(chip_type)
+    names = row.levels if row else ()
+    said = [(level.name, level.count) for level in found.core_levels or ()] or None
+    assert said == (list(zip(names, expected, strict=True)) if expected else None)
+    assert found.model == "Mac17,9"
