@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hardware.replayed import ReplayedMac
 from tests.pipeline.test_run import STAGES, small
 from tests.projects import run
 
@@ -32,11 +33,11 @@ class Scheduled:
         run(root, "uv", "sync", "--quiet", "--group", "airflow")
         self.uv("airflow", "db", "migrate")
 
-    def uv(self, *command: str) -> str:
-        return run(self.root, "uv", "run", "--no-sync", *command, **self.env)
+    def uv(self, *command: str, **variables: str) -> str:
+        return run(self.root, "uv", "run", "--no-sync", *command, **self.env, **variables)
 
-    def test(self) -> str:
-        return self.uv("python", "-c", _TEST)
+    def test(self, **variables: str) -> str:
+        return self.uv("python", "-c", _TEST, **variables)
 
     def written(self) -> dict[str, int]:
         """When each stage's output was last written."""
@@ -81,3 +82,35 @@ def test_the_dag_runs_skips_and_repeats(scheduled):
     assert "state success" in scheduled.test()
     after = scheduled.written()
     assert [stage for stage in first if after[stage] != first[stage]] == ["train", "evaluate", "register"]
+
+
+@pytest.mark.slow
+def test_a_stage_waits_for_its_machine_and_trains_within_what_that_has_left(scheduled, tmp_path):
+    from runtime_lib.hardware import facts
+    from runtime_lib.hardware.schedule import capacity
+
+    # On a hot Mac no stage starts; on a cool one all that the first test ran is up to date.
+    scheduled.set("train.network.hidden=[5]")
+    before = scheduled.written()
+    mac = ReplayedMac(tmp_path / "mac", 3)
+    hot = {"MLOPS_HARDWARE_REPLAY": str(mac.folder), "MLOPS_HARDWARE__MAX_WAIT": "2"}
+    said = scheduled.test(**hot)
+    assert "state failed" in said
+    assert "Thermal pressure Trapping, allowed up to Moderate." in said
+    assert scheduled.written() == before
+
+    said = scheduled.test(MLOPS_HARDWARE__MEMORY_GIB=str(10**12 / 2**30))
+    assert "state failed" in said
+    assert "The work needs 931.32 GiB, and this machine can give" in said
+    assert scheduled.written() == before
+
+    # As much as there is in all is more than is free: the training is told what is, and plans with that.
+    whole = capacity(facts())
+    assert whole
+    sizes = {"MEMORY_GIB": str((whole - 2**20) / 2**30), "LEAST_MEMORY_GIB": "0.1"}
+    said = scheduled.test(**{f"MLOPS_HARDWARE__{key}": value for key, value in sizes.items()})
+    assert "state success" in said
+    assert "Hardware: shrink." in said
+    record = json.loads((scheduled.root / "models" / "record" / "record.json").read_text())
+    limit = json.loads(record["tags"]["mlops.plan"])["memory_limit_bytes"]
+    assert 2**30 / 10 <= limit < whole - 2**20
