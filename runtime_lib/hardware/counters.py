@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Protocol
 
 from runtime_lib.errors import require
@@ -18,15 +19,20 @@ from runtime_lib.errors import require
 __all__ = ["POWERCAP", "Apple", "Counted", "Counter", "Nvml", "Rapl", "Ticker"]
 
 POWERCAP = Path("/sys/class/powercap")
-# A package's counter wraps at 65 kJ or more: once a minute is enough up to a kilowatt.
-RAPL_SECONDS = 60.0
+# No package draws more: the largest on sale are made for 500 W (AMD EPYC 9965, Intel Xeon 6980P).
+RAPL_WATTS = 1000.0
+# A package's counter wraps at 65 kJ or more, so at most once a minute.
+RAPL_SECONDS = 30.0
+# A figure is a millisecond old, and the clock is read after it.
+_RAPL_LAG_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class Counted:
     """Joules since the counter was opened, by part; `None` where this machine counts no such part.
 
-    A part's name begins with `CPU` or `GPU` where it is one. A negative figure is a counter that was reset.
+    A part's name begins with `CPU` or `GPU` where it is one. A negative figure is a counter that was reset,
+    one that is not finite a counter that failed.
     """
 
     parts: Mapping[str, float | None]
@@ -44,8 +50,10 @@ class Apple:
     """The energy model of an Apple chip, read through zeus-apple-silicon without root.
 
     IOReport's figures are the chip's own model of its consumption, in millijoules; Apple calls those that
-    `powermetrics` shows from the same place "estimated". Never open it in a virtual machine: without the
-    channel group, version 1.1 of the package hands a null pointer on and takes the process down.
+    `powermetrics` shows from the same place "estimated". M1 to M4 count the GPU's SRAM as well; nobody
+    documents whether the GPU's figure holds it, so it is left out, and `source` says so. Never open it in a
+    virtual machine: without the channel group, version 1.1 of the package hands a null pointer on and takes
+    the process down.
     """
 
     def __init__(self) -> None:
@@ -62,7 +70,8 @@ class Apple:
             "DRAM": metrics.dram_mj,
         }
         parts = {name: None if value is None else value / 1e3 for name, value in millijoules.items()}
-        return Counted(parts, "zeus-apple-silicon (IOReport: the chip's own model, not the wall)")
+        without = "" if metrics.gpu_sram_mj is None else ", without its GPU SRAM counter"
+        return Counted(parts, f"zeus-apple-silicon (IOReport: the chip's own model, not the wall{without})")
 
 
 class Nvml:
@@ -95,7 +104,8 @@ class Nvml:
 class Rapl:
     """The processor packages' counters in Linux' powercap tree, in microjoules; mostly root may read them.
 
-    A counter starts again from 0 at `max_energy_range_uj`; a thread looks often enough to see each time.
+    A counter starts again from 0 at `max_energy_range_uj`; a thread looks often enough to see each time. One
+    that steps back by less than that was reset: what it counts then is not known.
     Source: https://docs.kernel.org/power/powercap/powercap.html
     """
 
@@ -110,22 +120,38 @@ class Rapl:
         if not self._packages:
             raise FileNotFoundError(f"no package domain in {root}")
         self._ranges = {n: int(_text(f / "max_energy_range_uj")) for n, f in self._packages.items()}
-        self._last = self._read()
+        self._last, self._looked = self._read(), monotonic()
         self._microjoules = dict.fromkeys(self._packages, 0)
+        self._steps_back: dict[str, int] = {}
         self._ticker = Ticker(seconds, self._advance)
 
     def stop(self) -> Counted:
         self._ticker.stop()
         self._advance()
-        parts = {f"CPU {name}": value / 1e6 for name, value in self._microjoules.items()}
+        counted = {**self._microjoules, **self._steps_back}
+        parts = {f"CPU {name}": value / 1e6 for name, value in counted.items()}
         return Counted(parts, "RAPL (processor packages)")
 
     def _advance(self) -> None:
-        now = self._read()
+        """
+        Raises:
+            TimeoutError: it is so long since the last look (a stopped process) that a counter may have
+                started again unseen.
+        """
+        now, looked = self._read(), monotonic()
+        seconds = looked - self._looked
         for name, value in now.items():
+            if RAPL_WATTS * seconds * 1e6 >= self._ranges[name]:
+                raise TimeoutError(f"nobody looked at {name} for {seconds:.0f} s: it may have started again")
             passed = value - self._last[name]
-            self._microjoules[name] += passed if passed >= 0 else passed + self._ranges[name]
-        self._last = now
+            wrapped = passed + self._ranges[name]
+            if passed >= 0:
+                self._microjoules[name] += passed
+            elif 0 <= wrapped <= RAPL_WATTS * (seconds + _RAPL_LAG_SECONDS) * 1e6:
+                self._microjoules[name] += wrapped
+            else:
+                self._steps_back[name] = passed
+        self._last, self._looked = now, looked
 
     def _read(self) -> dict[str, int]:
         return {name: int(_text(folder / "energy_uj")) for name, folder in self._packages.items()}

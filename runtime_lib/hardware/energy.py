@@ -8,6 +8,7 @@ sourced table of chips, else unknown. No figure goes without its kind and its so
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
@@ -127,7 +128,7 @@ class _Running:
         if self._ticker:
             with suppress(Exception):  # no reading is no sample
                 self._ticker.stop()
-        if nonsense := _nonsense(work) or _went_back(counted):
+        if nonsense := _nonsense(work) or _nonsense_counted(counted):
             return Energy(None, "unknown", nonsense, work.seconds)
         energy = self._measured(counted, work.seconds)
         if energy is None:
@@ -225,17 +226,21 @@ def estimate(facts: Facts, work: Work, *, part: Part | None = None) -> Energy:
         return unknown("the number of cores is not known")
     if part == "GPU" and work.gpu is None:
         return unknown("the work ran on the GPU, and how busy that was is not known")
-    idle, most = watts
-    shares = {"CPU": min(1.0, work.cpu_seconds / (work.seconds * facts.cpu_count))}
-    if work.gpu is not None:
-        shares["GPU"] = min(1.0, work.gpu)
-    load = max(shares.values())
-    busy = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+    (idle, most), (load, busy) = watts, _load(work, facts.cpu_count)
     source = (
         f"a desktop Mac with {facts.chip} at the wall (chips.csv): {idle:g} W idle to {most:g} W, "
-        f"load {load:.0%} ({busy if 'GPU' in shares else f'{busy}, GPU not counted'})"
+        f"load {load:.0%} ({busy})"
     )
     return Energy((idle + (most - idle) * load) * work.seconds, "estimated", source, work.seconds)
+
+
+def _load(work: Work, cores: int) -> tuple[float, str]:
+    """The larger share of CPU and GPU, 0 to 1, and both in words."""
+    shares = {"CPU": min(1.0, work.cpu_seconds / (work.seconds * cores))}
+    if work.gpu is not None:
+        shares["GPU"] = min(1.0, work.gpu)
+    words = [f"{name} {share:.0%}" for name, share in shares.items()]
+    return max(shares.values()), ", ".join(words if "GPU" in shares else [*words, "GPU not counted"])
 
 
 def cost(energy: Energy, hardware: Hardware) -> Cost:
@@ -278,10 +283,14 @@ def _nonsense(work: Work) -> str:
     return ""
 
 
-def _went_back(counted: Sequence[Counted]) -> str:
-    parts = [(name, value) for each in counted for name, value in each.parts.items()]
-    reset = [f"{name} {value:g} J" for name, value in parts if value is not None and value < 0]
-    return f"a counter was reset meanwhile: {', '.join(reset)}" if reset else ""
+def _nonsense_counted(counted: Sequence[Counted]) -> str:
+    """Why no figure can be had from these counters, or nothing."""
+    parts = [(name, value) for each in counted for name, value in each.parts.items() if value is not None]
+    if reset := [f"{name} {value:g} J" for name, value in parts if value < 0]:
+        return f"a counter was reset meanwhile: {', '.join(reset)}"
+    if failed := [f"{name} {value:g} J" for name, value in parts if not math.isfinite(value)]:
+        return f"a counter gave no number: {', '.join(failed)}"
+    return ""
 
 
 def _clocks() -> tuple[float, float, float]:

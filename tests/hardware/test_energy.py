@@ -13,7 +13,9 @@ No Apple chip, NVIDIA GPU or RAPL is at hand here. What stands in for them:
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -23,14 +25,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime_lib.hardware import Device, energy
-from runtime_lib.hardware.counters import Rapl
+from runtime_lib.hardware import Device, counters, energy
+from runtime_lib.hardware.counters import Counted, Rapl
 from runtime_lib.hardware.energy import Cost, Energy, Work, cost, estimate, figures, meter
 from runtime_lib.hardware.facts import Facts, facts
 from runtime_lib.hardware.probe import Replay
@@ -322,12 +325,14 @@ def test_apples_counters_are_summed_in_joules(tmp_path):
     assert found["kind"] == "measured"
     assert "zeus-apple-silicon" in found["source"]
     assert "CPU + GPU + ANE + DRAM" in found["source"]
+    assert "without its GPU SRAM counter" in found["source"]
 
 
 def test_a_counter_that_the_chip_lacks_is_named_and_not_invented(tmp_path):
     found = apple(tmp_path, ONE, {"cpu_total_mj": 10, "gpu_mj": 10}, {"cpu_total_mj": 2010, "gpu_mj": 1010})
     assert (found["joules"], found["kind"]) == (3.0, "measured")
     assert "CPU + GPU; no counter for ANE, DRAM" in found["source"]
+    assert "SRAM" not in found["source"]
 
 
 @pytest.mark.parametrize(
@@ -370,6 +375,17 @@ def test_a_counter_that_ran_backwards_makes_the_energy_unknown(tmp_path):
     found = apple(tmp_path, ONE, START, after(cpu_total_mj=9000, gpu_mj=-400))
     assert (found["joules"], found["kind"]) == (None, "unknown")
     assert "reset meanwhile: GPU -0.4 J" in found["source"]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("device", [CPU, METAL, None])
+def test_a_counter_that_gives_no_number_makes_the_energy_unknown(monkeypatch, value, device):
+    counted = SimpleNamespace(stop=lambda: Counted({"CPU": 1.0, "GPU": value}, "test"))
+    monkeypatch.setattr(energy, "Apple", lambda: counted)
+    with meter(M2_MAX, device=device) as used:
+        pass
+    assert (used.energy.joules, used.energy.kind) == (None, "unknown")
+    assert f"gave no number: GPU {value} J" in used.energy.source
 
 
 def test_windows_that_overlap_keep_to_themselves(tmp_path):
@@ -528,7 +544,14 @@ def test_a_counter_that_started_again_from_zero_goes_on(tmp_path):
     assert used.energy.joules == pytest.approx(3.0)
 
 
-def test_a_counter_that_started_again_many_times_is_followed(tmp_path):
+def looks(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let so many seconds pass from each look at RAPL's counters to the next."""
+    clock = itertools.count(0, seconds)
+    monkeypatch.setattr(counters, "monotonic", lambda: next(clock))
+
+
+def test_a_counter_that_started_again_many_times_is_followed(tmp_path, monkeypatch):
+    looks(monkeypatch, 200)
     tree = powercap(tmp_path, before=0)
     rapl = Rapl(tree, seconds=0.005)
     for value in [RANGE // 2, 5, RANGE - 5, 1_000_000] * 3:
@@ -537,6 +560,39 @@ def test_a_counter_that_started_again_many_times_is_followed(tmp_path):
         while rapl._last["package-0"] != value and time.monotonic() < deadline:
             time.sleep(0.001)
     assert rapl.stop().parts == {"CPU package-0": pytest.approx((6 * RANGE + 1_000_000) / 1e6)}
+
+
+@pytest.mark.parametrize(("before", "after"), [(5_000_000, 4_999_999), (5_000_000, 0), (RANGE, RANGE - 1)])
+def test_a_counter_that_steps_back_was_reset_and_did_not_count_to_its_end(tmp_path, before, after):
+    tree = powercap(tmp_path, before=before)
+    with meter(LINUX, device=CPU, powercap=tree) as used:
+        count(tree, after)
+    assert (used.energy.joules, used.energy.kind) == (None, "unknown")
+    assert f"reset meanwhile: CPU package-0 {(after - before) / 1e6:g} J" in used.energy.source
+
+
+def test_a_counter_that_was_reset_on_the_way_stays_unknown(tmp_path):
+    tree = powercap(tmp_path, before=RANGE // 2)
+    rapl = Rapl(tree)
+    for value in (1_000_000, 9_000_000):
+        count(tree, value)
+        rapl._advance()
+    assert rapl.stop().parts["CPU package-0"] < 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "joules"),
+    [(130, None), (132, 131.071664), (262, 131.071664), (263, None)],
+    ids=["too much for the time", "a kilowatt", "at most once", "maybe twice"],
+)
+def test_whether_a_counter_started_again_is_a_question_of_time(tmp_path, monkeypatch, seconds, joules):
+    """At a kilowatt, half of the range, 131 kJ, takes 131 seconds, and the whole range 262."""
+    looks(monkeypatch, seconds)
+    tree = powercap(tmp_path, before=RANGE // 2)
+    with meter(LINUX, device=CPU, powercap=tree) as used:
+        count(tree, 0)
+    assert used.energy.joules == (None if joules is None else pytest.approx(joules * 1000, rel=1e-6))
+    assert used.energy.kind == ("unknown" if joules is None else "measured")
 
 
 @pytest.mark.parametrize(
