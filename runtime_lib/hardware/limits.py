@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from runtime_lib.hardware.device import Device
 from runtime_lib.hardware.plan import Plan
 
 __all__ = ["applied", "usable_cpus", "working_set"]
+
+# Setters, each with the value to put back; with an empty list where there is none, or none any more.
+_Step = tuple[Callable[[Any], object], list[Any]]
 
 
 @contextmanager
@@ -18,14 +22,21 @@ def applied(plan: Plan) -> Iterator[None]:
 
     By default both frameworks go beyond what Metal recommends (MLX 1.5 times, torch 1.7 times), and Macs
     have panicked there (mlx #3186, #3346). Limits and threads are the process's: do not nest blocks of
-    different threads. Restored after the block's end, an exception and Ctrl-C.
+    different threads. Restored after the block's end, an exception and Ctrl-C, whenever it comes.
     """
-    with ExitStack() as restore:
-        if plan.device.framework == "mlx":
-            _limit_mlx(plan, restore)
-        else:
-            _limit_torch(plan, restore)
-        yield
+    undo: list[_Step] = []
+    try:
+        try:
+            if plan.device.framework == "mlx":
+                _limit_mlx(plan, undo)
+            else:
+                _limit_torch(plan, undo)
+            yield
+        finally:
+            _put_back(reversed(undo))
+    finally:
+        # What a Ctrl-C or an error left; from the other end, so that one that fails keeps none from it.
+        _put_back(undo)
 
 
 def working_set(device: Device) -> int | None:
@@ -49,7 +60,14 @@ def usable_cpus() -> int | None:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
 
-def _limit_mlx(plan: Plan, restore: ExitStack) -> None:
+def _put_back(undo: Iterable[_Step]) -> None:
+    for setter, before in undo:
+        for value in before:
+            setter(value)
+        before.clear()
+
+
+def _limit_mlx(plan: Plan, undo: list[_Step]) -> None:
     import mlx.core as mx
 
     limits = (
@@ -59,27 +77,30 @@ def _limit_mlx(plan: Plan, restore: ExitStack) -> None:
     )
     for set_limit, value in limits:
         if value is not None:
-            restore.callback(set_limit, set_limit(value))  # it returns the limit before
+            # The setter returns the limit before, and there is no getter. The way back is there first, and
+            # `extend` fills it in C: no Ctrl-C comes in between.
+            before: list[int] = []
+            undo.append((set_limit, before))
+            before.extend(map(set_limit, [value]))
 
 
-def _limit_torch(plan: Plan, restore: ExitStack) -> None:
+def _limit_torch(plan: Plan, undo: list[_Step]) -> None:
     import torch
 
     if plan.threads:
-        restore.callback(torch.set_num_threads, torch.get_num_threads())
+        undo.append((torch.set_num_threads, [torch.get_num_threads()]))
         torch.set_num_threads(plan.threads)
     if plan.memory_limit_bytes is None:
         return
     if plan.device.name == "mps":
         share = plan.memory_limit_bytes / torch.mps.recommended_max_memory()
-        restore.callback(torch.mps.set_per_process_memory_fraction, _mps_default())
+        undo.append((torch.mps.set_per_process_memory_fraction, [_mps_default()]))
         torch.mps.set_per_process_memory_fraction(_share(share, most=2.0))
     elif plan.device.name == "cuda":
         share = plan.memory_limit_bytes / torch.cuda.get_device_properties(0).total_memory
-        restore.callback(
-            torch.cuda.set_per_process_memory_fraction, torch.cuda.get_per_process_memory_fraction()
-        )
-        torch.cuda.set_per_process_memory_fraction(_share(share, most=1.0))
+        set_fraction = torch.cuda.set_per_process_memory_fraction
+        undo.append((set_fraction, [torch.cuda.get_per_process_memory_fraction()]))
+        set_fraction(_share(share, most=1.0))
 
 
 def _share(share: float, *, most: float) -> float:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
+from functools import partial
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
-from runtime_lib.hardware import Device, facts
+from runtime_lib.hardware import Device, Facts, facts, limits
 from runtime_lib.hardware.limits import applied, usable_cpus, working_set
 from runtime_lib.hardware.plan import Workload, plan
+
+MAC = Facts("darwin", "arm64", "Apple M4", 10, 2**34, False, False, generation=4, os_version="15.1")
 
 # Prints the limits before, within and after the block; `END` says how the block ends.
 SCRIPT = """
@@ -113,3 +119,91 @@ def test_mps_gets_its_share_and_torchs_default_back(monkeypatch, variable, defau
 def test_a_cpu_has_no_working_set_of_its_own():
     assert working_set(Device("torch", "cpu", "test")) is None
     assert usable_cpus()
+
+
+class Mlx:
+    """Stands in for `mlx.core`: three limits, whose setters return the one before."""
+
+    def __init__(self):
+        self.limits = dict.fromkeys(("memory", "cache", "wired"), 1)
+        for name in self.limits:
+            setattr(self, f"set_{name}_limit", partial(self.put, name))
+
+    def put(self, name, limit):
+        before, self.limits[name] = self.limits[name], limit
+        return before
+
+
+class Torch:
+    """Stands in for `torch` on MPS. Its limits are set in Python, where a Ctrl-C may come first."""
+
+    def __init__(self):
+        self.limits = {"threads": 8, "share": 1.7}
+        self.get_num_threads = partial(self.limits.get, "threads")
+        self.set_num_threads = partial(self.limits.__setitem__, "threads")
+        self.mps = SimpleNamespace(
+            recommended_max_memory=lambda: 10 * 2**30, set_per_process_memory_fraction=self.set_share
+        )
+
+    def set_share(self, share):
+        self.limits["share"] = share
+
+
+class InterruptAt:
+    """Raises KeyboardInterrupt before the given step of the interpreter in limits.py, contextlib or here."""
+
+    def __init__(self, step):
+        self.left = step
+
+    def __call__(self, frame, event, _):
+        files = (limits.__file__, contextlib.__file__)
+        if frame.f_code.co_filename not in files and frame.f_code is not Torch.set_share.__code__:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return self
+
+
+@pytest.mark.parametrize(
+    ("module", "stand_in", "device"), [("mlx.core", Mlx, ("mlx", "gpu")), ("torch", Torch, ("torch", "mps"))]
+)
+def test_a_ctrl_c_at_any_step_leaves_nothing_behind(monkeypatch, module, stand_in, device):
+    framework = stand_in()
+    monkeypatch.setitem(sys.modules, module, framework)
+    monkeypatch.setitem(sys.modules, "mlx", SimpleNamespace(core=framework))
+    made = plan(MAC, Device(*device, "test"), Workload(10_000, 160, 2_000, 64))
+    before, within, trace = dict(framework.limits), [], sys.gettrace()
+    for step in count(1):
+        sys.settrace(at := InterruptAt(step))
+        try:
+            with applied(made):
+                within.append(dict(framework.limits))
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(trace)
+        assert framework.limits == before, step
+        if at.left > 0:  # it ran to its end
+            break
+    assert step > 100
+    assert not set(before.items()) & set(within[-1].items())
+
+
+def test_a_limit_that_cannot_be_put_back_keeps_no_other_from_it(monkeypatch):
+    mx = Mlx()
+    monkeypatch.setitem(sys.modules, "mlx.core", mx)
+    monkeypatch.setitem(sys.modules, "mlx", SimpleNamespace(core=mx))
+
+    def once(limit):
+        if mx.limits["cache"] != 1:
+            raise ValueError("not any more")
+        return mx.put("cache", limit)
+
+    mx.set_cache_limit = once
+    made = plan(MAC, Device("mlx", "gpu", "test"), Workload(10_000, 160, 2_000, 64))
+    with pytest.raises(ValueError, match="any more"), applied(made):
+        pass
+    assert (mx.limits["memory"], mx.limits["wired"]) == (1, 1)
