@@ -144,9 +144,16 @@ class Live:
         return self._system
 
     def ask(self, *questions: Question) -> tuple[tuple[str, ...], ...]:
-        started = [self._start(question) for question in questions]
-        deadline = time.monotonic() + self._timeout
-        answers = [_finish(process, deadline) if process else None for process in started]
+        started: list[subprocess.Popen[bytes] | None] = []
+        try:
+            for question in questions:
+                started.append(self._start(question))
+            deadline = time.monotonic() + self._timeout
+            answers = [_finish(process, deadline) if process else None for process in started]
+        except BaseException:  # Ctrl-C reaches this process alone: nothing that was started stays behind
+            for process in filter(None, started):
+                _end(process)
+            raise
         return tuple(() if text is None else (text,) for text in answers)
 
     def read(self, path: str) -> str | None:
@@ -186,16 +193,18 @@ def _finish(process: subprocess.Popen[bytes], deadline: float) -> str | None:
     except TimeoutExpired:
         _end(process)
         return None
-    except BaseException:  # Ctrl-C: nothing that was started stays behind
-        _end(process)
-        raise
     return output.decode("utf-8", errors="replace") if process.returncode == 0 else None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the command and what it started: a child of its own may hold the pipe open after it has gone."""
+    """End the command and what it started: a child of its own may hold the pipe open after it has gone.
+
+    One that has answered is left alone: its number may be another's by now.
+    """
     import signal
 
+    if process.returncode is not None and process.stdout and process.stdout.closed:
+        return
     with suppress(OSError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from runtime_lib.hardware import probe as probe_module
 from runtime_lib.hardware.facts import facts
-from runtime_lib.hardware.probe import GPU, HARDWARE, SYSCTL, Replay, this_machine
-from tests.hardware.stubs import live
+from runtime_lib.hardware.probe import (
+    GPU,
+    HARDWARE,
+    POWER_MODE,
+    SYSCTL,
+    THERMAL,
+    Live,
+    Question,
+    Replay,
+    this_machine,
+)
+from tests.hardware.stubs import commands, live
 
 RECORDED = Path(__file__).parent / "recorded"
 
@@ -52,7 +65,6 @@ def test_a_command_that_fails_or_is_not_there_is_no_answer(tmp_path):
     ids=["itself", "its child", "deaf", "a child that it left with the pipe"],
 )
 def test_a_command_that_hangs_costs_no_more_than_the_time_out(tmp_path, hang):
-    before = set(psutil.pids())
     started = time.monotonic()
     probe = live(
         tmp_path, {"sysctl": f"{hang} # {tmp_path}", "ioreg": "echo '\"gpu-core-count\" = 8'"}, timeout=0.5
@@ -61,16 +73,71 @@ def test_a_command_that_hangs_costs_no_more_than_the_time_out(tmp_path, hang):
     assert time.monotonic() - started < 3
     assert found.chip is None
     assert found.gpu_cores == 8, "the other command's answer counts"
-    time.sleep(0.1)
-    ours = [pid for pid in set(psutil.pids()) - before if os.getpid() in parents(pid)]
-    assert not ours, "nothing that was started is left"
+    assert nothing_is_left(tmp_path)
 
 
-def parents(pid: int) -> set[int]:
+def nothing_is_left(folder: Path) -> bool:
+    """Whether no command of this folder's runs, nor what one has started."""
+    limit = time.monotonic() + 5
+    while found := [process for process in psutil.process_iter() if is_of(process, folder)]:
+        if time.monotonic() > limit:
+            return False
+        psutil.wait_procs(found, timeout=0.1)
+    return True
+
+
+def is_of(process: psutil.Process, folder: Path) -> bool:
     try:
-        return {process.pid for process in psutil.Process(pid).parents()}
-    except psutil.Error:
-        return set()
+        search = process.environ().get("PATH", "")  # macOS does not show that of a command of its own
+        return search.startswith(f"{folder}:") or str(folder) in " ".join(process.cmdline())
+    except psutil.Error:  # it has ended, or is another user's
+        return False
+
+
+HANGING = dict.fromkeys(("sysctl", "ioreg", "notifyutil", "pmset"), "sleep 60 & wait")
+
+
+class Interrupted(Live):
+    """Ctrl-C comes while the third command is being started."""
+
+    count = 0
+
+    def _start(self, question: Question) -> Any:
+        self.count += 1
+        if self.count == 3:
+            raise KeyboardInterrupt
+        return super()._start(question)
+
+
+def test_ctrl_c_ends_all_that_was_started(tmp_path):
+    path = f"{commands(tmp_path, HANGING)}:/usr/bin:/bin"
+    with pytest.raises(KeyboardInterrupt):
+        Interrupted(system="darwin", path=path, timeout=60).ask(SYSCTL, GPU, THERMAL, POWER_MODE)
+    assert nothing_is_left(tmp_path)
+
+
+@pytest.mark.parametrize("answered", [0, 2])
+def test_ctrl_c_while_waiting_ends_those_that_have_not_answered(tmp_path, monkeypatch, answered):
+    scripts = HANGING | dict.fromkeys(list(HANGING)[:answered], "echo 1")
+    probe = live(tmp_path, scripts, timeout=60)
+    ended: list[int] = []
+    end, finish = os.killpg, probe_module._finish
+
+    def counted(group: int, number: int) -> None:
+        ended.append(group)
+        end(group, number)
+
+    def interrupted(process: Any, deadline: float) -> str | None:
+        if process.args[0] == list(HANGING)[answered]:
+            signal.raise_signal(signal.SIGINT)
+        return finish(process, deadline)
+
+    monkeypatch.setattr(os, "killpg", counted)
+    monkeypatch.setattr(probe_module, "_finish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        probe.ask(SYSCTL, GPU, THERMAL, POWER_MODE)
+    assert nothing_is_left(tmp_path)
+    assert len(ended) == len(HANGING) - answered, "a number that has ended may be another's"
 
 
 def test_bytes_that_are_no_text_do_no_harm(tmp_path):
