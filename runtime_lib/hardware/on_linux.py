@@ -36,9 +36,10 @@ _APPLE_PARTS: Mapping[int, tuple[tuple[str, ...], str]] = {
 
 def read_facts(of: Probe) -> tuple[dict[str, Any], dict[str, str]]:
     """Values by field of `Facts`, and their sources."""
-    parts = (_system(of), _cpu(of.read(_CPUINFO) or ""), _memory(of), _cuda(of))
+    system = _system(of)
+    cpu = _cpu(parse.ended(of.read(_CPUINFO) or ""), system["cpu_count"][0])
+    parts = (system, cpu, _memory(of), _cuda(of))
     known = {name: pair for part in parts for name, pair in part.items() if pair[0] is not None}
-    known.setdefault("is_translated", (False, "Linux itself translates nothing"))
     return {name: value for name, (value, _) in known.items()}, {
         name: why for name, (_, why) in known.items()
     }
@@ -61,21 +62,23 @@ def _online(text: str) -> int | None:
     return parse.integer(sum(int(ends[-1]) - int(ends[0]) + 1 for ends in ranges))
 
 
-def _cpu(text: str) -> dict[str, tuple[Any, str]]:
-    if re.search(r"^CPU implementer\s*:\s*0x61$", text, re.MULTILINE):
-        return _apple_cpu(text)
-    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+def _cpu(text: str, online: int | None) -> dict[str, tuple[Any, str]]:
+    if re.search(r"^CPU implementer\s*:\s*0x61\n", text, re.MULTILINE):
+        return _apple_cpu(text, online)
+    model = re.search(r"^model name\s*:\s*(.+)\n", text, re.MULTILINE)
     if model and model[1].startswith("VirtualApple"):
         # Rosetta, for a program of another architecture in a virtual machine on a Mac.
         return {"is_translated": (True, _CPUINFO), "is_virtual": (True, _CPUINFO)}
-    flags = re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)
+    flags = re.search(r"^flags\s*:(.*)\n", text, re.MULTILINE)
+    own = re.search(r"^(model name|CPU implementer)\s*:", text, re.MULTILINE)
     return {
         "chip": (model[1].strip() if model else None, _CPUINFO),
+        "is_translated": (False if own else None, f"{_CPUINFO} names no translator"),
         "is_virtual": (" hypervisor" in flags[1] if flags else None, f"{_CPUINFO}, flag hypervisor"),
     }
 
 
-def _apple_cpu(text: str) -> dict[str, tuple[Any, str]]:
+def _apple_cpu(text: str, online: int | None) -> dict[str, tuple[Any, str]]:
     """Linux on an Apple chip: each processor names its part."""
     parts = [
         _APPLE_PARTS.get(int(part, 16)) for part in re.findall(r"^CPU part\s*:\s*(0x[0-9a-f]+)$", text, re.M)
@@ -83,9 +86,10 @@ def _apple_cpu(text: str) -> dict[str, tuple[Any, str]]:
     chips = {part[0] if part else () for part in parts}
     names = chips.pop() if len(chips) == 1 else ()
     counts = Counter(part[1] for part in parts if part)
-    # A file that was cut lists fewer cores than the chip is sold with: then their number is unknown.
+    # A file that was cut lists fewer cores than there are: then their number is unknown, and with it whether
+    # a Max is half an Ultra.
     sold = [name for name in names if (row := chip(name)) and counts in map(Counter, map(dict, row.cores))]
-    whole = len(sold) == 1
+    whole = len(sold) == 1 and _last_is_whole(text) and online in (None, len(parts))
     name = sold[0] if whole else names[0] if len(names) == 1 else None
     known, version = chip(name), parse.generation(name)
     levels = known.configuration(counts.values()) if known and whole else None
@@ -94,6 +98,7 @@ def _apple_cpu(text: str) -> dict[str, tuple[Any, str]]:
         "generation": (version[0] if version else None, "the chip's name"),
         "variant": (version[1] if version else None, "the chip's name"),
         "machine": ("arm64", f"{_CPUINFO}, CPU implementer"),
+        "is_translated": (False, f"{_CPUINFO} names no translator"),
         "core_levels": (
             tuple(CoreLevel(*level) for level in levels) if levels else None,
             f"{_CPUINFO}, CPU part",
@@ -101,6 +106,12 @@ def _apple_cpu(text: str) -> dict[str, tuple[Any, str]]:
         "cpu_count": (sum(counts.values()) if whole else None, _CPUINFO),
         "neural_engine_cores": (known.neural_engine_cores if known else None, f"the table of chips ({name})"),
     }
+
+
+def _last_is_whole(text: str) -> bool:
+    """Whether the last processor is described by as many lines as the first."""
+    blocks = [block.splitlines() for block in re.split(r"\n[ \t]*\n", text.strip())]
+    return text.endswith("\n") and len(blocks[-1]) == len(blocks[0])
 
 
 def _memory(of: Probe) -> dict[str, tuple[Any, str]]:
@@ -147,6 +158,6 @@ def _cuda(of: Probe) -> dict[str, tuple[Any, str]]:
         return {}
     names = []
     for path in of.files("/proc/driver/nvidia/gpus/*/information"):
-        model = re.search(r"^Model:\s*(.+)$", of.read(path) or "", re.MULTILINE)
+        model = re.search(r"^Model:\s*(.+)\n", parse.ended(of.read(path) or ""), re.MULTILINE)
         names += [model[1].strip()] if model else []
     return {"cuda_devices": (tuple(names) or None, "/proc/driver/nvidia")}

@@ -24,6 +24,7 @@ _SYSCTL, _HARDWARE, _DISPLAYS = (
 # Families whose every model has an Apple chip, and those that have one from a number on.
 _APPLE_MODELS = {"MacBookAir": 10, "MacBookPro": 17, "Macmini": 9, "iMac": 21, "Mac": 13, "VirtualMac": 1}
 _PARAVIRTUAL = "Paravirt"  # AppleParavirtGPU, Apple Paravirtualized Graphics Device
+_VIRTUAL_MODEL = re.compile("Virtual|VMware|Parallels|QEMU")
 
 
 class Answers:
@@ -74,15 +75,17 @@ class Answers:
 
     @cached_property
     def mlx(self) -> tuple[Mapping[str, Any], ...]:
-        [answers] = self._of.ask(probe.MLX_INFO)
-        return tuple(parse.literal(text) for text in answers)
+        return tuple(parse.literal(text) for text in self.texts(probe.MLX_INFO))
+
+    def texts(self, question: probe.Question) -> tuple[str, ...]:
+        [answers] = self._of.ask(question)
+        return answers
 
     def text(self, question: probe.Question) -> str:
-        [answers] = self._of.ask(question)
-        return "\n".join(answers)
+        return "\n".join(self.texts(question))
 
     def _profile(self, question: probe.Question, kind: str) -> Mapping[str, Any]:
-        entries = (entry for text in self._of.ask(question)[0] for entry in parse.profile(text, kind))
+        entries = (entry for text in self.texts(question) for entry in parse.profile(text, kind))
         return next(entries, {})
 
 
@@ -110,8 +113,9 @@ def _chip(answers: Answers, found: Mapping[str, Any]) -> Candidates:
 
 
 def _brand(text: str | None) -> str | None:
-    # macOS 11 names no chip, and Rosetta a processor that does not exist.
-    return None if not text or text == "Apple processor" or text.startswith("VirtualApple") else text
+    # macOS 11 names no chip (`Apple processor`), and Rosetta a processor that does not exist.
+    known = re.match(r"(Intel\(|AMD |Apple A[0-9]+)", text or "")
+    return text if known else _apple(text)
 
 
 def _apple(text: object) -> str | None:
@@ -179,8 +183,8 @@ def _core_levels(answers: Answers, found: Mapping[str, Any]) -> Candidates:
 
 
 def _one_key_each(answers: Answers) -> bool:
-    """Whether the recording holds `sysctl -n KEY` calls, one value in each file."""
-    return all(len(values) == 1 for values in answers.sysctls)
+    """Whether the recording holds `sysctl -n KEY` calls, at most one value in each file."""
+    return all(len(values) <= 1 for values in answers.sysctls)
 
 
 def _levels(
@@ -221,8 +225,7 @@ def _bandwidth(answers: Answers, found: Mapping[str, Any]) -> Candidates:
 
 def _os_version(answers: Answers, found: Mapping[str, Any]) -> Candidates:
     yield f"{_SYSCTL} kern.osproductversion", _version(answers.sysctl.get("kern.osproductversion"))
-    line = re.search(r"^ProductVersion:\s*(\S+)$", answers.text(probe.SW_VERS), re.MULTILINE)
-    yield "sw_vers", _version(line[1]) if line else None
+    yield "sw_vers", next(filter(None, map(parse.os_version, answers.texts(probe.SW_VERS))), None)
 
 
 def _version(text: str | None) -> str | None:
@@ -238,14 +241,15 @@ def _metal(answers: Answers, found: Mapping[str, Any]) -> Candidates:
 
 
 def _is_virtual(answers: Answers, found: Mapping[str, Any]) -> Candidates:
-    name, model = found.get("chip") or "", found.get("model") or ""
+    name, model = found.get("chip") or "", answers.sysctl.get("hw.model") or found.get("model") or ""
     yield "the chip's name", True if "(Virtual)" in name else None
-    yield "the model's name", True if model.startswith("VirtualMac") else None
+    yield "the model's name", True if _VIRTUAL_MODEL.search(model) else None
     yield _DISPLAYS, True if _PARAVIRTUAL in str(answers.display.get("_name")) else None
     yield "ioreg IOAccelerator", True if _PARAVIRTUAL in answers.gpu_text else None
     yield f"{_SYSCTL} kern.hv_vmm_present", _truth(answers.sysctl.get("kern.hv_vmm_present"))
-    # A virtual Mac says so in both names.
-    yield _HARDWARE, False if _apple(answers.hardware.get("chip_type")) and model else None
+    # A virtual Mac says so in both names, or has a model that Apple does not make.
+    named = _apple(answers.hardware.get("chip_type")) and _apple_model(found)
+    yield _HARDWARE, False if named else None
 
 
 def _is_translated(answers: Answers, found: Mapping[str, Any]) -> Candidates:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from runtime_lib.hardware.on_linux import group_files
-from runtime_lib.hardware.parse import integer
+from runtime_lib.hardware.parse import integer, table
 from runtime_lib.hardware.plist import last_plist
 from runtime_lib.hardware.probe import Probe
 
@@ -69,10 +69,13 @@ def pressure_level(values: Mapping[str, str]) -> str | None:
 
 
 def power_mode(text: str) -> str | None:
-    """`pmset -g`: `powermode`, or where there is none `lowpowermode`; None if sections disagree."""
+    """`pmset -g`: `powermode`, or where there is none `lowpowermode`; None if two lines disagree."""
     found = re.findall(r"^[ \t]*(low)?powermode[ \t]+([0-9]+)(?=\s)", text, re.MULTILINE)
-    values = {value for low, value in found if not low} or {value for low, value in found if value in "01"}
-    return _MODES.get(values.pop()) if len(values) == 1 else None
+    modes = {_MODES.get(value) for low, value in found if not low}
+    low = {value == "1" for low, value in found if low and value in ("0", "1")}
+    if not modes and len(low) == 1:
+        return "low" if low.pop() else "auto"
+    return modes.pop() if len(modes) == 1 and low <= {"low" in modes} else None
 
 
 def has_power_modes(text: str) -> bool | None:
@@ -84,7 +87,7 @@ def has_power_modes(text: str) -> bool | None:
 
 def gpu_utilisation(text: str) -> float | None:
     """`ioreg -c IOAccelerator`: the busiest GPU, 0 to 1. Siblings such as `… % (driver)` are others."""
-    found = re.findall(r'"Device Utilization %"\s*=\s*([0-9]{1,9})\s*[,}]', text)
+    found = re.findall(r'"Device Utilization %"\s*=\s*([0-9]{1,9})\s*(?:,\s*"|\})', text)
     shares = [int(value) / 100 for value in found if int(value) <= 100]
     return max(shares, default=None)
 
@@ -134,8 +137,8 @@ def power_sample(text: str) -> PowerSample:
     sample = last_plist(text, "thermal_pressure", "gpu", "idle_ratio", "processor", "combined_power")
     sample = sample if isinstance(sample, dict) else {}
     pressure = sample.get("thermal_pressure")
-    idle = _number(_inside(sample, "gpu").get("idle_ratio"))
-    milliwatts = _number(_inside(sample, "processor").get("combined_power"))
+    idle = _number(table(sample.get("gpu")).get("idle_ratio"))
+    milliwatts = _number(table(sample.get("processor")).get("combined_power"))
     return PowerSample(
         pressure if isinstance(pressure, str) and pressure in THERMAL else None,
         1 - idle if idle is not None and idle <= 1 else None,
@@ -193,8 +196,3 @@ def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return value if 0 <= value <= _MOST else None
-
-
-def _inside(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    inner = content.get(key)
-    return inner if isinstance(inner, dict) else {}

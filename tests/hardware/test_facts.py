@@ -334,6 +334,75 @@ def test_levels_that_are_not_whole_are_unknown(tmp_path, text):
     assert replay(tmp_path, sysctl_txt=text).core_levels is None
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # Names in another order than that of speed, on a later system.
+        (levels(("Efficiency", 4), ("Super", 6), total=10), "6 Super + 4 Efficiency"),
+        (levels(("Performance", 4), ("Performance", 6), total=10), None),
+        (levels(("Performance", 4), ("Effi", 6), total=10), None),
+        (levels(("Performance", 8), ("Efficiency", 2), total=1) + "\nhw.physicalcpu: 1", None),
+        # Without names the table's count only in the table's order: 2 + 8 is not how this chip is sold.
+        (
+            "machdep.cpu.brand_string: Apple M1 Pro\n" + levels((None, 2), (None, 8), total=10),
+            "2 None + 8 None",
+        ),
+        (
+            "machdep.cpu.brand_string: Apple M1 Pro\n" + levels((None, 8), (None, 2), total=10),
+            "8 Performance + 2 Efficiency",
+        ),
+    ],
+)
+def test_levels_are_named_and_ordered_by_what_is_known(tmp_path, text, expected):
+    assert as_row(replay(tmp_path, sysctl_txt=text)).get("core_levels") == expected
+
+
+@pytest.mark.parametrize("answer", ["", "sysctl: unknown oid 'hw.target'\n"])
+def test_one_failed_question_leaves_the_others_their_answers(tmp_path, answer):
+    for path in (RECORDED / "m5").glob("sysctl_n_*"):
+        (tmp_path / path.name).write_text(path.read_text())
+    (tmp_path / "sysctl_n_hw.target.txt").write_text(answer)
+    assert as_row(facts(Replay(tmp_path)))["core_levels"] == "4 Super + 6 Efficiency"
+
+
+@pytest.mark.parametrize(
+    "brand",
+    ["Apple M4 Masysctl: unknown oid", "Appl", "Apple processor", "VirtualApple @ 2.50GHz", "Apple M"],
+)
+def test_what_is_no_chip_is_unknown(tmp_path, brand):
+    assert replay(tmp_path, sysctl_txt=f"machdep.cpu.brand_string: {brand}\n").chip is None
+
+
+@pytest.mark.parametrize("model", ["VMware20,1", "Parallels-ARM Virtual Machine", "QEMU Virtual Machine"])
+def test_models_of_virtual_machines(tmp_path, model):
+    text = f"hw.model: {model}\nmachdep.cpu.brand_string: Apple M5 Pro\n"
+    assert replay(tmp_path / "a", sysctl_txt=text).is_virtual is True
+
+
+def test_a_model_that_nobody_knows_is_not_called_real(tmp_path):
+    profile = {"chip_type": "Apple M3", "machine_model": "Cloud1,1"}
+    text = json.dumps({"SPHardwareDataType": [profile]})
+    assert replay(tmp_path, system_profiler_SPHardwareDataType_json=text).is_virtual is None
+
+
+@pytest.mark.parametrize("name", ["ioreg", "ioreg_r_c_IOAccelerator.log", "ioreg_l.txt"])
+def test_any_file_named_after_ioreg_answers(tmp_path, name):
+    (tmp_path / name).write_text('"model" = "Apple M4"\n"gpu-core-count" = 10\n')
+    found = facts(Replay(tmp_path))
+    assert (found.platform, found.chip, found.gpu_cores) == ("darwin", "Apple M4", 10)
+
+
+def test_the_version_by_either_call_of_sw_vers(tmp_path):
+    (tmp_path / "sw_vers_buildVersion.txt").write_text("25G83\n")
+    (tmp_path / "sw_vers_productVersion.txt").write_text("26.6.2\n")
+    assert facts(Replay(tmp_path)).os_version == "26.6.2"
+
+
+@pytest.mark.filterwarnings("error")
+def test_damaged_text_of_mlx_warns_nobody(tmp_path):
+    assert replay(tmp_path, mlx_device_info_txt="{'memory_size': 1 is 1, 'a': '\\d'}").memory_bytes is None
+
+
 def test_levels_of_two_machines_are_not_mixed(tmp_path):
     one = levels(("Performance", 8), total=10)  # cut
     other = "hw.perflevel1.physicalcpu: 2\nhw.perflevel1.name: Efficiency\nhw.nperflevels: 2\n"
@@ -393,6 +462,52 @@ def test_a_whole_asahi_linux_has_its_cores_counted(tmp_path):
     text = "".join(part.format(n, "0x022" if n < 4 else "0x023") for n in range(8))
     found = as_row(replay(tmp_path, proc_cpuinfo_txt=text))
     assert (found["core_levels"], found["cpu_count"]) == ("4 Performance + 4 Efficiency", 8)
+
+
+def asahi(*parts: str) -> str:
+    block = "processor : {}\nCPU implementer : 0x61\nCPU part : {}\n\n"
+    return "".join(block.format(number, part) for number, part in enumerate(parts))
+
+
+MAX, PRO = ["0x038"] * 4 + ["0x039"] * 8, ["0x034"] * 4 + ["0x035"] * 8
+
+
+@pytest.mark.parametrize(
+    ("text", "online", "chip", "cores"),
+    [
+        (asahi(*MAX), "0-11\n", "Apple M2 Max", 12),
+        (asahi(*MAX, *MAX), None, "Apple M2 Ultra", 24),
+        (asahi(*MAX), "0-23\n", None, 24),  # half of an Ultra's file
+        (asahi(*MAX) + "processor : 12\nCPU impl", None, None, None),
+        (asahi(*PRO[:10]), "0-11\n", "Apple M2 Pro", 12),  # sold with ten cores too
+        (asahi(*PRO[:10]), None, "Apple M2 Pro", 10),
+    ],
+)
+def test_a_part_of_an_asahi_linux_is_not_a_smaller_chip(tmp_path, text, online, chip, cores):
+    if online:
+        (tmp_path / "sys_devices_system_cpu_online.txt").write_text(online)
+    found = replay(tmp_path, proc_cpuinfo_txt=text)
+    assert (found.chip, found.cpu_count) == (chip, cores)
+    assert sum(level.count for level in found.core_levels or ()) in (0, cores)
+
+
+@pytest.mark.parametrize(
+    ("text", "chip", "is_virtual", "is_translated"),
+    [
+        (
+            "processor : 0\nmodel name : Intel(R) Xeon(R)\nflags : fpu hypervisor\n\n",
+            "Intel(R) Xeon(R)",
+            True,
+            False,
+        ),
+        ("processor : 0\nmodel name : Intel(R) Xeon(R)\nflags : fpu hyp", "Intel(R) Xeon(R)", None, False),
+        ("processor : 0\nmodel name : Intel(R) Xe", None, None, False),
+        ("", None, None, None),
+    ],
+)
+def test_a_cut_cpuinfo_is_read_to_its_last_whole_line(tmp_path, text, chip, is_virtual, is_translated):
+    found = replay(tmp_path, proc_meminfo_txt="MemTotal: 16777216 kB\n", proc_cpuinfo_txt=text)
+    assert (found.chip, found.is_virtual, found.is_translated) == (chip, is_virtual, is_translated)
 
 
 def test_cuda_devices_are_named_by_the_kernel_driver(tmp_path):

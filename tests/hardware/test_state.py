@@ -193,6 +193,10 @@ def test_free_memory_is_a_percentage_of_the_memory_from_the_best_source():
         ("Currently in use:\n powermode            3\n", None),
         ("Currently in use:\n powermode            0,5\n", None),
         ("Currently in use:\n powermode            2\n lowpowermode         0\n", "high"),
+        ("Currently in use:\n powermode            1\n lowpowermode         1\n", "low"),
+        ("Currently in use:\n powermode            0\n lowpowermode         1\n", None),
+        ("Currently in use:\n powermode            1\n lowpowermode         0\n", None),
+        ("Currently in use:\n lowpowermode         01\n", None),
         ("Battery Power:\n powermode 1\nAC Power:\n powermode 0\n", None),
         ("Battery Power:\n powermode 1\nAC Power:\n powermode 1\n", "low"),
         ("Now drawing from 'AC Power'\n", None),
@@ -219,6 +223,7 @@ def test_gpu_utilisation_is_its_own_key_and_the_busiest_gpus():
     assert busy('{"Device Utilization % (driver)"=0}') is None
     assert busy('{"Device Utilization %"=101}') is None
     assert busy('{"Device Utilization %"=3') is None, "cut: it may have been 30"
+    assert busy('{"Device Utilization %"=30,5,"x"=1}') is None, "a decimal comma"
 
 
 def plist(body: str) -> str:
