@@ -1,7 +1,7 @@
 """How much a training may take: batches cut into pieces that fit, precision, threads and memory limits.
 
 Pure arithmetic from facts, device and the size of the work. Who wants the memory of two trainings side by
-side gives each its part as `working_set`.
+side gives each its part as `working_set`; it can only be less than what the machine may give.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from runtime_lib.errors import CapacityError, SettingsError
 from runtime_lib.hardware.chips import chips
-from runtime_lib.hardware.device import Device
+from runtime_lib.hardware.device import METAL_SHARE, Device
 from runtime_lib.hardware.facts import Facts
 from runtime_lib.hardware.size import Size, Workload
 
@@ -21,9 +21,7 @@ __all__ = ["PRECISIONS", "Plan", "Workload", "plan"]
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
-# Of the memory, where Metal's recommendation is not known: the lowest share seen (0.67, M4 with 16 GB).
-_METAL_SHARE = 0.66
-# Elsewhere: a quarter stays with the system, its file cache and what else runs.
+# Where there is no Metal: a quarter stays with the system, its file cache and what else runs.
 _CPU_SHARE = 0.75
 # Memory sizes that Apple sells; chips.csv says up to which one a chip comes.
 _MAC_GB = (8, 16, 18, 24, 32, 36, 48, 64, 96, 128, 192, 256, 512)
@@ -72,8 +70,9 @@ def plan(
 
     Args:
         precisions: which of `PRECISIONS` the work can compute in. float32 is taken where it fits; another
-            only if it fits where float32 does not, and the device has it.
-        working_set: bytes it may take, as Metal or CUDA say or as a lease gives (default: from the facts).
+            only if it fits where float32 does not, and the device has it and computes right in it.
+        working_set: bytes it may take at most, as settings or a lease allow, or as CUDA says. What the
+            facts say of the machine is never exceeded.
         cpus: CPUs that this process may use (default: from the facts).
 
     Raises:
@@ -81,18 +80,10 @@ def plan(
         SettingsError: the workload is not one, or the device has none of `precisions`.
     """
     limit, why = _budget(facts, device, working_set)
-    usable = [each for each in PRECISIONS if each in precisions and _has(facts, device, each)]
-    if not usable:
-        raise SettingsError(
-            f"precision {', '.join(map(repr, precisions))}: {device.framework} on {device.name} of "
-            f"{facts.chip or 'this machine'} does not have it. Take 'float32'."
-        )
-    sizes = [Size(device, work, precision) for precision in usable]
-    size = next((each for each in sizes if limit is None or each.least <= limit), None)
-    if size is None or (limit is not None and size.least > limit):
-        raise _refusal(facts, sizes[0], limit or 0, why)
+    wanted, size = _sizes(facts, device, work, precisions, limit, why)
     pieces, predicted = size.pieces(limit), size.predicted(limit)
-    need = size.fixed + max(size.rows_bytes(ceil(work.batch_size / pieces)), size.predict_bytes(predicted))
+    rows = ceil(work.batch_size / pieces)
+    need = size.fixed + max(size.rows_bytes(rows), size.predict_bytes(predicted))
     threads, of_threads = _threads(facts, cpus)
     return Plan(
         device=device,
@@ -109,38 +100,61 @@ def plan(
         reasons=(
             why,
             f"{_amount(need)} for {work.parameters:,} parameters in {size.precision} and "
-            f"{_rows(ceil(work.batch_size / pieces))} at a time",
+            f"{_rows(rows)} at a time",
             *_cut(work, pieces),
-            *_narrowed(sizes[0], size, limit),
+            *_narrowed(wanted, size, limit),
+            *_distrusted(device, precisions),
             of_threads,
             *_kept(device),
         ),
     )
 
 
+def _sizes(
+    facts: Facts, device: Device, work: Workload, precisions: Sequence[str], limit: int | None, why: str
+) -> tuple[Size, Size]:
+    """The work's size in the precision that is wanted first, and in the first that fits."""
+    usable = [each for each in PRECISIONS if each in precisions and _has(facts, device, each)]
+    if not usable:
+        raise SettingsError(
+            f"precision {', '.join(map(repr, precisions))}: {device.framework} on {device.name} of "
+            f"{facts.chip or 'this machine'} does not have it, or computes wrongly in it. Take 'float32'."
+        )
+    sizes = [Size(device, work, precision) for precision in usable]
+    fitting = (each for each in sizes if limit is None or each.least <= limit)
+    if (size := next(fitting, None)) is None:
+        raise _refusal(facts, sizes[0], limit or 0, why)
+    return sizes[0], size
+
+
 def _budget(facts: Facts, device: Device, working_set: int | None) -> tuple[int | None, str]:
     """Bytes that the work may take, and why; None where that is not known."""
-    memory = facts.memory_bytes
-    if working_set is not None:
-        limit = min(working_set, memory) if memory and device.name != "cuda" else working_set
-        return limit, f"it may take {_amount(limit)}, the working set given"
     if device.name == "cuda":
-        return None, "how much memory the CUDA device has is not known: no limit is set"
+        limit, why = None, "how much memory the CUDA device has is not known: no limit is set"
+    else:
+        limit, why = _of_machine(facts)
+    if working_set is None or (limit is not None and limit <= working_set):
+        return limit, why
+    return working_set, f"it may take {_amount(working_set)}, the working set given"
+
+
+def _of_machine(facts: Facts) -> tuple[int | None, str]:
+    """Bytes of the machine's memory that the work may take, and why."""
+    memory = min((size for size in (facts.memory_bytes, facts.memory_limit_bytes) if size), default=None)
     if facts.working_set_bytes is not None:
         limit = min(facts.working_set_bytes, memory or facts.working_set_bytes)
         return limit, f"it may take {_amount(limit)}, the working set that Metal recommends"
     if memory is None:
         return None, "how much memory there is is not known: no limit is set"
-    if _is_apple_silicon(facts):
-        limit = int(memory * _METAL_SHARE)
-        return limit, f"it may take {_amount(limit)}, {_METAL_SHARE:.0%} of {_amount(memory)}"
-    memory = min(memory, facts.memory_limit_bytes or memory)
-    limit = int(memory * _CPU_SHARE)
-    return limit, f"it may take {_amount(limit)}, {_CPU_SHARE:.0%} of {_amount(memory)}"
+    share = METAL_SHARE if _is_apple_silicon(facts) else _CPU_SHARE
+    limit = int(memory * share)
+    return limit, f"it may take {_amount(limit)}, {share:.0%} of {_amount(memory)}"
 
 
 def _has(facts: Facts, device: Device, precision: str) -> bool:
-    """Whether the device computes in this precision, as far as the facts tell."""
+    """Whether the device computes in this precision, and right, as far as facts and self-check tell."""
+    if precision in device.wrong:
+        return False
     if precision == "float32":
         return True
     if device.name == "cuda":
@@ -173,7 +187,7 @@ def _remedy(facts: Facts, size: Size, limit: int) -> str:
     if work.rows and without < limit:
         would.append(f"with at most {(limit - without) // work.sample_bytes:,} rows")
     largest = max(chip.max_memory_bytes for chip in chips().values())
-    macs = (gb for gb in _MAC_GB if gb * 2**30 <= largest and int(gb * 2**30 * _METAL_SHARE) >= size.least)
+    macs = (gb for gb in _MAC_GB if gb * 2**30 <= largest and int(gb * 2**30 * METAL_SHARE) >= size.least)
     if gb := next(macs, None):
         would.append(f"on a Mac with {gb} GB of memory")
     return f"It would fit {', or '.join(would)}." if would else "No change of one thing would make it fit."
@@ -224,6 +238,11 @@ def _narrowed(wanted: Size, taken: Size, limit: int | None) -> tuple[str, ...]:
     if taken.precision == wanted.precision or limit is None:
         return ()
     return (f"{taken.precision}, since {wanted.precision} misses {wanted.least - limit:,} bytes",)
+
+
+def _distrusted(device: Device, precisions: Sequence[str]) -> tuple[str, ...]:
+    wrong = [each for each in precisions if each in device.wrong]
+    return (f"not in {' or '.join(wrong)}: the device computes wrongly in it",) if wrong else ()
 
 
 def _is_apple_silicon(facts: Facts) -> bool:

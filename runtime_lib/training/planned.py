@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from math import prod
 
 from runtime_lib.hardware import Device, Facts, facts
@@ -52,9 +53,12 @@ def plan_for(
         rows=rows,
         training=training,
     )
-    machine = facts()
-    bounds = [working_set(device), *(_allowed(hardware, machine) if hardware else ())]
+    machine, measured = facts(), working_set(device)
+    bounds = [measured, *(_allowed(hardware, machine) if hardware else ())]
     least = min((bound for bound in bounds if bound is not None), default=None)
+    if machine.working_set_bytes is None and device.name in ("gpu", "mps"):
+        # Metal itself knows better than a share of the memory.
+        machine = replace(machine, working_set_bytes=measured)
     return plan(machine, device, work, precisions=("float32",), working_set=least, cpus=usable_cpus())
 
 

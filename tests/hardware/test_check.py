@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from runtime_lib.errors import DeviceError
+from runtime_lib.errors import DeviceError, SettingsError
 from runtime_lib.hardware import check as checks
 from runtime_lib.hardware import choose_device
 from runtime_lib.hardware import device as devices
 from runtime_lib.hardware.check import check
+from runtime_lib.hardware.plan import Workload, plan
 
 torch = pytest.importorskip("torch")
 mx = pytest.importorskip("mlx.core")
@@ -106,7 +107,20 @@ def test_a_device_that_computes_wrongly_is_passed_over_and_named():
 
 def test_a_half_precision_that_is_wrong_is_no_reason_against_the_device():
     with Defect(*DEFECTS["only bfloat16 wrong"]):
-        assert choose_device().framework == "torch"
+        device = choose_device()
+    assert (device.framework, device.wrong) == ("torch", ("bfloat16",))
+    assert "bfloat16 is not used: linear in bfloat16 is off by" in device.reason
+    small = Workload(10_000, 160, 2_000, 64)
+    assert plan(devices.facts(), device, small).precision == "float32"
+    with pytest.raises(SettingsError, match="bfloat16"):
+        plan(devices.facts(), device, small, precisions=("bfloat16",))
+
+
+def test_an_honest_device_has_nothing_wrong():
+    device = choose_device("torch")
+    assert device.wrong == ()
+    assert "not used:" not in device.reason
+    assert {"name", "reason"} < set(device.to_dict())
 
 
 def crash(*_, **__):

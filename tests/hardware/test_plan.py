@@ -21,12 +21,13 @@ MAC_GB = (8, 16, 18, 24, 32, 36, 48, 64, 96, 128, 192, 256, 512)
 
 
 def mac(chip="Apple M4", gb=16, **fields):
+    memory = gb and gb * GIB
     fields = {"generation": int(chip.split()[1][1:]), "os_version": "15.1", **fields}
-    return Facts("darwin", "arm64", chip, 10, gb * GIB, False, False, **fields)
+    return Facts("darwin", "arm64", chip, 10, memory, False, False, **fields)
 
 
 def linux(gb=64, **fields):
-    return Facts("linux", "x86_64", "AMD EPYC", 16, gb * GIB, None, False, **fields)
+    return Facts("linux", "x86_64", "AMD EPYC", 16, gb and gb * GIB, None, False, **fields)
 
 
 # Each chip of the table with each memory size that it comes with.
@@ -56,8 +57,12 @@ def test_the_table_gives_twenty_chips_and_their_memory_sizes():
 
 CHOICES = {
     "installed": [("mlx",), ("torch",)],
-    "precisions": [PRECISIONS, ("float32",)],
+    "precisions": [PRECISIONS, PRECISIONS, ("float32",)],
+    # Of the machine's memory: the working set that Metal recommends, and what settings allow.
     "share": [None, 0.66, 0.75, 0.84],
+    "allowed": [None, None, 0.1, 0.5, 0.8, 1.0, 4.0],
+    "group": [None, None, 0.3, 2.0],
+    "wrong": [(), (), (), ("bfloat16",), ("bfloat16", "float16")],
 }
 
 
@@ -89,21 +94,31 @@ def test_no_plan_takes_more_than_the_working_set_in_any_corner(facts, work, choi
     judge(facts, work, **choices)
 
 
-def judge(facts, work, *, installed, precisions, share):
+def judge(facts, work, *, installed, precisions, share, allowed, group, wrong):
     """Plan, and check the plan or the refusal; returns which it was."""
-    if share:
-        facts = replace(facts, working_set_bytes=int(facts.memory_bytes * share))
-    working_set = facts.working_set_bytes or int(facts.memory_bytes * 0.66)
-    device = device_for(facts, installed=installed)
+    memory = facts.memory_bytes
+    passed = int(memory * allowed) if allowed else None
+    facts = replace(
+        facts,
+        working_set_bytes=int(memory * share) if share else None,
+        memory_limit_bytes=int(memory * group) if group else None,
+    )
+    machine = min(memory, facts.memory_limit_bytes or memory)
+    working_set = min(
+        facts.working_set_bytes or int(machine * 0.66), machine, *([passed] if passed is not None else [])
+    )
+    device = replace(device_for(facts, installed=installed), wrong=wrong)
     try:
-        made = plan(facts, device, work, precisions=precisions)
+        made = plan(facts, device, work, precisions=precisions, working_set=passed)
     except CapacityError as error:
         check_refusal(facts, device, work, working_set, error)
         return "refused"
     check_plan(made, work, working_set)
+    assert made.memory_limit_bytes == working_set
+    assert made.precision not in wrong
     if made.precision != "float32":
         with pytest.raises(CapacityError):  # it was needed
-            plan(facts, device, work, precisions=("float32",))
+            plan(facts, device, work, precisions=("float32",), working_set=passed)
         return "half"
     return "cut" if made.micro_batches > 1 else "whole"
 
@@ -125,7 +140,7 @@ def check_refusal(facts, device, work, working_set, error):
     """With the bytes that it names, and not one less, the work fits."""
     assert error.missing_bytes > 0
     assert f"{error.missing_bytes:,} bytes" in str(error)
-    enough = replace(facts, memory_bytes=2**70)
+    enough = replace(facts, memory_bytes=2**70, memory_limit_bytes=None, working_set_bytes=None)
     more = {"precisions": ("float32",), "working_set": working_set + error.missing_bytes}
     check_plan(plan(enough, device, work, **more), work, more["working_set"])
     with pytest.raises(CapacityError):
@@ -146,13 +161,18 @@ def check_refusal(facts, device, work, working_set, error):
 
 
 @settings(quick, max_examples=500)
-@given(work=models, gb=st.integers(1, 2048), limit=st.none() | st.integers(1, 2048))
-def test_on_linux_a_quarter_of_memory_or_control_group_stays_free(work, gb, limit):
+@given(
+    work=models,
+    gb=st.integers(1, 2048),
+    limit=st.none() | st.integers(1, 2048),
+    passed=st.none() | st.integers(1, 4096),
+)
+def test_on_linux_a_quarter_of_memory_or_control_group_stays_free(work, gb, limit, passed):
     facts = linux(gb, memory_limit_bytes=limit and limit * GIB)
-    allowed = min(gb, limit or gb) * GIB * 3 // 4
+    allowed = min(min(gb, limit or gb) * GIB * 3 // 4, (passed or gb) * GIB)
     for framework in ("mlx", "torch"):
         try:
-            made = plan(facts, Device(framework, "cpu", "test"), work)
+            made = plan(facts, Device(framework, "cpu", "test"), work, working_set=passed and passed * GIB)
         except CapacityError:
             continue
         assert made.memory_bytes + (made.cache_limit_bytes or 0) <= made.memory_limit_bytes <= allowed
@@ -164,6 +184,25 @@ def test_a_small_model_is_trained_whole_in_float32():
     assert (made.precision, made.micro_batches, made.batch_size) == ("float32", 1, 1024)
     assert made.memory_limit_bytes == int(16 * GIB * 0.66)
     assert "66% of 16.0 GiB" in made.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("facts", "passed", "limit", "why"),
+    [
+        (linux(64, memory_limit_bytes=32 * GIB), 60, 24, "75% of 32.0 GiB"),
+        (linux(64, memory_limit_bytes=32 * GIB), 10, 10, "10.0 GiB, the working set given"),
+        (linux(None, memory_limit_bytes=32 * GIB), None, 24, "75% of 32.0 GiB"),
+        (mac(gb=64, working_set_bytes=48 * GIB), 64, 48, "48.0 GiB, the working set that Metal"),
+        (mac(gb=64, working_set_bytes=48 * GIB), 40, 40, "40.0 GiB, the working set given"),
+        (mac(gb=100), 80, 66, "66% of 100.0 GiB"),
+        (mac(gb=None), 80, 80, "80.0 GiB, the working set given"),
+    ],
+)
+def test_what_is_passed_can_only_lower_what_the_machine_gives(facts, passed, limit, why):
+    device = device_for(facts)
+    made = plan(facts, device, SMALL, working_set=passed and passed * GIB)
+    assert made.memory_limit_bytes == limit * GIB
+    assert why in made.reasons[0]
 
 
 def test_a_batch_that_does_not_fit_is_cut():
@@ -182,6 +221,21 @@ def test_half_precision_is_taken_only_where_it_is_needed_and_the_chip_has_it(chi
     assert made.precision == precision
     assert any("since float32 misses" in reason for reason in made.reasons)
     assert plan(mac(chip, 64), GPU, large).precision == "float32"
+
+
+def test_a_precision_that_the_device_computes_wrongly_in_is_not_taken():
+    large = Workload(1_000, 160, 2 * GIB, 8)
+    m2 = mac("Apple M2", 8)
+    made = plan(m2, replace(GPU, wrong=("bfloat16",)), large)
+    assert made.precision == "float16"
+    assert "not in bfloat16: the device computes wrongly in it" in made.reasons
+    with pytest.raises(CapacityError) as caught:
+        plan(m2, replace(GPU, wrong=("bfloat16", "float16")), large)
+    assert "if the network can compute in it" not in str(caught.value)
+    with pytest.raises(SettingsError, match=r"'bfloat16'.*computes wrongly in it"):
+        plan(m2, replace(GPU, wrong=("bfloat16",)), large, precisions=("bfloat16",))
+    whole = plan(m2, replace(GPU, wrong=("bfloat16",)), SMALL, precisions=("float32",))
+    assert not any("wrongly" in reason for reason in whole.reasons)
 
 
 def test_a_precision_that_the_device_lacks_is_refused():

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from runtime_lib.errors import CapacityError
-from runtime_lib.hardware import Device
-from runtime_lib.settings import load
+from runtime_lib.hardware import Device, Facts
+from runtime_lib.settings import Hardware, load
 from runtime_lib.tracking.record import read, record_folder
 from runtime_lib.training import planned
 from runtime_lib.training.fit import FitParams, network_for
@@ -21,6 +22,9 @@ from runtime_lib.training.planned import plan_for
 from runtime_lib.training.stages import evaluate, train
 from tests.registry.conftest import make_table, write_split
 
+GIB = 2**30
+LINUX = Facts("linux", "x86_64", None, 8, 64 * GIB, False, False, memory_limit_bytes=32 * GIB)
+MAC = Facts("darwin", "arm64", "Apple M4 Max", 16, 64 * GIB, False, False, working_set_bytes=48 * GIB)
 RNG = np.random.default_rng(11)
 INPUTS = RNG.normal(size=(500, 12)).astype("float32")
 LABEL = (INPUTS[:, 0] * INPUTS[:, 1] > 0).astype("float32")
@@ -149,6 +153,33 @@ def test_a_training_with_little_memory_is_cut_and_gives_the_same_model(framework
     evaluate(settings, {"logistic": False})
     report = json.loads((settings.reports / "evaluation.json").read_text())
     assert report["rows"] == 600
+
+
+@pytest.mark.parametrize(
+    ("machine", "device", "told", "hardware", "limit"),
+    [
+        (LINUX, ("torch", "cpu"), None, Hardware(memory_gib=60), 24),
+        (LINUX, ("torch", "cpu"), None, Hardware(memory_share=1.0), 24),
+        (LINUX, ("torch", "cpu"), None, Hardware(memory_gib=10), 10),
+        (MAC, ("mlx", "gpu"), 50, None, 48),
+        (MAC, ("mlx", "gpu"), 50, Hardware(memory_gib=64), 48),
+        (MAC, ("torch", "mps"), 44, None, 44),
+        # Where the facts do not say what Metal recommends, the driver does.
+        (replace(MAC, working_set_bytes=None), ("mlx", "gpu"), 50, None, 50),
+        (replace(MAC, working_set_bytes=None), ("mlx", "gpu"), 80, None, 64),
+        (replace(MAC, working_set_bytes=None), ("torch", "mps"), 50, Hardware(memory_gib=64), 50),
+        (replace(MAC, working_set_bytes=None), ("torch", "mps"), None, Hardware(memory_gib=64), 42.24),
+        (LINUX, ("torch", "cuda"), 80, None, 80),
+        (LINUX, ("torch", "cuda"), 80, Hardware(memory_gib=40), 40),
+    ],
+)
+def test_settings_may_allow_less_than_the_machine_and_never_more(
+    monkeypatch, machine, device, told, hardware, limit
+):
+    monkeypatch.setattr(planned, "facts", lambda: machine)
+    monkeypatch.setattr(planned, "working_set", lambda device: told and told * GIB)
+    made = plan_for({"w": (10, 20)}, Device(*device, "test"), width=10, batch_size=32, hardware=hardware)
+    assert made.memory_limit_bytes == int(limit * GIB)
 
 
 def tag(settings):
