@@ -9,7 +9,9 @@ All users of the machine share `/var/tmp/mlops-leases` (mode 1777, sticky: nobod
 lease). Somebody else may have made it, and anything may lie in it, so it is opened without following links,
 its files are read without following links, blocking, or believing their size, and nothing in it is ever
 written to but what was newly made here. What another user can still do is hold shares, as anybody may.
-A dead lease of another user counts for nothing; its file stays until its owner's next one.
+A dead lease of another user counts for nothing; its file stays until its owner's next one. A held one that
+cannot be read is in use all the same, and nobody knows how much of it: while its owner lives, it counts as
+the whole machine.
 
 Format 1. Readers ignore fields that they do not know; a later format keeps the meaning of those of this one,
 or takes other endings than `.waiting` and `.held`.
@@ -40,7 +42,7 @@ __all__ = ["Entry", "folder", "locked_folder", "read_leases", "watch_forks"]
 # Survives a restart's and a day's cleaning, unlike /tmp, and is the same for all users, unlike $TMPDIR.
 _SHARED = Path("/var/tmp/mlops-leases")  # noqa: S108 — guarded as the module says
 _VARIABLE = "MLOPS_LEASES"
-_NAME = re.compile(r"(?P<ticket>\d{12,20})-[0-9a-f]{8}\.(?P<state>waiting|held)")
+_NAME = re.compile(r"(?P<name>(?P<ticket>\d{12,20})-[0-9a-f]{8})\.(?P<state>waiting|held)")
 _LONGEST = 4096
 # What is beyond these was not written by this library.
 _LATEST = 1e11  # seconds since 1970
@@ -148,7 +150,7 @@ def _read(descriptor: int, name: str, match: re.Match[str]) -> Lease | None:
         if not _is_locked(file):
             _remove(name, descriptor)
             return None
-        return _parse(os.read(file, _LONGEST), os.fstat(file), name, match)
+        return _lease(os.read(file, _LONGEST), os.fstat(file), match)
     finally:
         _close(file)
 
@@ -161,8 +163,15 @@ def _is_locked(file: int) -> bool:
     return False
 
 
-def _parse(content: bytes, found: os.stat_result, name: str, match: re.Match[str]) -> Lease | None:
-    """None for what a living process locks although it is no lease."""
+def _lease(content: bytes, found: os.stat_result, match: re.Match[str]) -> Lease | None:
+    """The lease of a living process; None for one that waits and does not look, or cannot be read."""
+    lease = _parse(content, found, match)
+    if match["state"] == "held":
+        return replace(lease or _unreadable(content, found, match), since=found.st_mtime)
+    return None if time.time() - found.st_mtime > _ASLEEP_SECONDS else lease
+
+
+def _parse(content: bytes, found: os.stat_result, match: re.Match[str]) -> Lease | None:
     try:
         values = json.loads(content)
         memory, gpu, priority = (values[key] for key in ("memory", "gpu", "priority"))
@@ -171,21 +180,32 @@ def _parse(content: bytes, found: os.stat_result, name: str, match: re.Match[str
         asked = float(values["asked"])
         if not (0 < memory <= 1000 and 0 <= gpu <= 1000 and 0 <= asked < _LATEST):
             return None
-        lease = Lease(
+        return Lease(
             project=printable(values["project"]),
             shares=(memory, gpu),
             priority=priority,
             ticket=int(match["ticket"]),
-            name=name.partition(".")[0],
+            name=match["name"],
             uid=found.st_uid,
             process=int(values["process"]),
             asked=asked,
         )
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
-    if match["state"] == "held":
-        return replace(lease, since=found.st_mtime)
-    return None if time.time() - found.st_mtime > _ASLEEP_SECONDS else lease
+
+
+def _unreadable(content: bytes, found: os.stat_result, match: re.Match[str]) -> Lease:
+    """What is held by a file that says something else than a lease, or not all of it."""
+    process = re.search(rb'"process": ?(\d{1,9})\b', content)
+    return Lease(
+        project=f"lease file {match[0]} is unreadable",
+        shares=(1000, 1000),
+        ticket=int(match["ticket"]),
+        name=match["name"],
+        uid=found.st_uid,
+        process=int(process[1]) if process else 0,
+        asked=found.st_mtime,
+    )
 
 
 def printable(text: object) -> str:

@@ -54,8 +54,9 @@ class Notice:
             _write(f"'{self._shown.asked.project}' starts after {seconds:.0f} s of waiting for this machine")
 
 
-def _who(wait: Wait) -> tuple[list[str], list[str]]:
-    return [lease.name for lease in wait.held], [lease.name for lease in wait.before]
+def _who(wait: Wait) -> tuple[list[tuple[str, str]], ...]:
+    # The project too: a lease whose file was damaged meanwhile is shown as one that cannot be read.
+    return tuple([(lease.name, lease.project) for lease in leases] for leases in (wait.held, wait.before))
 
 
 def _write(text: str) -> None:

@@ -46,6 +46,7 @@ class Lease:
     ticket: int = 0
     name: str = ""
     uid: int = -1
+    # 0: unknown.
     process: int = 0
     # Seconds since 1970: when it was asked for, and when it was got (None: it waits).
     asked: float = 0.0
@@ -78,7 +79,7 @@ class Lease:
         return {
             "project": self.project,
             "user": self.user,
-            "process": self.process,
+            "process": self.process or None,
             "memory": self.memory,
             "gpu": self.gpu,
             "priority": self.priority,
@@ -90,7 +91,7 @@ class Lease:
     def __str__(self) -> str:
         begin = self.asked if self.since is None else self.since
         return (
-            f"'{self.project}' ({self.user}, process {self.process}) "
+            f"'{self.project}' ({self.user}, process {self.process or 'unknown'}) "
             f"{'waits for' if self.since is None else 'holds'} {in_words(self.shares)} "
             f"since {datetime.fromtimestamp(begin):%H:%M:%S} ({_duration(time.time() - begin)})"
         )
@@ -109,12 +110,6 @@ class Wait:
     def position(self) -> int:
         """Place in the queue; 1 is next."""
         return len(self.before) + 1
-
-    @property
-    def free(self) -> tuple[float, float]:
-        """Shares of memory and GPU that nobody holds."""
-        memory, gpu = free(self.held)
-        return memory / _WHOLE, gpu / _WHOLE
 
     def __str__(self) -> str:
         others = "; ".join(str(lease) for lease in (*self.held, *self.before))
