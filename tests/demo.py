@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-from projects import environment
+from projects import environment, free_port
 from rich.console import Console
 
 HERE = Path(__file__).resolve().parents[1]
@@ -233,12 +232,6 @@ def _await(url: str, server: subprocess.Popen[bytes], log: Path, seconds: float 
     raise SystemExit(f"The server did not become ready:\n{log.read_text()[-4000:]}")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 if __name__ == "__main__":
-    os.environ["MLOPS_SERVING__PORT"] = str(_free_port())
+    os.environ["MLOPS_SERVING__PORT"] = str(free_port())
     main(Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="late-flights-")).resolve())

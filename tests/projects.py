@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import socket
 import subprocess
 from pathlib import Path
 
@@ -13,6 +15,15 @@ _OF_THIS_ENVIRONMENT = ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "P
 def environment() -> dict[str, str]:
     """This process's environment less what names its own Python."""
     return {key: value for key, value in os.environ.items() if key not in _OF_THIS_ENVIRONMENT}
+
+
+def free_port() -> int:
+    """A port that nobody listens on; below those that systems hand out, of which Ray takes many."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
 
 
 def run(folder: Path, *command: str, **variables: str) -> str:

@@ -101,7 +101,7 @@ def run(settings: Settings, folder: Path, *, name: str, version: str, on_ready: 
         try:
             serve.start(http_options=http, logging_config=_quiet())
         except ray.exceptions.RayError as error:
-            raise ServiceError(f"Ray Serve did not start: {str(error).splitlines()[0]}") from error
+            raise ServiceError(f"Ray Serve did not start: {_cause(str(error))}") from error
         try:
             target = application(settings, folder, name=name, version=version, reserve=reserve)
             serve.run(target, name=_APPLICATION)
@@ -167,8 +167,12 @@ def _take_down(ray: Any, serve: Any) -> None:
 
 
 def _reason(serve: Any) -> str:
-    """The error behind a failed start: the last line of the replica's traceback, without its class."""
-    message = str(serve.status().applications[_APPLICATION].deployments[_DEPLOYMENT].message)
+    """The error behind a failed start."""
+    return _cause(str(serve.status().applications[_APPLICATION].deployments[_DEPLOYMENT].message))
+
+
+def _cause(message: str) -> str:
+    """What ends a traceback of another process, without its class; else the whole message."""
     errors = [line for line in message.splitlines() if re.match(r"[\w.]+(Error|Exception): ", line)]
     return errors[-1].partition(": ")[2] if errors else message
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving.servers import Server, free_port, make_model, make_project, running
+from tests.projects import free_port
+from tests.serving.servers import Server, make_model, make_project, running
 
 
 @pytest.fixture(scope="session")

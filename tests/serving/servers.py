@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -68,12 +67,6 @@ def make_project(root: Path, **serving: Any) -> Settings:
     root.mkdir(parents=True, exist_ok=True)
     (root / "mlops.toml").write_text(f'[project]\nname = "flights"\npackage = "flights"\n[serving]\n{keys}')
     return load(root, environ={})
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

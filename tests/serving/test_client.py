@@ -10,7 +10,8 @@ import pytest
 from runtime_lib.errors import DataError, ServiceError
 from runtime_lib.monitoring.log import read_predictions
 from runtime_lib.serving.client import predict_file
-from tests.serving.servers import ROWS, Server, expected, free_port, make_project
+from tests.projects import free_port
+from tests.serving.servers import ROWS, Server, expected, make_project
 
 
 def table(copies: int = 1) -> pd.DataFrame:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.hardware.replayed import ReplayedMac
-from tests.serving.servers import free_port, make_project
+from tests.projects import free_port
+from tests.serving.servers import make_project
 from tests.serving.test_serve import ray_processes, ray_processes_left
 
 pytestmark = pytest.mark.slow

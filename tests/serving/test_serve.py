@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from runtime_lib.errors import ServiceError
 from runtime_lib.monitoring.log import read_predictions
 from runtime_lib.serving.run import serve
-from tests.serving.servers import ROWS, Server, expected, free_port, make_model, make_project
+from tests.projects import free_port
+from tests.serving.servers import ROWS, Server, expected, make_model, make_project
 
 _SERVE = """
 import sys
@@ -65,16 +69,21 @@ def make_champion(root: Path, engine: str, port: int) -> Path:
     return folder
 
 
-def ray_processes() -> set[str]:
-    listing = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
-    ours = ("ray::", "raylet", "gcs_server")
-    return {line.split()[0] for line in listing.splitlines() if any(name in line for name in ours)}
+def ray_processes(driver: int) -> set[int]:
+    """Processes of the Ray instance that a process has started: they write into its session's folder."""
+    session = re.compile(rf"/session_[^/]*_{driver}/")
+    found = set()
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if any(session.search(file.path) for file in process.open_files()):
+                found.add(process.pid)
+    return found - {driver}
 
 
-def ray_processes_left(before: set[str], seconds: float = 30) -> set[str]:
+def ray_processes_left(driver: int, seconds: float = 30) -> set[int]:
     """Return what outlives its Ray instance; workers notice the end of their raylet a moment after it."""
     deadline = time.monotonic() + seconds
-    while (left := ray_processes() - before) and time.monotonic() < deadline:
+    while (left := ray_processes(driver)) and time.monotonic() < deadline:
         time.sleep(0.1)
     return left
 
@@ -104,13 +113,14 @@ def test_a_project_without_a_champion_says_how_to_get_one(tmp_path: Path) -> Non
     ],
 )
 def test_the_champion_is_served_and_nothing_stays_behind(tmp_path: Path, engine: str, end: int) -> None:
-    before, port = ray_processes(), free_port()
+    port = free_port()
     folder = make_champion(tmp_path, engine, port)
     with start(tmp_path) as process:
         try:
             assert process.stdout is not None
             said = process.stdout.readline() + process.stdout.readline()
             assert f"http://127.0.0.1:{port}" in said, process.communicate()[1]
+            assert bool(ray_processes(process.pid)) == (engine == "ray")
             server = Server(f"http://127.0.0.1:{port}", make_project(tmp_path), process)
             status, answer = server.ask("/invocations", {"inputs": ROWS, "ids": ["a", "b", "c"]})
             assert (status, answer["model"], answer["version"]) == (200, "flights", "1")
@@ -127,7 +137,7 @@ def test_the_champion_is_served_and_nothing_stays_behind(tmp_path: Path, engine:
     assert "ended" in output, errors
     assert "Traceback" not in errors
     assert read_predictions(tmp_path / "var" / "predictions")["id"].tolist() == ["a", "b", "c"]
-    assert not ray_processes_left(before)
+    assert not ray_processes_left(process.pid)
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port), timeout=5)
 
@@ -150,11 +160,21 @@ def test_the_request_that_is_printed_works(tmp_path: Path) -> None:
 def test_a_model_that_does_not_load_ends_ray_and_says_why(tmp_path: Path) -> None:
     from runtime_lib.serving import ray_app
 
-    before = ray_processes()
     settings = make_project(tmp_path, port=free_port())
     with pytest.raises(ServiceError, match="No model at"):
         ray_app.run(settings, tmp_path / "nowhere", name="flights", version="1", on_ready=lambda: None)
-    assert not ray_processes_left(before)
+    assert not ray_processes_left(os.getpid())
+
+
+@pytest.mark.slow
+def test_a_port_that_was_taken_meanwhile_is_named(tmp_path: Path, model_folder: Path) -> None:
+    from runtime_lib.serving import ray_app
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        settings = make_project(tmp_path, port=port)
+        with pytest.raises(ServiceError, match=f"did not start: Failed to bind to .*{port}"):
+            ray_app.run(settings, model_folder, name="flights", version="1", on_ready=lambda: None)
 
 
 def test_unexpected_errors_are_500_for_the_client_and_a_traceback_for_the_operator(
