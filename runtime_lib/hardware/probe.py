@@ -72,9 +72,10 @@ DISPLAYS = Question(
     ("system_profiler_SPDisplaysDataType.json", "system_profiler_SPDisplaysDataType.*.json"),
     slow=True,
 )
-GPU = Question(("ioreg", "-r", "-d", "1", "-w", "0", "-c", "IOAccelerator"), ("ioreg*.txt",))
+GPU = Question(("ioreg", "-r", "-d", "1", "-w", "0", "-c", "IOAccelerator"), ("ioreg*.txt", "ioreg*"))
 BATTERY = Question(
-    ("ioreg", "-r", "-d", "1", "-a", "-c", "AppleSmartBattery"), ("ioreg*Battery*.plist", "ioreg*.plist")
+    ("ioreg", "-r", "-d", "1", "-a", "-c", "AppleSmartBattery"),
+    ("ioreg*Battery*", "ioreg*.plist", "ioreg*"),
 )
 THERMAL = Question(("notifyutil", "-g", "com.apple.system.thermalpressurelevel"), ("notifyutil*.txt",))
 POWER_MODE = Question(("pmset", "-g"), ("pmset_g*.txt",))
