@@ -1,6 +1,8 @@
-"""What of an answer goes into a recording: what the parsers read, by the lists below, and nothing else.
+"""What of an answer goes into a recording, by the lists below, and nothing else.
 
-An answer in which the lists find nothing, or that cannot be parsed, is left out whole. What is left is masked
+That is what the parsers read, and beside it what a report of an error needs and millions of Macs share: the
+build of macOS, the kinds of processor and GPU, MLX's limits, and the parts of a sample of powermetrics. An
+answer in which the lists find nothing, or that cannot be parsed, is left out whole. What is left is masked
 by patterns as well, should an identifier stand where none belongs.
 """
 
@@ -9,7 +11,7 @@ from __future__ import annotations
 import json
 import plistlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatch
 from typing import Any
 
@@ -27,10 +29,25 @@ def _lines(pattern: str) -> _Keep:
     """The lines that match from their beginning; what follows the match is cut off."""
 
     def keep(text: str) -> str | None:
-        found = (re.match(pattern, line) for line in text.splitlines(keepends=True))
-        return "".join(line[0].rstrip("\n") + "\n" for line in found if line) or None
+        pairs = ((line, re.match(pattern, line)) for line in text.splitlines(keepends=True))
+        return _joined(text, ((line, found[0]) for line, found in pairs if found))
 
     return keep
+
+
+def _joined(text: str, kept: Iterable[tuple[str, str]]) -> str | None:
+    """What is kept of the lines of `text`. A last line without its end was cut, and stays without one."""
+    found = "".join(part.rstrip("\n") + ("\n" if line.endswith("\n") else "") for line, part in kept)
+    # A single line without its end is whole, the rest of a longer text is not.
+    return "\n" * ("\n" in text and "\n" not in found) + found if found else None
+
+
+def _accelerator(text: str) -> str | None:
+    """The GPU's values, and of other lines the words that tell a virtual machine's."""
+    values = r'[ |]*"(?:PerformanceStatistics|model|gpu-core-count|MetalPluginName)"\s*=.*\n?'
+    lines = text.splitlines(keepends=True)
+    pairs = ((line, re.match(values, line) or re.search(r"\w*Paravirt\w*", line)) for line in lines)
+    return _joined(text, ((line, found[0]) for line, found in pairs if found))
 
 
 def _json(shape: Any) -> _Keep:
@@ -81,8 +98,12 @@ def _control_groups(text: str) -> str | None:
 
 
 def _numbered(path: str) -> str:
-    parts = [part for part in path.split("/") if part and part != ".."]
-    return "/" + "/".join(f"group{number}" for number, _ in enumerate(parts, 1))
+    return "/" + "/".join(f"group{number}" for number, _ in enumerate(_parts(path), 1))
+
+
+def _parts(path: str) -> list[str]:
+    """The groups that a control group lies in, and itself."""
+    return [part for part in path.split("/") if part and part != ".."]
 
 
 def numbered_groups(text: str) -> Mapping[str, str]:
@@ -90,7 +111,7 @@ def numbered_groups(text: str) -> Mapping[str, str]:
     found = {}
     for line in text.splitlines():
         *_, path = line.split(":", 2)
-        parts = [part for part in path.split("/") if part and part != ".."]
+        parts = _parts(path)
         for depth in range(1, len(parts) + 1):
             inner = "/".join(parts[:depth])
             for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/memory"):
@@ -119,7 +140,14 @@ _POWER = {
         "clusters": [{"name": True, "cpus": [{"cpu": True}]}],
     },
 }
-_HARDWARE = ("chip_type", "cpu_type", "machine_model", "number_processors", "physical_memory")
+_HARDWARE = (
+    "chip_type",
+    "cpu_type",
+    "machine_model",
+    "number_processors",
+    "platform_cpu_htt",
+    "physical_memory",
+)
 _DISPLAYS = (
     "_name",
     "sppci_cores",
@@ -141,7 +169,7 @@ COMMANDS: Mapping[str, tuple[Question, _Keep]] = {
     ),
     "ioreg_IOAccelerator.txt": (
         ask.GPU,
-        _lines(r'[ |]*"(?:PerformanceStatistics|model|gpu-core-count|MetalPluginName)"\s*=.*\n?'),
+        _accelerator,
     ),
     "ioreg_AppleSmartBattery.plist": (ask.BATTERY, _plist([dict.fromkeys(_BATTERY, True)])),
     "notifyutil_thermalpressurelevel.txt": (
@@ -152,7 +180,8 @@ COMMANDS: Mapping[str, tuple[Question, _Keep]] = {
     "pmset_g.txt": (
         ask.POWER_MODE,
         _lines(
-            r"(?:System-wide power settings|Currently in use|\w+ Power):|\s*(?:(?:low)?powermode|sleep)\s+\d+"
+            r"(?:System-wide power settings|Currently in use|\w+ Power):"
+            r"|\s*(?:\w*powermode(?:\s+\d+(?!\S))?|sleep\s+\d+)"
         ),
     ),
     "memory_pressure.txt": (

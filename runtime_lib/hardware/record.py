@@ -1,6 +1,6 @@
 """Recording this machine into a folder that can be replayed elsewhere, without saying whose it is.
 
-Of each answer only what the parsers read is written (keep.py); this user's and this host's names are masked
+Of each answer only what is on a list is written (keep.py); this user's and this host's names are masked
 in what is left.
 """
 

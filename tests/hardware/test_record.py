@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -166,6 +168,61 @@ def is_one_key_each(texts: tuple[str, ...]) -> bool:
     return all(
         text.count("\n") == 1 and text.partition(":")[0] in (*SYSCTL_KEYS, "hw.target") for text in texts
     )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "+-o AppleParavirtGPU  <class AppleParavirtGPU, id 0x1000002c6, registered, matched>",
+        '    | "owner"="c0ffee","IOClass"="AppleParavirtGPU","IOPlatformSerialNumber"="H7QX92LM3V"',
+    ],
+)
+def test_a_mac_that_only_its_gpu_shows_to_be_virtual_stays_so(tmp_path, line):
+    probe = mac(tmp_path, ioreg=f"printf '%s\\n' '{line}'", system_profiler="exit 1")
+    (tmp_path / "sysctl.out").write_text("machdep.cpu.brand_string: Apple M4\nhw.memsize: 17179869184\n")
+    files = record(tmp_path / "new", probe)
+    assert facts(Replay(tmp_path / "new")).is_virtual is True
+    assert both(Replay(tmp_path / "new")) == both(probe)
+    said = "".join(path.read_text() for path in files)
+    assert not [secret for secret in SECRETS if secret in said]
+
+
+@pytest.mark.parametrize(("threads", "cpus"), [("htt_enabled", None), ("htt_disabled", 10)])
+def test_cores_that_are_two_cpus_each_stay_so(tmp_path, threads, cpus):
+    entry = {"machine_model": "iMacPro1,1", "number_processors": 10, "platform_cpu_htt": threads}
+    (tmp_path / "old").mkdir()
+    answer = tmp_path / "old" / "system_profiler_SPHardwareDataType.json"
+    answer.write_text(json.dumps({"SPHardwareDataType": [entry]}))
+    record(tmp_path / "new", Replay(tmp_path / "old"))
+    assert facts(Replay(tmp_path / "new")).cpu_count == cpus
+    assert both(Replay(tmp_path / "new")) == both(Replay(tmp_path / "old"))
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("m1", "pmset_g.txt"),
+        ("m4-max", "sysctl_a_sequoia.txt"),
+        ("m4", "ioreg_AGXAccelerator.TRUNCATED.txt"),
+        ("linux-asahi-m1", "proc_cpuinfo.txt"),
+    ],
+)
+def test_an_answer_that_was_cut_anywhere_does_not_become_whole(tmp_path, folder, name):
+    text = (RECORDED / folder / name).read_text()
+    for end in range(1, len(text), max(7, len(text) // 80)):
+        old, new = tmp_path / f"{end} old", tmp_path / f"{end} new"
+        old.mkdir()
+        (old / name).write_text(text[:end])
+        with suppress(DataError):  # nothing to record
+            record(new, Replay(old))
+            assert both(Replay(new)) == both(Replay(old)), text[:end][-40:]
+
+
+def test_a_cut_line_that_alone_is_kept_does_not_become_whole(tmp_path):
+    probe = live(tmp_path / "bin", {"sysctl": r"printf 'kern.hostname: annas-macbook\nhw.ncpu: 1'"})
+    record(tmp_path / "new", probe)
+    assert facts(probe).cpu_count is None, "it may be the beginning of 16"
+    assert both(Replay(tmp_path / "new")) == both(probe)
 
 
 def test_a_user_whose_name_is_a_word_of_the_answers_loses_no_answer(tmp_path, monkeypatch):
