@@ -8,6 +8,8 @@ reasons name each value and its threshold.
 | GPU | asked for, and none to trust here | | |
 | memory of the machine | less than the least that would do, or unknown | | less than the demand |
 | unknown readings | `unknown = "refuse"` | `unknown = "wait"` | |
+| on battery, its charge unknown | `unknown = "refuse"` | `unknown = "wait"` | |
+| below `min_battery`, unknown whether on battery | `unknown = "refuse"` | `unknown = "wait"` | |
 | thermal | | above `max_thermal`; Trapping and Sleeping always; longer the hotter | |
 | memory pressure | | critical; warning, if the demand cannot shrink | warning |
 | free memory | | less than the least that would do | less than the demand |
@@ -15,7 +17,12 @@ reasons name each value and its threshold.
 | battery | | on battery, below `min_battery` | |
 
 Unknown readings: only those in `state.expected` count, so a Linux server is not held up for want of a thermal
-level. With `unknown = "run"` they are flagged in the reasons.
+level; of the battery, which not every machine has, the charge where it is in use, and whether it is in use
+where the charge is low. A machine that says neither is taken to have none. With `unknown = "run"` they are
+flagged in the reasons.
+
+A GPU to trust is CUDA's, or a Mac's that is known not to be virtual. `choose_device` also takes one of which
+that is unknown, for it lets the GPU compute an example first; these rules have nothing but facts.
 
 Hysteresis: pass the last decision as `previous`. Work that waited for heat starts again one level below
 `max_thermal` (at Nominal, where there is none below); for memory pressure at normal; for free memory with a
@@ -27,37 +34,50 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from runtime_lib.errors import SettingsError
-from runtime_lib.hardware.device import device_for
+from runtime_lib.hardware.device import METAL_SHARE, device_for
 from runtime_lib.hardware.facts import Facts
+from runtime_lib.hardware.readings import THERMAL
 from runtime_lib.hardware.state import State
 
 __all__ = ["Decision", "Demand", "Policy", "capacity", "decide", "has_apple_gpu", "has_gpu"]
 
 Action = Literal["run", "wait", "shrink", "refuse"]
+Unknown = Literal["run", "wait", "refuse"]
+MaxThermal = Literal["Nominal", "Moderate", "Heavy"]
 
 _BY_STRICTNESS: tuple[Action, ...] = ("run", "shrink", "wait", "refuse")
 # Each level with the seconds after which it is worth another look: heat leaves a machine slowly.
-_THERMAL: Mapping[str, int] = {"Nominal": 0, "Moderate": 30, "Heavy": 60, "Trapping": 300, "Sleeping": 600}
-_LEVELS = tuple(_THERMAL)
+_THERMAL: Mapping[str, int] = dict(zip(THERMAL, (0, 30, 60, 300, 600), strict=True))
 _PRESSURE: Mapping[str, int] = {"normal": 0, "warning": 30, "critical": 60}
 _SECONDS = {"unknown": 60, "free_memory_bytes": 30, "power_mode": 300, "battery": 300}
 _MEMORY_MARGIN, _BATTERY_MARGIN = 0.1, 0.05
-# What Metal recommends was 0.67 to 0.84 of the memory on every machine measured; the least of it.
-_WORKING_SET_SHARE = 0.66
 
 
 @dataclass(frozen=True)
 class Policy:
     """What the project's settings say: table `hardware`."""
 
-    unknown: Literal["run", "wait", "refuse"] = "wait"
-    max_thermal: Literal["Nominal", "Moderate", "Heavy"] = "Moderate"
+    unknown: Unknown = "wait"
+    max_thermal: MaxThermal = "Moderate"
     min_battery: float = 0.2
     max_wait: int = 3600
     force_gpu: bool = False
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            SettingsError: a value that no rule knows.
+        """
+        for name, choices in (("unknown", get_args(Unknown)), ("max_thermal", get_args(MaxThermal))):
+            if (value := getattr(self, name)) not in choices:
+                raise SettingsError(f"hardware.{name} = {value!r}: choose {_either(choices)}.")
+        if not 0 <= self.min_battery <= 1:
+            raise SettingsError(f"hardware.min_battery = {self.min_battery}: choose a share from 0 to 1.")
+        if not self.max_wait >= 0:
+            raise SettingsError(f"hardware.max_wait = {self.max_wait}: choose 0 seconds or more.")
 
     @classmethod
     def of(cls, hardware: Any) -> Policy:
@@ -129,11 +149,13 @@ def decide(
         previous: the last decision on the same work, for the hysteresis.
     """
     waited = frozenset(previous.waiting_for) if previous else frozenset()
-    findings = list(_findings(_Case(state, policy, demand, facts, waited)))
+    case = _Case(state, policy, demand, facts, waited)
+    findings = list(_findings(case))
     action = max([_BY_STRICTNESS[0], *(finding.action for finding in findings)], key=_BY_STRICTNESS.index)
     decisive = [finding for finding in findings if finding.action == action]
     amounts = [finding.memory_bytes for finding in decisive if finding.memory_bytes is not None]
-    unseen = waited & set(_unknown(state))  # it was bad when it was last seen
+    # It was bad when it was last seen.
+    unseen = waited & {"battery" if name == "on_battery" else name for name in _unknown(case)}
     topics = [finding.topic for finding in decisive if finding.topic != "unknown"]
     return Decision(
         action,
@@ -169,7 +191,7 @@ def capacity(facts: Facts | None, *, gpu: bool = False) -> int | None:
         return None
     bounds = [facts.memory_bytes, facts.memory_limit_bytes]
     if gpu and facts.platform == "darwin":
-        bounds.append(facts.working_set_bytes or int(facts.memory_bytes * _WORKING_SET_SHARE))
+        bounds.append(facts.working_set_bytes or int(facts.memory_bytes * METAL_SHARE))
     return min(bound for bound in bounds if bound is not None)
 
 
@@ -202,9 +224,19 @@ def _findings(case: _Case) -> Iterator[_Finding]:
 def _gpu(case: _Case) -> _Finding | None:
     if not case.demand.gpu or (case.facts and has_gpu(case.facts, force=case.policy.force_gpu)):
         return None
-    virtual = case.facts is not None and case.facts.is_virtual
-    why = "its GPU is virtual and may compute wrongly" if virtual else "no GPU is known on it"
-    return _Finding("gpu", "refuse", f"The work needs a GPU, and this machine has none to trust: {why}.")
+    reason = f"The work needs a GPU, and this machine has none to trust: {_why_no_gpu(case.facts)}."
+    return _Finding("gpu", "refuse", reason)
+
+
+def _why_no_gpu(facts: Facts | None) -> str:
+    if facts is None or not has_apple_gpu(facts, force=True):
+        return "no GPU that this Python can use is known on it"
+    if facts.is_virtual:
+        return "its GPU is virtual and may compute wrongly"
+    return (
+        "whether it is virtual is not known, and a virtual GPU may compute wrongly "
+        "(hardware.force_gpu = true uses it all the same)"
+    )
 
 
 def _capacity(case: _Case) -> _Finding | None:
@@ -225,7 +257,7 @@ def _capacity(case: _Case) -> _Finding | None:
 
 
 def _unknown_readings(case: _Case) -> _Finding | None:
-    unknown = _unknown(case.state)
+    unknown = _unknown(case)
     if not unknown:
         return None
     action = case.policy.unknown
@@ -233,26 +265,36 @@ def _unknown_readings(case: _Case) -> _Finding | None:
     return _Finding("unknown", action, reason, _SECONDS["unknown"] if action == "wait" else 0)
 
 
-def _unknown(state: State) -> tuple[str, ...]:
+def _unknown(case: _Case) -> tuple[str, ...]:
     known = {"thermal": _THERMAL, "memory_pressure": _PRESSURE, "power_mode": ("auto", "low", "high")}
-    return tuple(
+    expected = (
         name
-        for name in state.expected
-        if (value := getattr(state, name, None)) is None or value not in known.get(name, (value,))
+        for name in case.state.expected
+        if (value := getattr(case.state, name, None)) is None or value not in known.get(name, (value,))
     )
+    return tuple(dict.fromkeys([*expected, *_unknown_of_battery(case)]))
+
+
+def _unknown_of_battery(case: _Case) -> Iterator[str]:
+    """Of charge and use the one that the other makes needed."""
+    charge, in_use = _charge(case), case.state.on_battery
+    if in_use and charge is None:
+        yield "battery"
+    if in_use is None and charge is not None and charge < _least_charge(case):
+        yield "on_battery"
 
 
 def _thermal(case: _Case) -> _Finding | None:
     now = case.state.thermal
     if now is None or now not in _THERMAL:
         return None
-    limit = min(_LEVELS.index(case.policy.max_thermal), _LEVELS.index("Heavy"))
+    limit = THERMAL.index(case.policy.max_thermal)
     if "thermal" in case.waited:
         limit = max(limit - 1, 0)
-    if _LEVELS.index(now) <= limit:
-        return _Finding("thermal", "run", f"Thermal pressure {now}, allowed up to {_LEVELS[limit]}.")
+    if THERMAL.index(now) <= limit:
+        return _Finding("thermal", "run", f"Thermal pressure {now}, allowed up to {THERMAL[limit]}.")
     again = ", to start again after a wait" if "thermal" in case.waited else ""
-    reason = f"Thermal pressure {now}, allowed up to {_LEVELS[limit]}{again}."
+    reason = f"Thermal pressure {now}, allowed up to {THERMAL[limit]}{again}."
     return _Finding("thermal", "wait", reason, _THERMAL[now])
 
 
@@ -303,16 +345,30 @@ def _power_mode(case: _Case) -> _Finding | None:
 
 
 def _battery(case: _Case) -> _Finding | None:
-    charge = case.state.battery
+    charge, limit = _charge(case), _least_charge(case)
     if not case.state.on_battery or charge is None:
         return None
-    waited = "battery" in case.waited
-    limit = min(case.policy.min_battery + (_BATTERY_MARGIN if waited else 0), 1)
-    again = " to start again after a wait" if waited else ""
+    again = " to start again after a wait" if "battery" in case.waited else ""
     reason = f"On battery with {charge:.0%} left, {limit:.0%} needed{again}"
     if charge >= limit:
         return _Finding("battery", "run", f"{reason}.")
     return _Finding("battery", "wait", f"{reason}: connect the charger.", _SECONDS["battery"])
+
+
+def _charge(case: _Case) -> float | None:
+    charge = case.state.battery
+    return charge if charge is not None and 0 <= charge <= 1 else None
+
+
+def _least_charge(case: _Case) -> float:
+    """The charge to start with on battery; after a wait with a margin, which a full battery has."""
+    margin = _BATTERY_MARGIN if "battery" in case.waited else 0
+    return min(case.policy.min_battery + margin, 1)
+
+
+def _either(choices: tuple[str, ...]) -> str:
+    *first, last = map(repr, choices)
+    return f"{', '.join(first)} or {last}"
 
 
 def _bytes(number: int) -> str:

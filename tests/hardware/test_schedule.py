@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -46,7 +48,7 @@ states = st.builds(
     memory_pressure=st.sampled_from([None, *PRESSURES, "kritisch"]),
     power_mode=st.sampled_from([None, "auto", "low", "high"]),
     on_battery=st.sampled_from([None, True, False]),
-    battery=st.none() | st.floats(0, 1),
+    battery=st.none() | st.floats(0, 1) | st.sampled_from([math.nan, -0.1, 55.0]),
     free_memory_bytes=st.none() | st.integers(0, 128 * GB),
     expected=st.sampled_from([*SENSORS.values(), (), ("thermal", "fan")]),
 )
@@ -104,7 +106,11 @@ def test_work_never_runs_with_a_reading_beyond_its_threshold(state, policy, dema
     assert state.memory_pressure != "critical"
     assert state.memory_pressure != "warning" or (decision.action, taken) == ("shrink", demand.least)
     assert state.free_memory_bytes is None or taken <= state.free_memory_bytes
-    assert not (state.on_battery and state.battery is not None and state.battery < policy.min_battery)
+    known = state.battery is not None and 0 <= state.battery <= 1
+    assert not (state.on_battery and known and state.battery < policy.min_battery)
+    if policy.unknown != "run":
+        assert not (state.on_battery and not known)
+        assert not (state.on_battery is None and known and state.battery < policy.min_battery)
     assert state.power_mode != "low" or state.on_battery is False
     assert taken == 0 or taken <= capacity(machine, gpu=demand.gpu)
     assert not demand.gpu or has_gpu(machine)
@@ -154,6 +160,38 @@ def test_a_reading_that_the_platform_does_not_have_holds_nobody_up():
     server = State(free_memory_bytes=8 * GB, expected=SENSORS["linux"])
     assert decide(server, Policy(unknown="refuse")).action == "run"
     assert decide(replace(server, free_memory_bytes=None), Policy(unknown="refuse")).action == "refuse"
+
+
+@pytest.mark.parametrize("rule", ["run", "wait", "refuse"])
+@pytest.mark.parametrize(
+    ("on_battery", "battery", "missing"),
+    [
+        (True, None, "battery"),
+        (True, math.nan, "battery"),
+        (True, 55.0, "battery"),
+        (None, 0.19, "on_battery"),
+        # A full battery starts work whatever feeds it; without a battery there is nothing to ask.
+        (None, 0.2, None),
+        (None, None, None),
+        (False, None, None),
+    ],
+)
+def test_of_a_battery_what_is_needed_and_missing_is_an_unknown_reading(rule, on_battery, battery, missing):
+    for state in (WELL, replace(WELL, expected=SENSORS["linux"])):
+        half = replace(state, on_battery=on_battery, battery=battery)
+        decision = decide(half, Policy(unknown=rule))
+        assert decision.action == (rule if missing else "run")
+        flagged = f"Unknown, and this platform should know: {missing} (hardware.unknown = '{rule}')."
+        assert (flagged in decision.reasons) == (missing is not None)
+
+
+@pytest.mark.parametrize("blind", [{"battery": None}, {"on_battery": None}])
+def test_a_wait_for_the_battery_is_remembered_while_half_of_it_is_gone(blind):
+    low = replace(WELL, on_battery=True, battery=0.19)
+    waiting = decide(low, Policy())
+    gone = decide(replace(low, **blind), Policy(), previous=waiting)
+    assert (gone.action, gone.waiting_for) == ("wait", ("battery",))
+    assert decide(replace(low, battery=0.22), Policy(), previous=gone).action == "wait"
 
 
 @pytest.mark.parametrize("folder", RECORDED, ids=lambda path: path.name)
@@ -214,16 +252,26 @@ def test_battery_and_power_mode_wait_and_say_what_ends_it():
     assert decide(replace(saving, on_battery=False), Policy()).action == "run"
 
 
+def refusal(machine: Facts | None) -> str:
+    """Why work that needs a GPU is refused."""
+    decision = decide(WELL, Policy(), demand=Demand(gpu=True), facts=machine)
+    assert decision.action == "refuse"
+    return decision.reasons[0]
+
+
 def test_a_gpu_is_refused_where_there_is_none_to_trust():
     gpu = Demand(gpu=True)
     virtual = replace(MAC, is_virtual=True)
     assert decide(WELL, Policy(), demand=gpu, facts=MAC).action == "run"
-    assert "virtual" in decide(WELL, Policy(), demand=gpu, facts=virtual).reasons[0]
+    assert refusal(virtual).endswith("its GPU is virtual and may compute wrongly.")
     assert decide(WELL, Policy(force_gpu=True), demand=gpu, facts=virtual).action == "run"
-    assert decide(WELL, Policy(), demand=gpu, facts=replace(MAC, is_virtual=None)).action == "refuse"
-    assert decide(WELL, Policy(), demand=gpu).action == "refuse"
+    unsure = replace(MAC, is_virtual=None)
+    assert "whether it is virtual is not known" in refusal(unsure)
+    assert decide(WELL, Policy(force_gpu=True), demand=gpu, facts=unsure).action == "run"
+    # What has no GPU for this Python has none, virtual or not.
     linux = Facts("linux", "x86_64", None, 2, 4 * GB, True, False)
-    assert decide(WELL, Policy(), demand=gpu, facts=linux).action == "refuse"
+    for machine in (None, linux, replace(linux, is_virtual=None), replace(unsure, is_translated=True)):
+        assert refusal(machine).endswith("no GPU that this Python can use is known on it.")
     cuda = replace(linux, cuda_devices=("NVIDIA L4",))
     assert decide(WELL, Policy(), demand=gpu, facts=cuda).action == "run"
     assert not has_apple_gpu(cuda)
@@ -294,6 +342,22 @@ def test_a_wait_is_remembered_while_its_reading_is_gone():
 def test_a_demand_that_makes_no_sense_is_said(memory, least):
     with pytest.raises(SettingsError, match=str(memory)):
         Demand(memory, least)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"unknown": "foo"}, "hardware.unknown = 'foo': choose 'run', 'wait' or 'refuse'."),
+        ({"max_thermal": "Trapping"}, "max_thermal = 'Trapping': choose 'Nominal', 'Moderate' or 'Heavy'."),
+        ({"min_battery": 1.1}, "hardware.min_battery = 1.1: choose a share from 0 to 1."),
+        ({"min_battery": -0.1}, "hardware.min_battery = -0.1"),
+        ({"min_battery": math.nan}, "hardware.min_battery = nan"),
+        ({"max_wait": -1}, "hardware.max_wait = -1: choose 0 seconds or more."),
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_said(fields, said):
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        Policy(**fields)
 
 
 def test_the_policy_comes_from_the_settings():
