@@ -21,7 +21,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 class _Waiting(msgspec.Struct, frozen=True):
     """What is remembered between two looks: since when, in which try of the task, and the last decision."""
 
-    since: datetime
+    since: Annotated[datetime, msgspec.Meta(tz=True)]
     attempt: int
     decision: Decision
 
@@ -92,5 +92,9 @@ def _recall(context: Mapping[str, Any]) -> _Waiting | None:
     stored = context["task_state_store"].get(_KEY)
     if stored is None:
         return None
-    waiting = msgspec.json.decode(stored, type=_Waiting)
+    try:
+        waiting = msgspec.json.decode(stored, type=_Waiting)
+    except (msgspec.DecodeError, TypeError, ValueError) as error:
+        _log.warning("What the last look left cannot be read, so the wait begins anew: %s", error)
+        return None
     return waiting if waiting.attempt == context["ti"].try_number else None

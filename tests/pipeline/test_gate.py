@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tests.hardware.replayed import ReplayedMac
 
 pytest.importorskip("airflow.sdk")
+from airflow.sdk.exceptions import AirflowRescheduleException
+
+from runtime_lib.hardware.schedule import Policy
+from runtime_lib.pipeline.gate import gate
+
 pytestmark = pytest.mark.slow
 
 _DAG = """
@@ -24,6 +33,13 @@ from airflow.sdk import DAG
 from runtime_lib.hardware.schedule import Demand, Policy
 from runtime_lib.pipeline.gate import gate
 
+start = gate(eval(os.environ.get("POLICY", "Policy()")), eval(os.environ.get("DEMAND", "None")))
+
+def before(context):
+    if left := os.environ.get("LEFT"):
+        context["task_state_store"].set("mlops_hardware_gate", left)
+    start(context)
+
 with DAG("gated") as dag:
     BashOperator(
         task_id="work",
@@ -32,7 +48,7 @@ with DAG("gated") as dag:
         append_env=True,
         retries=2,
         retry_delay=0,
-        pre_execute=gate(eval(os.environ.get("POLICY", "Policy()")), eval(os.environ.get("DEMAND", "None"))),
+        pre_execute=before,
     )
 """
 _TEST = """
@@ -53,10 +69,19 @@ class Airflow:
         return mac
 
     def test(
-        self, policy: str = "Policy()", demand: str = "None", *, on_wait: Callable[[], None] | None = None
+        self,
+        policy: str = "Policy()",
+        demand: str = "None",
+        *,
+        left: str = "",
+        on_wait: Callable[[], None] | None = None,
     ) -> str:
-        """Run the DAG; `on_wait` is called when the task has been put off for the first time."""
-        env = {**self.env, "PROJECT": str(self.project), "POLICY": policy, "DEMAND": demand}
+        """Run the DAG; `on_wait` is called when the task has been put off for the first time.
+
+        Args:
+            left: what an earlier look remembered.
+        """
+        env = {**self.env, "PROJECT": str(self.project), "POLICY": policy, "DEMAND": demand, "LEFT": left}
         command, said = [sys.executable, "-u", "-c", _TEST], ""
         with subprocess.Popen(
             command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -158,3 +183,61 @@ def test_a_demand_that_shrinks_is_told_its_amount(airflow):
     said = airflow.test(demand="Demand(memory_bytes=32 * 2**30, least_memory_bytes=2**30)")
     assert "state success" in said, said
     assert airflow.ran == "ran with 16.0\n"
+
+
+class Store(dict[str, Any]):
+    """Stands in for Airflow's task state store."""
+
+    set = dict.__setitem__
+    delete = dict.__delitem__
+
+
+_LEFT = {
+    "since": "2026-01-02T03:04:05Z",
+    "attempt": 1,
+    "decision": {"action": "wait", "seconds": 30, "waiting_for": ["thermal"]},
+}
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        "",
+        json.dumps(_LEFT)[:-9],
+        json.dumps({**_LEFT, "decision": "wait"}),
+        json.dumps({**_LEFT, "decision": {"action": "hold"}}),
+        # Without a zone there is no telling how long it has waited.
+        json.dumps({**_LEFT, "since": "2026-01-02T03:04:05"}),
+        _LEFT,
+        "\ud800",
+    ],
+    ids=["empty", "cut", "older", "unknown action", "no zone", "not text", "no character"],
+)
+def test_what_cannot_be_read_counts_as_nothing_remembered(left, tmp_path, monkeypatch, caplog):
+    mac = ReplayedMac(tmp_path / "machine", 1)
+    monkeypatch.setenv("MLOPS_HARDWARE_REPLAY", str(mac.folder))
+    store = Store(mlops_hardware_gate=left)
+    context = {"task_state_store": store, "ti": SimpleNamespace(try_number=1), "task": None}
+    gate(Policy())(context)  # after a wait for heat, Moderate would be too hot
+    assert "cannot be read, so the wait begins anew" in caplog.text
+    mac.heat(2)
+    with pytest.raises(AirflowRescheduleException):
+        gate(Policy())(context)
+    assert json.loads(store["mlops_hardware_gate"])["decision"]["waiting_for"] == ["thermal"]
+
+
+def test_what_can_be_read_counts(tmp_path, monkeypatch):
+    mac = ReplayedMac(tmp_path / "machine", 1)
+    monkeypatch.setenv("MLOPS_HARDWARE_REPLAY", str(mac.folder))
+    left = {**_LEFT, "since": datetime.now(UTC).isoformat()}
+    store = Store(mlops_hardware_gate=json.dumps(left))
+    context = {"task_state_store": store, "ti": SimpleNamespace(try_number=1), "task": None}
+    with pytest.raises(AirflowRescheduleException):
+        gate(Policy())(context)
+
+
+def test_in_airflow_too_a_damaged_memory_fails_no_task(airflow):
+    said = airflow.test(left="{")
+    assert "cannot be read, so the wait begins anew" in said
+    assert "state success" in said, said
+    assert airflow.ran == "ran with all\n"
