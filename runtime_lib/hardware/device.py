@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Literal
 
 from runtime_lib.errors import DeviceError, MissingExtraError, SettingsError
 from runtime_lib.hardware.facts import Facts, facts
@@ -30,8 +30,9 @@ class Device:
     # Never float32: with that wrong, a device is not used at all.
     wrong: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    def to_dict(self) -> dict[str, str]:
+        """What `mlops hardware --json` prints; the reason names what is wrong."""
+        return {"framework": self.framework, "name": self.name, "reason": self.reason}
 
 
 def device_for(
