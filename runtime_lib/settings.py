@@ -42,6 +42,9 @@ RENAMED: Mapping[str, Moved] = {}
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+# Bounds that no machine, tariff or grid reaches: they keep infinity out.
+Gibibytes = Annotated[float, msgspec.Meta(ge=0, le=2**20)]
+Rate = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -105,19 +108,19 @@ class Hardware(_Table, frozen=True):
     # Seconds a task waits for the machine before it gives up.
     max_wait: Annotated[int, msgspec.Meta(ge=0)] = 3600
     # GiB that a training takes, and that it can shrink to; 0: not known beforehand, and it cannot shrink.
-    memory_gib: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    least_memory_gib: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    memory_gib: Gibibytes = 0.0
+    least_memory_gib: Gibibytes = 0.0
     # GiB that a server takes; 0: not known.
-    serving_memory_gib: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    serving_memory_gib: Gibibytes = 0.0
     # Among projects that wait for this machine, the higher number goes first.
     priority: int = 0
     # Shares of memory and GPU that a training takes; 0: what its plan needs.
     memory_share: Share = 0.0
     gpu_share: Share = 0.0
     # Money for a kilowatt-hour in `currency`, and grams of CO2 per kilowatt-hour of the grid.
-    price_per_kwh: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    currency: str = "EUR"
-    grid_intensity: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    price_per_kwh: Rate | None = None
+    currency: Annotated[str, msgspec.Meta(min_length=1, max_length=16)] = "EUR"
+    grid_intensity: Rate | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -190,7 +193,13 @@ def load(root: Path | None = None, *, environ: Mapping[str, str] | None = None) 
     try:
         settings = msgspec.convert(tables, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{_explain(error, tables)} Set in {_SOURCES}.") from error
+        raise SettingsError(_explain(error, tables, root, environ)) from error
+    whole, least = settings.hardware.memory_gib, settings.hardware.least_memory_gib
+    if 0 < whole < least:
+        raise SettingsError(
+            f"hardware.least_memory_gib = {least:g}, to which work may shrink, is more than the whole: "
+            f"hardware.memory_gib = {whole:g}."
+        )
     return msgspec.structs.replace(settings, environment=name, root=root)
 
 
@@ -278,13 +287,29 @@ def _unknown(kind: str, name: str, known: Mapping[str, Any] | list[str], where: 
     return f"Unknown {kind} '{name}' ({where}). {hint}"
 
 
-def _explain(error: msgspec.ValidationError, tables: Mapping[str, Any]) -> str:
-    """Add the offending value to msgspec's message, which names only the place."""
+def _explain(
+    error: msgspec.ValidationError, tables: Mapping[str, Any], root: Path, environ: Mapping[str, str]
+) -> str:
+    """Add the offending value and where it was set to msgspec's message, which names only the key."""
     place = re.search(r"`\$\.(\w+)\.(\w+)`", str(error))
     if not place:
-        return str(error)
+        return f"{error} Set in {root / FILE}."
     table, key = place.groups()
+    variable = f"MLOPS_{table}__{key}".upper()
+    where = f"{variable} or by an option" if variable in environ else str(root / FILE)
+    return f"{_wrong(error, table, key, tables[table][key])} Set in {where}."
+
+
+def _wrong(error: msgspec.ValidationError, table: str, key: str, value: object) -> str:
     [field] = [f for f in msgspec.structs.fields(_tables()[table]) if f.name == key]
     if choices := get_args(field.type) if get_origin(field.type) is Literal else ():
-        return f"{table}.{key} = {tables[table][key]!r}: choose one of {', '.join(choices)}."
-    return f"{table}.{key} = {tables[table][key]!r}: {str(error).partition(' - at')[0]}."
+        return f"{table}.{key} = {value!r}: choose one of {', '.join(choices)}."
+    expected = str(error).partition(" - at")[0]
+    for theirs, ours in (
+        ("`float | null`", "a number"),
+        ("`float`", "a number"),
+        ("`int`", "a whole number"),
+        ("`str`", "text"),
+    ):
+        expected = expected.replace(theirs, ours)
+    return f"{table}.{key} = {value!r}: {expected}."

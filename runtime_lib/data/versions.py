@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from runtime_lib.errors import PipelineError, require
+from runtime_lib.errors import PipelineError, SettingsError, require
 
 __all__ = ["reproduce"]
 
@@ -40,15 +42,26 @@ def reproduce(
         with _stdout_to_stderr(), Repo(str(root), config=_beside_git(root)) as repo:
             done = repo.reproduce(list(stages) or None, single_item=only, force=force)
     except ReproductionError as error:
-        if str(error.__cause__).endswith(_INTERRUPTED):
+        cause = str(error.__cause__ or "unknown cause")
+        if cause.endswith(_INTERRUPTED):
             raise KeyboardInterrupt from error  # DVC itself ignores Ctrl-C while a stage runs
-        raise PipelineError(
-            f"{error}: {error.__cause__ or 'unknown cause'}. The stage's own message stands above. "
-            f"Mend the cause and run again: finished stages are kept."
+        # A stage says by its exit code that a setting is wrong, as every command does.
+        kind = SettingsError if cause.endswith(f"exited with {SettingsError.exit_code}") else PipelineError
+        raise kind(
+            f"{error}: {cause}. {_told(cause)} Mend the cause and run again: finished stages are kept."
         ) from error
     except DvcException as error:
         raise PipelineError(f"DVC: {error}") from error
     return [stage.addressing for stage in done]
+
+
+def _told(cause: str) -> str:
+    """Where to read why a stage ended."""
+    killed = re.search(r"exited with -([0-9]+)$", cause)
+    if not killed:
+        return "The stage's own message stands above."
+    why = "by somebody, or by the system, which ends what takes too much memory"
+    return f"It was killed ({signal.strsignal(int(killed[1]))}): {why}."
 
 
 def _drop_torn_lock(root: Path) -> None:

@@ -22,6 +22,7 @@ from runtime_lib.hardware.chips import chip
 from runtime_lib.hardware.counters import POWERCAP, Apple, Counted, Counter, Nvml, Rapl, Ticker
 from runtime_lib.hardware.device import Device
 from runtime_lib.hardware.facts import Facts
+from runtime_lib.hardware.probe import replayed
 
 if TYPE_CHECKING:
     from runtime_lib.settings import Hardware
@@ -128,6 +129,8 @@ class _Running:
         if self._ticker:
             with suppress(Exception):  # no reading is no sample
                 self._ticker.stop()
+        if folder := replayed():
+            return Energy(None, "unknown", f"the machine is replayed from {folder}", work.seconds)
         if nonsense := _nonsense(work) or _nonsense_counted(counted):
             return Energy(None, "unknown", nonsense, work.seconds)
         energy = self._measured(counted, work.seconds)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
-from runtime_lib.hardware.probe import Live, Probe, this_machine
+from runtime_lib.hardware.probe import Live, Probe, replayed, this_machine
 
 __all__ = ["CoreLevel", "Facts", "facts"]
 
@@ -63,11 +63,12 @@ def facts(probe: Probe | None = None) -> Facts:
     Args:
         probe: who answers (default: this machine, asked once per process).
     """
-    return _this() if probe is None else _read(probe)
+    return _this(replayed()) if probe is None else _read(probe)
 
 
 @cache
-def _this() -> Facts:
+def _this(replay: str | None) -> Facts:
+    """Of the machine, or of the folder that stands in for it: a notebook may change that."""
     return _read(this_machine())
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 from runtime_lib.errors import CapacityError, SettingsError
 from runtime_lib.hardware.chips import chips
@@ -64,6 +64,7 @@ def plan(
     *,
     precisions: Sequence[str] = PRECISIONS,
     working_set: int | None = None,
+    allowed_by: str = "",
     cpus: int | None = None,
 ) -> Plan:
     """Plan a training within the memory that it may take.
@@ -73,14 +74,16 @@ def plan(
             only if it fits where float32 does not, and the device has it and computes right in it.
         working_set: bytes it may take at most, as settings or a lease allow, or as CUDA says. What the
             facts say of the machine is never exceeded.
+        allowed_by: the setting that allows no more than `working_set`, such as `hardware.memory_gib = 8`.
         cpus: CPUs that this process may use (default: from the facts).
 
     Raises:
         CapacityError: not even one row at a time fits; the message says by how many bytes and what would.
         SettingsError: the workload is not one, or the device has none of `precisions`.
     """
-    limit, why = _budget(facts, device, working_set)
-    wanted, size = _sizes(facts, device, work, precisions, limit, why)
+    budget = _budget(facts, device, working_set, allowed_by)
+    limit = budget.limit
+    wanted, size = _sizes(facts, device, work, precisions, budget)
     pieces, predicted = size.pieces(limit), size.predicted(limit)
     rows = ceil(work.batch_size / pieces)
     need = size.fixed + max(size.rows_bytes(rows), size.predict_bytes(predicted))
@@ -98,7 +101,7 @@ def plan(
         cache_limit_bytes=_cache(device, need, limit),
         wired_limit_bytes=need if _can_wire(facts, device) and limit is not None else None,
         reasons=(
-            why,
+            budget.why,
             f"{_amount(need)} for {work.parameters:,} parameters in {size.precision} and "
             f"{_rows(rows)} at a time",
             *_cut(work, pieces),
@@ -111,7 +114,7 @@ def plan(
 
 
 def _sizes(
-    facts: Facts, device: Device, work: Workload, precisions: Sequence[str], limit: int | None, why: str
+    facts: Facts, device: Device, work: Workload, precisions: Sequence[str], budget: _Budget
 ) -> tuple[Size, Size]:
     """The work's size in the precision that is wanted first, and in the first that fits."""
     usable = [each for each in PRECISIONS if each in precisions and _has(facts, device, each)]
@@ -121,21 +124,30 @@ def _sizes(
             f"{facts.chip or 'this machine'} does not have it, or computes wrongly in it. Take 'float32'."
         )
     sizes = [Size(device, work, precision) for precision in usable]
-    fitting = (each for each in sizes if limit is None or each.least <= limit)
+    fitting = (each for each in sizes if budget.limit is None or each.least <= budget.limit)
     if (size := next(fitting, None)) is None:
-        raise _refusal(facts, sizes[0], limit or 0, why)
+        raise _refusal(facts, sizes[0], budget)
     return sizes[0], size
 
 
-def _budget(facts: Facts, device: Device, working_set: int | None) -> tuple[int | None, str]:
-    """Bytes that the work may take, and why; None where that is not known."""
+class _Budget(NamedTuple):
+    """Bytes that the work may take (None: not known), and why; what would do instead of a setting."""
+
+    limit: int | None
+    why: str
+    setting: str = ""
+    without: int | None = None
+
+
+def _budget(facts: Facts, device: Device, working_set: int | None, allowed_by: str) -> _Budget:
     if device.name == "cuda":
         limit, why = None, "how much memory the CUDA device has is not known: no limit is set"
     else:
         limit, why = _of_machine(facts)
     if working_set is None or (limit is not None and limit <= working_set):
-        return limit, why
-    return working_set, f"it may take {_amount(working_set)}, the working set given"
+        return _Budget(limit, why)
+    why = f"it may take {_amount(working_set)}, {allowed_by or 'the working set given'}"
+    return _Budget(working_set, why, allowed_by, limit)
 
 
 def _of_machine(facts: Facts) -> tuple[int | None, str]:
@@ -165,19 +177,22 @@ def _has(facts: Facts, device: Device, precision: str) -> bool:
     return precision == "float16" or (facts.generation or 1) >= 2
 
 
-def _refusal(facts: Facts, size: Size, limit: int, why: str) -> CapacityError:
-    missing = size.least - limit
+def _refusal(facts: Facts, size: Size, budget: _Budget) -> CapacityError:
+    missing = size.least - (budget.limit or 0)
     machine = f"{facts.chip or 'this machine'} ({size.device.framework} on {size.device.name})"
     return CapacityError(
         f"The work needs {_amount(size.least)} on {machine}, with one row at a time (a smaller batch would "
-        f"not help), and {why}: {missing:,} bytes are missing. {_remedy(facts, size, limit)}",
+        f"not help), and {budget.why}: {missing:,} bytes are missing. {_remedy(facts, size, budget)}",
         missing_bytes=missing,
     )
 
 
-def _remedy(facts: Facts, size: Size, limit: int) -> str:
+def _remedy(facts: Facts, size: Size, budget: _Budget) -> str:
     """What would fit, each worked out with the same sums."""
-    work, would = size.work, []
+    work, limit, would = size.work, budget.limit or 0, []
+    within = budget.without is None or size.least <= budget.without
+    if budget.setting and within:
+        would.append(f"with {_amount(size.least)} or more instead of {budget.setting}")
     halves = [replace(size, precision=each) for each in PRECISIONS[1:] if _has(facts, size.device, each)]
     if half := next((each for each in halves if each.least <= limit), None):
         would.append(f"in {half.precision}, if the network can compute in it")
@@ -186,11 +201,19 @@ def _remedy(facts: Facts, size: Size, limit: int) -> str:
     without = size.least - size.table
     if work.rows and without < limit:
         would.append(f"with at most {(limit - without) // work.sample_bytes:,} rows")
-    largest = max(chip.max_memory_bytes for chip in chips().values())
-    macs = (gb for gb in _MAC_GB if gb * 2**30 <= largest and int(gb * 2**30 * METAL_SHARE) >= size.least)
-    if gb := next(macs, None):
-        would.append(f"on a Mac with {gb} GB of memory")
+    if not (budget.setting and within) and (machine := _machine_for(facts, size.least)):
+        would.append(machine)
     return f"It would fit {', or '.join(would)}." if would else "No change of one thing would make it fit."
+
+
+def _machine_for(facts: Facts, size: int) -> str:
+    """A machine like this one that gives so much; nothing where there is none on sale."""
+    if facts.platform != "darwin":
+        return f"on a machine with {_amount(ceil(size / _CPU_SHARE))} of memory"
+    largest = max(chip.max_memory_bytes for chip in chips().values())
+    macs = (gb for gb in _MAC_GB if gb * 2**30 <= largest and int(gb * 2**30 * METAL_SHARE) >= size)
+    gb = next(macs, None)
+    return f"on a Mac with {gb} GB of memory" if gb else ""
 
 
 def _cache(device: Device, need: int, limit: int | None) -> int | None:

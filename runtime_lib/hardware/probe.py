@@ -23,8 +23,10 @@ from runtime_lib.errors import SettingsError
 if TYPE_CHECKING:  # where no command is started, they are not loaded
     import subprocess
 
-__all__ = ["Live", "Probe", "Question", "Replay", "recorded_name", "this_machine"]
+__all__ = ["REPLAY", "Live", "Probe", "Question", "Replay", "recorded_name", "replayed", "this_machine"]
 
+# The variable that names a recording which stands in for this machine, in a whole process.
+REPLAY = "MLOPS_HARDWARE_REPLAY"
 TIMEOUT_SECONDS = 2.0
 # Where macOS keeps the commands: the PATH of a service (cron, launchd, a scheduler) may lack some of them.
 _SYSTEM_FOLDERS = ("/usr/bin", "/bin", "/usr/sbin", "/sbin")
@@ -109,8 +111,13 @@ class Probe(Protocol):
 
 def this_machine() -> Probe:
     """The machine that this process runs on, or the recording that MLOPS_HARDWARE_REPLAY names instead."""
-    folder = os.environ.get("MLOPS_HARDWARE_REPLAY")
+    folder = replayed()
     return Replay(Path(folder)) if folder else Live()
+
+
+def replayed() -> str | None:
+    """The folder that stands in for this machine, or None."""
+    return os.environ.get(REPLAY) or None
 
 
 class Live:
@@ -228,13 +235,25 @@ class Replay:
         self.folder = folder
 
     @cached_property
-    def _files(self) -> tuple[Path, ...]:
+    def paths(self) -> tuple[Path, ...]:
+        """Its files, by name."""
         return tuple(sorted(path for path in self.folder.iterdir() if path.is_file()))
 
     @property
+    def recognised(self) -> tuple[Path, ...]:
+        """Those that are named after a command that is asked, or a file that is read."""
+        known = {path for group in self.groups() for path in group}
+        return tuple(path for path in self.paths if path in known)
+
+    def groups(self) -> list[list[Path]]:
+        """Recognised files that answer one question together; on Linux each stands for itself."""
+        if read := [[path] for path in self.paths if path.name.startswith(_LINUX)]:
+            return read
+        return [files for question in _MAC if (files := self._matching(question))]
+
+    @property
     def platform(self) -> str | None:
-        names = [path.name for path in self._files]
-        if any(name.startswith(("proc_", "sys_")) for name in names):
+        if any(path.name.startswith(_LINUX) for path in self.paths):
             return "linux"
         return "darwin" if any(self._matching(question) for question in _MAC) else None
 
@@ -246,7 +265,7 @@ class Replay:
 
     def files(self, pattern: str) -> tuple[str, ...]:
         # A recording writes the folders' names into the file's; they are found, not spelt back.
-        return tuple(path.name for path in self._files if path.match(recorded_name(pattern)))
+        return tuple(path.name for path in self.paths if path.match(recorded_name(pattern)))
 
     def _read(self, path: Path) -> str | None:
         try:
@@ -255,7 +274,7 @@ class Replay:
             return None
 
     def _matching(self, question: Question) -> list[Path]:
-        names = ((path, pattern) for pattern in question.files for path in self._files)
+        names = ((path, pattern) for pattern in question.files for path in self.paths)
         return list({path: None for path, pattern in names if fnmatchcase(path.name, pattern)})
 
     def _answers(self, question: Question) -> Iterator[str]:
@@ -268,6 +287,8 @@ class Replay:
             yield f"{key[1]}: {text}" if key and len(text.splitlines()) == 1 else text
 
 
+# How the names of recorded files begin that were read, not printed by a command.
+_LINUX = ("proc_", "sys_")
 _MAC = (
     SYSCTL,
     SW_VERS,

@@ -123,6 +123,11 @@ class Record:
         for name, value in values.items():
             self.metric(name, value, step=step)
 
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Add tags, which the run keeps however it ends."""
+        self.state = replace(self.state, tags={**self.state.tags, **tags})
+        _write(self.folder, self.state)
+
     def finish(
         self, *, model_digest: str = "", tags: Mapping[str, str] | None = None, status: str = "FINISHED"
     ) -> None:

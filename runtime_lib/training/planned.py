@@ -12,6 +12,8 @@ from runtime_lib.hardware import Device, Facts, facts
 from runtime_lib.hardware.lease import lease
 from runtime_lib.hardware.limits import applied, usable_cpus, working_set
 from runtime_lib.hardware.plan import Plan, Workload, plan
+from runtime_lib.hardware.probe import replayed
+from runtime_lib.hardware.schedule import capacity
 from runtime_lib.settings import Hardware, Settings
 
 __all__ = ["held", "plan_for", "tags"]
@@ -54,19 +56,28 @@ def plan_for(
         training=training,
     )
     machine, measured = facts(), working_set(device)
-    bounds = [measured, *(_allowed(hardware, machine) if hardware else ())]
-    least = min((bound for bound in bounds if bound is not None), default=None)
+    bounds = [*([(measured, "")] if measured else ()), *(_allowed(hardware, machine) if hardware else ())]
+    least, setting = min(bounds, default=(None, ""))
     if machine.working_set_bytes is None and device.name in ("gpu", "mps"):
         # Metal itself knows better than a share of the memory.
         machine = replace(machine, working_set_bytes=measured)
-    return plan(machine, device, work, precisions=("float32",), working_set=least, cpus=usable_cpus())
+    return plan(
+        machine,
+        device,
+        work,
+        precisions=("float32",),
+        working_set=least,
+        allowed_by=setting,
+        cpus=usable_cpus(),
+    )
 
 
-def _allowed(hardware: Hardware, machine: Facts) -> Iterator[int]:
+def _allowed(hardware: Hardware, machine: Facts) -> Iterator[tuple[int, str]]:
+    """Bytes, and the setting that allows no more."""
     if hardware.memory_gib:
-        yield int(hardware.memory_gib * 2**30)
-    if hardware.memory_share and machine.memory_bytes:
-        yield int(hardware.memory_share * machine.memory_bytes)
+        yield int(hardware.memory_gib * 2**30), f"hardware.memory_gib = {hardware.memory_gib:g}"
+    if hardware.memory_share and (whole := capacity(machine)):
+        yield int(hardware.memory_share * whole), f"hardware.memory_share = {hardware.memory_share:g}"
 
 
 @contextmanager
@@ -76,8 +87,9 @@ def held(settings: Settings, plan: Plan) -> Iterator[None]:
     Raises:
         BusyError: other projects held too much of the machine for `hardware.max_wait` seconds.
     """
-    ours, machine = settings.hardware, facts()
-    need = plan.memory_bytes / machine.memory_bytes if machine.memory_bytes else 0.0
+    # In a container the whole is what its control group allows.
+    ours, whole = settings.hardware, capacity(facts())
+    need = plan.memory_bytes / whole if whole else 0.0
     # Leases are counted in thousandths, and even a small work takes one.
     memory = ours.memory_share or min(1.0, max(need, 0.001))
     gpu = 0.0 if plan.device.name == "cpu" else ours.gpu_share or 1.0
@@ -93,10 +105,15 @@ def held(settings: Settings, plan: Plan) -> Iterator[None]:
 
 
 def tags(plan: Plan, machine: Facts | None = None) -> dict[str, str]:
-    """Tags of a run: chip, device and why, framework, the plan as JSON, and a description to read."""
+    """Tags of a run: chip, device and why, framework, the plan as JSON, and a description to read.
+
+    Under a replay all of it is the replayed machine's: then a tag of its own names the folder.
+    """
     chip = (machine or facts()).chip or "unknown"
     device = plan.device
+    replay = {"mlops.hardware_replay": folder} if (folder := replayed()) else {}
     return {
+        **replay,
         "mlops.chip": chip,
         "mlops.framework": device.framework,
         "mlops.device": device.name,

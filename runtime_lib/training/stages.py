@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -13,8 +14,10 @@ from runtime_lib.data.periods import KEYS, read_features
 from runtime_lib.errors import SettingsError
 from runtime_lib.files import write_json
 from runtime_lib.hardware import Device, choose_device, facts
-from runtime_lib.hardware.energy import cost, figures, meter
+from runtime_lib.hardware.energy import Used, cost, figures, meter
 from runtime_lib.hardware.limits import applied
+from runtime_lib.hardware.plan import Plan
+from runtime_lib.hardware.probe import REPLAY, replayed
 from runtime_lib.settings import Settings
 from runtime_lib.training.baselines import logistic_probability, naive_probability
 from runtime_lib.training.encoder import Encoder
@@ -23,6 +26,9 @@ from runtime_lib.training.metrics import binary_metrics
 from runtime_lib.training.model import Model, digest, save
 from runtime_lib.training.network import Architecture
 from runtime_lib.training.planned import held, plan_for, tags
+
+if TYPE_CHECKING:
+    from runtime_lib.tracking.record import Record
 
 __all__ = ["evaluate", "train"]
 
@@ -62,7 +68,8 @@ def train(
     }
     # Waiting for a share of the machine is no part of the run, and costs it no energy.
     with held(settings, plan), Record.start(settings, described, tags=tags(plan)) as record:
-        with meter(facts(), device=device) as used:
+        _say(device, plan)
+        with _metered(settings, device, record):
             fitted = fit_network(
                 network,
                 (encoder.encode(train_rows), train_label),
@@ -71,10 +78,28 @@ def train(
                 on_epoch=record.metrics,
                 plan=plan,
             )
-        values, energy = figures(used.energy, cost(used.energy, settings.hardware))
-        record.metrics(fitted.epochs, values)
         _save(settings, fitted, columns, encoder, architecture, train_table, validation_label)
-        record.finish(model_digest=digest(settings.candidate), tags=energy)
+        record.finish(model_digest=digest(settings.candidate))
+
+
+def _say(device: Device, plan: Plan) -> None:
+    if folder := replayed():
+        print(f"{REPLAY}: planned and recorded as the machine in {folder}, which is not this one.")
+    print(f"Training with {device.framework} on {device.name}: {device.reason}.")
+    print(f"Plan: {'; '.join(plan.reasons)}.", flush=True)
+
+
+@contextmanager
+def _metered(settings: Settings, device: Device, record: Record) -> Iterator[None]:
+    """Meter the block's energy into the run, also into one that fails."""
+    used = Used()
+    try:
+        with meter(facts(), device=device) as used:
+            yield
+    finally:
+        values, tags = figures(used.energy, cost(used.energy, settings.hardware))
+        record.metrics(0, values)
+        record.tag(tags)
 
 
 def _save(

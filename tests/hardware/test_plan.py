@@ -254,6 +254,28 @@ def test_a_refusal_says_what_would_fit():
     assert isinstance(caught.value, MlopsError)
 
 
+def test_a_refusal_advises_on_the_machine_that_refused_and_the_setting_that_bound():
+    work = Workload(10**9, 160, 2_000, 1024)
+    with pytest.raises(CapacityError, match=r"on a machine with 40\.\d GiB of memory\.$"):
+        plan(linux(8), Device("torch", "cpu", "t"), work)
+    bound = {"working_set": 2**30, "allowed_by": "hardware.memory_gib = 1"}
+    with pytest.raises(CapacityError) as caught:
+        plan(linux(64), Device("torch", "cpu", "t"), work, **bound)
+    message = str(caught.value)
+    assert "it may take 1.0 GiB, hardware.memory_gib = 1: " in message
+    more = float(
+        message.partition("with ")[2]
+        .rpartition(" GiB or more instead of hardware.memory_gib = 1")[0]
+        .split()[-1]
+    )
+    plan(linux(64), Device("torch", "cpu", "t"), work, working_set=int((more + 0.1) * GIB))
+    assert "of memory" not in message.partition("missing.")[2]
+    with pytest.raises(CapacityError) as caught:  # taking the setting away would not do
+        plan(linux(8), Device("torch", "cpu", "t"), work, **bound)
+    assert "instead of" not in str(caught.value)
+    assert "on a machine with" in str(caught.value)
+
+
 def test_what_no_mac_holds_is_refused_without_naming_one():
     with pytest.raises(CapacityError) as caught:
         plan(mac(gb=512, chip="Apple M3 Ultra"), GPU, Workload(10**14, 160, 2_000, 1))

@@ -6,12 +6,15 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from runtime_lib.errors import CapacityError
 from runtime_lib.hardware import Device, Facts
+from runtime_lib.hardware.lease import holders
 from runtime_lib.settings import Hardware, load
 from runtime_lib.tracking.record import read, record_folder
 from runtime_lib.training import planned
@@ -23,6 +26,7 @@ from runtime_lib.training.stages import evaluate, train
 from tests.registry.conftest import make_table, write_split
 
 GIB = 2**30
+RECORDED = Path(__file__).parents[1] / "hardware" / "recorded"
 LINUX = Facts("linux", "x86_64", None, 8, 64 * GIB, False, False, memory_limit_bytes=32 * GIB)
 MAC = Facts("darwin", "arm64", "Apple M4 Max", 16, 64 * GIB, False, False, working_set_bytes=48 * GIB)
 RNG = np.random.default_rng(11)
@@ -203,6 +207,41 @@ def test_a_training_that_fails_still_names_its_machine(tmp_path):
     assert state.status == "FAILED"
     assert state.tags["mlops.device"] == "cpu"
     assert state.tags["mlops.chip"]
+    assert state.tags["mlops.energy_kind"] in ("measured", "estimated", "unknown")
+    assert "mlops.hardware_replay" not in state.tags
+
+
+def test_a_training_on_a_replayed_machine_says_so_and_claims_no_energy(tmp_path, monkeypatch, capsys):
+    settings = project(tmp_path, "torch")
+    mac = RECORDED / "m2-ultra"
+    monkeypatch.setenv("MLOPS_HARDWARE_REPLAY", str(mac))
+    train(settings, architecture, PARAMS)
+    state, measures = read(record_folder(settings))
+    assert (state.tags["mlops.chip"], state.tags["mlops.hardware_replay"]) == ("Apple M2 Ultra", str(mac))
+    assert state.tags["mlops.energy_kind"] == "unknown"
+    assert str(mac) in state.tags["mlops.energy_source"]
+    assert not [measure for measure in measures if measure.name.startswith("energy")]
+    assert f"the machine in {mac}, which is not this one" in capsys.readouterr().out
+
+
+def test_a_training_says_where_and_how_it_computes(tmp_path, capsys):
+    settings = project(tmp_path, "torch")
+    train(settings, architecture, PARAMS)
+    said = capsys.readouterr().out
+    tags = read(record_folder(settings))[0].tags
+    assert f"Training with torch on cpu: {tags['mlops.device_reason']}.\nPlan: " in said
+    assert "which is not this one" not in said
+
+
+@pytest.mark.parametrize(("hardware", "share"), [(Hardware(), 0.75), (Hardware(memory_share=0.5), 0.5)])
+def test_a_container_is_shared_by_what_it_may_take(tmp_path, monkeypatch, hardware, share):
+    """24 of 32 GiB that the control group allows, not of the 64 GiB that the machine has."""
+    monkeypatch.setenv("MLOPS_LEASES", str(tmp_path / "leases"))
+    monkeypatch.setattr(planned, "facts", lambda: LINUX)
+    settings = structs.replace(project(tmp_path, "torch"), hardware=hardware)
+    plan = plan_for({"w": (10, 20)}, Device("torch", "cpu", "test"), width=10, batch_size=32)
+    with planned.held(settings, replace(plan, memory_bytes=24 * GIB)):
+        assert [lease.memory for lease in holders()] == [share]
 
 
 def test_a_training_leaves_the_process_as_it_found_it(tmp_path):
