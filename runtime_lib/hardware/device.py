@@ -98,7 +98,8 @@ def _candidates(facts: Facts, framework: str, installed: Sequence[str], force_gp
     # MLX is made for Metal: its CPU build trains a small network 5 to 15 times slower than torch (measured
     # with MLX 0.32 and torch 2.13 on the same two cores).
     if "torch" in wanted:
-        yield Device("torch", "cpu", f"torch computes on the CPU: {no_gpu}")
+        no_cuda = "" if facts.platform == "darwin" or metal or cuda else ", and no CUDA device"
+        yield Device("torch", "cpu", f"torch computes on the CPU: {no_gpu}{no_cuda}")
     if "mlx" in wanted:
         yield Device("mlx", "cpu", f"MLX computes on the CPU, where it is slow: {no_gpu}")
 
@@ -125,7 +126,7 @@ def _metal(facts: Facts, force_gpu: bool) -> tuple[bool, str]:
     """Whether a machine has a Metal GPU to compute on, and the reason either way."""
     name = facts.chip or f"{facts.machine or 'unknown'} machine"
     if facts.platform != "darwin":
-        return False, f"there is no Metal on {facts.platform or 'an unknown platform'}, and no CUDA device"
+        return False, f"there is no Metal on {facts.platform or 'an unknown platform'}"
     if facts.is_translated:
         return False, "this Python is translated by Rosetta: install an arm64 Python to use the GPU"
     if facts.chip and not facts.chip.startswith("Apple"):

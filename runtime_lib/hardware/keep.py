@@ -17,6 +17,7 @@ from typing import Any
 
 from runtime_lib.hardware import parse
 from runtime_lib.hardware import probe as ask
+from runtime_lib.hardware.on_linux import group_parts
 from runtime_lib.hardware.plist import last_plist
 from runtime_lib.hardware.probe import Question, recorded_name
 
@@ -98,12 +99,7 @@ def _control_groups(text: str) -> str | None:
 
 
 def _numbered(path: str) -> str:
-    return "/" + "/".join(f"group{number}" for number, _ in enumerate(_parts(path), 1))
-
-
-def _parts(path: str) -> list[str]:
-    """The groups that a control group lies in, and itself."""
-    return [part for part in path.split("/") if part and part != ".."]
+    return "/" + "/".join(f"group{number}" for number, _ in enumerate(group_parts(path), 1))
 
 
 def numbered_groups(text: str) -> Mapping[str, str]:
@@ -111,7 +107,7 @@ def numbered_groups(text: str) -> Mapping[str, str]:
     found = {}
     for line in text.splitlines():
         *_, path = line.split(":", 2)
-        parts = _parts(path)
+        parts = group_parts(path)
         for depth in range(1, len(parts) + 1):
             inner = "/".join(parts[:depth])
             for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/memory"):

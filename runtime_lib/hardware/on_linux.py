@@ -12,7 +12,7 @@ from runtime_lib.hardware.chips import chip
 from runtime_lib.hardware.facts import CoreLevel
 from runtime_lib.hardware.probe import Probe
 
-__all__ = ["group_files", "meminfo", "read_facts"]
+__all__ = ["group_files", "group_parts", "meminfo", "read_facts"]
 
 _CPUINFO, _ONLINE = "/proc/cpuinfo", "/sys/devices/system/cpu/online"
 # CPU implementer 0x61 is Apple. Parts: arch/arm64/include/asm/cputype.h of the Linux kernel, 6.12. Two
@@ -142,13 +142,18 @@ def group_files(of: Probe, unified: str, memory: str) -> Iterator[str]:
     for line in (of.read("/proc/self/cgroup") or "").splitlines():
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        parts = [part for part in path.split("/") if part and part != ".."]
+        parts = group_parts(path)
         for depth in range(len(parts), -1, -1):
             folder = "/".join(["", *parts[:depth]])
             if number == "0" and not controllers:
                 yield f"/sys/fs/cgroup{folder}/{unified}"
             elif "memory" in controllers.split(","):
                 yield f"/sys/fs/cgroup/memory{folder}/{memory}"
+
+
+def group_parts(path: str) -> list[str]:
+    """The control groups that one lies in, from the root, and itself."""
+    return [part for part in path.split("/") if part and part != ".."]
 
 
 def _cuda(of: Probe) -> dict[str, tuple[Any, str]]:

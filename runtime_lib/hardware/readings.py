@@ -16,6 +16,8 @@ from runtime_lib.hardware.plist import last_plist
 from runtime_lib.hardware.probe import Probe
 
 __all__ = [
+    "PRESSURES",
+    "THERMAL",
     "Battery",
     "battery",
     "control_group_room",
@@ -33,7 +35,8 @@ __all__ = [
 
 # OSThermalNotification.h, macOS branch.
 THERMAL = ("Nominal", "Moderate", "Heavy", "Trapping", "Sleeping")
-_LEVELS = {"1": "normal", "2": "warning", "4": "critical"}
+PRESSURES = ("normal", "warning", "critical")
+_LEVELS = dict(zip(("1", "2", "4"), PRESSURES, strict=True))
 _MODES = {"0": "auto", "1": "low", "2": "high"}
 # Percent of the last ten seconds: GLib's memory monitor (gmemorymonitorpsi.c) calls 100 ms in 2 s in which
 # some task waits for memory "medium", and as much in which all of them wait "critical".

@@ -39,7 +39,7 @@ from typing import Any, Literal, get_args
 from runtime_lib.errors import SettingsError
 from runtime_lib.hardware.device import METAL_SHARE, device_for
 from runtime_lib.hardware.facts import Facts
-from runtime_lib.hardware.readings import THERMAL
+from runtime_lib.hardware.readings import PRESSURES, THERMAL
 from runtime_lib.hardware.state import State
 
 __all__ = ["Decision", "Demand", "Policy", "capacity", "decide", "has_apple_gpu", "has_gpu"]
@@ -51,7 +51,7 @@ MaxThermal = Literal["Nominal", "Moderate", "Heavy"]
 _BY_STRICTNESS: tuple[Action, ...] = ("run", "shrink", "wait", "refuse")
 # Each level with the seconds after which it is worth another look: heat leaves a machine slowly.
 _THERMAL: Mapping[str, int] = dict(zip(THERMAL, (0, 30, 60, 300, 600), strict=True))
-_PRESSURE: Mapping[str, int] = {"normal": 0, "warning": 30, "critical": 60}
+_PRESSURE: Mapping[str, int] = dict(zip(PRESSURES, (0, 30, 60), strict=True))
 _SECONDS = {"unknown": 60, "free_memory_bytes": 30, "power_mode": 300, "battery": 300}
 _MEMORY_MARGIN, _BATTERY_MARGIN = 0.1, 0.05
 
