@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from runtime_lib.errors import MlopsError
@@ -20,6 +21,12 @@ def main() -> None:
     except MlopsError as error:
         _tell(str(error))
         raise SystemExit(error.exit_code) from error
+    except OSError as error:
+        if error.errno is None:  # a library's own error that only inherits from it
+            raise
+        _tell(f"The system refuses it: {error}.")
+        _let_go_of_stdout()
+        raise SystemExit(1) from error
     except SystemExit as end:
         if end.code == _INTERRUPTED:
             _tell("Interrupted. Nothing half-written is left; run the same command again to go on.")
@@ -28,3 +35,11 @@ def main() -> None:
 
 def _tell(message: str) -> None:
     print(f"mlops: {message}", file=sys.stderr)
+
+
+def _let_go_of_stdout() -> None:
+    """Forget what cannot be written: Python would try once more when it ends, and complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

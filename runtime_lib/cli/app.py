@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from collections.abc import Mapping
@@ -241,11 +242,18 @@ def upgrade(
 def hardware(
     watch: Annotated[
         bool,
-        typer.Option("--watch", help="Show the state every second until Ctrl-C; with --json a line each."),
+        typer.Option(
+            "--watch",
+            help="Show the state every second until Ctrl-C; with --json, or into a pipe, a line each.",
+        ),
     ] = False,
     replay: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Show the machine that was recorded in this folder."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Show the machine that was recorded in this folder. The variable MLOPS_HARDWARE_REPLAY "
+            "replays one for every command.",
+        ),
     ] = None,
     record: Annotated[
         Path | None,
@@ -280,6 +288,16 @@ def hardware(
     if record:
         return command.record(record, as_json=as_json)
     (command.watch if watch else command.show)(replay=replay, as_json=as_json)
+
+
+def _unwrap_help() -> None:
+    """Let the terminal break the lines: typer keeps a docstring's breaks in all but its first paragraph."""
+    for command in app.registered_commands:
+        paragraphs = inspect.cleandoc(getattr(command.callback, "__doc__", None) or "").split("\n\n")
+        command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+_unwrap_help()
 
 
 def _promote(settings: Settings, before: Mapping[str, Any], *, as_json: bool, exit_zero: bool) -> None:

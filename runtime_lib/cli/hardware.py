@@ -1,53 +1,89 @@
-"""`mlops hardware` on a terminal: the machine, its state and its device, each value beside its source."""
+"""`mlops hardware` on a terminal: the machine, its state, its device and who shares it."""
 
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from runtime_lib.cli import hardware_page as pages
 from runtime_lib.errors import MlopsError, SettingsError
 from runtime_lib.hardware.facts import Facts, facts
+from runtime_lib.hardware.lease import Lease, holders
 from runtime_lib.hardware.probe import Probe, Replay, this_machine
 from runtime_lib.hardware.state import State, state
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
+    from rich.text import Text
 
 __all__ = ["ray_resources", "record", "show", "watch"]
 
 _SECONDS = 1.0
+_CHANGING = ("State", "Shares of this machine")
+
+
+@dataclass(frozen=True)
+class _Machine:
+    """A machine, with all of it that does not change."""
+
+    probe: Probe | None
+    facts: Facts
+    device: dict[str, Any]
+    force_gpu: bool
+    is_replayed: bool
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """What changes: the state, and who holds or waits (None: not this machine's, or not known)."""
+
+    state: State
+    leases: list[Lease] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        shares = None if self.leases is None else [lease.to_dict() for lease in self.leases]
+        return {**self.state.to_dict(), "leases": shares}
 
 
 def show(*, replay: Path | None, as_json: bool) -> None:
     """Print what a machine is, once."""
-    probe, machine, device = _look(replay)
-    found = state(probe, facts=machine)
+    of = _look(replay)
+    now = next(_moments(of))
     if as_json:
-        typer.echo(json.dumps(_content(machine, found, device), indent=2))
-        return
-    console = _console()
-    console.print(_machine(machine), _state(found, machine), _device(device))
+        typer.echo(json.dumps(_content(of, now), indent=2))
+    else:
+        console = _console()
+        console.print(_page(of, now, console))
 
 
 def watch(*, replay: Path | None, as_json: bool) -> None:
-    """Print the state every second until Ctrl-C: redrawn, or as a line of JSON."""
-    probe, machine, device = _look(replay)
-    if as_json:
-        for found in _states(probe, machine):
-            typer.echo(json.dumps(_content(machine, found, device)))
+    """Print the state every second until Ctrl-C or until nobody reads: redrawn, or a line each."""
+    try:
+        of = _look(replay)
+        console = _console()
+        if as_json:
+            for now in _moments(of):
+                typer.echo(json.dumps({"time": _time(), **now.to_dict()}))
+        elif sys.stdout.isatty() and console.is_terminal and not console.is_dumb_terminal:
+            _redraw(of, console)
+        else:  # rich would write nothing until the end
+            for now in _moments(of):
+                typer.echo(pages.line(_time(), now.state, of.facts))
+    except KeyboardInterrupt:
         return
-    from rich.live import Live
-
-    console = _console()
-    console.print(_machine(machine), _device(device))
-    with Live(console=console, auto_refresh=False) as screen:
-        for found in _states(probe, machine):
-            screen.update(_state(found, machine), refresh=True)
+    except BrokenPipeError:
+        # Python writes what is left once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def record(folder: Path, *, as_json: bool) -> None:
@@ -58,11 +94,8 @@ def record(folder: Path, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"folder": str(folder), "files": [path.name for path in files]}, indent=2))
         return
-    typer.echo(
-        f"Recorded in {folder}, {len(files)} files: names, serial numbers and addresses are left out or "
-        f"masked, but read it through before you hand it on.\n"
-        f"See what it holds: mlops hardware --replay {folder}"
-    )
+    typer.echo(f"{len(files)} files, names and serial numbers masked: read them before you hand them on.")
+    typer.echo(f"See what they hold: mlops hardware --replay {shlex.quote(str(folder))}")
 
 
 def ray_resources(*, replay: Path | None) -> None:
@@ -70,55 +103,118 @@ def ray_resources(*, replay: Path | None) -> None:
     from runtime_lib.hardware.device import Device
     from runtime_lib.hardware.ray_resources import resources
 
-    _, machine, device = _look(replay)
-    offered = resources(machine, Device(**device), force_gpu=_wanted()[1]) if device["name"] else {}
+    of = _look(replay)
+    offered = resources(of.facts, Device(**of.device), force_gpu=of.force_gpu) if of.device["name"] else {}
+    if not offered:
+        _warn(f"Nothing to offer beside what Ray finds itself, CPUs and CUDA devices: {of.device['reason']}.")
     typer.echo(json.dumps(offered))
 
 
-def _look(replay: Path | None) -> tuple[Probe | None, Facts, dict[str, Any]]:
-    probe = Replay(replay) if replay else None
-    machine = facts(probe)
-    return probe, machine, _choice(machine, replayed=isinstance(probe or this_machine(), Replay))
+def _look(folder: Path | None) -> _Machine:
+    probe = Replay(folder) if folder else None
+    answering = probe or this_machine()
+    is_replayed = isinstance(answering, Replay)
+    if isinstance(answering, Replay):
+        from runtime_lib.cli.hardware_replay import checked
+
+        for warning in checked(answering):
+            _warn(warning)
+    machine = _with_sources(facts(probe), is_replayed=is_replayed)
+    framework, force_gpu = _wanted()
+    device = _choice(machine, framework, force_gpu=force_gpu, is_replayed=is_replayed)
+    return _Machine(probe, machine, device, force_gpu, is_replayed)
 
 
-def _choice(machine: Facts, *, replayed: bool) -> dict[str, Any]:
+def _with_sources(machine: Facts, *, is_replayed: bool) -> Facts:
+    """Add the sources of what every look tells, whatever the machine answers."""
+    also = {}
+    if machine.platform:
+        also["platform"] = "the names of the recorded files" if is_replayed else "platform.system"
+    if machine.platform == "linux":
+        also["cuda_devices"] = "/proc/driver/nvidia"
+    elif machine.platform == "darwin":
+        also["cuda_devices"] = "none on macOS"
+    return replace(machine, sources={**also, **machine.sources})
+
+
+def _choice(machine: Facts, framework: Any, *, force_gpu: bool, is_replayed: bool) -> dict[str, Any]:
     """The device and the reason; with nothing to compute with there is no device, for that reason."""
     from runtime_lib.hardware.device import choose_device, device_for
 
-    framework, force_gpu = _wanted()
     try:
         # A replayed machine cannot be tried: what its facts say, had it both frameworks.
         device = (
             device_for(machine, framework=framework, force_gpu=force_gpu)
-            if replayed
+            if is_replayed
             else choose_device(framework, force_gpu=force_gpu)
         )
     except MlopsError as error:
         return {"framework": None, "name": None, "reason": str(error)}
-    return device.to_dict()
+    return {"framework": device.framework, "name": device.name, "reason": device.reason}
 
 
 def _wanted() -> tuple[Any, bool]:
-    """The project's framework for training and its `force_gpu`; outside a project the defaults."""
+    """The project's framework for training and its `force_gpu`; without a project the defaults.
+
+    Also where its settings are wrong: this is what a bug report starts with, and the file may be one of a
+    folder far above.
+    """
     from runtime_lib.settings import find_root, load
 
     try:
         root = find_root()
-    except SettingsError:
+    except (SettingsError, OSError):  # no project, or no working folder any more
         return "auto", False
-    settings = load(root)
+    try:
+        settings = load(root)
+    except (SettingsError, OSError, UnicodeDecodeError) as error:
+        _warn(f"Going on with default settings: {error}")
+        return "auto", False
     return settings.training.framework, settings.hardware.force_gpu
 
 
-def _states(probe: Probe | None, machine: Facts) -> Iterator[State]:
+def _moments(of: _Machine) -> Iterator[_Moment]:
+    """A moment each second."""
+    told = None
     while True:
-        yield state(probe, facts=machine)
+        leases = None
+        try:
+            leases = None if of.is_replayed else holders()
+        except MlopsError as error:
+            if str(error) != told:
+                told = str(error)
+                _warn(told)
+        yield _Moment(state(of.probe, facts=of.facts), leases)
         time.sleep(_SECONDS)
 
 
-def _content(machine: Facts, found: State, device: dict[str, Any]) -> dict[str, Any]:
-    sources = {**machine.sources, **found.sources}
-    return {**machine.to_dict(), **found.to_dict(), "device": device, "sources": sources}
+def _redraw(of: _Machine, console: Console) -> None:
+    from rich.live import Live
+
+    with Live(console=console, auto_refresh=False) as screen:
+        for number, now in enumerate(_moments(of)):
+            if not number:
+                console.print(_page(of, now, console, only=("Machine", _device(of).title)), "")
+            screen.update(_page(of, now, console, only=_CHANGING), refresh=True)
+
+
+def _page(of: _Machine, now: _Moment, console: Console, only: tuple[str, ...] | None = None) -> Text:
+    shares = [pages.leases(now.leases)] if now.leases else []
+    parts = [pages.machine(of.facts), pages.state(now.state, of.facts), _device(of), *shares]
+    return pages.page(parts, width=console.width, only=only)
+
+
+def _device(of: _Machine) -> pages.Part:
+    return pages.device(of.device, replayed=of.is_replayed)
+
+
+def _content(of: _Machine, now: _Moment) -> dict[str, Any]:
+    sources = {**of.facts.sources, **now.state.sources}
+    return {**of.facts.to_dict(), **now.to_dict(), "device": of.device, "sources": sources}
+
+
+def _time() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _console() -> Console:
@@ -127,105 +223,5 @@ def _console() -> Console:
     return Console()
 
 
-# Field, its words, and how its value is written for people.
-_Row = tuple[str, str, Callable[[Any], str]]
-
-
-def _gigabytes(value: int) -> str:
-    """In powers of 1024, as memory is sold."""
-    return f"{value / 2**30:,.1f}".removesuffix(".0") + " GB"
-
-
-def _truth(value: bool) -> str:
-    return "yes" if value else "no"
-
-
-def _percent(value: float) -> str:
-    return f"{value:.0%}".replace("%", " %")
-
-
-def _levels(value: Any) -> str:
-    return " + ".join(f"{level.count} {level.name or 'of no name'}" for level in value)
-
-
-_MACHINE: tuple[_Row, ...] = (
-    ("chip", "chip", str),
-    ("generation", "generation", str),
-    ("variant", "variant", str),
-    ("model", "model", str),
-    ("cpu_count", "CPUs", str),
-    ("core_levels", "cores, fastest first", _levels),
-    ("gpu_cores", "GPU cores", str),
-    ("neural_engine_cores", "Neural Engine cores", str),
-    ("memory_bytes", "memory", _gigabytes),
-    ("memory_bandwidth_gbs", "memory bandwidth", lambda value: f"{value:g} GB/s"),
-    ("metal", "Metal", str),
-    ("os_version", "system version", str),
-    ("platform", "platform", str),
-    ("machine", "architecture", str),
-    ("is_virtual", "virtual", _truth),
-    ("is_translated", "translated (Rosetta)", _truth),
-)
-# Shown only where there is such a thing.
-_MACHINE_ALSO: tuple[_Row, ...] = (
-    ("memory_limit_bytes", "memory limit", _gigabytes),
-    ("working_set_bytes", "GPU's share of memory", _gigabytes),
-    ("cuda_devices", "CUDA devices", ", ".join),
-)
-_STATE: tuple[_Row, ...] = (
-    ("thermal", "thermal pressure", str),
-    ("memory_pressure", "memory pressure", str),
-    ("free_memory_bytes", "free memory", _gigabytes),
-    ("power_mode", "power mode", str),
-    ("on_battery", "on battery", _truth),
-    ("battery", "battery", _percent),
-    ("gpu_utilisation", "GPU in use", _percent),
-    ("power_watts", "power", lambda value: f"{value:.1f} W"),
-)
-
-
-# What every machine has; the rest is shown as unknown only on a Mac, where it could be known.
-_ANYWHERE = {"chip", "cpu_count", "memory_bytes", "platform", "machine", "is_virtual", "free_memory_bytes"}
-
-
-def _machine(machine: Facts) -> RenderableType:
-    also = [row for row in _MACHINE_ALSO if getattr(machine, row[0])]
-    return _table("Machine", (*_MACHINE, *also), machine, machine)
-
-
-def _state(found: State, machine: Facts) -> RenderableType:
-    return _table("State", _STATE, found, machine)
-
-
-def _device(device: dict[str, Any]) -> RenderableType:
-    from rich.text import Text
-
-    name = f"{device['framework']} on {device['name']}" if device["name"] else "none"
-    return _grid("Device", [(name, Text(device["reason"]), None)])
-
-
-def _table(title: str, rows: tuple[_Row, ...], found: Facts | State, machine: Facts) -> RenderableType:
-    from rich.text import Text
-
-    shown = []
-    for name, words, write in rows:
-        value = getattr(found, name)
-        if value is not None:
-            shown.append((words, Text(write(value)), found.sources.get(name)))
-        elif machine.platform != "linux" or name in _ANYWHERE:
-            shown.append((words, Text("unknown", style="dim"), None))
-    return _grid(title, shown)
-
-
-def _grid(title: str, rows: list[tuple[str, Any, str | None]]) -> RenderableType:
-    from rich.box import SIMPLE
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=SIMPLE)
-    table.add_column(width=20)
-    table.add_column(overflow="fold", min_width=16)
-    table.add_column(overflow="fold", style="dim")
-    for words, value, source in rows:
-        table.add_row(Text(words), value, Text(source or ""))
-    return table
+def _warn(message: str) -> None:
+    typer.echo(f"mlops: {message}", err=True)

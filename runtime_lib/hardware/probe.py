@@ -235,25 +235,29 @@ class Replay:
         self.folder = folder
 
     @cached_property
-    def paths(self) -> tuple[Path, ...]:
-        """Its files, by name."""
+    def _files(self) -> tuple[Path, ...]:
         return tuple(sorted(path for path in self.folder.iterdir() if path.is_file()))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no file at all."""
+        return not self._files
 
     @property
     def recognised(self) -> tuple[Path, ...]:
         """Those that are named after a command that is asked, or a file that is read."""
         known = {path for group in self.groups() for path in group}
-        return tuple(path for path in self.paths if path in known)
+        return tuple(path for path in self._files if path in known)
 
     def groups(self) -> list[list[Path]]:
         """Recognised files that answer one question together; on Linux each stands for itself."""
-        if read := [[path] for path in self.paths if path.name.startswith(_LINUX)]:
+        if read := [[path] for path in self._files if path.name.startswith(_LINUX)]:
             return read
         return [files for question in _MAC if (files := self._matching(question))]
 
     @property
     def platform(self) -> str | None:
-        if any(path.name.startswith(_LINUX) for path in self.paths):
+        if any(path.name.startswith(_LINUX) for path in self._files):
             return "linux"
         return "darwin" if any(self._matching(question) for question in _MAC) else None
 
@@ -265,7 +269,7 @@ class Replay:
 
     def files(self, pattern: str) -> tuple[str, ...]:
         # A recording writes the folders' names into the file's; they are found, not spelt back.
-        return tuple(path.name for path in self.paths if path.match(recorded_name(pattern)))
+        return tuple(path.name for path in self._files if path.match(recorded_name(pattern)))
 
     def _read(self, path: Path) -> str | None:
         try:
@@ -274,7 +278,7 @@ class Replay:
             return None
 
     def _matching(self, question: Question) -> list[Path]:
-        names = ((path, pattern) for pattern in question.files for path in self.paths)
+        names = ((path, pattern) for pattern in question.files for path in self._files)
         return list({path: None for path, pattern in names if fnmatchcase(path.name, pattern)})
 
     def _answers(self, question: Question) -> Iterator[str]:

@@ -45,7 +45,8 @@ def record(folder: Path, probe: Probe | None = None) -> list[Path]:
     """
     folder = folder.resolve()
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise SettingsError(f"{folder} exists and is not empty: name a new folder. Nothing was written.")
+        what = "not empty" if folder.is_dir() else "a file"
+        raise SettingsError(f"{folder} exists and is {what}: name a new folder. Nothing was written.")
     texts = _answers(probe or Live(slow=True, timeout=TIMEOUT_SECONDS))
     if probe is None and (said := _mlx()):
         texts["mlx_device_info.txt"] = masked(said)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
 import textwrap
-import time
+from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from runtime_lib.cli import hardware_page as pages
 from runtime_lib.cli.app import app
+from runtime_lib.hardware.lease import lease
 from tests.pipeline.test_run import MLOPS, environment
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -68,6 +73,10 @@ def test_each_recorded_machine_is_shown_and_told_as_json(folder):
         assert set(level) == {"name", "count"}
     for name in found["sources"]:
         assert found[name] is not None, "an unknown value has no source"
+    told_at_all = {"device", "sources", "expected"}
+    for name in found.keys() - found["sources"].keys() - told_at_all:
+        assert found[name] in (None, []), "each value stands beside its source"
+    assert found["leases"] is None, "who holds shares of this machine says nothing of another"
     assert "Machine" in told("--replay", str(RECORDED / folder))
 
 
@@ -91,13 +100,27 @@ def test_the_command_itself_replays_a_machine(tmp_path):
     assert found["device"]["framework"] == "mlx"
 
 
+def test_a_replay_imports_no_framework(tmp_path):
+    code = (
+        f"import sys; sys.argv = ['mlops', 'hardware', '--replay', {str(RECORDED / 'm5')!r}]\n"
+        "from runtime_lib.cli import main\n"
+        "try: main()\n"
+        "finally: print({'torch', 'mlx'} & sys.modules.keys(), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.stderr.endswith("set()\n")
+
+
 def test_people_read_units_and_sources_and_what_is_unknown():
     shown = told("--replay", str(RECORDED / "m5"))
     words = " ".join(shown.split())
-    for text in ("24 GB", "153 GB/s", "4 Super + 6 Efficiency", "100 %", "0.7 W", "sysctl hw.memsize"):
+    for text in ("24 GiB", "153 GB/s", "4 Super + 6 Efficiency", "100 %", "0.7 W", "sysctl hw.memsize"):
         assert text in words
     assert "memory pressure unknown" in words
     assert "mlx on gpu" in words
+    assert "with MLX and torch installed" in words
 
 
 def test_text_of_a_recording_is_shown_as_it_is(tmp_path):
@@ -132,36 +155,237 @@ def test_a_recording_is_written_and_named_and_never_over_another(tmp_path):
     assert mlops("--replay", "new", cwd=tmp_path).returncode == 0
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+def test_lines_fit_the_terminal_and_paths_and_words_stay_whole(monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    for folder in ("m4-max", "linux-asahi-m1"):
+        lines = told("--replay", str(RECORDED / folder)).splitlines()
+        assert max(map(len, lines)) <= width
+        assert all(line == line.rstrip() for line in lines)
+        words = {word for line in lines for word in line.split()}
+        assert words >= {"(Rosetta)", "unknown", "platform"}
+        values = {line.index(word) for line in lines for word in ("unknown", "arm64") if word in line}
+        assert len(values) == 1, "one column in all parts"
+
+
+def test_a_path_too_long_for_its_column_breaks_after_a_slash():
+    rows = [
+        pages.Row("CPUs", "2", "/sys/devices/system/cpu/online"),
+        pages.Row("chip", "A Long Name " * 3, "x"),
+    ]
+    text = pages.page([pages.Part("Machine", rows)], width=44).plain
+    pieces = [line.split()[-1] for line in text.splitlines() if "sys" in line or "online" in line]
+    assert len(pieces) > 1
+    assert "".join(pieces) == "/sys/devices/system/cpu/online"
+    assert all(piece.endswith("/") for piece in pieces[:-1])
+
+
+def test_a_recording_does_not_steer_the_terminal(tmp_path):
+    (tmp_path / "proc_cpuinfo.txt").write_text("model name\t: A\x1b[2J\x9bCPU\nflags\t\t: fpu\n")
+    assert "A?[2J?CPU" in told("--replay", str(tmp_path))
+
+
+# Recordings
+
+
+def refused(folder: Path) -> str:
+    done = mlops("--json", "--replay", str(folder), cwd=folder.parent)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def warned(folder: Path, **files: str) -> str:
+    """What is said on stderr of a recording that is shown all the same."""
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text)
+    done = CliRunner().invoke(app, ["hardware", "--json", "--replay", str(folder)], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert set(json.loads(done.stdout)) >= KEYS
+    return done.stderr
+
+
+def test_a_folder_without_a_file_is_no_machine(tmp_path):
+    (tmp_path / "empty" / "sub").mkdir(parents=True)
+    assert "holds no recording" in refused(tmp_path / "empty")
+    done = mlops("--json", cwd=tmp_path, MLOPS_HARDWARE_REPLAY=str(tmp_path / "empty"))
+    assert done.returncode == 2
+
+
+def test_a_folder_of_other_files_is_shown_as_unknown_with_a_warning(tmp_path):
+    said = warned(tmp_path, shopping__txt="milk")
+    assert "none of its files is named after a command" in said
+    assert "sysctl*.txt" in said
+
+
+def test_recorded_files_that_give_nothing_are_named(tmp_path):
+    good = "hw.memsize: 25769803776\n"
+    assert warned(tmp_path, sysctl__txt=good) == ""
+    assert warned(tmp_path, sysctl_more__txt="hw.ncpu: 8\n", ioreg__txt="(cut").endswith("from ioreg.txt.\n")
+    said = warned(tmp_path, sysctl_more__txt=" \n", pmset_g__txt="\x00")
+    assert said.endswith("from ioreg.txt, pmset_g.txt, sysctl_more.txt.\n")
+
+
+def test_a_file_that_another_one_repeats_gives_something(tmp_path):
+    twice = {"sysctl__txt": "hw.memsize: 25769803776\nkern.osproductversion: 26.1\n"}
+    assert warned(tmp_path, **twice, sw_vers__txt="ProductName: macOS\nProductVersion: 26.1\n") == ""
+
+
+def test_a_control_group_without_a_limit_is_in_order(tmp_path):
+    files = {"proc_cpuinfo__txt": "model name\t: A CPU\nflags\t\t: fpu\n", "proc_self_cgroup__txt": "0::/\n"}
+    assert warned(tmp_path, **files, sys_fs_cgroup_memory__max__txt="max\n") == ""
+
+
+def test_a_recording_of_this_machine_warns_of_nothing(tmp_path):
+    told("--record", str(tmp_path / "new"))
+    assert warned(tmp_path / "new") == ""
+
+
+def test_what_to_do_with_a_recording_can_be_pasted(tmp_path, monkeypatch):
+    said = told("--record", "my mac").splitlines()
+    assert len(said) == 2
+    assert max(map(len, said)) < 100
+    assert said[1].endswith("mlops hardware --replay 'my mac'")
+
+
+def test_a_file_in_the_place_of_a_new_folder_is_called_a_file(tmp_path):
+    (tmp_path / "taken").touch()
+    done = mlops("--record", "taken", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "is a file" in done.stderr
+
+
 # Watching
 
 
-@pytest.mark.parametrize("as_json", [True, False], ids=["json", "people"])
-def test_watching_goes_on_until_ctrl_c(tmp_path, as_json):
-    words = [MLOPS, "hardware", "--watch", *(["--json"] if as_json else []), "--replay", str(RECORDED / "m5")]
-    with subprocess.Popen(
-        words,
-        cwd=tmp_path,
+def start_watching(folder: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [MLOPS, "hardware", "--watch", *words, "--replay", str(RECORDED / "vm-m4-max")],
+        cwd=folder,
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    ) as watching:
-        lines, times = [], []
-        for line in watching.stdout:
-            lines.append(line)
-            times.append(time.monotonic())
-            if (len(lines) == 3) if as_json else ("Device" in line):
-                break
-        time.sleep(0.2)
+    )
+
+
+@pytest.mark.parametrize("words", [["--json"], []], ids=["json", "people"])
+def test_watching_prints_a_line_each_second_until_ctrl_c_ends_it_quietly(tmp_path, words):
+    with start_watching(tmp_path, *words) as watching:
+        lines = [watching.stdout.readline() for _ in range(3)]
         os.killpg(watching.pid, signal.SIGINT)
         _, said = watching.communicate(timeout=30)
-    assert watching.returncode == 130
-    assert "Interrupted" in said
-    assert "Traceback" not in said
-    if as_json:
-        assert all(set(json.loads(line)) >= KEYS for line in lines)
-        assert 1.5 < times[2] - times[0] < 10
+    assert (watching.returncode, said) == (0, "")
+    if words:
+        lines = [json.loads(line) for line in lines]
+        readings = {"thermal", "memory_pressure", "power_mode", "free_memory_bytes", "sources", "leases"}
+        assert all(set(line) > readings and "chip" not in line for line in lines)
+        times = [line["time"] for line in lines]
+    else:
+        assert all("thermal pressure unknown, memory pressure unknown" in line for line in lines)
+        times = [line.split()[0] for line in lines]
+    first, *_, last = map(datetime.fromisoformat, times)
+    assert first.utcoffset() == timedelta(0)
+    assert 2 <= (last - first).total_seconds() < 10
+
+
+@pytest.mark.parametrize("words", [["--json"], []], ids=["json", "people"])
+def test_watching_ends_quietly_when_nobody_reads_any_more(tmp_path, words):
+    with start_watching(tmp_path, *words) as watching:
+        assert watching.stdout.readline()
+        watching.stdout.close()
+        said = watching.stderr.read()
+    assert (watching.returncode, said) == (0, "")
+
+
+def test_on_a_terminal_the_state_is_drawn_anew(tmp_path):
+    ours, theirs = pty.openpty()
+    environ = {**environment(), "TERM": "xterm", "COLUMNS": "80", "LINES": "50"}
+    words = [MLOPS, "hardware", "--watch", "--replay", str(RECORDED / "m5")]
+    with subprocess.Popen(
+        words, cwd=tmp_path, env=environ, stdout=theirs, stderr=subprocess.PIPE, start_new_session=True
+    ) as watching:
+        os.close(theirs)
+        shown = b""
+        while shown.count(b"battery") < 4:  # two rows of it, twice
+            shown += os.read(ours, 4096)
+        os.killpg(watching.pid, signal.SIGINT)
+        with suppress(OSError):  # the other end is closed
+            while os.read(ours, 4096):
+                pass
+        said = watching.stderr.read().decode()
+    os.close(ours)
+    assert watching.returncode == 0
+    assert "Interrupted" not in said
+    assert shown.count(b"Neural Engine") == 1
+    assert shown.index(b"Neural Engine") < shown.index(b"battery")
+
+
+# Shares
+
+
+@pytest.fixture
+def leases(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLOPS_LEASES", str(tmp_path / "leases"))
+    return tmp_path / "leases"
+
+
+def test_who_holds_shares_of_this_machine_is_shown(leases):
+    assert json.loads(told("--json"))["leases"] == []
+    assert "Shares" not in told()
+    with lease(memory=0.5, gpu=1.0, project="[bold]calm"):
+        found = json.loads(told("--json"))["leases"]
+        words = " ".join(told().split())
+    assert [(one["project"], one["memory"], one["held"]) for one in found] == [("[bold]calm", 0.5, True)]
+    assert "Shares of this machine held '[bold]calm'" in words
+    assert "holds 50 % of memory and 100 % of GPU" in words
+
+
+@pytest.mark.parametrize("folder", ["taken", "not/full"])
+def test_leases_that_cannot_be_read_stop_nothing(tmp_path, monkeypatch, folder):
+    (tmp_path / "taken").touch()
+    monkeypatch.setenv("MLOPS_LEASES", str(tmp_path / folder) if folder == "taken" else folder)
+    done = CliRunner().invoke(app, ["hardware", "--json"], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["leases"] is None
+    assert "mlops: " in done.stderr
+
+
+# What cannot be done
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path):
+    words = [MLOPS, "hardware", "--json", "--replay", str(RECORDED / "vm-m4-max")]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            words, cwd=tmp_path, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "No space left" in done.stderr
+
+
+def test_nothing_to_offer_to_ray_is_explained_beside_the_offer():
+    words = ["hardware", "--ray-resources", "--replay", str(RECORDED / "linux-asahi-m1")]
+    done = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert json.loads(done.stdout) == {}
+    assert "no Metal on linux" in done.stderr
+    assert json.loads(told(*words[1:-1], str(RECORDED / "m5")))["apple_gpu"] == 1
+
+
+def test_help_breaks_lines_only_where_the_terminal_ends():
+    for command in ("hardware", "run", "upgrade"):
+        help_text = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "80"}).stdout
+        prose = help_text.partition("╭")[0].splitlines()
+        for line, following in itertools.pairwise(prose):
+            if line.strip() and following.strip():
+                assert len(line.rstrip()) + len(following.split()[0]) >= 79, line
+
+
+def test_help_names_the_variable_that_replays():
+    shown = CliRunner().invoke(app, ["hardware", "--help"], env={"COLUMNS": "80"}).stdout
+    assert "MLOPS_HARDWARE_REPLAY" in shown
 
 
 # In a project
@@ -190,11 +414,23 @@ def test_the_variable_that_replays_a_machine_replays_its_device_too():
     assert json.loads(done.stdout)["device"] == replayed("m5")["device"]
 
 
-def test_wrong_settings_of_a_project_are_told(tmp_path):
+@pytest.mark.parametrize("words", [["--json"], ["--ray-resources"]])
+def test_wrong_settings_are_told_once_and_stop_nothing(tmp_path, monkeypatch, words):
     wrong = project(tmp_path / "wrong", "[hardware]\nforce_gpus = true\n")
-    done = mlops("--json", cwd=wrong)
-    assert done.returncode == 2
+    (wrong / "below").mkdir()
+    monkeypatch.chdir(wrong / "below")
+    words = ["hardware", *words, "--replay", str(RECORDED / "m5")]
+    done = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)
+    assert done.stderr.count("default settings") == 1
     assert "hardware.force_gpu" in done.stderr
+
+
+@pytest.mark.parametrize("content", [b"[project", b"\xff\xfe"])
+def test_a_settings_file_that_cannot_be_read_stops_nothing(tmp_path, content):
+    (tmp_path / "mlops.toml").write_bytes(content)
+    assert replayed("m5")["device"]["name"] == "gpu"
 
 
 # Without frameworks
