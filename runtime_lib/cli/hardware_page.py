@@ -196,9 +196,7 @@ def _append(text: Text, row: Row, columns: _Columns) -> None:
         text.append(
             set_cell_size(value, columns.value + _GAP) if source else value, style="" if row.value else "dim"
         )
-        text.append(source, style="dim")
-        text.rstrip()
-        text.append("\n")
+        text.append(f"{source}\n", style="dim")
 
 
 def _wrapped(words: str, width: int) -> list[str]:

