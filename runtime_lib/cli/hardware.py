@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,11 +57,14 @@ class _Moment:
 
 def show(*, replay: Path | None, as_json: bool) -> None:
     """Print what a machine is, once."""
-    of = _look(replay)
-    now = next(_moments(of))
-    if as_json:
-        typer.echo(json.dumps(_content(of, now), indent=2))
+    warnings: list[str] = []
+    of = _look(replay, warnings.append)
+    now = next(_moments(of, warnings.append))
+    if as_json:  # whole, also where somebody reads stdout and stderr as one
+        typer.echo(json.dumps({**_content(of, now), "warnings": warnings}, indent=2))
     else:
+        for warning in warnings:
+            _warn(warning)
         console = _console()
         console.print(_page(of, now, console))
 
@@ -110,7 +113,11 @@ def ray_resources(*, replay: Path | None) -> None:
     typer.echo(json.dumps(offered))
 
 
-def _look(folder: Path | None) -> _Machine:
+def _warn(message: str) -> None:
+    typer.echo(f"mlops: {message}", err=True)
+
+
+def _look(folder: Path | None, warn: Callable[[str], None] = _warn) -> _Machine:
     probe = Replay(folder) if folder else None
     answering = probe or this_machine()
     is_replayed = isinstance(answering, Replay)
@@ -118,9 +125,9 @@ def _look(folder: Path | None) -> _Machine:
         from runtime_lib.cli.hardware_replay import checked
 
         for warning in checked(answering):
-            _warn(warning)
+            warn(warning)
     machine = _with_sources(facts(probe), is_replayed=is_replayed)
-    framework, force_gpu = _wanted()
+    framework, force_gpu = _wanted(warn)
     device = _choice(machine, framework, force_gpu=force_gpu, is_replayed=is_replayed)
     return _Machine(probe, machine, device, force_gpu, is_replayed)
 
@@ -153,7 +160,7 @@ def _choice(machine: Facts, framework: Any, *, force_gpu: bool, is_replayed: boo
     return {"framework": device.framework, "name": device.name, "reason": device.reason}
 
 
-def _wanted() -> tuple[Any, bool]:
+def _wanted(warn: Callable[[str], None]) -> tuple[Any, bool]:
     """The project's framework for training and its `force_gpu`; without a project the defaults.
 
     Also where its settings are wrong: this is what a bug report starts with, and the file may be one of a
@@ -168,12 +175,12 @@ def _wanted() -> tuple[Any, bool]:
     try:
         settings = load(root)
     except (SettingsError, OSError, UnicodeDecodeError) as error:
-        _warn(f"Going on with default settings: {error}")
+        warn(f"Going on with default settings: {error}")
         return "auto", False
     return settings.training.framework, settings.hardware.force_gpu
 
 
-def _moments(of: _Machine) -> Iterator[_Moment]:
+def _moments(of: _Machine, warn: Callable[[str], None] = _warn) -> Iterator[_Moment]:
     """A moment each second."""
     told = None
     while True:
@@ -183,7 +190,7 @@ def _moments(of: _Machine) -> Iterator[_Moment]:
         except MlopsError as error:
             if str(error) != told:
                 told = str(error)
-                _warn(told)
+                warn(told)
         yield _Moment(state(of.probe, facts=of.facts), leases)
         time.sleep(_SECONDS)
 
@@ -221,7 +228,3 @@ def _console() -> Console:
     from rich.console import Console
 
     return Console()
-
-
-def _warn(message: str) -> None:
-    typer.echo(f"mlops: {message}", err=True)

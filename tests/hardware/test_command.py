@@ -73,7 +73,7 @@ def test_each_recorded_machine_is_shown_and_told_as_json(folder):
         assert set(level) == {"name", "count"}
     for name in found["sources"]:
         assert found[name] is not None, "an unknown value has no source"
-    told_at_all = {"device", "sources", "expected"}
+    told_at_all = {"device", "sources", "expected", "warnings"}
     for name in found.keys() - found["sources"].keys() - told_at_all:
         assert found[name] in (None, []), "each value stands beside its source"
     assert found["leases"] is None, "who holds shares of this machine says nothing of another"
@@ -196,13 +196,18 @@ def refused(folder: Path) -> str:
 
 
 def warned(folder: Path, **files: str) -> str:
-    """What is said on stderr of a recording that is shown all the same."""
+    """What is said of a recording that is shown all the same: on stderr, or in the JSON as a whole."""
     for name, text in files.items():
         (folder / name.replace("__", ".")).write_text(text)
-    done = CliRunner().invoke(app, ["hardware", "--json", "--replay", str(folder)], catch_exceptions=False)
-    assert done.exit_code == 0
-    assert set(json.loads(done.stdout)) >= KEYS
-    return done.stderr
+    shown, done = (
+        CliRunner().invoke(app, ["hardware", *options, "--replay", str(folder)], catch_exceptions=False)
+        for options in ([], ["--json"])
+    )
+    assert (shown.exit_code, done.exit_code, done.stderr) == (0, 0, "")
+    found = json.loads(done.stdout)
+    assert set(found) >= KEYS
+    assert shown.stderr == "".join(f"mlops: {warning}\n" for warning in found["warnings"])
+    return shown.stderr
 
 
 def test_a_folder_without_a_file_is_no_machine(tmp_path):
@@ -353,8 +358,8 @@ def test_leases_that_cannot_be_read_stop_nothing(tmp_path, monkeypatch, folder):
     monkeypatch.setenv("MLOPS_LEASES", str(tmp_path / folder) if folder == "taken" else folder)
     done = CliRunner().invoke(app, ["hardware", "--json"], catch_exceptions=False)
     assert done.exit_code == 0
-    assert json.loads(done.stdout)["leases"] is None
-    assert "mlops: " in done.stderr
+    found = json.loads(done.stdout)
+    assert (found["leases"], len(found["warnings"]), done.stderr) == (None, 1, "")
 
 
 # What cannot be done
@@ -428,8 +433,8 @@ def test_wrong_settings_are_told_once_and_stop_nothing(tmp_path, monkeypatch, wo
     done = CliRunner().invoke(app, words, catch_exceptions=False)
     assert done.exit_code == 0
     assert json.loads(done.stdout)
-    assert done.stderr.count("default settings") == 1
-    assert "hardware.force_gpu" in done.stderr
+    assert done.output.count("default settings") == 1, "in the object, or on stderr"
+    assert "hardware.force_gpu" in done.output
 
 
 @pytest.mark.parametrize("content", [b"[project", b"\xff\xfe"])
