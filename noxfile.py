@@ -34,7 +34,7 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests, files side by side. `-- -m 'not slow'` leaves out those that install or serve for real."""
+    """Run the tests, file by file side by side. `-- -m 'not slow'` leaves out what installs or serves."""
     _prepare(session, "-e", f".[{ROOMS}]", "uv", groups=("dev", "lint"))
     # In the order of the folders: the longest files are not the last, and each has 1 to 2 GB of its own.
     side_by_side = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder")
