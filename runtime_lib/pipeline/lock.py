@@ -1,8 +1,9 @@
 """One run at a time, and no stage outlives its run.
 
 `mlops run` holds an exclusive lock on a file for as long as it lives; the kernel releases it however
-the process ends. Each stage waits for the same lock in a thread: getting it means that the run is
-gone (Ctrl-C, kill -9), so the stage ends too, before a second run starts the same stage beside it.
+the process ends. Each stage tries for the same lock in a thread: getting it, or finding another run's
+number in the file, means that its own run is gone (Ctrl-C, kill -9). Then the stage ends too, before a
+second run starts the same stage beside it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from runtime_lib.errors import PipelineError
 
 __all__ = ["die_with_the_run", "hold"]
 
-_VARIABLE = "MLOPS_RUN_LOCK"
+# The lock's path and the run's process, for its stages.
+_VARIABLE, _RUN = "MLOPS_RUN_LOCK", "MLOPS_RUN_PROCESS"
+_PAUSE_SECONDS = 0.1
 # How long a second run waits for the stages of a killed one to notice.
 _PATIENCE_SECONDS = 5.0
 
@@ -37,11 +40,11 @@ def hold(path: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        os.environ[_VARIABLE] = str(path)
+        os.environ.update({_VARIABLE: str(path), _RUN: str(os.getpid())})
         try:
             yield
         finally:
-            del os.environ[_VARIABLE]
+            del os.environ[_VARIABLE], os.environ[_RUN]
 
 
 def _acquire(handle: int, path: Path) -> None:
@@ -55,16 +58,29 @@ def _acquire(handle: int, path: Path) -> None:
                     f"Another run or an upgrade is under way here (process {path.read_text() or 'unknown'}). "
                     f"Wait for it, or end it."
                 ) from error
-            time.sleep(0.1)
+            time.sleep(_PAUSE_SECONDS)
 
 
 def die_with_the_run(environ: Mapping[str, str]) -> None:
     """In a stage: end this process as soon as the run that started it has ended."""
     if path := environ.get(_VARIABLE):
-        threading.Thread(target=_wait_and_end, args=(path,), daemon=True).start()
+        lock, run = Path(path), environ[_RUN]
+        _end_without(lock, run)  # before it begins: the run may have ended while this process started
+        threading.Thread(target=_watch, args=(lock, run), daemon=True).start()
 
 
-def _wait_and_end(path: str) -> None:
-    with Path(path).open() as file:
-        fcntl.flock(file.fileno(), fcntl.LOCK_SH)
+def _watch(lock: Path, run: str) -> None:
+    while True:
+        time.sleep(_PAUSE_SECONDS)
+        _end_without(lock, run)
+
+
+def _end_without(lock: Path, run: str) -> None:
+    with lock.open() as file:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # Empty: its holder is about to write its number.
+            if file.read() in ("", run):
+                return
         os._exit(70)  # the run is gone: nobody is left to report to

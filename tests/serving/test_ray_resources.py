@@ -15,7 +15,7 @@ import pytest
 from tests.hardware.replayed import ReplayedMac
 from tests.projects import free_port
 from tests.serving.servers import make_project
-from tests.serving.test_serve import ray_processes, ray_processes_left
+from tests.serving.test_serve import ray_processes_left
 
 pytestmark = pytest.mark.slow
 
@@ -108,6 +108,7 @@ def serve(
                 on_wait, called = None, on_wait
                 called()
         watchdog.cancel()
+    assert not ray_processes_left(process.pid)
     return said
 
 
@@ -125,17 +126,15 @@ def test_without_a_mac_there_is_no_apple_gpu_to_have():
 
 
 def test_a_model_on_a_mac_takes_the_gpu_once_the_machine_is_cool(tmp_path, model_folder):
-    before, mac = ray_processes(), ReplayedMac(tmp_path / "mac", 2)
+    mac = ReplayedMac(tmp_path / "mac", 2)
     wait = {"MLOPS_HARDWARE__MAX_WAIT": "6"}
     said = serve(tmp_path / "project", model_folder, mac=mac, on_wait=lambda: mac.heat(0), **wait)
     assert "Thermal pressure Heavy, allowed up to Moderate." in said
     assert "ready, left 0" in said, said
     assert "ended" in said
-    assert not ray_processes_left(before)
 
 
 def test_a_terabyte_is_refused_with_words_instead_of_waiting_for_ever(tmp_path, model_folder):
-    before = ray_processes()
     much = {"MLOPS_HARDWARE__SERVING_MEMORY_GIB": str(10**12 / 2**30)}
     said = serve(tmp_path / "a", model_folder, mac=ReplayedMac(tmp_path / "mac"), **much)
     assert "error: The model cannot be served here. The work asks for 931.32 GiB of unified_memory" in said
@@ -144,4 +143,3 @@ def test_a_terabyte_is_refused_with_words_instead_of_waiting_for_ever(tmp_path, 
     said = serve(tmp_path / "b", model_folder, **much)
     assert "error: The model did not start in Ray Serve: This machine refuses the work." in said, said
     assert "931.32 GiB" in said
-    assert not ray_processes_left(before)
