@@ -71,7 +71,17 @@ def _alive(process: int) -> bool:
         return False
     except PermissionError:  # somebody else's, so it exists
         pass
-    return True
+    return not _is_zombie(process)
+
+
+def _is_zombie(process: int) -> bool:
+    """Whether it has ended and nobody asked how: the first process of a container may never do so (Linux)."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    # The name before it may hold spaces and brackets.
+    return status.rpartition(")")[2].split()[0] == "Z"
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
