@@ -22,16 +22,16 @@ from rich.console import Console
 from rich.table import Table
 
 from runtime_lib.data.columns import Column, check_rows
-from runtime_lib.hardware.facts import facts
-from runtime_lib.hardware.probe import Live, Replay
-from runtime_lib.hardware.state import state
+from runtime_lib.hardware.read.facts import facts
+from runtime_lib.hardware.read.probe import Live, Replay
+from runtime_lib.hardware.read.state import state
 from runtime_lib.training.encoder import Encoder
 from runtime_lib.training.model import Model, save
 from runtime_lib.training.network import Architecture, build
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.hardware.stubs import live
-from tests.releases import RELEASES, clone_with_tags, commit, git
+from tests.support.releases import RELEASES, clone_with_tags, commit, git
+from tests.support.stubs import live
 
 PYTHON = sys.executable
 MLOPS = str(Path(PYTHON).with_name("mlops"))
@@ -199,8 +199,9 @@ def make_model(folder: Path) -> None:
 @contextmanager
 def local_server(folder: Path) -> Iterator[str]:
     code = (
-        "import sys; from pathlib import Path; from runtime_lib.monitoring.log import PredictionLog;"
-        "from runtime_lib.serving.local import run; from runtime_lib.serving.service import Service;"
+        "import sys; from pathlib import Path; from runtime_lib.serving.log import PredictionLog;"
+        "from runtime_lib.serving.engines.local import run;"
+        "from runtime_lib.serving.predictor import Service;"
         "from runtime_lib.training.model import Model; folder = Path(sys.argv[1]);"
         "service = Service(lambda: Model.load(folder / 'model', framework='torch'), name='bench',"
         " version='1', log=PredictionLog(folder / 'log'));"

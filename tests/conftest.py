@@ -10,7 +10,7 @@ from typing import Any
 import copier
 import pytest
 
-from tests.releases import REPOSITORY, clone_with_tags
+from tests.support.releases import REPOSITORY, clone_with_tags
 
 Render = Callable[..., Path]
 

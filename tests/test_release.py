@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.releases import RELEASES, REPOSITORY, commit, git
+from tests.support.releases import RELEASES, REPOSITORY, commit, git
 
 pytestmark = pytest.mark.skipif(not RELEASES, reason="no git history here: releases cannot be derived")
 

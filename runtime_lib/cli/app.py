@@ -110,7 +110,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the champion over HTTP until Ctrl-C: /invocations, /v2/models/…/infer, /ready, /metrics."""
-    from runtime_lib.serving.run import serve as serve_champion
+    from runtime_lib.serving.serve import serve as serve_champion
 
     given = {"host": host, "port": port, "engine": engine}
     variables = {

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from runtime_lib.upgrade.finding import Finding
+    from runtime_lib.doctor.finding import Finding
 
 __all__ = ["diagnose", "restored"]
 
@@ -20,7 +20,7 @@ _COLOURS = {"ok": "green", "note": "yellow", "mend": "red"}
 
 def diagnose(root: Path, *, as_json: bool) -> bool:
     """Print the findings; return whether there is nothing to mend."""
-    from runtime_lib.upgrade.doctor import examine
+    from runtime_lib.doctor.examine import examine
 
     findings = examine(root)
     if as_json:
@@ -32,7 +32,7 @@ def diagnose(root: Path, *, as_json: bool) -> bool:
 
 def restored(root: Path, names: list[str], *, as_json: bool) -> None:
     """Restore files and name each."""
-    from runtime_lib.upgrade.dropped import restore
+    from runtime_lib.doctor.dropped import restore
     from runtime_lib.upgrade.rendering import Renderings
 
     done = restore(root, names, Renderings(root))

@@ -17,10 +17,10 @@ import typer
 
 from runtime_lib.cli import hardware_page as pages
 from runtime_lib.errors import MlopsError, SettingsError
-from runtime_lib.hardware.facts import Facts, facts
-from runtime_lib.hardware.lease import Lease, holders
-from runtime_lib.hardware.probe import Probe, Replay, this_machine
-from runtime_lib.hardware.state import State, state
+from runtime_lib.hardware.read.facts import Facts, facts
+from runtime_lib.hardware.read.probe import Probe, Replay, this_machine
+from runtime_lib.hardware.read.state import State, state
+from runtime_lib.hardware.share.lease import Lease, holders
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,7 +91,7 @@ def watch(*, replay: Path | None, as_json: bool) -> None:
 
 def record(folder: Path, *, as_json: bool) -> None:
     """Write a folder that this machine can be replayed from, and name its files."""
-    from runtime_lib.hardware.record import record as write
+    from runtime_lib.hardware.replay.recording import record as write
 
     files = write(folder)
     if as_json:
@@ -103,8 +103,8 @@ def record(folder: Path, *, as_json: bool) -> None:
 
 def ray_resources(*, replay: Path | None) -> None:
     """Print what the machine offers to Ray, as `ray start --resources=` takes it."""
-    from runtime_lib.hardware.device import Device
-    from runtime_lib.hardware.ray_resources import resources
+    from runtime_lib.hardware.admit.ray import resources
+    from runtime_lib.hardware.device.choice import Device
 
     of = _look(replay)
     offered = resources(of.facts, Device(**of.device), force_gpu=of.force_gpu) if of.device["name"] else {}
@@ -146,7 +146,7 @@ def _with_sources(machine: Facts, *, is_replayed: bool) -> Facts:
 
 def _choice(machine: Facts, framework: Any, *, force_gpu: bool, is_replayed: bool) -> dict[str, Any]:
     """The device and the reason; with nothing to compute with there is no device, for that reason."""
-    from runtime_lib.hardware.device import choose_device, device_for
+    from runtime_lib.hardware.device.choice import choose_device, device_for
 
     try:
         # A replayed machine cannot be tried: what its facts say, had it both frameworks.

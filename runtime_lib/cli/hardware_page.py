@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from runtime_lib.hardware.facts import Facts
-    from runtime_lib.hardware.queue import Lease
-    from runtime_lib.hardware.state import State
+    from runtime_lib.hardware.read.facts import Facts
+    from runtime_lib.hardware.read.state import State
+    from runtime_lib.hardware.share.order import Lease
 
 __all__ = ["Part", "Row", "device", "leases", "line", "machine", "page", "state"]
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from runtime_lib.errors import SettingsError
-from runtime_lib.hardware.facts import Facts, facts
-from runtime_lib.hardware.probe import Replay
-from runtime_lib.hardware.state import State, state
+from runtime_lib.hardware.read.facts import Facts, facts
+from runtime_lib.hardware.read.probe import Replay
+from runtime_lib.hardware.read.state import State, state
 
 __all__ = ["checked"]
 

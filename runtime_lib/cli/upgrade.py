@@ -24,11 +24,11 @@ def upgrade(
     mode: str, *, to: str, data: Sequence[str], checks: Mapping[str, bool], here: bool, as_json: bool
 ) -> None:
     """Carry out `mode`: plan, upgrade, finish or abort."""
-    from runtime_lib.upgrade import run
+    from runtime_lib.upgrade import apply as run
     from runtime_lib.upgrade.answers import read_answers
-    from runtime_lib.upgrade.land import Repository
     from runtime_lib.upgrade.launch import is_target, launch, named, newest
     from runtime_lib.upgrade.plan import make_plan
+    from runtime_lib.upgrade.repository import Repository
 
     project = find_root()
     if mode == "abort":

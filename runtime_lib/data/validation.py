@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runtime_lib.data.periods import month_files, read_table
+from runtime_lib.data.months import month_files, read_table
 from runtime_lib.errors import DataError
 from runtime_lib.files import write_json
 from runtime_lib.progress import track

@@ -1,6 +1,6 @@
 """Hardware: what machine is this, and what may it run. Imports no framework unless asked."""
 
-from runtime_lib.hardware.device import Device, choose_device, device_for
-from runtime_lib.hardware.facts import Facts, facts
+from runtime_lib.hardware.device.choice import Device, choose_device, device_for
+from runtime_lib.hardware.read.facts import Facts, facts
 
 __all__ = ["Device", "Facts", "choose_device", "device_for", "facts"]

@@ -16,8 +16,8 @@ from typing import Any, Literal
 import numpy as np
 
 from runtime_lib.errors import DataError
-from runtime_lib.monitoring import measures
-from runtime_lib.monitoring.profile import Floats, as_categories, as_numbers, check_profile
+from runtime_lib.monitoring import statistics as measures
+from runtime_lib.training.profile import Floats, as_categories, as_numbers, check_profile
 
 __all__ = ["PREDICTION", "Cell", "ColumnDrift", "RateChange", "drift"]
 

@@ -12,11 +12,11 @@ import numpy as np
 
 from runtime_lib.errors import DataError, ServiceError
 from runtime_lib.files import read_json, write_json
-from runtime_lib.monitoring.alerts import host_of, send_webhook
+from runtime_lib.monitoring.alerts.webhook import host_of, send_webhook
 from runtime_lib.monitoring.drift import PREDICTION, ColumnDrift, drift
 from runtime_lib.monitoring.labels import read_labels
-from runtime_lib.monitoring.log import read_predictions
 from runtime_lib.monitoring.performance import Performance, Period, by_period, judge_performance
+from runtime_lib.serving.log import read_predictions
 from runtime_lib.settings import Settings
 
 if TYPE_CHECKING:

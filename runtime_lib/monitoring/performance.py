@@ -108,7 +108,7 @@ def judge_performance(
     live = lower = upper = drop = None
     positives = int(np.sum(label))
     if 0 < positives < len(label):
-        from runtime_lib.training.metrics import binary_metrics
+        from runtime_lib.task.binary import binary_metrics
 
         metrics = binary_metrics(label, probability)
         live = metrics[METRIC]
@@ -146,7 +146,7 @@ def _period(start: str, days: int, probability: NDArray[Any], label: NDArray[Any
     negatives = int(known.sum()) - positives
     live = lower = upper = None
     if min(positives, negatives) >= FEWEST:
-        from runtime_lib.training.metrics import binary_metrics
+        from runtime_lib.task.binary import binary_metrics
 
         live = binary_metrics(label[known], probability[known])[METRIC]
         lower, upper = bounds(live, positives, negatives)

@@ -15,9 +15,9 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
 
 from runtime_lib import settings as settings_file
-from runtime_lib.hardware.schedule import Demand, Policy
-from runtime_lib.pipeline.gate import gate
+from runtime_lib.hardware.admit.admission import Demand, Policy
 from runtime_lib.pipeline.graph import read_graph
+from runtime_lib.pipeline.pre_execute import gate
 
 __all__ = ["monitoring_dag", "pipeline_dag"]
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runtime_lib.data.versions import reproduce
 from runtime_lib.errors import SettingsError
 from runtime_lib.files import atomic_file, read_json
+from runtime_lib.pipeline.dvc import reproduce
 from runtime_lib.pipeline.graph import read_graph
-from runtime_lib.pipeline.lock import hold
+from runtime_lib.pipeline.run_lock import hold
 from runtime_lib.settings import Settings
 
 __all__ = ["judged", "run", "set_params"]

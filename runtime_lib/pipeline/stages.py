@@ -11,7 +11,7 @@ from typing import Any
 
 from runtime_lib import settings as settings_file
 from runtime_lib.errors import MlopsError, PipelineError, SettingsError
-from runtime_lib.pipeline.lock import die_with_the_run
+from runtime_lib.pipeline.run_lock import die_with_the_run
 
 __all__ = ["Project", "Stages"]
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from runtime_lib.data.columns import check_rows
 from runtime_lib.errors import DataError, MissingExtraError, ModelError
 from runtime_lib.files import atomic_folder, check_format, read_json, write_json
+from runtime_lib.locks import locked
 from runtime_lib.registry import flavor
 from runtime_lib.registry.gate import Decision, judge
 from runtime_lib.registry.register import DIGEST_TAG, read_evaluation, register
 from runtime_lib.settings import Settings
-from runtime_lib.tracking.locks import locked
+from runtime_lib.task.binary import binary_metrics
 from runtime_lib.tracking.store import connect, service, tracking_uri
-from runtime_lib.training.metrics import binary_metrics
 from runtime_lib.training.model import Model, digest
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from runtime_lib.errors import DataError, ModelError
 from runtime_lib.files import read_json, write_json
+from runtime_lib.locks import locked
 from runtime_lib.registry import flavor
 from runtime_lib.settings import Settings
-from runtime_lib.tracking.locks import locked
 from runtime_lib.tracking.record import State, read, record_folder
 from runtime_lib.tracking.ship import ship, ship_pending
 from runtime_lib.tracking.store import connect, experiment_id, service

@@ -18,7 +18,7 @@ from runtime_lib.errors import RequestError
 
 if TYPE_CHECKING:
     from runtime_lib.data.columns import Column
-    from runtime_lib.serving.service import Answer, Service
+    from runtime_lib.serving.predictor import Answer, Service
 
 __all__ = [
     "Batch",

@@ -20,9 +20,9 @@ from typing import IO, Any
 
 from runtime_lib.errors import DataError
 from runtime_lib.files import atomic_file, atomic_folder, check_format
+from runtime_lib.locks import try_lock
 from runtime_lib.settings import Settings
 from runtime_lib.tracking import lineage
-from runtime_lib.tracking.locks import try_lock
 
 __all__ = ["Measure", "Record", "State", "read", "record_folder", "spool_folder"]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime_lib.errors import DataError
+from runtime_lib.locks import locked, try_lock
 from runtime_lib.settings import Settings
-from runtime_lib.tracking.locks import locked, try_lock
 from runtime_lib.tracking.record import LOCK, Measure, State, read, spool_folder
 from runtime_lib.tracking.store import connect, experiment_id, service
 

@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 from urllib.request import Request, url2pathname, urlopen
 
 from runtime_lib.errors import ServiceError, SettingsError, require
+from runtime_lib.locks import locked
 from runtime_lib.settings import Settings
-from runtime_lib.tracking.locks import locked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -14,8 +14,8 @@ import numpy as np
 from runtime_lib.data.columns import Array
 from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.hardware import Device
-from runtime_lib.hardware.plan import Plan
-from runtime_lib.training.metrics import binary_metrics
+from runtime_lib.hardware.device.compute_plan import Plan
+from runtime_lib.task.binary import binary_metrics
 from runtime_lib.training.network import Architecture, Network, Optimizer, build, pieces, predict
 
 __all__ = ["Fit", "FitParams", "fit", "fit_network", "network_for"]

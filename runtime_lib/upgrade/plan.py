@@ -13,11 +13,11 @@ from typing import Any
 
 from runtime_lib.errors import UpgradeError
 from runtime_lib.upgrade.answers import Answers, parse_answers, read_answers
-from runtime_lib.upgrade.compare import Change, compare
-from runtime_lib.upgrade.land import Repository
+from runtime_lib.upgrade.deprecations import Use, uses
+from runtime_lib.upgrade.merge import Change, compare
 from runtime_lib.upgrade.migrations import Migration, migrate, pending, renames, version_of
-from runtime_lib.upgrade.names import Use, uses
 from runtime_lib.upgrade.render import Files, read_files, render
+from runtime_lib.upgrade.repository import Repository
 
 __all__ = ["Plan", "make_plan"]
 

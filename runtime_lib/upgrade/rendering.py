@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from runtime_lib.errors import MlopsError, UpgradeError
-from runtime_lib.upgrade import history
+from runtime_lib.upgrade import git as history
 from runtime_lib.upgrade.answers import Answers, address
 from runtime_lib.upgrade.migrations import release_tags, version_of
 from runtime_lib.upgrade.render import Files, render

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from runtime_lib.errors import UnfitError
-from runtime_lib.hardware.admission import admit, decide_here
-from runtime_lib.hardware.schedule import Demand, Policy
-from tests.hardware.replayed import ReplayedMac
+from runtime_lib.hardware.admit.admission import Demand, Policy
+from runtime_lib.hardware.admit.here import admit, decide_here
+from tests.support.replayed import ReplayedMac
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from runtime_lib.errors import DeviceError, SettingsError
-from runtime_lib.hardware import check as checks
 from runtime_lib.hardware import choose_device
-from runtime_lib.hardware import device as devices
-from runtime_lib.hardware.check import check
-from runtime_lib.hardware.plan import Workload, plan
+from runtime_lib.hardware.device.choice import choice as devices
+from runtime_lib.hardware.device.choice import selfcheck as checks
+from runtime_lib.hardware.device.compute_plan import Workload, plan
+from runtime_lib.hardware.device.selfcheck import check
 
 torch = pytest.importorskip("torch")
 mx = pytest.importorskip("mlx.core")

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from runtime_lib.cli import hardware_page as pages
 from runtime_lib.cli.app import app
-from runtime_lib.hardware.lease import lease
+from runtime_lib.hardware.share.lease import lease
 from tests.pipeline.test_run import MLOPS, environment
 
 RECORDED = Path(__file__).parent / "recorded"

@@ -32,11 +32,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime_lib.hardware import Device, counters, energy
-from runtime_lib.hardware.counters import Counted, Rapl
-from runtime_lib.hardware.energy import Cost, Energy, Work, cost, estimate, figures, meter
-from runtime_lib.hardware.facts import Facts, facts
-from runtime_lib.hardware.probe import Replay
+from runtime_lib.hardware import Device
+from runtime_lib.hardware.energy.counters import Counted, Rapl
+from runtime_lib.hardware.energy.meter import Cost, Energy, Work, cost, counters, estimate, figures, meter
+from runtime_lib.hardware.energy.meter import meter as energy
+from runtime_lib.hardware.read.facts import Facts, facts
+from runtime_lib.hardware.read.probe import Replay
 from runtime_lib.settings import Hardware
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -58,9 +59,9 @@ PRELUDE = f"""
 import json, sys
 from dataclasses import replace
 from pathlib import Path
-from runtime_lib.hardware.device import Device
-from runtime_lib.hardware.energy import meter
-from runtime_lib.hardware.facts import Facts
+from runtime_lib.hardware.device.choice import Device
+from runtime_lib.hardware.energy.meter import meter
+from runtime_lib.hardware.read.facts import Facts
 CPU, CUDA, METAL, M2_MAX, M4, LINUX = {(CPU, CUDA, METAL, M2_MAX, M4, LINUX)!r}
 """
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from runtime_lib.hardware.chips import chip
-from runtime_lib.hardware.facts import CoreLevel, Facts, facts
-from runtime_lib.hardware.probe import GPU, SYSCTL, Live, Replay
-from tests.hardware.stubs import live
+from runtime_lib.hardware.read.chips import chip
+from runtime_lib.hardware.read.facts import CoreLevel, Facts, facts
+from runtime_lib.hardware.read.probe import GPU, SYSCTL, Live, Replay
+from tests.support.stubs import live
 
 GB = 2**30
 M4_MAX = """machdep.cpu.brand_string: Apple M4 Max
@@ -166,7 +166,9 @@ def test_no_limit_is_none_also_where_the_memory_is_unknown(tmp_path):
 
 def test_a_service_with_a_bare_path_finds_the_commands(tmp_path, monkeypatch):
     """The PATH of cron is /usr/bin:/bin; `sysctl` and `ioreg` are in /usr/sbin."""
-    monkeypatch.setattr("runtime_lib.hardware.probe._SYSTEM_FOLDERS", (str(tmp_path), "/usr/bin", "/bin"))
+    monkeypatch.setattr(
+        "runtime_lib.hardware.read.probe._SYSTEM_FOLDERS", (str(tmp_path), "/usr/bin", "/bin")
+    )
     monkeypatch.setenv("PATH", "/nowhere")
     live(tmp_path, {"sysctl": "echo 'hw.ncpu: 8'"})
     assert Live(system="darwin").ask(SYSCTL) == (("hw.ncpu: 8\n",),)

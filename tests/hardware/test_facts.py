@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runtime_lib.hardware.chips import chip, chips
-from runtime_lib.hardware.facts import Facts, facts
-from runtime_lib.hardware.probe import Live, Replay
+from runtime_lib.hardware.read.chips import chip, chips
+from runtime_lib.hardware.read.facts import Facts, facts
+from runtime_lib.hardware.read.probe import Live, Replay
 
 RECORDED = Path(__file__).parent / "recorded"
 FOLDERS = sorted(path.name for path in RECORDED.iterdir() if path.is_dir())

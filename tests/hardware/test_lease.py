@@ -20,14 +20,14 @@ from typing import Any
 import pytest
 
 from runtime_lib.errors import BusyError, ServiceError, SettingsError
-from runtime_lib.hardware import lease_files
-from runtime_lib.hardware.lease import Wait, holders, lease
-from tests.releases import REPOSITORY
+from runtime_lib.hardware.share import files as lease_files
+from runtime_lib.hardware.share.lease import Wait, holders, lease
+from tests.support.releases import REPOSITORY
 
 # Holds a lease until its stdin ends; says "got" once it has it.
 WORK = """
 import json, sys
-from runtime_lib.hardware.lease import lease
+from runtime_lib.hardware.share.lease import lease
 with lease(**json.loads(sys.argv[1])):
     print("got", flush=True)
     sys.stdin.read()
@@ -328,7 +328,7 @@ def test_a_kill_at_every_fourth_line_while_waiting_never_keeps_others_out(folder
 def test_ctrl_c_at_any_moment_leaves_no_lease_in_a_process_that_lives_on(start):
     code = """
 import random, signal, time
-from runtime_lib.hardware.lease import holders, lease
+from runtime_lib.hardware.share.lease import holders, lease
 signal.signal(signal.SIGALRM, signal.default_int_handler)
 for _ in range(300):
     try:
@@ -349,7 +349,7 @@ for _ in range(300):
 def test_a_forked_child_does_not_keep_its_dead_parents_lease(start):
     code = """
 import os, subprocess, time
-from runtime_lib.hardware.lease import lease
+from runtime_lib.hardware.share.lease import lease
 with lease(memory=0.7, project="parent"):
     started = subprocess.Popen(["sleep", "60"])
     if not (child := os.fork()):
@@ -654,7 +654,7 @@ def test_leases_are_shown_as_json():
 
 HAMMER = """
 import os, random, sys, time
-from runtime_lib.hardware.lease import lease
+from runtime_lib.hardware.share.lease import lease
 log = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
 rest = random.Random(int(sys.argv[2]))
 for _ in range(2):
@@ -702,7 +702,7 @@ def test_those_who_look_at_the_same_moment_do_not_both_take_the_last_share(start
     code = """
 import os, sys, time
 from runtime_lib.errors import BusyError
-from runtime_lib.hardware.lease import lease
+from runtime_lib.hardware.share.lease import lease
 taken, end = 0, time.monotonic() + 1
 while time.monotonic() < end:
     try:

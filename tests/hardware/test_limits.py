@@ -13,18 +13,20 @@ from types import SimpleNamespace
 
 import pytest
 
-from runtime_lib.hardware import Device, Facts, facts, limits
-from runtime_lib.hardware.limits import applied, usable_cpus, working_set
-from runtime_lib.hardware.plan import Workload, plan
+from runtime_lib.hardware import Device, Facts, facts
+from runtime_lib.hardware.device.choice import limits
+from runtime_lib.hardware.device.compute_plan import Workload, plan
+from runtime_lib.hardware.device.limits import applied, usable_cpus, working_set
 
 MAC = Facts("darwin", "arm64", "Apple M4", 10, 2**34, False, False, generation=4, os_version="15.1")
 
 # Prints the limits before, within and after the block; `END` says how the block ends.
 SCRIPT = """
 import sys, time
-from runtime_lib.hardware import Device, facts
-from runtime_lib.hardware.limits import applied
-from runtime_lib.hardware.plan import Workload, plan
+from runtime_lib.hardware import Device
+from runtime_lib.hardware import facts
+from runtime_lib.hardware.device.limits import applied
+from runtime_lib.hardware.device.compute_plan import Workload, plan
 
 framework, end = sys.argv[1:]
 made = plan(facts(), Device(framework, "cpu", "test"), Workload(10_000, 160, 2_000, 64), cpus=1)

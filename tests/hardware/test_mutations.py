@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runtime_lib.hardware.facts import Facts, facts
-from runtime_lib.hardware.probe import Replay
+from runtime_lib.hardware.read.facts import Facts, facts
+from runtime_lib.hardware.read.probe import Replay
 
 RECORDED = Path(__file__).parent / "recorded"
 FILES = sorted(path for path in RECORDED.glob("*/*") if path.is_file() and path.stat().st_size < 40_000)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from runtime_lib.errors import CapacityError, MlopsError, SettingsError
 from runtime_lib.hardware import Device, Facts, device_for
-from runtime_lib.hardware.chips import chips
-from runtime_lib.hardware.facts import CoreLevel
-from runtime_lib.hardware.plan import PRECISIONS, Workload, plan
+from runtime_lib.hardware.device.compute_plan import PRECISIONS, Workload, plan
+from runtime_lib.hardware.read.chips import chips
+from runtime_lib.hardware.read.facts import CoreLevel
 
 GIB = 2**30
 MAC_GB = (8, 16, 18, 24, 32, 36, 48, 64, 96, 128, 192, 256, 512)

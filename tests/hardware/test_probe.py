@@ -11,9 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
-from runtime_lib.hardware import probe as probe_module
-from runtime_lib.hardware.facts import facts
-from runtime_lib.hardware.probe import (
+from runtime_lib.hardware.read import probe as probe_module
+from runtime_lib.hardware.read.facts import facts
+from runtime_lib.hardware.read.probe import (
     GPU,
     HARDWARE,
     POWER_MODE,
@@ -24,7 +24,7 @@ from runtime_lib.hardware.probe import (
     Replay,
     this_machine,
 )
-from tests.hardware.stubs import commands, live
+from tests.support.stubs import commands, live
 
 RECORDED = Path(__file__).parent / "recorded"
 

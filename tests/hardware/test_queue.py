@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime_lib.errors import SettingsError
-from runtime_lib.hardware.queue import Lease, admitted, free, in_order, thousandths
+from runtime_lib.hardware.share.order import Lease, admitted, free, in_order, thousandths
 
 Rule = Callable[[list[Lease]], list[Lease]]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from runtime_lib.hardware import facts
-from runtime_lib.hardware.device import Device, device_for
-from runtime_lib.hardware.facts import Facts
-from runtime_lib.hardware.ray_resources import asked, misfit, resources
-from runtime_lib.hardware.schedule import Demand
-from tests.hardware.replayed import ReplayedMac
+from runtime_lib.hardware.admit.admission import Demand
+from runtime_lib.hardware.admit.ray import asked, misfit, resources
+from runtime_lib.hardware.device.choice import Device, device_for
+from runtime_lib.hardware.read.facts import Facts
+from tests.support.replayed import ReplayedMac
 
 GIB = 2**30
 MAC = Facts(

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from runtime_lib.errors import DataError, SettingsError
-from runtime_lib.hardware.facts import Facts, facts
-from runtime_lib.hardware.probe import SYSCTL_KEYS, Live, Probe, Question, Replay
-from runtime_lib.hardware.record import record
-from runtime_lib.hardware.state import State, state
-from tests.hardware.stubs import live
+from runtime_lib.hardware.read.facts import Facts, facts
+from runtime_lib.hardware.read.probe import SYSCTL_KEYS, Live, Probe, Question, Replay
+from runtime_lib.hardware.read.state import State, state
+from runtime_lib.hardware.replay.recording import record
+from tests.support.stubs import live
 
 RECORDED = Path(__file__).parent / "recorded"
 M5 = RECORDED / "m5"
@@ -133,7 +133,7 @@ def test_the_planted_identifiers_are_in_what_the_commands_print(tmp_path):
 
 
 def questions() -> tuple[Question, ...]:
-    from runtime_lib.hardware.keep import COMMANDS
+    from runtime_lib.hardware.replay.redact import COMMANDS
 
     return tuple(question for question, _ in COMMANDS.values())
 

@@ -14,10 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime_lib.errors import SettingsError
-from runtime_lib.hardware.facts import Facts, facts
-from runtime_lib.hardware.probe import Replay
-from runtime_lib.hardware.schedule import Decision, Demand, Policy, capacity, decide, has_apple_gpu, has_gpu
-from runtime_lib.hardware.state import SENSORS, State
+from runtime_lib.hardware.admit.admission import (
+    Decision,
+    Demand,
+    Policy,
+    capacity,
+    decide,
+    has_apple_gpu,
+    has_gpu,
+)
+from runtime_lib.hardware.read.facts import Facts, facts
+from runtime_lib.hardware.read.probe import Replay
+from runtime_lib.hardware.read.state import SENSORS, State
 
 GB = 10**9
 TERABYTE = Demand(memory_bytes=1000 * GB)

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runtime_lib.hardware.facts import facts
-from runtime_lib.hardware.probe import Replay
-from runtime_lib.hardware.state import SENSORS, State, state
-from tests.hardware.stubs import live
+from runtime_lib.hardware.read.facts import facts
+from runtime_lib.hardware.read.probe import Replay
+from runtime_lib.hardware.read.state import SENSORS, State, state
 from tests.hardware.test_mutations import DAMAGES, Memory
+from tests.support.stubs import live
 
 RECORDED = Path(__file__).parent / "recorded"
 FOLDERS = sorted(path.name for path in RECORDED.iterdir() if path.is_dir())

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from runtime_lib.errors import ServiceError, SettingsError
-from runtime_lib.monitoring.alerts import host_of, send_webhook
+from runtime_lib.monitoring.alerts.webhook import host_of, send_webhook
 
 
 def test_an_alert_arrives_as_json(listening):

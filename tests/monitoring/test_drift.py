@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from runtime_lib.data.columns import Column
 from runtime_lib.errors import DataError
 from runtime_lib.monitoring.drift import PREDICTION, drift
-from runtime_lib.monitoring.profile import build_profile
+from runtime_lib.training.profile import build_profile
 
 NUMBERS = [f"n{i}" for i in range(15)]
 CATEGORIES = [f"c{i}" for i in range(5)]

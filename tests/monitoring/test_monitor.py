@@ -14,10 +14,10 @@ from runtime_lib import settings
 from runtime_lib.data.columns import Column, check_rows
 from runtime_lib.errors import DataError
 from runtime_lib.monitoring.labels import add_labels
-from runtime_lib.monitoring.log import PredictionLog
 from runtime_lib.monitoring.monitor import monitor
-from runtime_lib.monitoring.profile import build_profile
-from runtime_lib.training.metrics import binary_metrics
+from runtime_lib.serving.log import PredictionLog
+from runtime_lib.task.binary import binary_metrics
+from runtime_lib.training.profile import build_profile
 
 COLUMNS = [Column("speed", "number", True), Column("<b>place</b>", "category", True)]
 START = datetime(2026, 11, 2, 8, tzinfo=UTC)

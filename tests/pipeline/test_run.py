@@ -166,7 +166,7 @@ def test_another_clone_gets_the_same_data_from_the_remote(finished, tmp_path):
 
 @pytest.mark.slow
 def test_two_runs_at_once_are_told_apart(finished):
-    from runtime_lib.pipeline.lock import hold
+    from runtime_lib.pipeline.run_lock import hold
 
     params = (finished / "params.yaml").read_text()
     with hold(finished / "var" / "run.lock"):

@@ -12,7 +12,7 @@ import pytest
 
 from runtime_lib.settings import Settings, load
 from runtime_lib.training.network import Architecture
-from runtime_lib.training.stages import evaluate, train
+from runtime_lib.training.train import evaluate, train
 
 TOML = '[project]\nname = "demo"\npackage = "demo"\n[training]\nframework = "torch"\n'
 

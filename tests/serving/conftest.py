@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.projects import free_port
-from tests.serving.servers import Server, make_model, make_project, running
+from tests.support.projects import free_port
+from tests.support.servers import Server, make_model, make_project, running
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from runtime_lib.errors import DataError, ServiceError
-from runtime_lib.monitoring.log import read_predictions
 from runtime_lib.serving.client import predict_file
-from tests.projects import free_port
-from tests.serving.servers import ROWS, Server, expected, make_project
+from runtime_lib.serving.log import read_predictions
+from tests.support.projects import free_port
+from tests.support.servers import ROWS, Server, expected, make_project
 
 
 def table(copies: int = 1) -> pd.DataFrame:

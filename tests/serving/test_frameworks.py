@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.projects import free_port
-from tests.serving.servers import ROWS, expected, make_project, running
+from tests.support.projects import free_port
+from tests.support.servers import ROWS, expected, make_project, running
 
 
 def test_mlx_and_torch_serve_the_same_answer(model_folder: Path, tmp_path: Path) -> None:

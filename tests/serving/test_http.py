@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from runtime_lib.monitoring.log import read_predictions
-from tests.serving.servers import ROWS, Server, expected
+from runtime_lib.serving.log import read_predictions
+from tests.support.servers import ROWS, Server, expected
 
 NAMES = list(ROWS)
 TABLE = [list(values) for values in zip(*ROWS.values(), strict=True)]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from runtime_lib.errors import DataError
-from runtime_lib.monitoring.log import PredictionLog, read_predictions
+from runtime_lib.serving.log import PredictionLog, read_predictions
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
@@ -129,7 +129,7 @@ def test_a_failed_write_is_an_error_and_later_ones_are_readable(
 
 def test_a_later_format_is_refused_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("runtime_lib.monitoring.log._FORMAT", 2)
+        patch.setattr("runtime_lib.serving.log._FORMAT", 2)
         put(PredictionLog(tmp_path), "a", only_here=[1.0])
     with pytest.raises(DataError, match="format 2; this library reads 1"):
         read_predictions(tmp_path)
@@ -140,7 +140,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 import numpy as np
-from runtime_lib.monitoring.log import PredictionLog
+from runtime_lib.serving.log import PredictionLog
 log = PredictionLog(Path(sys.argv[1]))
 number = 0
 while True:

@@ -12,22 +12,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.hardware.replayed import ReplayedMac
-from tests.projects import free_port
-from tests.serving.servers import make_project
 from tests.serving.test_serve import ray_processes_left
+from tests.support.projects import free_port
+from tests.support.replayed import ReplayedMac
+from tests.support.servers import make_project
 
 pytestmark = pytest.mark.slow
 
 _TASKS = """
 import json, time
-from runtime_lib.serving import ray_app
+from runtime_lib.serving.engines import ray as ray_app
 import os
 os.environ.update(ray_app._ENVIRONMENT)
 import ray
 from runtime_lib.hardware import facts
-from runtime_lib.hardware.device import device_for
-from runtime_lib.hardware.ray_resources import resources
+from runtime_lib.hardware.device.choice import device_for
+from runtime_lib.hardware.admit.ray import resources
 machine = facts()
 offered = resources(machine, device_for(machine))
 ray.init(address="local", num_cpus=2, resources=offered, include_dashboard=False, logging_level="warning")
@@ -59,7 +59,7 @@ _SERVE = """
 import sys
 from pathlib import Path
 from runtime_lib.errors import MlopsError
-from runtime_lib.serving import ray_app
+from runtime_lib.serving.engines import ray as ray_app
 from runtime_lib.settings import load
 
 def ready():

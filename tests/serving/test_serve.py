@@ -18,16 +18,16 @@ import psutil
 import pytest
 
 from runtime_lib.errors import ServiceError
-from runtime_lib.monitoring.log import read_predictions
-from runtime_lib.serving.run import serve
-from tests.projects import free_port
-from tests.serving.servers import ROWS, Server, expected, make_model, make_project
+from runtime_lib.serving.log import read_predictions
+from runtime_lib.serving.serve import serve
+from tests.support.projects import free_port
+from tests.support.servers import ROWS, Server, expected, make_model, make_project
 
 _SERVE = """
 import sys
 from pathlib import Path
 from runtime_lib.errors import MlopsError
-from runtime_lib.serving.run import serve
+from runtime_lib.serving.serve import serve
 from runtime_lib.settings import load
 try:
     serve(load(Path(sys.argv[1]), environ={}))
@@ -158,7 +158,7 @@ def test_the_request_that_is_printed_works(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_model_that_does_not_load_ends_ray_and_says_why(tmp_path: Path) -> None:
-    from runtime_lib.serving import ray_app
+    from runtime_lib.serving.engines import ray as ray_app
 
     settings = make_project(tmp_path, port=free_port())
     with pytest.raises(ServiceError, match="No model at"):
@@ -168,7 +168,7 @@ def test_a_model_that_does_not_load_ends_ray_and_says_why(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_a_port_that_was_taken_meanwhile_is_named(tmp_path: Path, model_folder: Path) -> None:
-    from runtime_lib.serving import ray_app
+    from runtime_lib.serving.engines import ray as ray_app
 
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -181,7 +181,7 @@ def test_unexpected_errors_are_500_for_the_client_and_a_traceback_for_the_operat
     server: Server, model_folder: Path, tmp_path: Path
 ) -> None:
     """A real cause: the prediction log cannot be written, so no prediction may be given out."""
-    from tests.serving.servers import running
+    from tests.support.servers import running
 
     settings = make_project(tmp_path)
     settings.var.mkdir()
@@ -201,7 +201,7 @@ def test_unexpected_errors_are_500_for_the_client_and_a_traceback_for_the_operat
 def test_requests_under_way_are_finished_when_the_server_stops(model_folder: Path, tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    from tests.serving.servers import running
+    from tests.support.servers import running
 
     settings = make_project(tmp_path, max_rows=100_000)
     body = json.dumps({"inputs": {name: values * 20_000 for name, values in ROWS.items()}}).encode()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.projects import run
+from tests.support.projects import run
 
 PROJECTS: dict[str, dict[str, Any]] = {
     "all of it": {"tier": "standard", "framework": "auto"},

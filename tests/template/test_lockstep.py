@@ -13,8 +13,8 @@ import plumbum
 import pytest
 import yaml
 
-from tests.projects import environment
-from tests.releases import RELEASES, commit, git
+from tests.support.projects import environment
+from tests.support.releases import RELEASES, commit, git
 from tests.template.test_pin import pins
 from tests.template.test_update import make
 

@@ -15,7 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.conftest import REPOSITORY, copy_template
-from tests.releases import commit, git
+from tests.support.releases import commit, git
 
 HOST = "https://github.com/acme/ml-template.git"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.releases import commit, git
+from tests.support.releases import commit, git
 
 # `mlops upgrade` by its contract: a commit, nothing, or exit code 4 with the tree in between.
 UV = """#!/bin/sh

@@ -9,9 +9,9 @@ import copier
 import pytest
 import yaml
 
-from tests.edits import edit, lost
-from tests.projects import run
-from tests.releases import RELEASES, commit, git
+from tests.support.edits import edit, lost
+from tests.support.projects import run
+from tests.support.releases import RELEASES, commit, git
 from tests.template.test_update import CONFLICTS, PACKAGE, conflicts, contents, make, update
 
 pytestmark = pytest.mark.skipif(not RELEASES, reason="no git history here: releases cannot be derived")

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from runtime_lib.upgrade.migrations import pending, removals, renames
-from tests.edits import MARKED, edit, lost
-from tests.projects import environment
-from tests.releases import RELEASES, commit, git
+from tests.support.edits import MARKED, edit, lost
+from tests.support.projects import environment
+from tests.support.releases import RELEASES, commit, git
 
 PACKAGE = "late_flights"
 ANSWERS: dict[str, dict[str, Any]] = {

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from runtime_lib.hardware import facts
-from runtime_lib.hardware.lease import holders
+from runtime_lib.hardware.share.lease import holders
 from runtime_lib.tracking.record import Record, record_folder
 from runtime_lib.tracking.ship import ship
 from runtime_lib.tracking.store import connect
 from runtime_lib.training.network import Architecture
-from runtime_lib.training.stages import train
+from runtime_lib.training.train import train
 from tests.registry.conftest import write_split
 
 

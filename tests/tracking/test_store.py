@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from runtime_lib.errors import ServiceError, SettingsError
-from runtime_lib.tracking.locks import locked, try_lock
+from runtime_lib.locks import locked, try_lock
 from runtime_lib.tracking.store import connect, experiment_id, plain, tracking_uri
 
 FIRST_USE = """

@@ -7,8 +7,8 @@ import pytest
 
 from runtime_lib.data.columns import Column
 from runtime_lib.errors import DataError
+from runtime_lib.task.binary import binary_metrics
 from runtime_lib.training.baselines import logistic_probability, naive_probability
-from runtime_lib.training.metrics import binary_metrics
 
 RNG = np.random.default_rng(1)
 

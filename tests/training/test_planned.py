@@ -14,15 +14,15 @@ from msgspec import structs
 
 from runtime_lib.errors import CapacityError
 from runtime_lib.hardware import Device, Facts
-from runtime_lib.hardware.lease import holders
+from runtime_lib.hardware.share.lease import holders
 from runtime_lib.settings import Hardware, load
 from runtime_lib.tracking.record import read, record_folder
-from runtime_lib.training import planned
+from runtime_lib.training import hold as planned
 from runtime_lib.training.fit import FitParams, network_for
+from runtime_lib.training.hold import plan_for
 from runtime_lib.training.model import Model
 from runtime_lib.training.network import Architecture, predict
-from runtime_lib.training.planned import plan_for
-from runtime_lib.training.stages import evaluate, train
+from runtime_lib.training.train import evaluate, train
 from tests.registry.conftest import make_table, write_split
 
 GIB = 2**30

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.releases import RELEASES, clone_with_tags
-from tests.upgrade.scene import add_next_release, after, release
+from tests.support.releases import RELEASES, clone_with_tags
+from tests.support.scene import add_next_release, after, release
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from runtime_lib.errors import UpgradeError
-from runtime_lib.upgrade.land import Repository
-from runtime_lib.upgrade.run import Checks, abort, finish, journal, upgrade
-from tests.releases import RELEASES, commit, git
-from tests.upgrade import scene
-from tests.upgrade.scene import state
+from runtime_lib.upgrade.apply import Checks, abort, finish, journal, upgrade
+from runtime_lib.upgrade.repository import Repository
+from tests.support import scene
+from tests.support.releases import RELEASES, commit, git
+from tests.support.scene import state
 
 FIRST = f"v{RELEASES[0][0]}" if RELEASES else ""
 NOTHING = Checks(lock=False, tests=False)

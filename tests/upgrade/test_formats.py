@@ -19,18 +19,18 @@ import pytest
 from runtime_lib.data.columns import check_rows
 from runtime_lib.errors import MlopsError
 from runtime_lib.monitoring.labels import read_labels
-from runtime_lib.monitoring.log import read_predictions
 from runtime_lib.monitoring.monitor import monitor
 from runtime_lib.pipeline.run import judged
 from runtime_lib.registry.champion import FIGURES_TAG, champion, promote
 from runtime_lib.registry.register import read_evaluation, register
+from runtime_lib.serving.log import read_predictions
 from runtime_lib.settings import Settings, load
 from runtime_lib.tracking.record import read, record_folder, spool_folder
 from runtime_lib.tracking.ship import ship_pending
 from runtime_lib.tracking.store import connect
 from runtime_lib.training.model import Model, digest, read_columns
-from tests.releases import RELEASES, REPOSITORY, library_at
-from tests.upgrade.stored import TIME, make_table
+from tests.support.releases import RELEASES, REPOSITORY, library_at
+from tests.support.stored import TIME, make_table
 
 HERE = "working tree"
 REFUSED = r"format 2; this library reads 1\. Update runtime-lib\."
@@ -44,7 +44,7 @@ class Stored:
 
 def write_all(library: Path, root: Path) -> Stored:
     root.mkdir()
-    script = Path(__file__).with_name("stored.py")
+    script = Path(__file__).parents[1] / "support" / "stored.py"
     env = {**os.environ, "PYTHONPATH": str(library)}
     done = subprocess.run([sys.executable, script, root], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.releases import RELEASES, commit, git
-from tests.upgrade import scene
+from tests.support import scene
+from tests.support.releases import RELEASES, commit, git
 
 FIRST = f"v{RELEASES[0][0]}" if RELEASES else ""
 

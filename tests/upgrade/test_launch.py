@@ -13,12 +13,12 @@ import pytest
 
 from runtime_lib.errors import UpgradeError
 from runtime_lib.upgrade.answers import read_answers
+from runtime_lib.upgrade.apply import Checks, upgrade
 from runtime_lib.upgrade.launch import newest
 from runtime_lib.upgrade.plan import make_plan
-from runtime_lib.upgrade.run import Checks, upgrade
-from tests.projects import environment
-from tests.releases import RELEASES, commit, git
-from tests.upgrade import scene
+from tests.support import scene
+from tests.support.projects import environment
+from tests.support.releases import RELEASES, commit, git
 
 FIRST = f"v{RELEASES[0][0]}" if RELEASES else ""
 

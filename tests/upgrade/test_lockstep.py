@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from runtime_lib import __version__
+from runtime_lib.doctor.skew import drift
 from runtime_lib.upgrade import lockstep
 from runtime_lib.upgrade.answers import Answers
-from runtime_lib.upgrade.drift import drift
 from tests.conftest import REPOSITORY
-from tests.projects import run
-from tests.releases import commit, git
+from tests.support.projects import run
+from tests.support.releases import commit, git
 
 URL = "git+https://git.example.org/acme/ml.git"
 SHA = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from runtime_lib.settings import load
-from runtime_lib.upgrade.run import Checks, upgrade
-from tests.releases import RELEASES, commit, git
-from tests.upgrade import scene
-from tests.upgrade.scene import ANSWERS, Tags
+from runtime_lib.upgrade.apply import Checks, upgrade
+from tests.support import scene
+from tests.support.releases import RELEASES, commit, git
+from tests.support.scene import ANSWERS, Tags
 
 VERSIONS = [f"v{version}" for version, _ in RELEASES]
 TO_NEXT = [*product(VERSIONS, ANSWERS), ("head", "default")]
@@ -32,7 +32,7 @@ CONFLICTS = {"model.py"}  # 0.2.0 turned the network's dropout on
 MANY = """
 import json, sys
 from pathlib import Path
-from runtime_lib.upgrade.run import Checks, upgrade
+from runtime_lib.upgrade.apply import Checks, upgrade
 for row in sys.stdin:
     project, ref, data = json.loads(row)
     plan = upgrade(Path(project), ref=ref, data=data, checks=Checks(lock=False, tests=False))

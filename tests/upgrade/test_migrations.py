@@ -17,9 +17,9 @@ from runtime_lib.upgrade.migrations import (
     renames,
     version_of,
 )
-from tests.releases import RELEASES
-from tests.upgrade import scene
-from tests.upgrade.scene import ANSWERS
+from tests.support import scene
+from tests.support.releases import RELEASES
+from tests.support.scene import ANSWERS
 
 VERSIONS = [f"v{version}" for version, _ in RELEASES]
 PACKAGES = {name: answers.get("project_package", "late_flights") for name, answers in ANSWERS.items()}

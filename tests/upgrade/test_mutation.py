@@ -10,10 +10,10 @@ import pytest
 
 from runtime_lib.errors import UpgradeError
 from runtime_lib.upgrade.migrations import pending
-from tests.releases import RELEASES, commit, git
-from tests.upgrade import scene
-from tests.upgrade.checks import VARIATIONS, changed_meaning, unfenced
-from tests.upgrade.scene import ANSWERS, replace
+from tests.support import scene
+from tests.support.checks import VARIATIONS, changed_meaning, unfenced
+from tests.support.releases import RELEASES, commit, git
+from tests.support.scene import ANSWERS, replace
 from tests.upgrade.test_migrations import PACKAGES, undeclared
 
 VERSIONS = [f"v{version}" for version, _ in RELEASES]

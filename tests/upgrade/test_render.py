@@ -9,8 +9,8 @@ import pytest
 from runtime_lib.errors import UpgradeError
 from runtime_lib.upgrade.answers import Answers, parse_answers, read_answers
 from runtime_lib.upgrade.render import render
-from tests.releases import commit, git
-from tests.upgrade.scene import make
+from tests.support.releases import commit, git
+from tests.support.scene import make
 
 
 @pytest.fixture

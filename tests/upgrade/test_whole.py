@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.projects import environment, run
-from tests.releases import RELEASES, commit, git
-from tests.upgrade import scene
-from tests.upgrade.scene import state
+from tests.support import scene
+from tests.support.projects import environment, run
+from tests.support.releases import RELEASES, commit, git
+from tests.support.scene import state
 
 FIRST = f"v{RELEASES[0][0]}" if RELEASES else ""
 # One line in each of the marked functions, before a line that has stood there since the first release.

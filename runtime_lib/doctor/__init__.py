@@ -1,0 +1,1 @@
+"""The doctor: what is installed, reachable, out of date or in conflict."""

@@ -1,0 +1,284 @@
+"""What is installed, reachable, out of date or half done: one finding each, with what mends it.
+
+The most pressing comes first. Nothing is changed, and no check needs another one's success: a project whose
+files hold conflict markers is the one that needs a doctor most.
+"""
+
+from __future__ import annotations
+
+import shlex
+import socket
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from runtime_lib import __version__
+from runtime_lib.doctor.conflicts import conflicts
+from runtime_lib.doctor.dropped import Dropped, dropped
+from runtime_lib.doctor.finding import Finding, Level, without_secrets
+from runtime_lib.doctor.owned import changed_by_hand, unanswered
+from runtime_lib.doctor.skew import RESTORE, drift
+from runtime_lib.errors import MissingExtraError, MlopsError
+from runtime_lib.settings import Settings
+from runtime_lib.settings import load as load_settings
+from runtime_lib.upgrade import git as history
+from runtime_lib.upgrade import lockstep
+from runtime_lib.upgrade.answers import Answers, parse_answers, read_answers
+from runtime_lib.upgrade.rendering import Renderings
+
+__all__ = ["Finding", "Level", "examine"]
+
+_PROBE_SECONDS = 3.0
+_FIRST_WITH_RESTORE = (0, 3, 0)
+_NEWEST_ALONE = "uvx --from {requirement} mlops doctor"
+
+
+def examine(root: Path) -> list[Finding]:
+    """Look at the project at `root` and at this machine; what cannot be looked at is a finding of its own."""
+    root = root.resolve()
+    found = [*_waiting(root), *conflicts(root)]
+    settings = _settings(root, found)
+    answers = _answers(root, found)
+    off = drift(root, answers)
+    if any(finding.what == "uv.lock" for finding in found):  # its conflict says what to do already
+        off = [finding for finding in off if finding.what != "uv.lock" or finding.ok]
+    lost, changed = _template(root, answers, fence=all(finding.ok for finding in off))
+    found += [*lost, *off, *changed, *_packages(root)]
+    if settings:
+        for what, check in {"device": _device, "tracking": _tracking, "champion": _champion}.items():
+            found += _here(root, what, check, settings)
+    return [
+        replace(f, found=without_secrets(f.found), mend=without_secrets(_typed(root, answers, f.mend)))
+        for f in found
+    ]
+
+
+def _here(
+    root: Path, what: str, check: Callable[[Settings], Iterator[Finding]], settings: Settings
+) -> list[Finding]:
+    """Do a check that needs the project's packages; a borrowed command has none of them."""
+    try:
+        return [*check(settings)]
+    except ImportError as error:
+        if isinstance(error, MissingExtraError) and not _borrows(root):
+            return [Finding(what, "mend", str(error), "uv sync")]
+        missing = (
+            str(error).partition("' is not")[0].strip("'") if isinstance(error, MlopsError) else error.name
+        )
+        found = f"not looked at: {missing} is not installed here" if missing else f"not looked at: {error}"
+        return [Finding(what, "note", found, ".venv/bin/mlops doctor  # after uv sync")]
+
+
+def _borrows(root: Path) -> bool:
+    """Whether this runs outside the project's environment, as with `uvx`."""
+    if sorted((root / ".venv").glob("lib/python*/site-packages")):
+        return Path(sys.prefix).resolve() != (root / ".venv").resolve()
+    return find_spec("numpy") is None or find_spec("dvc") is None
+
+
+def _typed(root: Path, answers: Answers | None, mend: str) -> str:
+    """Write a command as it works in the project's present state."""
+    if not _uv_runs(root):
+        return mend.replace("uv run mlops", ".venv/bin/mlops")
+    return mend.replace(RESTORE, f"{_restorer(root, answers)} doctor --restore")
+
+
+def _restorer(root: Path, answers: Answers | None) -> str:
+    """`uv run` would install what the pin says first: another version may know no `--restore`."""
+    pins = [pin for pin in _pins(root) if lockstep.is_release(pin.ref)]
+    if all(pin.ref == f"v{__version__}" for pin in pins):
+        return "uv run mlops"
+    template = answers.commit if answers and lockstep.is_release(answers.commit) else ""
+    able = (lockstep.release_order(template) or ()) >= _FIRST_WITH_RESTORE
+    wanted = f"runtime-lib[upgrade] @ {pins[0].url}@{template if able else f'v{__version__}'}"
+    return f"uvx --from {shlex.quote(wanted)} mlops"
+
+
+def _uv_runs(root: Path) -> bool:
+    """Whether `uv run` may be advised: it reads these files first, and locks what they name."""
+    try:
+        for file in (root / "pyproject.toml", lockstep.lock_file(root)):
+            tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:  # it makes a missing lock
+        pass
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return False
+    return all(pin.url for pin in _pins(root))  # a bare name: it would fetch and run anybody's package
+
+
+def _waiting(root: Path) -> Iterator[Finding]:
+    from runtime_lib.upgrade.apply import journal
+
+    try:
+        waiting = journal(root)
+    except MlopsError:  # no git: no upgrade has begun
+        return
+    except ValueError as error:
+        found = f"its note is damaged ({error})"
+        yield Finding("upgrade", "mend", found, "uv run mlops upgrade --abort")
+        return
+    if waiting:
+        yield Finding(
+            "upgrade",
+            "mend",
+            "one waits for its conflicts to be resolved",
+            "uv run mlops upgrade --finish  # or --abort: back to where it began",
+        )
+
+
+def _settings(root: Path, found: list[Finding]) -> Settings | None:
+    try:
+        return load_settings(root)
+    except (MlopsError, OSError, UnicodeDecodeError) as error:
+        advice = "mend it; until then device, tracking and champion are not looked at"
+        found.append(Finding("settings", "mend", str(error), advice))
+        return None
+
+
+def _answers(root: Path, found: list[Finding]) -> Answers | None:
+    try:
+        return read_answers(root)
+    except MlopsError as error:
+        mend = "until then no version can be compared"
+        if command := _last_readable(root):
+            mend = f"{command}  # {mend}"
+        found.append(Finding("answers", "mend", str(error), mend))
+        return None
+
+
+def _last_readable(root: Path) -> str:
+    """The command that takes back the last answers that git has in one piece."""
+    file = next((path.name for path in sorted(root.glob(".copier-answers*.yml"))), ".copier-answers.yml")
+    log = history.git(root, "log", "-20", "--format=%h", "--", file) or b""
+    for commit in log.decode().split():
+        try:
+            text = history.file_at(root, commit, file)
+            parse_answers((text or b"").decode("utf-8", errors="replace"), file)
+        except MlopsError:
+            continue
+        return f"git restore --source={commit} --staged --worktree {shlex.quote(file)}"
+    return ""
+
+
+def _template(root: Path, answers: Answers | None, *, fence: bool) -> tuple[list[Finding], list[Finding]]:
+    """Return dropped edits, and what else only the template at hand can tell.
+
+    Where it cannot be had that is one note, whichever check asked first.
+    """
+    if answers is None:
+        return [], []
+    renderings = Renderings(root)
+    lost: list[Finding] = []
+    try:
+        lost += [_lost(drop) for drop in dropped(root, renderings)]
+        made = renderings.at(answers)
+        changed = [*unanswered(answers, made), *changed_by_hand(root, made, fence=fence)]
+    except MissingExtraError:
+        said = "copier is not installed: dropped edits and changed files are not looked for"
+        return lost, [Finding("template", "note", said, _borrowed(root))]
+    except MlopsError as error:
+        said = f"{error} Dropped edits and changed files are not looked for."
+        return lost, [Finding("template", "note", said)]
+    if not lost and not changed:
+        changed = [Finding("template's files", "ok", "as the template made them; no update dropped an edit")]
+    if out := renderings.newest(answers):
+        changed.append(Finding("template", "note", f"{out} is out", "uv run mlops upgrade --plan"))
+    return lost, changed
+
+
+def _lost(drop: Dropped) -> Finding:
+    old, new = drop.update.old.commit, drop.update.new.commit
+    versions = f"{old} → {new}" if old != new else f"that changed answers at {old}"
+    name = shlex.quote(drop.path)
+    if drop.came_from:
+        found = f"the update {versions} renamed {drop.came_from} to this and dropped your edits"
+    else:
+        found = f"the update {versions} deleted this file and with it your edits"
+    conflict = "" if drop.clean else "  # leaves conflict markers for you to resolve"
+    return Finding(drop.path, "mend", found, f"{RESTORE} {name}{conflict}")
+
+
+def _borrowed(root: Path) -> str:
+    """The command that looks with copier, for projects whose template did not yet install it."""
+    pin = next((pin for pin in _pins(root) if pin.url), None)
+    if pin is None:
+        return "uv sync"
+    address = f"runtime-lib[upgrade] @ {pin.url}{'@' if pin.ref else ''}{pin.ref}"
+    return _NEWEST_ALONE.format(requirement=shlex.quote(address))
+
+
+def _pins(root: Path) -> list[lockstep.Pin]:
+    try:
+        return lockstep.pins((root / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return []
+
+
+def _packages(root: Path) -> Iterator[Finding]:
+    wanted = {"dvc": "data", "mlflow": "tracking"}
+    if any("serve" in pin.extras for pin in _pins(root)):
+        wanted["ray"] = "serve"
+    for package, extra in wanted.items():
+        try:
+            yield Finding(package, "ok", version(package))
+        except PackageNotFoundError:
+            if _borrows(root):
+                found = "not looked at: this command runs outside the project's environment"
+                yield Finding(package, "note", found, ".venv/bin/mlops doctor  # after uv sync")
+                continue
+            mend = f"add '{extra}' to runtime-lib[…], then uv sync"
+            yield Finding(package, "mend", "not installed", mend)
+
+
+def _device(settings: Settings) -> Iterator[Finding]:
+    from runtime_lib.hardware import choose_device
+
+    try:
+        device = choose_device(settings.training.framework, force_gpu=settings.hardware.force_gpu)
+    except MissingExtraError:
+        raise
+    except MlopsError as error:
+        yield Finding("device", "mend", str(error), "uv sync")
+    else:
+        yield Finding("device", "ok", f"{device.framework} on {device.name}: {device.reason}")
+
+
+def _tracking(settings: Settings) -> Iterator[Finding]:
+    uri = urlsplit(settings.tracking.uri)
+    if uri.scheme in ("http", "https") and uri.hostname:
+        port = uri.port or {"http": 80, "https": 443}[uri.scheme]
+        where = f"{uri.hostname}:{port}"  # never the whole URI: it may carry a password
+        try:
+            socket.create_connection((uri.hostname, port), _PROBE_SECONDS).close()
+        except OSError as error:
+            found = f"{where}: {error.strerror or error}"
+            yield Finding("tracking", "mend", found, "start the server, or set tracking.uri")
+        else:
+            yield Finding("tracking", "ok", f"{where} answers")
+    else:
+        yield Finding("tracking", "ok", f"embedded {uri.scheme}")
+
+
+def _champion(settings: Settings) -> Iterator[Finding]:
+    from runtime_lib.registry.champion import champion
+    from runtime_lib.tracking.store import tracking_uri
+
+    try:
+        store = tracking_uri(settings)
+        # No store, no champion: MLflow takes seconds to load, and would make one.
+        fresh = store.startswith("sqlite:///") and not Path(store.removeprefix("sqlite:///")).exists()
+        held = None if fresh else champion(settings)
+    except MissingExtraError:
+        raise
+    except MlopsError as error:
+        yield Finding("champion", "mend", str(error), "see the message")
+        return
+    if held:
+        yield Finding("champion", "ok", f"{held.name} version {held.version}")
+    else:
+        yield Finding("champion", "note", "none yet", "uv run mlops run")

@@ -1,0 +1,1 @@
+"""Admission: whether work may start on this machine now."""

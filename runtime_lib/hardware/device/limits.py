@@ -1,0 +1,116 @@
+"""A plan's limits set in the framework, and what was there before put back on the way out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from runtime_lib.hardware.device.choice import Device
+from runtime_lib.hardware.device.compute_plan import Plan
+
+__all__ = ["applied", "usable_cpus", "working_set"]
+
+# Setters, each with the value to put back; with an empty list where there is none, or none any more.
+_Step = tuple[Callable[[Any], object], list[Any]]
+
+
+@contextmanager
+def applied(plan: Plan) -> Iterator[None]:
+    """Keep the plan's framework within its limits for as long as the block runs.
+
+    By default both frameworks go beyond what Metal recommends (MLX 1.5 times, torch 1.7 times), and Macs
+    have panicked there (mlx #3186, #3346). Limits and threads are the process's: do not nest blocks of
+    different threads. Restored after the block's end, an exception and Ctrl-C, whenever it comes.
+    """
+    undo: list[_Step] = []
+    try:
+        try:
+            if plan.device.framework == "mlx":
+                _limit_mlx(plan, undo)
+            else:
+                _limit_torch(plan, undo)
+            yield
+        finally:
+            _put_back(reversed(undo))
+    finally:
+        # What a Ctrl-C or an error left; from the other end, so that one that fails keeps none from it.
+        _put_back(undo)
+
+
+def working_set(device: Device) -> int | None:
+    """Bytes that the device's driver lets a process use; None where it does not say (CPUs)."""
+    if device.name == "gpu":
+        import mlx.core as mx
+
+        told = mx.device_info().get("max_recommended_working_set_size")
+        return int(told) if told else None
+    if device.name not in ("mps", "cuda"):
+        return None
+    import torch
+
+    if device.name == "mps":
+        return int(torch.mps.recommended_max_memory()) or None
+    return int(torch.cuda.get_device_properties(0).total_memory)
+
+
+def usable_cpus() -> int | None:
+    """CPUs that this process may run on, where the system tells (Linux)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+
+
+def _put_back(undo: Iterable[_Step]) -> None:
+    for setter, before in undo:
+        for value in before:
+            setter(value)
+        before.clear()
+
+
+def _limit_mlx(plan: Plan, undo: list[_Step]) -> None:
+    import mlx.core as mx
+
+    limits = (
+        (mx.set_memory_limit, plan.memory_limit_bytes),
+        (mx.set_cache_limit, plan.cache_limit_bytes),
+        (mx.set_wired_limit, plan.wired_limit_bytes),
+    )
+    for set_limit, value in limits:
+        if value is not None:
+            # The setter returns the limit before, and there is no getter. The way back is there first, and
+            # `extend` fills it in C: no Ctrl-C comes in between.
+            before: list[int] = []
+            undo.append((set_limit, before))
+            before.extend(map(set_limit, [value]))
+
+
+def _limit_torch(plan: Plan, undo: list[_Step]) -> None:
+    import torch
+
+    if plan.threads:
+        undo.append((torch.set_num_threads, [torch.get_num_threads()]))
+        torch.set_num_threads(plan.threads)
+    if plan.memory_limit_bytes is None:
+        return
+    if plan.device.name == "mps":
+        share = plan.memory_limit_bytes / torch.mps.recommended_max_memory()
+        undo.append((torch.mps.set_per_process_memory_fraction, [_mps_default()]))
+        torch.mps.set_per_process_memory_fraction(_share(share, most=2.0))
+    elif plan.device.name == "cuda":
+        share = plan.memory_limit_bytes / torch.cuda.get_device_properties(0).total_memory
+        set_fraction = torch.cuda.set_per_process_memory_fraction
+        undo.append((set_fraction, [torch.cuda.get_per_process_memory_fraction()]))
+        set_fraction(_share(share, most=1.0))
+
+
+def _share(share: float, *, most: float) -> float:
+    """Within what torch takes. Not 0, which it takes for no limit at all."""
+    return max(min(share, most), 0.001)
+
+
+def _mps_default() -> float:
+    """What torch started with; it has no getter: its documented default, or the variable over it."""
+    try:
+        return float(os.environ["PYTORCH_MPS_HIGH_WATERMARK_RATIO"])
+    except (KeyError, ValueError):
+        return 1.7

@@ -1,0 +1,1 @@
+"""Energy: what a run used, measured or estimated, and what it cost."""

@@ -1,0 +1,1 @@
+"""Sharing a machine: leases of memory and GPU between the projects on it."""

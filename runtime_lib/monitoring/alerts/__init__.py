@@ -1,0 +1,1 @@
+"""Alerts: how the evidence leaves the project."""

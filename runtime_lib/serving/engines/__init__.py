@@ -1,0 +1,1 @@
+"""Engines that run the HTTP application: one process, or Ray Serve."""

@@ -1,0 +1,104 @@
+"""`mlops serve`: the champion behind HTTP, on the engine that the settings name."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runtime_lib.errors import ServiceError
+from runtime_lib.settings import Settings
+
+if TYPE_CHECKING:
+    from runtime_lib.data.columns import Column
+    from runtime_lib.serving.predictor import Service
+
+__all__ = ["open_service", "serve"]
+
+
+def serve(settings: Settings) -> None:
+    """Serve the champion until Ctrl-C or SIGTERM.
+
+    Raises:
+        ServiceError: the port is in use (found before anything heavy is imported), or no champion yet.
+        ModelError: the champion cannot be read.
+    """
+    host, port = settings.serving.host, settings.serving.port
+    _check_port(host, port)
+    from runtime_lib.registry.champion import champion
+
+    found = champion(settings)
+    if found is None:
+        raise ServiceError(
+            f"The model '{settings.model_name}' has no champion yet. "
+            f"`mlops run` trains a candidate and promotes it if it passes the gate."
+        )
+    name, version, folder = found.name, str(found.version), found.folder
+    on_ready = _announcement(settings, name, version, folder)
+    if settings.serving.engine == "local":
+        from runtime_lib.serving.engines import local
+
+        service = open_service(settings, folder, name=name, version=version)
+        local.run(service, host=host, port=port, on_ready=on_ready)
+    else:
+        from runtime_lib.serving.engines import ray as ray_app
+
+        ray_app.run(settings, folder, name=name, version=version, on_ready=on_ready)
+
+
+def open_service(settings: Settings, folder: Path, *, name: str, version: str) -> Service:
+    """Make the service of one model folder, with its prediction log; `start()` loads the model."""
+    from runtime_lib.serving.log import PredictionLog
+    from runtime_lib.serving.predictor import Service
+
+    def load() -> Any:
+        from runtime_lib.training.model import Model
+
+        return Model.load(
+            folder,
+            framework=settings.serving.framework,
+            trusted=(settings.project.package,),
+            force_gpu=settings.hardware.force_gpu,
+        )
+
+    log = PredictionLog(settings.var / "predictions")
+    return Service(load, name=name, version=version, log=log, max_rows=settings.serving.max_rows)
+
+
+def _check_port(host: str, port: int) -> None:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise ServiceError(
+            f"Cannot listen on {host}:{port} ({error.strerror}). Is another server running? Stop it, or "
+            f"choose another port: serving.port in mlops.toml, or MLOPS_SERVING__PORT={port + 1}."
+        ) from error
+
+
+def _announcement(settings: Settings, name: str, version: str, folder: Path) -> Callable[[], None]:
+    """Prepare what is printed when the server answers: where it is, and a request to try."""
+    from runtime_lib.training.model import read_columns
+
+    columns = read_columns(folder)
+    host = settings.serving.host
+    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.serving.port}"
+
+    def announce() -> None:
+        from rich.console import Console
+
+        console = Console()
+        where = f"[bold green]Serving[/] {name} version {version} at {url} (Ctrl-C stops it)."
+        console.print(where, soft_wrap=True, highlight=False)
+        # Not wrapped or coloured: it is there to be copied.
+        console.print(_curl(url, columns), soft_wrap=True, markup=False, highlight=False)
+
+    return announce
+
+
+def _curl(url: str, columns: Sequence[Column]) -> str:
+    row = {c.name: None if c.nullable else (0.0 if c.kind == "number" else "text") for c in columns}
+    body = json.dumps({"dataframe_records": [row]}).replace("'", r"'\''")
+    return f"curl {url}/invocations -H 'Content-Type: application/json' -d '{body}'"

@@ -1,0 +1,135 @@
+"""The plan of a training on this machine, and what a run's page says of machine and plan."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from math import prod
+
+from runtime_lib.hardware import Device, Facts, facts
+from runtime_lib.hardware.admit.admission import capacity
+from runtime_lib.hardware.device.compute_plan import Plan, Workload, plan
+from runtime_lib.hardware.device.limits import applied, usable_cpus, working_set
+from runtime_lib.hardware.read.probe import replayed
+from runtime_lib.hardware.share.lease import lease
+from runtime_lib.settings import Hardware, Settings
+
+__all__ = ["held", "plan_for", "tags"]
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+_FLOAT32 = 4
+# Of each unit of a layer: what the linear map gives, what the activation and what dropout make of it.
+_KEPT = 3
+
+
+def plan_for(
+    shapes: Shapes,
+    device: Device,
+    *,
+    width: int,
+    batch_size: int,
+    rows: int = 0,
+    training: bool = True,
+    hardware: Hardware | None = None,
+) -> Plan:
+    """Plan with the facts of this machine and what the device's driver recommends.
+
+    The networks compute in float32 only, so the plan takes nothing else.
+
+    Args:
+        shapes: of the network's parameters. width: columns of the encoded matrix.
+        rows: of the training table, which lies on the device as a whole.
+        hardware: the settings, which may allow less than the machine does.
+
+    Raises:
+        CapacityError: not even one row at a time fits.
+    """
+    work = Workload(
+        parameters=sum(prod(shape) for shape in shapes.values()),
+        sample_bytes=_FLOAT32 * width,
+        activation_bytes=_FLOAT32 * _KEPT * _units(shapes),
+        batch_size=max(1, batch_size),  # an empty table is refused where it is judged
+        rows=rows,
+        training=training,
+    )
+    machine, measured = facts(), working_set(device)
+    bounds = [*([(measured, "")] if measured else ()), *(_allowed(hardware, machine) if hardware else ())]
+    least, setting = min(bounds, default=(None, ""))
+    if machine.working_set_bytes is None and device.name in ("gpu", "mps"):
+        # Metal itself knows better than a share of the memory.
+        machine = replace(machine, working_set_bytes=measured)
+    return plan(
+        machine,
+        device,
+        work,
+        precisions=("float32",),
+        working_set=least,
+        allowed_by=setting,
+        cpus=usable_cpus(),
+    )
+
+
+def _allowed(hardware: Hardware, machine: Facts) -> Iterator[tuple[int, str]]:
+    """Bytes, and the setting that allows no more."""
+    if hardware.memory_gib:
+        yield int(hardware.memory_gib * 2**30), f"hardware.memory_gib = {hardware.memory_gib:g}"
+    if hardware.memory_share and (whole := capacity(machine)):
+        yield int(hardware.memory_share * whole), f"hardware.memory_share = {hardware.memory_share:g}"
+
+
+@contextmanager
+def held(settings: Settings, plan: Plan) -> Iterator[None]:
+    """Hold the plan's share of this machine, and keep within its limits, while the block runs.
+
+    Raises:
+        BusyError: other projects held too much of the machine for `hardware.max_wait` seconds.
+    """
+    # In a container the whole is what its control group allows.
+    ours, whole = settings.hardware, capacity(facts())
+    need = plan.memory_bytes / whole if whole else 0.0
+    # Leases are counted in thousandths, and even a small work takes one.
+    memory = ours.memory_share or min(1.0, max(need, 0.001))
+    gpu = 0.0 if plan.device.name == "cpu" else ours.gpu_share or 1.0
+    share = lease(
+        memory=memory,
+        gpu=gpu,
+        project=settings.project.name,
+        priority=ours.priority,
+        timeout=float(ours.max_wait),
+    )
+    with share, applied(plan):
+        yield
+
+
+def tags(plan: Plan, machine: Facts | None = None) -> dict[str, str]:
+    """Tags of a run: chip, device and why, framework, the plan as JSON, and a description to read.
+
+    Under a replay all of it is the replayed machine's: then a tag of its own names the folder.
+    """
+    chip = (machine or facts()).chip or "unknown"
+    device = plan.device
+    replay = {"mlops.hardware_replay": folder} if (folder := replayed()) else {}
+    return {
+        **replay,
+        "mlops.chip": chip,
+        "mlops.framework": device.framework,
+        "mlops.device": device.name,
+        "mlops.device_reason": device.reason,
+        "mlops.plan": json.dumps(plan.to_dict()),
+        # The name under which MLflow shows a description, as Markdown.
+        "mlflow.note.content": (
+            f"Trained on **{chip}** with **{device.framework}** on **{device.name}**: {device.reason}.\n\n"
+            f"Plan: {'; '.join(plan.reasons)}."
+        ),
+    }
+
+
+def _units(shapes: Shapes) -> int:
+    """Outputs of all layers for one row: the first axis of each matrix (both frameworks keep it so).
+
+    An estimate: a layer that is applied at many positions (a convolution, attention) counts once.
+    """
+    return sum(shape[0] for shape in shapes.values() if len(shape) > 1)

@@ -1,0 +1,99 @@
+"""Months are ingested whole, turned into features, and split by time."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from runtime_lib.data.months import ingest, make_features, months, split
+from runtime_lib.data.validation import validate
+from runtime_lib.errors import DataError, SettingsError
+
+
+def month_table(month: str) -> pd.DataFrame:
+    days = pd.date_range(f"{month}-01", periods=4, tz="UTC")
+    return pd.DataFrame({"id": [f"{d:%F}" for d in days], "time": days, "x": range(4), "label": [0, 1, 0, 1]})
+
+
+def test_months_include_both_ends_and_cross_the_year():
+    assert months("2012-11", "2013-02") == ["2012-11", "2012-12", "2013-01", "2013-02"]
+
+
+@pytest.mark.parametrize("first", ["2013", "2013-13", "january", 201301])
+def test_a_month_that_is_none_is_refused(first):
+    with pytest.raises(SettingsError, match=f"data.first = '?{first}'?"):
+        months(first, "2013-12")
+
+
+def test_an_end_before_the_start_is_refused():
+    with pytest.raises(SettingsError, match="lies before"):
+        months("2013-02", "2013-01")
+
+
+def test_an_empty_month_is_named_and_nothing_is_left(tmp_path):
+    def load(month):
+        return month_table(month).head(0 if month == "2013-02" else 4)
+
+    with pytest.raises(DataError, match="2013-02 has no rows"):
+        ingest(load, tmp_path / "raw", first="2013-01", last="2013-03")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def features(tmp_path):
+    ingest(month_table, tmp_path / "raw", first="2013-01", last="2013-05")
+    make_features(lambda raw: raw, tmp_path / "raw", tmp_path / "features")
+    return tmp_path / "features"
+
+
+def test_the_split_keeps_the_order_of_time(features, tmp_path):
+    split(features, tmp_path / "split", validation=1, test=2)
+    parts = [
+        pd.read_parquet(tmp_path / "split" / f"{name}.parquet") for name in ("train", "validation", "test")
+    ]
+    assert [len(part) for part in parts] == [8, 4, 8]
+    assert parts[0]["time"].max() < parts[1]["time"].min()
+    assert parts[1]["time"].max() < parts[2]["time"].min()
+
+
+@pytest.mark.parametrize(("validation", "test"), [(0, 1), (1, 0), (3, 2)])
+def test_a_split_that_leaves_nothing_is_refused(features, tmp_path, validation, test):
+    with pytest.raises(SettingsError, match="5 months cannot be split"):
+        split(features, tmp_path / "split", validation=validation, test=test)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (lambda t: t.drop(columns="label"), "no column 'label' for 2013-01"),
+        (lambda t: t.assign(id="same"), "id 'same' twice"),
+        (lambda t: t.assign(label=2), "labels"),
+        (lambda t: t.head(0), "no rows for 2013-01"),
+    ],
+)
+def test_features_without_keys_are_refused(features, tmp_path, spoil, named):
+    with pytest.raises(DataError, match=named):
+        make_features(spoil, tmp_path / "raw", tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+def test_validation_names_month_column_rule_and_rows(tmp_path):
+    import pandera.pandas as pa
+
+    def load(month):
+        table = month_table(month)
+        return table.assign(x=table["x"].where(table.index != 2, -5)) if month == "2013-02" else table
+
+    ingest(load, tmp_path / "raw", first="2013-01", last="2013-02")
+    schema = pa.DataFrameSchema({"x": pa.Column(int, pa.Check.ge(0)), "label": pa.Column(int)}, unique=["id"])
+    with pytest.raises(
+        DataError, match=r"2013-02: column 'x', rule greater_than_or_equal_to\(0\): row 2, value -5"
+    ):
+        validate(schema, tmp_path / "raw", tmp_path / "report.json")
+    assert not (tmp_path / "report.json").exists()
+
+
+def test_a_damaged_month_is_named(features, tmp_path):
+    (features / "2013-03.parquet").write_bytes(b"PAR1 torn")
+    with pytest.raises(DataError, match=r"2013-03.parquet cannot be read"):
+        split(features, tmp_path / "split", validation=1, test=1)

@@ -1,0 +1,121 @@
+"""A small real model folder, and real servers on it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runtime_lib.data.columns import Column
+from runtime_lib.settings import Settings, load
+
+COLUMNS = (
+    Column("hour", "number"),
+    Column("wind", "number", nullable=True),
+    Column("carrier", "category", nullable=True),
+)
+ROWS = {"hour": [6, 18.5, 23], "wind": [3.0, None, 40.5], "carrier": ["UA", "DL", None]}
+
+_SERVE = """
+import sys
+from pathlib import Path
+from runtime_lib.serving.engines import local
+from runtime_lib.serving.serve import open_service
+from runtime_lib.settings import load
+settings = load(Path(sys.argv[1]), environ={})
+service = open_service(settings, Path(sys.argv[2]), name="flights", version="7")
+local.run(service, host="127.0.0.1", port=int(sys.argv[3]), on_ready=lambda: print("ready", flush=True))
+"""
+
+
+def make_model(folder: Path) -> Path:
+    """A network of random weights: what it says is arbitrary, but depends on every column."""
+    from runtime_lib.data.columns import check_rows
+    from runtime_lib.training.encoder import Encoder
+    from runtime_lib.training.model import save
+    from runtime_lib.training.network import Architecture, build
+
+    encoder = Encoder.fit(check_rows(ROWS, COLUMNS), COLUMNS)
+    architecture = Architecture("mlp", {"inputs": encoder.width, "hidden": [16]})
+    network = build(architecture, framework="torch", device="cpu", seed=3)
+    save(
+        folder,
+        columns=COLUMNS,
+        encoder=encoder,
+        architecture=architecture,
+        network=network,
+        threshold=0.5,
+        profile={"format": 1},
+    )
+    return folder
+
+
+def make_project(root: Path, **serving: Any) -> Settings:
+    keys = "".join(
+        f"{key} = {json.dumps(value)}\n" for key, value in {"framework": "torch", **serving}.items()
+    )
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "mlops.toml").write_text(f'[project]\nname = "flights"\npackage = "flights"\n[serving]\n{keys}')
+    return load(root, environ={})
+
+
+@dataclass
+class Server:
+    url: str
+    settings: Settings
+    process: subprocess.Popen[str]
+
+    def ask(
+        self, path: str, body: Any = None, *, method: str | None = None, kind: str = "application/json"
+    ) -> Any:
+        """Return status and answer; `body` as bytes goes out as it is."""
+        content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Content-Type": kind} if content is not None else {}
+        request = urllib.request.Request(self.url + path, content, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as reply:
+                status, text = reply.status, reply.read().decode()
+        except urllib.error.HTTPError as error:
+            status, text = error.code, error.read().decode()
+        return status, json.loads(text) if text.startswith("{") else text
+
+
+@contextmanager
+def running(settings: Settings, folder: Path, port: int) -> Iterator[Server]:
+    command = [sys.executable, "-c", _SERVE, str(settings.root), str(folder), str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            if process.stdout.readline().strip() != "ready":
+                raise AssertionError(process.communicate()[1])
+            yield Server(f"http://127.0.0.1:{port}", settings, process)
+        finally:
+            process.kill()
+
+
+def eventually(check: Callable[[], bool], seconds: float = 30) -> bool:
+    deadline = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def expected(folder: Path, rows: dict[str, Any] = ROWS) -> list[float]:
+    """What the model itself says, without a server."""
+    from runtime_lib.data.columns import check_rows
+    from runtime_lib.training.model import Model
+
+    answer = Model.load(folder, framework="torch").predict(check_rows(rows, COLUMNS))
+    return [float(value) for value in np.asarray(answer)]
