@@ -26,7 +26,7 @@ from typing import Annotated, Any
 import msgspec
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 
-from runtime_lib.hardware.admit.admission import Decision, Demand, Policy
+from runtime_lib.hardware.admit.admission import Admission, Demand, Policy
 from runtime_lib.hardware.admit.here import decide_here
 
 __all__ = ["gate"]
@@ -41,7 +41,7 @@ class _Waiting(msgspec.Struct, frozen=True):
 
     since: Annotated[datetime, msgspec.Meta(tz=True)]
     attempt: int
-    decision: Decision
+    decision: Admission
 
 
 def gate(policy: Policy, demand: Demand | None = None) -> Callable[[Mapping[str, Any]], None]:
@@ -70,7 +70,7 @@ def gate(policy: Policy, demand: Demand | None = None) -> Callable[[Mapping[str,
     return before
 
 
-def _wait(context: Mapping[str, Any], policy: Policy, decision: Decision, waiting: _Waiting | None) -> None:
+def _wait(context: Mapping[str, Any], policy: Policy, decision: Admission, waiting: _Waiting | None) -> None:
     now = datetime.now(UTC)
     since = waiting.since if waiting else now
     left = policy.max_wait - (now - since).total_seconds()

@@ -13,7 +13,7 @@ from runtime_lib.files import read_json, write_json
 from runtime_lib.locks import locked
 from runtime_lib.registry import flavor
 from runtime_lib.settings import Settings
-from runtime_lib.tracking.record import State, read, record_folder
+from runtime_lib.tracking.record import RunState, read, record_folder
 from runtime_lib.tracking.ship import ship, ship_pending
 from runtime_lib.tracking.store import connect, experiment_id, service
 from runtime_lib.training.model import digest
@@ -131,7 +131,9 @@ def _new_version(client: MlflowClient, name: str, model_id: str, run_id: str, id
     )
 
 
-def _log_evaluation(client: MlflowClient, run_id: str, state: State, evaluation: Mapping[str, Any]) -> None:
+def _log_evaluation(
+    client: MlflowClient, run_id: str, state: RunState, evaluation: Mapping[str, Any]
+) -> None:
     """The held-out figures as the run's metrics `test/…`, the baselines' as `test/naive/…`."""
     from mlflow.entities import Metric
 

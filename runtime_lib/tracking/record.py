@@ -24,14 +24,14 @@ from runtime_lib.locks import try_lock
 from runtime_lib.settings import Settings
 from runtime_lib.tracking import lineage
 
-__all__ = ["Measure", "Record", "State", "read", "record_folder", "spool_folder"]
+__all__ = ["Measure", "Record", "RunState", "read", "record_folder", "spool_folder"]
 
 FORMAT = 1
 LOCK = "lock"
 
 
 @dataclass(frozen=True)
-class State:
+class RunState:
     """What `record.json` holds. `status`: RUNNING, FINISHED or FAILED; `end` None while running."""
 
     id: str
@@ -72,7 +72,7 @@ class Record:
     In a `with` block an exception marks the run as failed before it travels on.
     """
 
-    state: State
+    state: RunState
     folder: Path
     target: Path
     _metrics: IO[str] = field(repr=False)
@@ -92,7 +92,7 @@ class Record:
 
         `tags` are there from the start: a run that fails or is killed has them, too.
         """
-        state = State(
+        state = RunState(
             id=uuid.uuid4().hex,
             start=_now(),
             params=dict(params),
@@ -154,7 +154,7 @@ class Record:
             self.finish(status="FAILED", tags={"mlops.error": f"{kind.__name__}: {error}"[:500]})
 
 
-def read(folder: Path) -> tuple[State, list[Measure]]:
+def read(folder: Path) -> tuple[RunState, list[Measure]]:
     """Read a record; a line that was cut off when the process died is left out.
 
     Raises:
@@ -165,7 +165,7 @@ def read(folder: Path) -> tuple[State, list[Measure]]:
     except (OSError, ValueError) as error:
         raise DataError(f"No training record in {folder} ({error}). Train first: `mlops run`.") from error
     check_format(content.get("format"), newest=FORMAT, where=f"The training record in {folder}")
-    return State(**content), _measures(folder / "metrics.jsonl")
+    return RunState(**content), _measures(folder / "metrics.jsonl")
 
 
 def _measures(path: Path) -> list[Measure]:
@@ -176,7 +176,7 @@ def _measures(path: Path) -> list[Measure]:
     return [Measure(**json.loads(line)) for line in lines[:-1] if line]
 
 
-def _write(folder: Path, state: State) -> None:
+def _write(folder: Path, state: RunState) -> None:
     with atomic_file(folder / "record.json") as new:  # parameters may be of any type: text will do
         new.write_text(json.dumps(asdict(state), indent=2, default=str) + "\n", encoding="utf-8")
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from runtime_lib.errors import DataError
 from runtime_lib.locks import locked, try_lock
 from runtime_lib.settings import Settings
-from runtime_lib.tracking.record import LOCK, Measure, State, read, spool_folder
+from runtime_lib.tracking.record import LOCK, Measure, RunState, read, spool_folder
 from runtime_lib.tracking.store import connect, experiment_id, service
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _deliver(client: MlflowClient, run_id: str, state: State, measures: Sequence[Measure]) -> None:
+def _deliver(client: MlflowClient, run_id: str, state: RunState, measures: Sequence[Measure]) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
     client.log_batch(run_id, tags=[RunTag(_name(key), value[:LONGEST]) for key, value in state.tags.items()])

@@ -14,7 +14,7 @@ import numpy as np
 from runtime_lib.data.columns import Array
 from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.hardware import Device
-from runtime_lib.hardware.device.compute_plan import Plan
+from runtime_lib.hardware.device.compute_plan import ComputePlan
 from runtime_lib.task.binary import binary_metrics
 from runtime_lib.training.network import Architecture, Network, Optimizer, build, pieces, predict
 
@@ -87,7 +87,7 @@ def fit_network(
     *,
     params: FitParams,
     on_epoch: Callable[[int, Mapping[str, float]], None],
-    plan: Plan | None = None,
+    plan: ComputePlan | None = None,
 ) -> Fit:
     """Train until the validation ROC AUC has not risen for `params.patience` epochs.
 

@@ -10,7 +10,7 @@ from math import prod
 
 from runtime_lib.hardware import Device, Facts, facts
 from runtime_lib.hardware.admit.admission import capacity
-from runtime_lib.hardware.device.compute_plan import Plan, Workload, plan
+from runtime_lib.hardware.device.compute_plan import ComputePlan, Workload, plan
 from runtime_lib.hardware.device.limits import applied, usable_cpus, working_set
 from runtime_lib.hardware.read.probe import replayed
 from runtime_lib.hardware.share.lease import lease
@@ -34,7 +34,7 @@ def plan_for(
     rows: int = 0,
     training: bool = True,
     hardware: Hardware | None = None,
-) -> Plan:
+) -> ComputePlan:
     """Plan with the facts of this machine and what the device's driver recommends.
 
     The networks compute in float32 only, so the plan takes nothing else.
@@ -81,7 +81,7 @@ def _allowed(hardware: Hardware, machine: Facts) -> Iterator[tuple[int, str]]:
 
 
 @contextmanager
-def held(settings: Settings, plan: Plan) -> Iterator[None]:
+def held(settings: Settings, plan: ComputePlan) -> Iterator[None]:
     """Hold the plan's share of this machine, and keep within its limits, while the block runs.
 
     Raises:
@@ -104,7 +104,7 @@ def held(settings: Settings, plan: Plan) -> Iterator[None]:
         yield
 
 
-def tags(plan: Plan, machine: Facts | None = None) -> dict[str, str]:
+def tags(plan: ComputePlan, machine: Facts | None = None) -> dict[str, str]:
     """Tags of a run: chip, device and why, framework, the plan as JSON, and a description to read.
 
     Under a replay all of it is the replayed machine's: then a tag of its own names the folder.

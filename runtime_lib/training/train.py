@@ -14,7 +14,7 @@ from runtime_lib.data.months import KEYS, read_features
 from runtime_lib.errors import SettingsError
 from runtime_lib.files import write_json
 from runtime_lib.hardware import Device, choose_device, facts
-from runtime_lib.hardware.device.compute_plan import Plan
+from runtime_lib.hardware.device.compute_plan import ComputePlan
 from runtime_lib.hardware.device.limits import applied
 from runtime_lib.hardware.energy.meter import Used, cost, figures, meter
 from runtime_lib.hardware.read.probe import REPLAY, replayed
@@ -82,7 +82,7 @@ def train(
         record.finish(model_digest=digest(settings.candidate))
 
 
-def _say(device: Device, plan: Plan) -> None:
+def _say(device: Device, plan: ComputePlan) -> None:
     if folder := replayed():
         print(f"{REPLAY}: planned and recorded as the machine in {folder}, which is not this one.")
     print(f"Training with {device.framework} on {device.name}: {device.reason}.")

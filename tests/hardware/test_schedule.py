@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from runtime_lib.errors import SettingsError
 from runtime_lib.hardware.admit.admission import (
-    Decision,
+    Admission,
     Demand,
     Policy,
     capacity,
@@ -76,7 +76,7 @@ demands = st.builds(
     st.booleans(),
 )
 before = st.none() | st.builds(
-    lambda names: Decision("wait", 30, waiting_for=tuple(names)),
+    lambda names: Admission("wait", 30, waiting_for=tuple(names)),
     st.lists(
         st.sampled_from(["thermal", "memory_pressure", "free_memory_bytes", "power_mode", "battery"]),
         unique=True,
@@ -84,7 +84,7 @@ before = st.none() | st.builds(
 )
 
 
-def permission(decision: Decision) -> tuple[int, int]:
+def permission(decision: Admission) -> tuple[int, int]:
     """The higher, the more is allowed; a smaller amount and a longer wait allow less."""
     rank = ("refuse", "wait", "shrink", "run").index(decision.action)
     return rank, (decision.memory_bytes or 0) if decision.action == "shrink" else -decision.seconds
@@ -152,7 +152,7 @@ def test_after_a_wait_no_answer_allows_more_than_without(state, policy, demand, 
 
 
 @pytest.mark.parametrize("rule", ["run", "wait", "refuse"])
-@pytest.mark.parametrize("previous", [None, Decision("wait", 60, waiting_for=("thermal", "battery"))])
+@pytest.mark.parametrize("previous", [None, Admission("wait", 60, waiting_for=("thermal", "battery"))])
 def test_with_every_sensor_failing_the_policy_decides(rule, previous):
     decision = decide(State(), Policy(unknown=rule), previous=previous)
     assert decision.action == rule

@@ -42,7 +42,7 @@ from runtime_lib.hardware.read.facts import Facts
 from runtime_lib.hardware.read.readings import PRESSURES, THERMAL
 from runtime_lib.hardware.read.state import State
 
-__all__ = ["Decision", "Demand", "Policy", "capacity", "decide", "has_apple_gpu", "has_gpu"]
+__all__ = ["Admission", "Demand", "Policy", "capacity", "decide", "has_apple_gpu", "has_gpu"]
 
 Action = Literal["run", "wait", "shrink", "refuse"]
 Unknown = Literal["run", "wait", "refuse"]
@@ -116,7 +116,7 @@ class Demand:
 
 
 @dataclass(frozen=True)
-class Decision:
+class Admission:
     """The answer. `seconds` belongs to wait, `memory_bytes` to shrink; a reason is a sentence."""
 
     action: Action
@@ -136,8 +136,8 @@ def decide(
     *,
     demand: Demand = Demand(),
     facts: Facts | None = None,
-    previous: Decision | None = None,
-) -> Decision:
+    previous: Admission | None = None,
+) -> Admission:
     """Answer whether work may start on a machine, by the rules at the top of this file.
 
     Args:
@@ -157,7 +157,7 @@ def decide(
     # It was bad when it was last seen.
     unseen = waited & {"battery" if name == "on_battery" else name for name in _unknown(case)}
     topics = [finding.topic for finding in decisive if finding.topic != "unknown"]
-    return Decision(
+    return Admission(
         action,
         seconds=max((finding.seconds for finding in decisive), default=0),
         memory_bytes=min(amounts, default=None),

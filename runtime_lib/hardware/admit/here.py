@@ -6,7 +6,7 @@ import logging
 import time
 
 from runtime_lib.errors import UnfitError
-from runtime_lib.hardware.admit.admission import Decision, Demand, Policy, decide
+from runtime_lib.hardware.admit.admission import Admission, Demand, Policy, decide
 from runtime_lib.hardware.read.facts import facts
 from runtime_lib.hardware.read.probe import this_machine
 from runtime_lib.hardware.read.state import state
@@ -16,14 +16,14 @@ __all__ = ["admit", "decide_here"]
 _log = logging.getLogger(__name__)
 
 
-def decide_here(policy: Policy, demand: Demand, previous: Decision | None = None) -> Decision:
+def decide_here(policy: Policy, demand: Demand, previous: Admission | None = None) -> Admission:
     """Read this machine anew, and decide."""
     probe = this_machine()
     machine = facts(probe)
     return decide(state(probe, facts=machine), policy, demand=demand, facts=machine, previous=previous)
 
 
-def admit(policy: Policy, demand: Demand) -> Decision:
+def admit(policy: Policy, demand: Demand) -> Admission:
     """Return once work may start on this machine; while it may not, say why and sleep.
 
     Raises:

@@ -17,7 +17,7 @@ from runtime_lib.hardware.device.memory import Size, Workload
 from runtime_lib.hardware.read.chips import chips
 from runtime_lib.hardware.read.facts import Facts
 
-__all__ = ["PRECISIONS", "Plan", "Workload", "plan"]
+__all__ = ["PRECISIONS", "ComputePlan", "Workload", "plan"]
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -28,7 +28,7 @@ _MAC_GB = (8, 16, 18, 24, 32, 36, 48, 64, 96, 128, 192, 256, 512)
 
 
 @dataclass(frozen=True)
-class Plan:
+class ComputePlan:
     """What the work takes, and how it is cut. `None`: not known, or the device has no such limit."""
 
     device: Device
@@ -66,7 +66,7 @@ def plan(
     working_set: int | None = None,
     allowed_by: str = "",
     cpus: int | None = None,
-) -> Plan:
+) -> ComputePlan:
     """Plan a training within the memory that it may take.
 
     Args:
@@ -88,7 +88,7 @@ def plan(
     rows = ceil(work.batch_size / pieces)
     need = size.fixed + max(size.rows_bytes(rows), size.predict_bytes(predicted))
     threads, of_threads = _threads(facts, cpus)
-    return Plan(
+    return ComputePlan(
         device=device,
         precision=size.precision,
         batch_size=work.batch_size,

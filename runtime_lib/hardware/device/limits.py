@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from runtime_lib.hardware.device.choice import Device
-from runtime_lib.hardware.device.compute_plan import Plan
+from runtime_lib.hardware.device.compute_plan import ComputePlan
 
 __all__ = ["applied", "usable_cpus", "working_set"]
 
@@ -17,7 +17,7 @@ _Step = tuple[Callable[[Any], object], list[Any]]
 
 
 @contextmanager
-def applied(plan: Plan) -> Iterator[None]:
+def applied(plan: ComputePlan) -> Iterator[None]:
     """Keep the plan's framework within its limits for as long as the block runs.
 
     By default both frameworks go beyond what Metal recommends (MLX 1.5 times, torch 1.7 times), and Macs
@@ -67,7 +67,7 @@ def _put_back(undo: Iterable[_Step]) -> None:
         before.clear()
 
 
-def _limit_mlx(plan: Plan, undo: list[_Step]) -> None:
+def _limit_mlx(plan: ComputePlan, undo: list[_Step]) -> None:
     import mlx.core as mx
 
     limits = (
@@ -84,7 +84,7 @@ def _limit_mlx(plan: Plan, undo: list[_Step]) -> None:
             before.extend(map(set_limit, [value]))
 
 
-def _limit_torch(plan: Plan, undo: list[_Step]) -> None:
+def _limit_torch(plan: ComputePlan, undo: list[_Step]) -> None:
     import torch
 
     if plan.threads:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-__all__ = ["Finding", "check"]
+__all__ = ["Mismatch", "check"]
 
 # Unit roundoffs: 2^-p for p bits of significand (IEEE 754; bfloat16: 8 bits).
 _ROUNDOFF = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
@@ -23,7 +23,7 @@ _ABSOLUTE = 1e-5
 
 
 @dataclass(frozen=True)
-class Finding:
+class Mismatch:
     """One computation that came out wrong, in words, and the number type that it was made in."""
 
     dtype: str
@@ -41,7 +41,7 @@ class _Case(NamedTuple):
 
 
 @cache
-def check(framework: str, device: str) -> tuple[Finding, ...]:
+def check(framework: str, device: str) -> tuple[Mismatch, ...]:
     """Compute the example on a device and compare.
 
     Args:
@@ -112,7 +112,7 @@ def _training(view: Any, w: Any, label: Any) -> list[_Case]:
     ]
 
 
-def _judge(case: _Case, compute: Callable[[_Case], list[Any]]) -> Finding | None:
+def _judge(case: _Case, compute: Callable[[_Case], list[Any]]) -> Mismatch | None:
     """Compute a case and compare each of its results with what it must give."""
     import numpy as np
 
@@ -122,16 +122,16 @@ def _judge(case: _Case, compute: Callable[[_Case], list[Any]]) -> Finding | None
         if case.dtype == "float32":
             raise
         # A type that a device lacks is no reason against the device.
-        return Finding(case.dtype, f"{case.name} in {case.dtype} fails: {type(error).__name__}: {error}")
+        return Mismatch(case.dtype, f"{case.name} in {case.dtype} fails: {type(error).__name__}: {error}")
     where = f"{case.name} in {case.dtype}"
     for result in results:
         if result.shape != np.shape(case.expected):
-            return Finding(case.dtype, f"{where} has shape {result.shape}, not {np.shape(case.expected)}")
+            return Mismatch(case.dtype, f"{where} has shape {result.shape}, not {np.shape(case.expected)}")
         if not np.isfinite(result).all():
-            return Finding(case.dtype, f"{where} has values that are not finite")
+            return Mismatch(case.dtype, f"{where} has values that are not finite")
         off = np.abs(result - case.expected)
         if (wrong := off > case.tolerance).any():
-            return Finding(
+            return Mismatch(
                 case.dtype, f"{where} is off by up to {off.max():.3g} in {wrong.sum()} of {off.size} values"
             )
     return None

@@ -12,7 +12,7 @@ from runtime_lib.hardware.read.chips import Chip, chip
 from runtime_lib.hardware.read.facts import CoreLevel
 from runtime_lib.hardware.read.plist import last_plist
 
-__all__ = ["Answers", "read_facts"]
+__all__ = ["MacAnswers", "read_facts"]
 
 Candidates = Iterator[tuple[str, Any]]
 
@@ -27,7 +27,7 @@ _PARAVIRTUAL = "Paravirt"  # AppleParavirtGPU, Apple Paravirtualized Graphics De
 _VIRTUAL_MODEL = re.compile("Virtual|VMware|Parallels|QEMU")
 
 
-class Answers:
+class MacAnswers:
     """What a Mac, or a recording of one, answers; each command is asked when its answer is first needed."""
 
     def __init__(self, of: probe.Probe) -> None:
@@ -91,7 +91,7 @@ class Answers:
 
 def read_facts(of: probe.Probe) -> tuple[dict[str, Any], dict[str, str]]:
     """Values by field of `Facts`, and their sources."""
-    answers = Answers(of)
+    answers = MacAnswers(of)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for name, candidates in _FIELDS.items():
@@ -102,7 +102,7 @@ def read_facts(of: probe.Probe) -> tuple[dict[str, Any], dict[str, str]]:
     return values, sources
 
 
-def _chip(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+def _chip(answers: MacAnswers, found: Mapping[str, Any]) -> Candidates:
     yield f"{_SYSCTL} machdep.cpu.brand_string", _brand(answers.sysctl.get("machdep.cpu.brand_string"))
     yield "ioreg IOAccelerator", _apple(answers.gpu("model"))
     yield _HARDWARE, _apple(answers.hardware.get("chip_type"))
@@ -122,15 +122,15 @@ def _apple(text: object) -> str | None:
     return text if isinstance(text, str) and parse.generation(text) else None
 
 
-def _generation(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+def _generation(answers: MacAnswers, found: Mapping[str, Any]) -> Candidates:
     yield "the chip's name", (parse.generation(found.get("chip")) or (None,))[0]
 
 
-def _variant(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+def _variant(answers: MacAnswers, found: Mapping[str, Any]) -> Candidates:
     yield "the chip's name", (parse.generation(found.get("chip")) or (None, None))[1]
 
 
-def _model(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+def _model(answers: MacAnswers, found: Mapping[str, Any]) -> Candidates:
     yield f"{_SYSCTL} hw.model", _identifier(answers.sysctl.get("hw.model"))
     yield _HARDWARE, _identifier(answers.hardware.get("machine_model"))
     yield "powermetrics", _identifier(answers.power.get("hw_model"))
@@ -140,7 +140,7 @@ def _identifier(text: object) -> str | None:
     return text if isinstance(text, str) and re.fullmatch(r"[A-Za-z]+[0-9]+,[0-9]+", text) else None
 
 
-def _memory(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+def _memory(answers: MacAnswers, found: Mapping[str, Any]) -> Candidates:
     yield f"{_SYSCTL} hw.memsize", _installed(answers.sysctl.get("hw.memsize"))
     yield _HARDWARE, _installed(answers.hardware.get("physical_memory"))
     sizes = {str(each.get("memory_size")) for each in answers.mlx}
@@ -155,7 +155,7 @@ def _installed(size: object) -> int | None:
     return found if found is not None and found % 2**20 == 0 else None
 
 
-def _cpu_count(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+def _cpu_count(answers: MacAnswers, found: Mapping[str, Any]) -> Candidates:
     yield f"{_SYSCTL} hw.ncpu", parse.integer(answers.sysctl.get("hw.ncpu"))
     # With hyper-threading these are cores, and twice as many CPUs.
     threads = answers.hardware.get("platform_cpu_htt") == "htt_enabled"
@@ -165,11 +165,11 @@ def _cpu_count(answers: Answers, found: Mapping[str, Any]) -> Candidates:
     yield "its core levels", sum(level.count for level in levels) or None if alone else None
 
 
-def _cores(answers: Answers) -> int | None:
+def _cores(answers: MacAnswers) -> int | None:
     return parse.processors(answers.hardware.get("number_processors"), None)[0]
 
 
-def _core_levels(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+def _core_levels(answers: MacAnswers, found: Mapping[str, Any]) -> Candidates:
     known = _known(found)
     # Never levels from one call and a total from another: they may be of two machines.
     for values in (*answers.sysctls, answers.sysctl if _one_key_each(answers) else {}):
@@ -182,13 +182,13 @@ def _core_levels(answers: Answers, found: Mapping[str, Any]) -> Candidates:
     )
 
 
-def _one_key_each(answers: Answers) -> bool:
+def _one_key_each(answers: MacAnswers) -> bool:
     """Whether the recording holds `sysctl -n KEY` calls, at most one value in each file."""
     return all(len(values) <= 1 for values in answers.sysctls)
 
 
 def _levels(
-    levels: parse.Levels | None, answers: Answers, found: Mapping[str, Any]
+    levels: parse.Levels | None, answers: MacAnswers, found: Mapping[str, Any]
 ) -> tuple[CoreLevel, ...] | None:
     """The levels, unless a total somewhere contradicts them."""
     count = sum(count for _, count in levels or ())
@@ -205,17 +205,17 @@ def _known(found: Mapping[str, Any]) -> Chip | None:
     return None if found.get("is_virtual") else chip(found.get("chip"))
 
 
-def _gpu_cores(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+def _gpu_cores(answers: MacAnswers, found: Mapping[str, Any]) -> Candidates:
     yield "ioreg IOAccelerator", parse.integer(answers.gpu("gpu-core-count"))
     yield _DISPLAYS, parse.integer(answers.display.get("sppci_cores"))
 
 
-def _neural_engine_cores(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+def _neural_engine_cores(answers: MacAnswers, found: Mapping[str, Any]) -> Candidates:
     known = _known(found)
     yield f"the table of chips ({found.get('chip')})", known.neural_engine_cores if known else None
 
 
-def _bandwidth(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+def _bandwidth(answers: MacAnswers, found: Mapping[str, Any]) -> Candidates:
     if known := _known(found):
         cpus, gpu = found.get("cpu_count"), found.get("gpu_cores")
         variant = f", {cpus or '?'} cores, {gpu or '?'} GPU cores" if "" not in known.bandwidth_gbs else ""
@@ -223,7 +223,7 @@ def _bandwidth(answers: Answers, found: Mapping[str, Any]) -> Candidates:
         yield f"the table of chips ({known.name}{variant})", value
 
 
-def _os_version(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+def _os_version(answers: MacAnswers, found: Mapping[str, Any]) -> Candidates:
     yield f"{_SYSCTL} kern.osproductversion", _version(answers.sysctl.get("kern.osproductversion"))
     yield "sw_vers", next(filter(None, map(parse.os_version, answers.texts(probe.SW_VERS))), None)
 
@@ -232,7 +232,7 @@ def _version(text: str | None) -> str | None:
     return text if text and re.fullmatch(r"[0-9]+(\.[0-9]+)*", text) else None
 
 
-def _metal(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+def _metal(answers: MacAnswers, found: Mapping[str, Any]) -> Candidates:
     for key in ("spdisplays_mtlgpufamilysupport", "spdisplays_metalfamily"):  # macOS 13 and later, earlier
         text = answers.display.get(key)
         family = re.fullmatch(r"spdisplays_(\w+)", text if isinstance(text, str) else "")
@@ -240,7 +240,7 @@ def _metal(answers: Answers, found: Mapping[str, Any]) -> Candidates:
     yield "ioreg IOAccelerator", answers.gpu("MetalPluginName") or None
 
 
-def _is_virtual(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+def _is_virtual(answers: MacAnswers, found: Mapping[str, Any]) -> Candidates:
     name, model = found.get("chip") or "", answers.sysctl.get("hw.model") or found.get("model") or ""
     yield "the chip's name", True if "(Virtual)" in name else None
     yield "the model's name", True if _VIRTUAL_MODEL.search(model) else None
@@ -252,7 +252,7 @@ def _is_virtual(answers: Answers, found: Mapping[str, Any]) -> Candidates:
     yield _HARDWARE, False if named else None
 
 
-def _is_translated(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+def _is_translated(answers: MacAnswers, found: Mapping[str, Any]) -> Candidates:
     yield f"{_SYSCTL} sysctl.proc_translated", _truth(answers.sysctl.get("sysctl.proc_translated"))
     brand = answers.sysctl.get("machdep.cpu.brand_string", "")
     yield "the chip's name", True if brand.startswith("VirtualApple") else None
@@ -262,7 +262,7 @@ def _is_translated(answers: Answers, found: Mapping[str, Any]) -> Candidates:
     yield f"{_HARDWARE}: no chip on a model that has one", True if other and _apple_model(found) else None
 
 
-def _native(answers: Answers, brand: str) -> bool:
+def _native(answers: MacAnswers, brand: str) -> bool:
     return bool(_apple(brand) or brand.startswith("Intel") or _apple(answers.hardware.get("chip_type")))
 
 
@@ -271,13 +271,13 @@ def _apple_model(found: Mapping[str, Any]) -> bool:
     return family is not None and int(family[2]) >= _APPLE_MODELS.get(family[1], 10**9)
 
 
-def _machine(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+def _machine(answers: MacAnswers, found: Mapping[str, Any]) -> Candidates:
     arm = answers.sysctl.get("hw.optional.arm64") == "1" or found.get("generation") or _apple_model(found)
     yield "the chip", "arm64" if arm else None
     yield "the chip", "x86_64" if (found.get("chip") or "").startswith("Intel") else None
 
 
-def _working_set(answers: Answers, found: Mapping[str, Any]) -> Candidates:
+def _working_set(answers: MacAnswers, found: Mapping[str, Any]) -> Candidates:
     total = found.get("memory_bytes") or 0
     for each in answers.mlx:
         size = parse.memory(each.get("max_recommended_working_set_size"))
@@ -290,7 +290,7 @@ def _truth(text: str | None) -> bool | None:
 
 
 # In the order in which they need one another.
-_FIELDS: Mapping[str, Callable[[Answers, Mapping[str, Any]], Candidates]] = {
+_FIELDS: Mapping[str, Callable[[MacAnswers, Mapping[str, Any]], Candidates]] = {
     "chip": _chip,
     "generation": _generation,
     "variant": _variant,
