@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+import runtime_lib.settings.read
 import runtime_lib.settings.renamed
-import runtime_lib.settings.tables
 from runtime_lib.errors import SettingsError
 from runtime_lib.settings import find_root, load
 from runtime_lib.settings.build import build
@@ -81,7 +81,7 @@ def renamed(monkeypatch):
         "serving.address": Moved("serving.host", "0.1"),
         "serving.speed": Moved("", "0.1"),
     }
-    monkeypatch.setattr(runtime_lib.settings.tables, "RENAMED", table)
+    monkeypatch.setattr(runtime_lib.settings.read, "RENAMED", table)
     runtime_lib.settings.renamed._warn_once.cache_clear()
 
 
@@ -213,7 +213,7 @@ def test_what_is_wrong_is_named_at_any_depth(house, text, environ, named):
 
 def test_a_key_is_renamed_in_every_table_of_a_chosen_name(house, monkeypatch, caplog):
     table = {"watch.alerts.*.address": Moved("watch.alerts.*.url", "99.0")}
-    monkeypatch.setattr(runtime_lib.settings.tables, "RENAMED", table)
+    monkeypatch.setattr(runtime_lib.settings.read, "RENAMED", table)
     found = house('[watch.alerts]\nx.address = "a"\ny.address = "b"\n', MLOPS_WATCH__ALERTS__Y__ADDRESS="c")
     assert found.alerts == {"x": Alert(url="a"), "y": Alert(url="c")}
     assert "'watch.alerts.x.address' (" in caplog.text

@@ -41,7 +41,7 @@ def add_labels(settings: Settings, file: Path) -> int:
     now = datetime.now(UTC)
     # Names sort by arrival, which is what "last" means; the suffix keeps two writers of one moment apart.
     name = f"{now:%Y%m%dT%H%M%S.%fZ}-{uuid4().hex[:8]}.parquet"
-    with atomic_file(settings.var / "labels" / name) as temporary:
+    with atomic_file(settings.labels / name) as temporary:
         _write_part(temporary, labels, now)
     return len(labels)
 

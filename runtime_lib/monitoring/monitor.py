@@ -157,7 +157,7 @@ def monitor(
         assert champion is not None
         profile = read_json(Path(champion.folder) / "profile.json", made_by="mlops run")
     table = _served(settings, champion, since)
-    labels = read_labels(settings.var / "labels")
+    labels = read_labels(settings.labels)
     verdict = _judge(settings, profile, champion, table.merge(labels[["id", "label"]], "left", "id"), labels)
     if verdict.drifted or verdict.retrain:
         verdict = _alert(settings, verdict)
@@ -180,7 +180,7 @@ def _champion(settings: Settings) -> Served:
 
 
 def _served(settings: Settings, champion: Served | None, since: datetime | None) -> pd.DataFrame:
-    folder = settings.var / "predictions"
+    folder = settings.predictions
     table = read_predictions(folder, since=since)
     if table.empty:
         when = f" since {since.isoformat()}" if since else ""
@@ -241,8 +241,8 @@ def _judge(
         prediction=next((c for c in columns if c.name == PREDICTION), None),
         performance=performance,
         periods=by_period(time, probability, label),
-        report=settings.var / "monitoring" / "report.json",
-        page=settings.var / "monitoring" / "report.html",
+        report=settings.monitoring_report,
+        page=settings.monitoring_page,
     )
 
 

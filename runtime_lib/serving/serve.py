@@ -63,7 +63,7 @@ def open_service(settings: Settings, folder: Path, *, name: str, version: str) -
             force_gpu=settings.hardware.force_gpu,
         )
 
-    log = PredictionLog(settings.var / "predictions")
+    log = PredictionLog(settings.predictions)
     return Service(load, name=name, version=version, log=log, max_rows=settings.serving.max_rows)
 
 

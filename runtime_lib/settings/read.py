@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from runtime_lib.errors import SettingsError
-from runtime_lib.settings import tables
 from runtime_lib.settings.build import build
 from runtime_lib.settings.layers import Key, Layer, Layers, unknown
 from runtime_lib.settings.renamed import take_renamed
+from runtime_lib.settings.tables import RENAMED, Settings
 
 __all__ = ["find_root", "load", "read_layers"]
 
@@ -31,7 +31,7 @@ def find_root(start: Path | None = None) -> Path:
     )
 
 
-def load(root: Path | None = None, *, environ: Mapping[str, str] | None = None) -> tables.Settings:
+def load(root: Path | None = None, *, environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings of the project at `root` (default: found from here upwards).
 
     Args:
@@ -44,7 +44,7 @@ def load(root: Path | None = None, *, environ: Mapping[str, str] | None = None) 
     root = (root or find_root()).resolve()
     environment = environ.get("MLOPS_ENV", "local")
     layers = read_layers(root / FILE, environment, environ)
-    settings = build(tables.Settings, layers, environment=environment, root=root)
+    settings = build(Settings, layers, environment=environment, root=root)
     whole, least = settings.hardware.memory_gib, settings.hardware.least_memory_gib
     if 0 < whole < least:
         raise SettingsError(
@@ -76,9 +76,9 @@ def read_layers(file: Path, environment: str, environ: Mapping[str, str]) -> Lay
             )
         )
     for layer in layers:
-        take_renamed(layer, tables.RENAMED)
+        take_renamed(layer, RENAMED)
     layers.append(_variables(environ, below=Layers(layers).merged()))
-    take_renamed(layers[-1], tables.RENAMED)
+    take_renamed(layers[-1], RENAMED)
     return Layers(layers)
 
 
