@@ -17,7 +17,7 @@ from runtime_lib.registry import flavor
 from runtime_lib.registry.gate import Decision, judge
 from runtime_lib.registry.register import DIGEST_TAG, read_evaluation, register
 from runtime_lib.settings import Settings
-from runtime_lib.task.binary import binary_metrics
+from runtime_lib.task import binary as task
 from runtime_lib.tracking.store import connect, service, tracking_uri
 from runtime_lib.training.model import Model, digest
 
@@ -130,7 +130,7 @@ def _evaluate(settings: Settings, held: Champion, table: pd.DataFrame) -> dict[s
     )
     names = [column.name for column in model.columns if column.name in table.columns]
     rows = check_rows({name: table[name] for name in names}, model.columns)
-    return binary_metrics(table["label"].to_numpy(), model.predict(rows))
+    return task.figures(table["label"].to_numpy(), model.predict(rows))
 
 
 def _carry_out(client: MlflowClient, version: ModelVersion, decision: Decision) -> None:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
 from runtime_lib.data.columns import Array, Column, check_rows, columns_of
 from runtime_lib.data.months import KEYS, read_features
@@ -19,8 +18,7 @@ from runtime_lib.hardware.device.limits import applied
 from runtime_lib.hardware.energy.meter import Used, cost, figures, meter
 from runtime_lib.hardware.read.probe import REPLAY, replayed
 from runtime_lib.settings import Settings
-from runtime_lib.task.binary import binary_metrics
-from runtime_lib.training.baselines import logistic_probability, naive_probability
+from runtime_lib.task import binary as task
 from runtime_lib.training.encoder import Encoder
 from runtime_lib.training.fit import Fit, FitParams, fit_network, network_for
 from runtime_lib.training.hold import held, plan_for, tags
@@ -119,7 +117,7 @@ def _save(
         columns,
         probability=probability,
         label=validation_label,
-        metrics=binary_metrics(validation_label, probability),
+        metrics=task.figures(validation_label, probability),
     )
     save(
         settings.candidate,
@@ -127,8 +125,7 @@ def _save(
         encoder=encoder,
         architecture=architecture,
         network=fitted.network,
-        # Flag as many rows as had label 1 in the validation months.
-        threshold=float(np.quantile(probability, 1 - validation_label.mean())),
+        threshold=task.threshold(validation_label, probability),
         profile=profile,
     )
 
@@ -155,17 +152,17 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
     )
     with applied(plan):
         probability = model.predict(test_rows, at_once=plan.predict_rows)
-    column, naive = naive_probability(rows, label, model.columns, target=test_rows)
+    column, naive = task.naive(rows, label, model.columns, unseen=test_rows)
     report: dict[str, Any] = {
         "format": 1,
         "digest": digest(settings.candidate),
         "rows": len(test_label),
-        "candidate": binary_metrics(test_label, probability),
-        "naive": {**binary_metrics(test_label, naive), "column": column},
+        "candidate": task.figures(test_label, probability),
+        "naive": {**task.figures(test_label, naive), "column": column},
     }
     if params.get("logistic", True):
-        logistic = logistic_probability(model.encode(rows), label, target=inputs)
-        report["logistic"] = binary_metrics(test_label, logistic)
+        logistic = task.logistic(model.encode(rows), label, unseen=inputs)
+        report["logistic"] = task.figures(test_label, logistic)
     write_json(settings.reports / "evaluation.json", report)
 
 
