@@ -16,9 +16,10 @@ from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.hardware import Device
 from runtime_lib.hardware.device.compute_plan import ComputePlan
 from runtime_lib.task import binary as task
-from runtime_lib.training.network import Architecture, Network, Optimizer, build, pieces, predict
+from runtime_lib.training.build import build
+from runtime_lib.training.network import Architecture, Network, Optimizer, pieces, predict
 
-__all__ = ["Fit", "FitParams", "fit", "fit_network", "network_for"]
+__all__ = ["Fit", "FitParams", "fit_network", "network_for"]
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -49,21 +50,6 @@ class Fit:
     epoch: int
     epochs: int
     validation_probability: Array
-
-
-def fit(
-    architecture: Architecture,
-    train: tuple[Array, Array],
-    validation: tuple[Array, Array],
-    *,
-    params: FitParams,
-    device: Device,
-    on_epoch: Callable[[int, Mapping[str, float]], None],
-    trusted: Sequence[str] = (),
-) -> Fit:
-    """Build a network and train it, see `fit_network`."""
-    network = network_for(architecture, params=params, device=device, trusted=trusted)
-    return fit_network(network, train, validation, params=params, on_epoch=on_epoch)
 
 
 def network_for(

@@ -50,6 +50,11 @@ class MlxNetwork:
                 optimizer.learning_rate, weight_decay=optimizer.weight_decay, bias_correction=True
             )
 
+    @staticmethod
+    def shapes_of(module: ModuleType, options: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+        """Shapes of the parameters by name; MLX makes no array before it is evaluated."""
+        return _shapes(module.mlx_network(**options))
+
     def train_epoch(
         self, inputs: Array, label: Array, *, batches: Sequence[Array], at_once: int | None = None
     ) -> float:
@@ -88,7 +93,7 @@ class MlxNetwork:
             return task.answer(np.array(self._net(mx.array(inputs))))
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: tuple(value.shape) for name, value in tree_flatten(self._net.parameters())}
+        return _shapes(self._net)
 
     def weights(self) -> dict[str, Array]:
         return {name: np.array(value) for name, value in tree_flatten(self._net.parameters())}
@@ -101,3 +106,7 @@ class MlxNetwork:
 
     def _loss(self, x: Any, y: Any) -> Any:
         return _LOSSES[task.LOSS](self._net(x), y)
+
+
+def _shapes(net: Any) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in tree_flatten(net.parameters())}

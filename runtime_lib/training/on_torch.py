@@ -41,6 +41,15 @@ class TorchNetwork:
                 self._net.parameters(), lr=optimizer.learning_rate, weight_decay=optimizer.weight_decay
             )
 
+    @staticmethod
+    def shapes_of(module: ModuleType, options: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+        """Shapes of the parameters by name; tensors on `meta` have a shape and no memory."""
+        try:
+            with torch.device("meta"):
+                return _shapes(module.torch_network(**options))
+        except (NotImplementedError, RuntimeError):  # a network that looks at values while it is made
+            return _shapes(module.torch_network(**options))
+
     def train_epoch(
         self, inputs: Array, label: Array, *, batches: Sequence[Array], at_once: int | None = None
     ) -> float:
@@ -65,7 +74,7 @@ class TorchNetwork:
             return task.answer(self._net(self._tensor(inputs)).cpu().numpy())
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: tuple(value.shape) for name, value in self._net.state_dict().items()}
+        return _shapes(self._net)
 
     def weights(self) -> dict[str, Array]:
         return {name: value.detach().cpu().numpy().copy() for name, value in self._net.state_dict().items()}
@@ -79,3 +88,7 @@ class TorchNetwork:
 
     def _tensor(self, values: Array) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(self.device)
+
+
+def _shapes(net: torch.nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in net.state_dict().items()}
