@@ -54,14 +54,10 @@ def open_service(settings: Settings, folder: Path, *, name: str, version: str) -
     from runtime_lib.serving.predictor import Service
 
     def load() -> Any:
-        from runtime_lib.training.model import Model
+        from runtime_lib.training.judge import open_model
 
-        return Model.load(
-            folder,
-            framework=settings.serving.framework,
-            trusted=(settings.project.package,),
-            force_gpu=settings.hardware.force_gpu,
-        )
+        serving = settings.serving
+        return open_model(settings, folder, framework=serving.framework, most_rows=serving.max_rows)
 
     log = PredictionLog(settings.predictions)
     return Service(load, name=name, version=version, log=log, max_rows=settings.serving.max_rows)
