@@ -181,6 +181,10 @@ def _champion(settings: Settings) -> Served:
 
 def _served(settings: Settings, champion: Served | None, since: datetime | None) -> pd.DataFrame:
     folder = settings.var / "predictions"
+    if champion is not None:
+        own = read_predictions(folder, since=since, version=str(champion.version))
+        if not own.empty:
+            return own
     table = read_predictions(folder, since=since)
     if table.empty:
         when = f" since {since.isoformat()}" if since else ""
@@ -188,16 +192,13 @@ def _served(settings: Settings, champion: Served | None, since: datetime | None)
             f"No predictions{when} in {folder}. Serve the champion (`mlops serve`), send it rows "
             "(`mlops predict FILE`), then monitor again."
         )
-    if champion is None:
-        return table
-    own = table[table["version"] == str(champion.version)]
-    if own.empty:
-        others = ", ".join(sorted(table["version"].unique()))
-        raise DataError(
-            f"The log holds {len(table):,} predictions of version {others}, but none of the champion, "
-            f"version {champion.version}. Restart `mlops serve` so that it serves the champion, then predict."
-        )
-    return own
+    if champion is None:  # whichever version answered: a label belongs to one row
+        return table.drop_duplicates("id", keep="last")
+    others = ", ".join(sorted(table["version"].unique()))
+    raise DataError(
+        f"The log holds {len(table):,} predictions of version {others}, but none of the champion, "
+        f"version {champion.version}. Restart `mlops serve` so that it serves the champion, then predict."
+    )
 
 
 def _judge(

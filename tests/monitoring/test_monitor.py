@@ -53,10 +53,10 @@ def project(tmp_path):
     return tmp_path
 
 
-def serve(root, count, *, version="2", days=3, **options):
-    """Log predictions over some days and return their ids and labels."""
+def serve(root, count, *, version="2", days=3, ids="", **options):
+    """Log predictions over some days and return their ids (`<ids>-<i>`) and labels."""
     table, probability, label = rows(count, 1, **options)
-    ids = [f"v{version}-{i}" for i in range(count)]
+    ids = [f"{ids or f'v{version}'}-{i}" for i in range(count)]
     log = PredictionLog(root / "var" / "predictions")
     for day in range(days):
         part = slice(day, None, days)
@@ -181,6 +181,15 @@ def test_only_the_champion_is_judged(project):
     assert (verdict.rows, verdict.state) == (700, "well")
 
 
+def test_a_shadow_that_answers_the_same_ids_changes_nothing(project):
+    label(project, serve(project, 3_000, ids="call"))
+    alone = judge(project)
+    serve(project, 3_000, version="3", ids="call", shift=5, skill=-2)
+    beside = judge(project)
+    assert (beside.rows, beside.state) == (3_000, "well")
+    assert (beside.performance, beside.columns) == (alone.performance, alone.columns)
+
+
 def test_performance_is_compared_with_what_the_gate_saw(project):
     label(project, serve(project, 3_000))
     champion = Version("2", project, {"roc_auc": 0.99, "rows": 5_000})
@@ -212,6 +221,8 @@ def test_a_given_profile_judges_the_whole_log(project):
     serve(project, 300, version="1")
     serve(project, 300, version="2")
     profile = json.loads((project / "profile.json").read_text())
+    assert monitor(settings.load(project, environ={}), profile).rows == 600
+    serve(project, 100, version="3", ids="v2")  # rows that version 2 has answered: the last answer counts
     assert monitor(settings.load(project, environ={}), profile).rows == 600
 
 
