@@ -25,9 +25,10 @@ from runtime_lib.data.columns import Column, check_rows
 from runtime_lib.hardware.read.facts import facts
 from runtime_lib.hardware.read.probe import Live, Replay
 from runtime_lib.hardware.read.state import state
+from runtime_lib.training.build import build
 from runtime_lib.training.encoder import Encoder
 from runtime_lib.training.model import Model, save
-from runtime_lib.training.network import Architecture, build
+from runtime_lib.training.network import Architecture
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.support.releases import RELEASES, clone_with_tags, commit, git

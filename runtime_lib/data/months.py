@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.files import atomic_folder
 from runtime_lib.progress import track
+from runtime_lib.task import binary as task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,9 +108,11 @@ def _check_features(table: pd.DataFrame, month: str) -> pd.DataFrame:
         raise DataError(
             f"features() returned the id {twice!r} twice for {month}; ids tie late labels to predictions."
         )
-    if unknown := set(table["label"].unique()) - {0, 1}:
+    if (wrong := task.wrong_labels(table["label"])).any():
+        found = sorted(map(str, table["label"][wrong].unique()))
         raise DataError(
-            f"features() returned the labels {sorted(map(str, unknown))} for {month}; use 0 and 1 alone."
+            f"features() returned the labels {found} for {month}; each must be {task.LABELS}. "
+            f"Leave out rows whose label is not known."
         )
     return table
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runtime_lib.data.columns import check_rows
 from runtime_lib.errors import DataError, MissingExtraError, ModelError
 from runtime_lib.files import atomic_folder, check_format, read_json, write_json
 from runtime_lib.locks import locked
@@ -17,9 +16,9 @@ from runtime_lib.registry import flavor
 from runtime_lib.registry.gate import Decision, judge
 from runtime_lib.registry.register import DIGEST_TAG, read_evaluation, register
 from runtime_lib.settings import Settings
-from runtime_lib.task.binary import binary_metrics
 from runtime_lib.tracking.store import connect, service, tracking_uri
-from runtime_lib.training.model import Model, digest
+from runtime_lib.training.judge import judge_table, open_model
+from runtime_lib.training.model import digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,12 +124,7 @@ def _incumbent(
 
 
 def _evaluate(settings: Settings, held: Champion, table: pd.DataFrame) -> dict[str, float]:
-    model = Model.load(
-        held.folder, trusted=(settings.project.package,), force_gpu=settings.hardware.force_gpu
-    )
-    names = [column.name for column in model.columns if column.name in table.columns]
-    rows = check_rows({name: table[name] for name in names}, model.columns)
-    return binary_metrics(table["label"].to_numpy(), model.predict(rows))
+    return judge_table(settings, open_model(settings, held.folder), table)
 
 
 def _carry_out(client: MlflowClient, version: ModelVersion, decision: Decision) -> None:

@@ -89,9 +89,10 @@ class Predictor:
             ServiceError: the model is not loaded.
         """
         from runtime_lib.data.columns import check_rows
+        from runtime_lib.task import binary
 
         model = self.model
         checked = check_rows(rows, model.columns)
         probability = model.predict(checked)
-        label = (probability > model.threshold).astype("int64")
+        label = binary.decide(probability, model.threshold)
         return Prediction(self.name, self.version, ids, checked, probability, label)

@@ -85,19 +85,16 @@ class Service:
 def open_service(settings: Settings, folder: Path, *, name: str, version: str) -> Service:
     """Make the service of one model folder, with its prediction log; `start()` loads the model."""
 
-    def load() -> Model:
-        from runtime_lib.training.model import Model
+    serving = settings.serving
 
-        return Model.load(
-            folder,
-            framework=settings.serving.framework,
-            trusted=(settings.project.package,),
-            force_gpu=settings.hardware.force_gpu,
-        )
+    def load() -> Model:
+        from runtime_lib.training.judge import open_model
+
+        return open_model(settings, folder, framework=serving.framework, most_rows=serving.max_rows)
 
     predictor = Predictor(load, name=name, version=version)
     log = PredictionLog(settings.var / "predictions")
-    return Service(predictor, log=log, max_rows=settings.serving.max_rows)
+    return Service(predictor, log=log, max_rows=serving.max_rows)
 
 
 def _check_ids(ids: Sequence[str], count: int) -> Sequence[str]:

@@ -12,9 +12,10 @@ from runtime_lib.errors import DataError, RequestError, ServiceError
 from runtime_lib.serving.log import read_predictions
 from runtime_lib.serving.predictor import Predictor
 from runtime_lib.serving.service import Service, open_service
+from runtime_lib.training.build import build
 from runtime_lib.training.encoder import Encoder
 from runtime_lib.training.model import Model, save
-from runtime_lib.training.network import Architecture, build
+from runtime_lib.training.network import Architecture
 from tests.support.servers import ROWS, expected, make_project
 
 
