@@ -202,10 +202,12 @@ def local_server(folder: Path) -> Iterator[str]:
     code = (
         "import sys; from pathlib import Path; from runtime_lib.serving.log import PredictionLog;"
         "from runtime_lib.serving.engines.local import run;"
-        "from runtime_lib.serving.predictor import Service;"
+        "from runtime_lib.serving.predictor import Predictor;"
+        "from runtime_lib.serving.service import Service;"
         "from runtime_lib.training.model import Model; folder = Path(sys.argv[1]);"
-        "service = Service(lambda: Model.load(folder / 'model', framework='torch'), name='bench',"
-        " version='1', log=PredictionLog(folder / 'log'));"
+        "load = lambda: Model.load(folder / 'model', framework='torch');"
+        "predictor = Predictor(load, name='bench', version='1');"
+        "service = Service(predictor, log=PredictionLog(folder / 'log'));"
         "run(service, host='127.0.0.1', port=int(sys.argv[2]), on_ready=lambda: None)"
     )
     with server(f"{PYTHON}", "-c", code, str(folder), port="{port}", ready="/ready") as url:

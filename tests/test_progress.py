@@ -25,9 +25,13 @@ def test_a_log_gets_each_note_with_the_count(capsys):
 
 
 def test_work_that_fails_is_not_called_done(capsys):
-    with pytest.raises(OSError, match="full"), counted(2, "Months") as advance:
-        advance()
-        raise OSError("full")
+    def fill_the_disk():
+        with counted(2, "Months") as advance:
+            advance()
+            raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        fill_the_disk()
     assert capsys.readouterr() == ("", "")
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from runtime_lib.errors import DataError
 from runtime_lib.files import atomic_file, check_format
 from runtime_lib.settings import Settings
 from runtime_lib.tables import read_table
+from runtime_lib.task import binary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,18 +89,14 @@ def _check(table: pd.DataFrame, file: Path) -> pd.DataFrame:
         raise DataError(f"{file} has no column '{missing[0]}', only {found}. Labels need 'id' and 'label'.")
     if table.empty:
         raise DataError(f"{file} has no rows.")
-    if table["id"].isna().any():
-        row = _first(table["id"].isna())
+    if (missing_id := table["id"].isna()).any():
+        row = int(missing_id.argmax())
         raise DataError(f"{file}, row {row}: the id is missing, so the label belongs to no prediction.")
     label = pd.to_numeric(table["label"], errors="coerce")
-    if (bad := ~label.isin([0, 1])).any():
-        row = _first(bad)
+    if (bad := binary.wrong_labels(label)).any():
+        row = int(bad.argmax())
         raise DataError(
-            f"{file}, row {row}: the label is {table['label'].iloc[row]}; it must be 0 or 1. "
+            f"{file}, row {row}: the label is {table['label'].iloc[row]}; it must be {binary.LABELS}. "
             "Leave out rows whose label is not known yet."
         )
     return pd.DataFrame({"id": table["id"].astype(str), "label": label.astype("int8")})
-
-
-def _first(mask: Any) -> int:
-    return int(mask.to_numpy().argmax())

@@ -1,4 +1,4 @@
-"""`mlops predict`: send the rows of a file to a running server, and write its predictions beside them."""
+"""`mlops predict`: send the rows of a file to a running server, and write its predictions to another."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from urllib.parse import quote, urlsplit
 from runtime_lib.errors import DataError, ServiceError
 from runtime_lib.files import atomic_file
 from runtime_lib.progress import counted
+from runtime_lib.serving.address import url_of
 from runtime_lib.settings import Settings
 from runtime_lib.tables import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Summary", "address", "predict_file"]
+__all__ = ["Summary", "predict_file"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,6 @@ class Summary:
     model: str
     version: str
     out: Path
-
-
-def address(settings: Settings) -> str:
-    """Return the URL under which this machine reaches the project's server."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.serving.host, settings.serving.host)  # noqa: S104
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.serving.port}"
 
 
 def predict_file(
@@ -63,7 +58,7 @@ def predict_file(
 
     if not file.is_file():
         raise DataError(f"There is no file {file}.")
-    server = _Server(url or address(settings))
+    server = _Server(url or url_of(settings))
     metadata = server.get(f"/v2/models/{quote(settings.model_name, safe='')}")
     kinds = {tensor["name"]: tensor["datatype"] for tensor in metadata["inputs"]}
     table = _read(file, kinds, id_column)

@@ -8,6 +8,7 @@ Precedence, lowest first: the defaults (`tables.py`), the tables of `mlops.toml`
 from runtime_lib.settings.read import find_root, load
 from runtime_lib.settings.tables import RENAMED as RENAMED
 from runtime_lib.settings.tables import Hardware as Hardware
+from runtime_lib.settings.tables import Monitoring as Monitoring
 from runtime_lib.settings.tables import Registry as Registry
 from runtime_lib.settings.tables import Settings
 

@@ -138,11 +138,31 @@ def standard_error(auc: float, positives: int, negatives: int) -> float:
     return math.sqrt(max(variance, 0.0) / (positives * negatives))
 
 
-def bounds(value: float, label: Array) -> tuple[float, float]:
-    """One-sided 95 % bounds of `METRIC` on these labels, below and above; together a 90 % interval."""
+def bounds(value: float, label: Array, metric: str = METRIC.name) -> tuple[float, float]:
+    """One-sided 95 % bounds of a figure on these labels, below and above; together a 90 % interval.
+
+    Of the AUC by its standard error. Of the average precision on the logit scale with the positives as sample
+    size, as recommended by Boyd, Eng & Page 2013, "Area under the precision-recall curve: point estimates and
+    confidence intervals" (ECML PKDD): deterministic, and as good here as a bootstrap over rows.
+
+    Args:
+        value: the figure on these labels, between 0 and 1.
+        label: both labels occur, shape `(n,)`.
+        metric: a name in `METRICS`.
+    """
     positives = int(np.sum(label))
+    if metric == "average_precision":
+        return _logit_bounds(value, positives)
     error = _Z95 * standard_error(value, positives, len(label) - positives)
     return max(value - error, 0.0), min(value + error, 1.0)
+
+
+def _logit_bounds(value: float, rows: int) -> tuple[float, float]:
+    # 0 and 1 have no logit: as far from them as half a row.
+    inner = min(max(value, 0.5 / rows), 1 - 0.5 / rows)
+    centre, half = math.log(inner / (1 - inner)), _Z95 / math.sqrt(rows * inner * (1 - inner))
+    lower, upper = (1 / (1 + math.exp(-point)) for point in (centre - half, centre + half))
+    return min(lower, value), max(upper, value)
 
 
 def threshold(label: Array, probability: Array) -> float:

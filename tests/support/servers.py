@@ -30,7 +30,7 @@ _SERVE = """
 import sys
 from pathlib import Path
 from runtime_lib.serving.engines import local
-from runtime_lib.serving.serve import open_service
+from runtime_lib.serving.service import open_service
 from runtime_lib.settings import load
 settings = load(Path(sys.argv[1]), environ={})
 service = open_service(settings, Path(sys.argv[2]), name="flights", version="7")
