@@ -10,6 +10,7 @@ import pytest
 from runtime_lib.settings import RENAMED
 from runtime_lib.upgrade.migrations import MIGRATIONS, Migration
 from tests.support.compatibility import breaking
+from tests.support.depth import DEEP
 from tests.support.releases import RELEASES, REPOSITORY, library_at
 
 DEPRECATED = '@deprecated("use nothing; goes in 0.4")\n'
@@ -37,8 +38,10 @@ def test_nothing_of_the_last_release_breaks(tmp_path):
 
 @pytest.mark.skipif(len(RELEASES) < 2, reason="no git history here: releases cannot be derived")
 def test_no_release_broke_the_one_before(tmp_path):
-    folders = [library_at(commit, tmp_path / version) for version, commit in RELEASES]
-    for (version, _), old, new in zip(RELEASES[1:], folders, folders[1:], strict=False):
+    # What is released no longer changes: but for the deep run, the last pair will do.
+    pairs = RELEASES if DEEP else RELEASES[-2:]
+    folders = [library_at(commit, tmp_path / version) for version, commit in pairs]
+    for (version, _), old, new in zip(pairs[1:], folders, folders[1:], strict=False):
         assert breaking(old, new, version=version) == [], version
 
 
