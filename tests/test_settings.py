@@ -97,13 +97,14 @@ def renamed(monkeypatch):
         ("[monitoring]\ndrift_threshold = 0.5\nlimit = 0.1\n", {}),
     ],
 )
-def test_a_renamed_key_is_read_from_every_source_and_told_once(settings, renamed, caplog, text, environ):
+def test_a_renamed_key_is_read_from_every_source_and_reported_once(settings, renamed, caplog, text, environ):
     for _ in range(2):
         assert settings(text, **environ).monitoring.drift_threshold == 0.5
-    [told] = [record.getMessage() for record in caplog.records]
-    assert "'monitoring.limit'" in told
+    [warning] = [record.getMessage() for record in caplog.records]
+    assert "'monitoring.limit'" in warning
     assert (
-        "is called 'monitoring.drift_threshold' now: rename it. From version 99.0 on it is refused." in told
+        "is called 'monitoring.drift_threshold' now: rename it. From version 99.0 on it is refused."
+        in warning
     )
 
 
