@@ -221,6 +221,13 @@ def test_a_key_is_renamed_in_every_table_of_a_chosen_name(house, monkeypatch, ca
     assert "is called 'watch.alerts.x.url' now: rename it" in caplog.text
 
 
+def test_a_file_that_is_no_text_is_named(settings, tmp_path):
+    settings()
+    (tmp_path / "mlops.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match="is not valid TOML"):
+        load(tmp_path, environ={})
+
+
 def test_what_loading_fills_in_is_no_key(settings):
     with pytest.raises(SettingsError, match="Unknown table 'environment'"):
         settings('[environment]\nname = "prod"\n')
