@@ -71,7 +71,7 @@ class BusyError(MlopsError):
 
 
 class UnfitError(MlopsError):
-    """This machine may not do the work: too hot, too little memory or charge, no GPU, or for ever."""
+    """This machine may not do the work: it is too hot, or lacks memory, charge or a GPU."""
 
 
 class UpgradeError(MlopsError):
@@ -79,7 +79,7 @@ class UpgradeError(MlopsError):
 
 
 class DeviceError(MlopsError, RuntimeError):
-    """No device of this machine computes right."""
+    """No device of this machine computes correctly."""
 
 
 class CapacityError(MlopsError, MemoryError):

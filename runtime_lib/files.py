@@ -1,7 +1,7 @@
 """Writing files and folders whole or not at all, so that a kill leaves the old or the new.
 
-What is stored has a format number. A reader knows every number up to its newest, and refuses a later one by
-`check_format`; where the shapes differ, it branches on the number that it returns.
+What is stored has a format number. A reader knows every number up to its newest, and refuses a later one with
+`check_format`; where the shapes differ, it branches on the number that this returns.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ __all__ = ["atomic_file", "atomic_folder", "check_format", "read_json", "scratch
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it takes `path`'s place, else it is removed."""
-    temporary = _beside(path)
+    """Yield a temporary path next to `path`; on success it replaces `path`, else it is removed."""
+    temporary = _temporary(path)
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -35,18 +35,18 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; on success it takes `path`'s place, else it is removed."""
+    """Yield a temporary folder next to `path`; on success it replaces `path`, else it is removed."""
     with scratch_folder(path) as temporary:
         yield temporary
-        # A folder cannot be replaced in one step; between these two there is none, never half a one.
+        # A folder cannot be replaced in one step; between these two there is none, but never half of one.
         shutil.rmtree(path, ignore_errors=True)
         temporary.replace(path)
 
 
 @contextmanager
 def scratch_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path`; removed at the end, or after a kill by the next call."""
-    temporary = _beside(path)
+    """Yield an empty folder next to `path`; it is removed at the end, or after a kill by the next call."""
+    temporary = _temporary(path)
     temporary.mkdir()
     try:
         yield temporary
@@ -54,7 +54,7 @@ def scratch_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _beside(path: Path) -> Path:
+def _temporary(path: Path) -> Path:
     """Name a temporary neighbour of `path` after this process; remove those of processes that are gone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{path.name}.*.tmp"):
@@ -69,13 +69,13 @@ def _alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's, so it exists
+    except PermissionError:  # another user's, so it exists
         pass
     return not _is_zombie(process)
 
 
 def _is_zombie(process: int) -> bool:
-    """Whether it has ended and nobody asked how: the first process of a container may never do so (Linux)."""
+    """Whether it has ended and nobody collected it: the first process of a container may not (Linux)."""
     try:
         status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -97,12 +97,12 @@ def check_format(found: object, *, newest: int, where: object, error: type[Mlops
     """Return the format number that a stored document carries.
 
     Args:
-        found: what stands in the document; None if nothing does.
+        found: the number in the document; None if it has none.
         newest: the last format that its reader knows; formats count from 1.
         where: the document's name, for the message.
 
     Raises:
-        error: `found` is none of the formats that this version of the library reads.
+        error: this version of the library does not read format `found`.
     """
     if not isinstance(found, int) or not 1 <= found <= newest:
         known = "1" if newest == 1 else f"1 to {newest}"
@@ -111,7 +111,7 @@ def check_format(found: object, *, newest: int, where: object, error: type[Mlops
 
 
 def read_json(path: Path, *, made_by: str, newest: int = 1) -> dict[str, Any]:
-    """Read a JSON object of a format up to `newest`; one without a number is of the first.
+    """Read a JSON object of a format up to `newest`; one without a number has format 1.
 
     Args:
         made_by: the command that writes it, for the message when it is missing or damaged.

@@ -97,13 +97,14 @@ def renamed(monkeypatch):
         ("[monitoring]\ndrift_threshold = 0.5\nlimit = 0.1\n", {}),
     ],
 )
-def test_a_renamed_key_is_read_from_every_source_and_told_once(settings, renamed, caplog, text, environ):
+def test_a_renamed_key_is_read_from_every_source_and_reported_once(settings, renamed, caplog, text, environ):
     for _ in range(2):
         assert settings(text, **environ).monitoring.drift_threshold == 0.5
-    [told] = [record.getMessage() for record in caplog.records]
-    assert "'monitoring.limit'" in told
+    [warning] = [record.getMessage() for record in caplog.records]
+    assert "'monitoring.limit'" in warning
     assert (
-        "is called 'monitoring.drift_threshold' now: rename it. From version 99.0 on it is refused." in told
+        "is called 'monitoring.drift_threshold' now: rename it. From version 99.0 on it is refused."
+        in warning
     )
 
 
@@ -218,6 +219,13 @@ def test_a_key_is_renamed_in_every_table_of_a_chosen_name(house, monkeypatch, ca
     assert found.alerts == {"x": Alert(url="a"), "y": Alert(url="c")}
     assert "'watch.alerts.x.address' (" in caplog.text
     assert "is called 'watch.alerts.x.url' now: rename it" in caplog.text
+
+
+def test_a_file_that_is_no_text_is_named(settings, tmp_path):
+    settings()
+    (tmp_path / "mlops.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match="is not valid TOML"):
+        load(tmp_path, environ={})
 
 
 def test_what_loading_fills_in_is_no_key(settings):

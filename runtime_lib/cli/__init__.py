@@ -1,4 +1,4 @@
-"""The `mlops` command: parses, calls, prints. Logic lives in the rooms that it calls."""
+"""The `mlops` command: parses, calls, prints. Logic is in the rooms that it calls."""
 
 from __future__ import annotations
 
@@ -9,32 +9,27 @@ from runtime_lib.errors import MlopsError
 
 __all__ = ["main"]
 
-_INTERRUPTED = 130  # 128 + SIGINT, as shells count; typer exits with it on Ctrl-C
-
 
 def main() -> None:
     """Run the command line; a known error is printed without a traceback and sets the exit code."""
     from runtime_lib.cli.app import app
+    from runtime_lib.cli.output import INTERRUPTED, complain
 
     try:
         app()
     except MlopsError as error:
-        _tell(str(error))
+        complain(str(error))
         raise SystemExit(error.exit_code) from error
     except OSError as error:
         if error.errno is None:  # a library's own error that only inherits from it
             raise
-        _tell(f"The system refuses it: {error}.")
+        complain(f"The system refuses it: {error}.")
         _let_go_of_stdout()
         raise SystemExit(1) from error
     except SystemExit as end:
-        if end.code == _INTERRUPTED:
-            _tell("Interrupted. Nothing half-written is left; run the same command again to go on.")
+        if end.code == INTERRUPTED:
+            complain("Interrupted. Nothing half-written is left; run the same command again to go on.")
         raise
-
-
-def _tell(message: str) -> None:
-    print(f"mlops: {message}", file=sys.stderr)
 
 
 def _let_go_of_stdout() -> None:

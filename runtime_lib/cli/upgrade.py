@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from runtime_lib.cli.output import FOUND, Json, console, show
 from runtime_lib.settings import find_root
 
 if TYPE_CHECKING:
@@ -16,11 +16,41 @@ if TYPE_CHECKING:
 
 __all__ = ["upgrade"]
 
-_CONFLICTS = 4
 _STYLES = {"conflict": "bold red", "kept": "yellow", "gone": "yellow", "moved": "cyan", "merged": "cyan"}
 
 
 def upgrade(
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show what would change, file by file; write nothing.")
+    ] = False,
+    to: Annotated[str, typer.Option(help="Version to take, for instance v0.3.0. Default: the newest.")] = "",
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", "-d", metavar="QUESTION=ANSWER", help="Change an answer; may be repeated."),
+    ] = None,
+    lock: Annotated[bool, typer.Option(help="Bring uv.lock up to date.")] = True,
+    tests: Annotated[bool, typer.Option(help="Run the project's tests before anything changes.")] = True,
+    finish: Annotated[bool, typer.Option("--finish", help="Go on: the conflicts are resolved.")] = False,
+    abort: Annotated[
+        bool, typer.Option("--abort", help="Give up: bring back the project as it was.")
+    ] = False,
+    here: Annotated[bool, typer.Option("--here", hidden=True)] = False,
+    as_json: Json = False,
+) -> None:
+    """Take the newest version of the template and the library: merge, migrate, lock, test, commit.
+
+    All of it happens in a copy of the project, which then moves to the new state in one commit, or stays as
+    it was. Where you and the template changed the same lines, the conflict is left in the files: resolve it,
+    then `mlops upgrade --finish`, or give up with `--abort`.
+    """
+    checks = {"lock": lock, "tests": tests}
+    mode = "plan" if plan else "finish" if finish else "abort" if abort else "upgrade"
+    if plan + finish + abort > 1:
+        raise typer.BadParameter("--plan, --finish and --abort exclude one another.")
+    _carry_out(mode, to=to, data=data or (), checks=checks, here=here, as_json=as_json)
+
+
+def _carry_out(
     mode: str, *, to: str, data: Sequence[str], checks: Mapping[str, bool], here: bool, as_json: bool
 ) -> None:
     """Carry out `mode`: plan, upgrade, finish or abort."""
@@ -33,10 +63,10 @@ def upgrade(
     project = find_root()
     if mode == "abort":
         run.abort(project)
-        return _say({"aborted": True}, as_json, "The project is as it was before the upgrade.")
+        return show({"aborted": True}, as_json, "The project is as it was before the upgrade.")
     if mode == "finish":
         commit = run.finish(project, checks=run.Checks(**checks))
-        return _say({"commit": commit}, as_json, f"Done: commit {commit[:10]}. Go on with: uv sync")
+        return show({"commit": commit}, as_json, f"Done: commit {commit[:10]}. Go on with: uv sync")
     if mode == "plan":
         run.refuse_waiting(Repository.at(project))
     answers = read_answers(project)
@@ -46,15 +76,15 @@ def upgrade(
     given = dict(map(_answer, data))
     if mode == "plan":
         plan = make_plan(project, ref=ref, data=given)
-        return _say(plan.to_dict(), True) if as_json else _show(plan)
+        return show(plan.to_dict(), True) if as_json else _show_plan(plan)
     plan = run.upgrade(project, ref=ref, data=given, checks=run.Checks(**checks))
     if as_json:
-        _say(plan.to_dict(), True)
+        show(plan.to_dict(), True)
     else:
-        _show(plan)
-        _say({}, False, *_next_steps(plan))
+        _show_plan(plan)
+        show({}, False, *_next_steps(plan))
     if plan.conflicts:
-        raise SystemExit(_CONFLICTS)
+        raise SystemExit(FOUND)
 
 
 def _answer(given: str) -> tuple[str, Any]:
@@ -76,35 +106,34 @@ def _next_steps(plan: Plan) -> list[str]:
     return ["", f"The project follows {plan.ref} now, in one commit (git show --stat). Go on with: uv sync"]
 
 
-def _show(plan: Plan) -> None:
-    from rich.console import Console
+def _show_plan(plan: Plan) -> None:
     from rich.markdown import Markdown
     from rich.table import Table
 
     from runtime_lib.upgrade.plan import KINDS
 
-    console = Console()
-    console.print(f"Template {plan.answers.commit} → {plan.ref}", style="bold", highlight=False)
+    screen = console()
+    screen.print(f"Template {plan.answers.commit} → {plan.ref}", style="bold", highlight=False)
     if plan.empty:
-        return console.print("Nothing to change: the project is up to date.")
+        return screen.print("Nothing to change: the project is up to date.")
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for change in plan.changes:
         style = _STYLES.get(change.kind, "")
         table.add_row(
             f"[{style}]{change.kind}[/]" if style else change.kind, change.path, _note(plan, change.path)
         )
-    console.print(table)
+    screen.print(table)
     there = {change.kind for change in plan.changes}
     for kind in (kind for kind in KINDS if kind in there):
-        console.print(f"{kind}: {KINDS[kind]}", style="dim", highlight=False)
+        screen.print(f"{kind}: {KINDS[kind]}", style="dim", highlight=False)
     for title, lines in _sections(plan).items():
         if lines:
-            console.print(f"\n{title}", style="bold")
+            screen.print(f"\n{title}", style="bold")
             for line in lines:
-                console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+                screen.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
     if plan.changelog:
-        console.print()
-        console.print(Markdown(plan.changelog))
+        screen.print()
+        screen.print(Markdown(plan.changelog))
 
 
 def _note(plan: Plan, path: str) -> str:
@@ -121,11 +150,3 @@ def _sections(plan: Plan) -> dict[str, list[str]]:
             for use in plan.uses
         ],
     }
-
-
-def _say(result: Mapping[str, Any], as_json: bool, *lines: str) -> None:
-    if as_json:
-        typer.echo(json.dumps(result, indent=2, default=str))
-        return
-    for line in lines:
-        typer.echo(line)

@@ -35,14 +35,14 @@ def project(render):
         (["serve", "--engine", "flask"], "serving.engine = 'flask': choose one of ray, local"),
     ],
 )
-def test_wrong_use_is_told_with_exit_code_2(project, words, named):
+def test_wrong_use_is_named_with_exit_code_2(project, words, named):
     done = mlops(*words, cwd=project)
     assert done.returncode == 2
     assert named in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_outside_a_project_the_way_in_is_told(tmp_path):
+def test_outside_a_project_the_way_in_is_named(tmp_path):
     done = mlops("run", cwd=tmp_path)
     assert done.returncode == 2
     assert "copier copy" in done.stderr
@@ -74,7 +74,7 @@ def test_hardware_speaks_json(tmp_path):
     assert found["memory_bytes"] > 2**30
 
 
-def test_doctor_names_what_is_missing_and_how_to_mend_it(project):
+def test_doctor_names_what_is_missing_and_how_to_fix_it(project):
     done = mlops("doctor", "--json", cwd=project)
     findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
     assert done.returncode == 4

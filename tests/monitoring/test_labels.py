@@ -68,3 +68,9 @@ def test_files_that_are_no_tables_are_refused(project, tmp_path):
     ):
         with pytest.raises(DataError, match=message):
             add_labels(project, tmp_path / name)
+
+
+def test_an_id_keeps_its_text_even_where_it_looks_like_no_value(project, tmp_path):
+    (tmp_path / "a.csv").write_text("id,label\nNA,1\n007,0\n")
+    assert add_labels(project, tmp_path / "a.csv") == 2
+    assert kept(project) == {"NA": 1, "007": 0}

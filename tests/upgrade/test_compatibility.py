@@ -121,7 +121,7 @@ def test_no_release_broke_the_one_before(tmp_path):
             "uri: str",
             "tracking.uri: the setting is required now",
         ),
-        ("cli/app.py", '"--open"', '"--show"', "mlops monitor --open: removed"),
+        ("cli/monitor.py", '"--open"', '"--show"', "mlops monitor --open: removed"),
     ],
 )
 def test_a_break_is_told(mutate, file, text, other, told):

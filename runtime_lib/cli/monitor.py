@@ -1,0 +1,48 @@
+"""`mlops monitor`: what was served, judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runtime_lib.cli.output import FOUND, ExitZero, Json, show
+from runtime_lib.settings import load
+
+__all__ = ["monitor"]
+
+
+def monitor(
+    labels: Annotated[
+        Path | None, typer.Option(help="Parquet or CSV with columns id and label to add first.")
+    ] = None,
+    open_report: Annotated[bool, typer.Option("--open", help="Open the HTML report in a browser.")] = False,
+    as_json: Json = False,
+    exit_zero: ExitZero = False,
+) -> None:
+    """Judge the champion's predictions: drift, performance once labels are in, whether to retrain.
+
+    Writes var/monitoring/report.html and sends an alert to the webhook of mlops.toml (table `monitoring`).
+    """
+    from runtime_lib.monitoring.labels import add_labels
+    from runtime_lib.monitoring.monitor import monitor as judge
+
+    settings = load()
+    if labels:
+        added = add_labels(settings, labels)
+        if not as_json:
+            typer.echo(f"{added:,} labels added.")
+    verdict = judge(settings)
+    show(
+        verdict.to_dict(),
+        as_json,
+        f"{verdict.headline} ({verdict.rows:,} predictions of version {verdict.version})",
+        *(f"  {reason}" for reason in verdict.reasons),
+        f"  performance: {verdict.performance.reason}",
+        f"Report: {verdict.report_html}",
+    )
+    if open_report:
+        typer.launch(str(verdict.report_html))
+    if (verdict.drifted or verdict.retrain) and not exit_zero:
+        raise SystemExit(FOUND)

@@ -1,0 +1,51 @@
+"""What every command shares: the options of its output, its exit codes, and how it prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["FOUND", "INTERRUPTED", "ExitZero", "Json", "complain", "console", "print_json", "show"]
+
+# Exit codes next to 0, 1 (failed) and 2 (used wrongly), which the errors carry, as GateError does its 3.
+FOUND = 4
+INTERRUPTED = 130  # 128 + SIGINT, as shells count; typer exits with it on Ctrl-C
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, for machines.")]
+ExitZero = Annotated[
+    bool,
+    typer.Option("--exit-zero", help="Exit with 0 whatever is found, as a task of an orchestrator should."),
+]
+
+
+def show(result: Mapping[str, Any], as_json: bool, *lines: str) -> None:
+    """Print a result on stdout: as JSON for machines, else in these lines."""
+    if as_json:
+        print_json(result)
+        return
+    for line in lines:
+        typer.echo(line)
+
+
+def print_json(result: Any) -> None:
+    """Print what JSON holds, and paths as text."""
+    typer.echo(json.dumps(result, indent=2, default=str))
+
+
+def complain(message: str) -> None:
+    """Print an error or a warning on stderr."""
+    print(f"mlops: {message}", file=sys.stderr)
+
+
+def console() -> Console:
+    """Where tables and colours go: stdout, as wide as it is."""
+    from rich.console import Console
+
+    return Console()
