@@ -92,7 +92,9 @@ def _decide(settings: Settings, version: ModelVersion, holder: ModelVersion | No
     try:
         table = pd.read_parquet(path)
     except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist: `mlops run` (or `dvc pull`) brings it.") from error
+        raise DataError(
+            f"{path} does not exist: make it with `mlops run`, or fetch it with `dvc pull`."
+        ) from error
     if evaluation.get("rows") != len(table):
         raise DataError(
             f"reports/evaluation.json judged {evaluation.get('rows')} rows, {path.name} has {len(table)}: "
@@ -141,7 +143,7 @@ def _carry_out(client: MlflowClient, version: ModelVersion, decision: Decision) 
 
 
 def _registered(settings: Settings, client: MlflowClient) -> ModelVersion:
-    """The version that `reports/registered.json` names; registered anew where the registry lacks it,
+    """The version that `reports/registered.json` names; registered again where the registry lacks it,
     as after a fresh clone whose reports came from DVC.
     """
     from mlflow.exceptions import MlflowException

@@ -186,7 +186,7 @@ def _is_older(path: Path) -> bool:
 
 
 def _migrate(path: Path, *, source: Path | None) -> None:
-    """Put a store of the newest schema at `path`; an older `source` stays beside it as `….before`."""
+    """Put a store of the newest schema at `path`; an older `source` is kept next to it as `….before`."""
     from mlflow.db import upgrade
 
     new = path.with_name(path.name + ".new")
