@@ -1,6 +1,6 @@
 """The columns that a model takes, and the check of a table against them.
 
-The same check stands before training and before every prediction, so a model never sees a value
+The same check runs before training and before every prediction, so a model never sees a value
 that its training would have refused.
 """
 
@@ -56,7 +56,7 @@ def columns_of(table: pd.DataFrame, *, without: Sequence[str] = ()) -> tuple[Col
 
 
 def check_rows(rows: Mapping[str, Any], columns: Sequence[Column]) -> dict[str, Array]:
-    """Check a table of columns and bring it into the types that a model takes.
+    """Check a table of columns and convert it to the types that a model takes.
 
     Args:
         rows: column name → values, each of the same length `n ≥ 1` (lists, arrays, a DataFrame).

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KEYS", "ingest", "make_features", "month_files", "months", "read_features", "read_table", "split"]
 
-# What a feature table holds beside the model's inputs: the row's business key, its time, what happened.
+# What a feature table holds besides the model's inputs: the row's business key, its time, what happened.
 KEYS = ("id", "time", "label")
 
 
@@ -76,7 +76,7 @@ def read_features(path: Path) -> tuple[dict[str, Any], Any, pd.DataFrame]:
 def split(folder: Path, out: Path, *, validation: int, test: int) -> None:
     """Split the months by time: the last `test` for the gate, `validation` before them, the rest to train.
 
-    Never at random: rows of one day resemble each other, and a random split would let them look ahead.
+    Never at random: rows of one day resemble each other, so a random split would leak the future.
     """
     import pandas as pd
 

@@ -48,7 +48,7 @@ def scan(path: Path) -> Scan:
     except (OSError, ValueError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path} cannot be read ({error}). `mlops run` makes it anew.") from error
+        raise DataError(f"{path} cannot be read ({error}). Make it again with `mlops run`.") from error
 
 
 def _scan_column(file: Any, column: Column) -> tuple[Column, int]:

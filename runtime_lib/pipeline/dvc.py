@@ -1,4 +1,4 @@
-"""DVC, the only place that imports it: run stages, and say what versions the data has."""
+"""What runs DVC: the only module that imports it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def reproduce(
 
     _drop_torn_lock(root)
     try:
-        with _stdout_to_stderr(), Repo(str(root), config=_beside_git(root)) as repo:
+        with _stdout_to_stderr(), Repo(str(root), config=_without_git(root)) as repo:
             done = repo.reproduce(list(stages) or None, single_item=only, force=force)
     except ReproductionError as error:
         cause = str(error.__cause__ or "unknown cause")
@@ -48,27 +48,27 @@ def reproduce(
         # A stage says by its exit code that a setting is wrong, as every command does.
         kind = SettingsError if cause.endswith(f"exited with {SettingsError.exit_code}") else PipelineError
         raise kind(
-            f"{error}: {cause}. {_told(cause)} Mend the cause and run again: finished stages are kept."
+            f"{error}: {cause}. {_ended(cause)} Fix the cause and run again: finished stages are kept."
         ) from error
     except DvcException as error:
         raise PipelineError(f"DVC: {error}") from error
     return [stage.addressing for stage in done]
 
 
-def _told(cause: str) -> str:
+def _ended(cause: str) -> str:
     """Where to read why a stage ended."""
     killed = re.search(r"exited with -([0-9]+)$", cause)
     if not killed:
-        return "The stage's own message stands above."
-    why = "by somebody, or by the system, which ends what takes too much memory"
+        return "The stage's own message is above."
+    why = "by a user, or by the system, which kills what takes too much memory"
     return f"It was killed ({signal.strsignal(int(killed[1]))}): {why}."
 
 
 def _drop_torn_lock(root: Path) -> None:
-    """Remove DVC's list of files in use if it is no JSON: a kill came while DVC wrote it.
+    """Remove DVC's list of files in use if it is not JSON: DVC was killed while it wrote it.
 
-    DVC would refuse every command until somebody deleted it. The caller holds the run's own lock, and what
-    the list says of processes that are gone, DVC itself ignores.
+    DVC would refuse every command until someone deleted the file. The caller holds the run's own lock, and
+    DVC itself ignores entries of processes that are gone.
     """
     path = root / ".dvc" / "tmp" / "rwlock"
     try:
@@ -79,8 +79,8 @@ def _drop_torn_lock(root: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _beside_git(root: Path) -> dict[str, dict[str, bool]]:
-    """Tell DVC where there is no git. One beside the project, or above it (a monorepo), it finds itself."""
+def _without_git(root: Path) -> dict[str, dict[str, bool]]:
+    """Tell DVC where there is no git; it finds one in the project or above it (a monorepo) by itself."""
     folder = root.absolute()
     if any((place / ".git").exists() for place in (folder, *folder.parents)):
         return {}

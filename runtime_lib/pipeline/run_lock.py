@@ -2,8 +2,8 @@
 
 `mlops run` holds an exclusive lock on a file for as long as it lives; the kernel releases it however
 the process ends. Each stage tries for the same lock in a thread: getting it, or finding another run's
-number in the file, means that its own run is gone (Ctrl-C, kill -9). Then the stage ends too, before a
-second run starts the same stage beside it.
+process id in the file, means that its own run is gone (Ctrl-C, kill -9). Then the stage ends too, before a
+second run starts the same stage in parallel.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PATIENCE_SECONDS = 5.0
 
 @contextmanager
 def hold(path: Path) -> Iterator[None]:
-    """Hold the run's lock, and tell the stages started meanwhile where it is.
+    """Hold the run's lock; the stages that start meanwhile find it by an environment variable.
 
     Raises:
         PipelineError: another run is under way in this project.
@@ -74,7 +74,7 @@ def _watch(lock: Path, run: str) -> None:
 
 
 def _end_without(lock: Path, run: str) -> None:
-    # Empty: its holder is about to write its number. The look must not keep the lock from the next run.
+    # Empty: its holder is about to write its process id. The look must not keep the lock from the next run.
     if try_lock(lock, shared=True) is None and lock.read_text() in ("", run):
         return
     os._exit(70)  # the run is gone: nobody is left to report to

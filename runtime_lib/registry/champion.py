@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runtime_lib.data.months import read_table
 from runtime_lib.errors import DataError, MissingExtraError, ModelError
 from runtime_lib.files import atomic_folder, check_format, read_json, write_json
 from runtime_lib.locks import locked
@@ -85,14 +86,11 @@ def promote(settings: Settings) -> Decision:
 
 
 def _decide(settings: Settings, version: ModelVersion, holder: ModelVersion | None) -> Decision:
-    import pandas as pd
-
     evaluation = read_evaluation(settings, version.tags[DIGEST_TAG])
     path = settings.split_part("test")
-    try:
-        table = pd.read_parquet(path)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist: `mlops run` (or `dvc pull`) brings it.") from error
+    if not path.exists():
+        raise DataError(f"{path} does not exist: make it with `mlops run`, or fetch it with `dvc pull`.")
+    table = read_table(path)
     if evaluation.get("rows") != len(table):
         raise DataError(
             f"reports/evaluation.json judged {evaluation.get('rows')} rows, {path.name} has {len(table)}: "
@@ -128,8 +126,8 @@ def _evaluate(settings: Settings, held: Champion, table: pd.DataFrame) -> dict[s
 
 
 def _carry_out(client: MlflowClient, version: ModelVersion, decision: Decision) -> None:
-    # Tags first: killed in between, the next attempt judges again; the other way round the champion
-    # would stand there without the figures of its promotion.
+    # Tags first: killed in between, the next attempt judges again. The other way round, there would be a
+    # champion without the figures of its promotion.
     for tag, value in {
         DECISION_TAG: "promoted" if decision.promoted else "refused",
         REASONS_TAG: "; ".join(decision.reasons),
@@ -141,7 +139,7 @@ def _carry_out(client: MlflowClient, version: ModelVersion, decision: Decision) 
 
 
 def _registered(settings: Settings, client: MlflowClient) -> ModelVersion:
-    """The version that `reports/registered.json` names; registered anew where the registry lacks it,
+    """The version that `reports/registered.json` names; registered again where the registry lacks it,
     as after a fresh clone whose reports came from DVC.
     """
     from mlflow.exceptions import MlflowException

@@ -45,7 +45,7 @@ def save(path: Path, folder: Path, *, model_id: str, run_id: str) -> None:
     import mlflow.pyfunc
     from mlflow.models import Model as Described
 
-    # It misses an example of the input (the signature comes from the model) and a pip beside uv.
+    # MLflow warns that there is no input example (the signature comes from the model) and no pip next to uv.
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
     with warnings.catch_warnings(action="ignore", category=UserWarning):
         mlflow.pyfunc.save_model(
@@ -76,7 +76,7 @@ def requirement() -> str:
     except PackageNotFoundError:
         origin = {}
     if commit := origin.get("vcs_info", {}).get("commit_id"):
-        url = re.sub(r"//[^/@]*@", "//", origin["url"])  # a token that was used to install stays at home
+        url = re.sub(r"//[^/@]*@", "//", origin["url"])  # never store a token that was used to install
         return f"{name} @ git+{url}@{commit}"
     return f"{name}=={library_version()}"
 

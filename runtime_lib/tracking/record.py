@@ -2,8 +2,8 @@
 
 `var/spool/<id>/` takes the record while it grows: `record.json` (format 1: id, times in milliseconds
 since 1970 UTC, parameters, tags, data versions, status) and `metrics.jsonl`, one measured value a
-line. `finish` copies it to `models/record/`, an output of the train stage; the spool's copy goes when
-it has been delivered. A change of the format raises `FORMAT`, and `read` keeps reading the older one.
+line. `finish` copies it to `models/record/`, an output of the train stage; the spool's copy is
+removed once it is delivered. A change of the format raises `FORMAT`, and `read` keeps reading the older one.
 """
 
 from __future__ import annotations
@@ -67,16 +67,16 @@ def spool_folder(settings: Settings) -> Path:
 
 @dataclass
 class Record:
-    """The record of the training that is going on; use it in a `with` block, or call `finish`.
+    """The record of the training under way; use it in a `with` block, or call `finish`.
 
-    In a `with` block an exception marks the run as failed before it travels on.
+    In a `with` block an exception marks the run as failed before it is raised again.
     """
 
     state: RunState
     folder: Path
     target: Path
     _metrics: IO[str] = field(repr=False)
-    # Held as long as this process lives: tells a killed run from a live one.
+    # Held as long as this process lives, so that a killed run can be told from a live one.
     _lock: IO[bytes] = field(repr=False)
 
     @classmethod

@@ -60,7 +60,7 @@ def ship(settings: Settings, folder: Path) -> str:
 def ship_pending(settings: Settings) -> list[str]:
     """Deliver what waits in the spool: failed and killed trainings, and those that met an outage.
 
-    A training that is still going on is left alone.
+    A training that is still running is left alone.
     """
     delivered = []
     for folder in sorted(path for path in spool_folder(settings).glob("[!.]*") if path.is_dir()):

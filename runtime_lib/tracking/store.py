@@ -1,4 +1,4 @@
-"""The one way to MLflow: a client for the store that the settings name, ready to use.
+"""MLflow is reached through here only: a client for the store that the settings name, ready to use.
 
 An embedded sqlite store is created and migrated under a lock and moved into place whole: MLflow on
 its own breaks a fresh store when several processes meet there, or when one is killed half-way.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["connect", "experiment_id", "plain", "service", "tracking_uri"]
 
 PROBE_SECONDS = 3.0
-# MLflow's own patience is 7 retries of up to 120 s each: four minutes before it says that nobody is there.
+# MLflow's own patience is 7 retries of up to 120 s each: four minutes until it says that a server is down.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 QUIET = {
     "DO_NOT_TRACK": "true",
@@ -91,7 +91,7 @@ def experiment_id(settings: Settings, client: MlflowClient) -> str:
         try:
             return str(client.create_experiment(settings.experiment, artifact_location=_artifacts(settings)))
         except MlflowException:
-            found = client.get_experiment_by_name(settings.experiment)  # somebody else was faster
+            found = client.get_experiment_by_name(settings.experiment)  # another process was faster
             if found is None:
                 raise
     if found.lifecycle_stage != "active":
@@ -186,7 +186,7 @@ def _is_older(path: Path) -> bool:
 
 
 def _migrate(path: Path, *, source: Path | None) -> None:
-    """Put a store of the newest schema at `path`; an older `source` stays beside it as `….before`."""
+    """Put a store of the newest schema at `path`; an older `source` is kept next to it as `….before`."""
     from mlflow.db import upgrade
 
     new = path.with_name(path.name + ".new")
@@ -200,7 +200,7 @@ def _migrate(path: Path, *, source: Path | None) -> None:
 
 
 def _probe(uri: str) -> None:
-    """Say within seconds that nobody listens; any answer at all will do."""
+    """Raise within seconds if no server answers; any answer will do."""
     parts = urlsplit(uri)
     scheme = parts.scheme.partition("+")[0]
     try:

@@ -21,7 +21,7 @@ _CLIP = 8.0
 
 @dataclass(frozen=True)
 class _Number:
-    """Standardised by training mean and deviation; missing becomes the median, with a flag beside it."""
+    """Standardised by training mean and deviation; a missing value becomes the median and sets a flag."""
 
     name: str
     median: float

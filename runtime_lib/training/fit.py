@@ -79,7 +79,7 @@ def fit_network(
 
     Args:
         train, validation: encoded inputs `float32` `(n, width)` with labels `(n,)`.
-        on_epoch: told the epoch's number and figures, for the record.
+        on_epoch: called with the epoch's number and figures, for the record.
         plan: how many rows are computed at once (default: a whole batch, and all to predict).
 
     Raises:

@@ -47,10 +47,10 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """AdamW, with bias correction in both frameworks (MLX leaves it out unless told)."""
+    """AdamW, with bias correction in both frameworks (off by default in MLX)."""
 
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
+    learning_rate: float
+    weight_decay: float
 
 
 class Network(Protocol):

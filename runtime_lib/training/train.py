@@ -21,7 +21,7 @@ __all__ = ["train"]
 
 
 def train(settings: Settings, model: ModelFunction, params: Mapping[str, Any]) -> None:
-    """Train on `data/split/train.parquet`; leave the model in `models/candidate`, the record beside it.
+    """Train on `data/split/train.parquet`; write `models/candidate` and `models/record`.
 
     Args:
         model: from the number of encoded inputs and `params["network"]` to an architecture.

@@ -131,6 +131,6 @@ def fit_split(settings: Settings, prepared: Prepared, split: Split, *, on_epoch:
 
 def _changed(folder: Path, found: str, planned: str) -> DataError:
     return DataError(
-        f"{folder / 'train.parquet'} has {found}, {planned} were planned for: it was written anew while this "
+        f"{folder / 'train.parquet'} has {found}, {planned} were planned for: it was rewritten while this "
         f"training waited for its share of the machine. Run again."
     )

@@ -62,5 +62,5 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path, content):
     path = tmp_path / "train.parquet"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(DataError, match=r"train.parquet cannot be read .* `mlops run` makes it anew"):
+    with pytest.raises(DataError, match=r"train.parquet cannot be read .* Make it again with `mlops run`"):
         scan(path)

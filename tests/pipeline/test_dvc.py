@@ -11,8 +11,8 @@ from runtime_lib.pipeline.dvc import reproduce
 @pytest.mark.parametrize(
     ("command", "error", "said"),
     [
-        ("exit 1", PipelineError, "The stage's own message stands above"),
-        ("exit 2", SettingsError, "The stage's own message stands above"),
+        ("exit 1", PipelineError, "The stage's own message is above"),
+        ("exit 2", SettingsError, "The stage's own message is above"),
         ("kill -9 $$", PipelineError, "It was killed (Killed"),
         ("exit 130", KeyboardInterrupt, ""),
     ],

@@ -161,3 +161,16 @@ def test_baselines_of_another_table_are_refused(project):
     pd.read_parquet(path).head(100).to_parquet(path)
     with pytest.raises(DataError, match="judged 600 rows"):
         promote(project)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "does not exist.*dvc pull"), (b"PAR1", "cannot be read")]
+)
+def test_a_test_table_that_is_missing_or_torn_is_refused(project, content, said):
+    register(project)
+    path = project.root / "data" / "split" / "test.parquet"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        promote(project)

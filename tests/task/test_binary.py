@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 
 from runtime_lib.data.columns import Column
 from runtime_lib.errors import DataError
+from runtime_lib.settings import Registry
 from runtime_lib.task import binary
 
 RNG = np.random.default_rng(1)
@@ -73,6 +77,12 @@ def test_the_threshold_flags_as_many_rows_as_have_label_1():
     probability = RNG.random(1000)
     flagged = binary.decide(probability, binary.threshold(label, probability))
     assert flagged.sum() == pytest.approx(label.sum(), abs=1)
+
+
+def test_the_gate_takes_the_tasks_metrics():
+    [metric] = [field for field in msgspec.structs.fields(Registry) if field.name == "metric"]
+    assert get_args(metric.type) == tuple(binary.METRICS)
+    assert metric.default == binary.METRIC.name
 
 
 def test_a_gain_follows_the_metrics_direction():
