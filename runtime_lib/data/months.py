@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runtime_lib import tables
 from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.files import atomic_folder
 from runtime_lib.progress import track
@@ -124,9 +125,4 @@ def month_files(folder: Path) -> list[Path]:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error}). `mlops run` makes it anew.") from error
+    return tables.read_table(path, fix="`mlops run` makes it again.")

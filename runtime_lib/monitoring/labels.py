@@ -16,6 +16,7 @@ from uuid import uuid4
 from runtime_lib.errors import DataError
 from runtime_lib.files import atomic_file, check_format
 from runtime_lib.settings import Settings
+from runtime_lib.tables import read_table
 from runtime_lib.task import binary
 
 if TYPE_CHECKING:
@@ -38,11 +39,11 @@ def add_labels(settings: Settings, file: Path) -> int:
     Raises:
         DataError: the file cannot be read, lacks a column, misses an id, or holds another label than 0 and 1.
     """
-    labels = _check(_read(file), file).drop_duplicates("id", keep="last")
+    labels = _check(read_table(file, text=["id"]), file).drop_duplicates("id", keep="last")
     now = datetime.now(UTC)
     # Names sort by arrival, which is what "last" means; the suffix keeps two writers of one moment apart.
     name = f"{now:%Y%m%dT%H%M%S.%fZ}-{uuid4().hex[:8]}.parquet"
-    with atomic_file(settings.var / "labels" / name) as temporary:
+    with atomic_file(settings.labels / name) as temporary:
         _write_part(temporary, labels, now)
     return len(labels)
 
@@ -78,20 +79,6 @@ def _read_part(path: Path) -> pd.DataFrame:
     table = pq.read_table(path)
     check_format(int((table.schema.metadata or {}).get(_KEY, b"1")), newest=_FORMAT, where=path)
     return table.to_pandas()
-
-
-def _read(file: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    if file.suffix not in (".parquet", ".csv"):
-        raise DataError(f"{file}: labels come as .parquet or .csv, not as '{file.suffix or 'no suffix'}'.")
-    try:
-        # Ids are text: `007` must not become 7.
-        return pd.read_csv(file, dtype={"id": "str"}) if file.suffix == ".csv" else pd.read_parquet(file)
-    except FileNotFoundError as error:
-        raise DataError(f"No label file {file}.") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read as {file.suffix[1:]}: {error}") from error
 
 
 def _check(table: pd.DataFrame, file: Path) -> pd.DataFrame:

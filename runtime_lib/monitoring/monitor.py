@@ -66,7 +66,7 @@ def monitor(
         assert champion is not None
         profile = read_json(Path(champion.folder) / "profile.json", made_by="mlops run")
     table = _served(settings, champion, since)
-    labels = read_labels(settings.var / "labels")
+    labels = read_labels(settings.labels)
     verdict = _judge(settings, profile, champion, table.merge(labels[["id", "label"]], "left", "id"), labels)
     if verdict.drifted or verdict.retrain:
         verdict = _alert(settings, verdict)
@@ -89,7 +89,7 @@ def _champion(settings: Settings) -> Served:
 
 
 def _served(settings: Settings, champion: Served | None, since: datetime | None) -> pd.DataFrame:
-    folder = settings.var / "predictions"
+    folder = settings.predictions
     if champion is not None:
         own = read_predictions(folder, since=since, version=str(champion.version))
         if not own.empty:
@@ -150,8 +150,8 @@ def _judge(
         prediction=next((c for c in columns if c.name == PREDICTION), None),
         performance=performance,
         periods=by_period(time, probability, label, metric),
-        report_html=settings.var / "monitoring" / "report.html",
-        report_json=settings.var / "monitoring" / "report.json",
+        report_html=settings.monitoring_page,
+        report_json=settings.monitoring_report,
     )
 
 

@@ -71,7 +71,7 @@ def promote(settings: Settings) -> Decision:
         DataError, ModelError, ServiceError: something the decision needs is missing, damaged or down.
     """
     client = connect(settings)
-    with locked(settings.var / "promote.lock"), service(settings):
+    with locked(settings.lock("promote")), service(settings):
         version = _registered(settings, client)
         holder = _under_alias(client, settings.model_name)
         if holder and holder.tags.get(DIGEST_TAG) == version.tags[DIGEST_TAG]:
@@ -80,7 +80,7 @@ def promote(settings: Settings) -> Decision:
             decision = _decide(settings, version, holder)
             _carry_out(client, version, decision)
     report = {"format": _FORMAT, "version": str(version.version), **decision.to_dict()}
-    write_json(settings.reports / "promotion.json", report)
+    write_json(settings.report("promotion"), report)
     return decision
 
 
@@ -88,7 +88,7 @@ def _decide(settings: Settings, version: ModelVersion, holder: ModelVersion | No
     import pandas as pd
 
     evaluation = read_evaluation(settings, version.tags[DIGEST_TAG])
-    path = settings.root / "data" / "split" / "test.parquet"
+    path = settings.split_part("test")
     try:
         table = pd.read_parquet(path)
     except FileNotFoundError as error:
@@ -146,7 +146,7 @@ def _registered(settings: Settings, client: MlflowClient) -> ModelVersion:
     """
     from mlflow.exceptions import MlflowException
 
-    known = read_json(settings.reports / "registered.json", made_by="mlops run")
+    known = read_json(settings.report("registered"), made_by="mlops run")
     try:
         version = client.get_model_version(known["name"], known["version"])
         if version.tags.get(DIGEST_TAG) == known["digest"]:
@@ -177,8 +177,8 @@ def _fetch(settings: Settings, version: ModelVersion) -> Champion:
             f"Version {version.version} of '{version.name}' has no tag {DIGEST_TAG}: `mlops run` did not "
             f"register it, so its files cannot be checked. Give the alias to a version that it did."
         )
-    folder = settings.var / "models" / f"{version.version}-{identity[:16]}"
-    with locked(settings.var / "models.lock"):
+    folder = settings.fetched_models / f"{version.version}-{identity[:16]}"
+    with locked(settings.lock("models")):
         if not _holds(folder, identity):
             _download(settings, version, identity, folder)
     return Champion(

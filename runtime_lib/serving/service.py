@@ -93,7 +93,7 @@ def open_service(settings: Settings, folder: Path, *, name: str, version: str) -
         return open_model(settings, folder, framework=serving.framework, most_rows=serving.max_rows)
 
     predictor = Predictor(load, name=name, version=version)
-    log = PredictionLog(settings.var / "predictions")
+    log = PredictionLog(settings.predictions)
     return Service(predictor, log=log, max_rows=serving.max_rows)
 
 

@@ -52,6 +52,6 @@ def _say_missing(model: Model, table: Any) -> None:
         if not column.nullable and (missing := int(table[column.name].isna().sum())):
             print(
                 f"'{column.name}' is missing in {missing:,} of {len(table):,} rows of the test months and in "
-                f"none of the months before. These rows are judged with its training median, or as a "
-                f"category never seen; a server refuses such a row. Fill it in features() if requests may lack it."
+                f"none of the months before. They are judged with its training median, or as an unseen "
+                f"category. A server refuses such a row: fill the column in features() if that can happen."
             )

@@ -13,6 +13,7 @@ from runtime_lib.hardware.device.compute_plan import ComputePlan, Workload, plan
 from runtime_lib.hardware.device.limits import applied, usable_cpus, working_set
 from runtime_lib.hardware.share.lease import lease
 from runtime_lib.settings import Hardware, Settings
+from runtime_lib.units import from_gib
 
 __all__ = ["held", "plan_for"]
 
@@ -73,7 +74,7 @@ def plan_for(
 def _allowed(hardware: Hardware, machine: Facts) -> Iterator[tuple[int, str]]:
     """Bytes, and the setting that allows no more."""
     if hardware.memory_gib:
-        yield int(hardware.memory_gib * 2**30), f"hardware.memory_gib = {hardware.memory_gib:g}"
+        yield from_gib(hardware.memory_gib), f"hardware.memory_gib = {hardware.memory_gib:g}"
     if hardware.memory_share and (whole := capacity(machine)):
         yield int(hardware.memory_share * whole), f"hardware.memory_share = {hardware.memory_share:g}"
 

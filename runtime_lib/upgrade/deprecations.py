@@ -14,16 +14,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Use", "deprecated", "uses"]
+from runtime_lib.upgrade.imports import PACKAGE, Reader, bindings, chain, dotted
 
-PACKAGE = "runtime_lib"
+__all__ = ["Library", "Use", "deprecated", "uses"]
+
 LIBRARY = Path(__file__).parents[1]
 UNREAD = "(syntax error)"
-
-# What a name stands for, written `module:name.name`; None where it is not of this library. The colon tells
-# a module from a name that a package has under the same word.
-_Scope = dict[str, str | None]
-_Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
 @dataclass(frozen=True)
@@ -48,7 +44,7 @@ def uses(files: Mapping[str, bytes], *, removed: Mapping[str, str], library: Pat
         removed: names that are gone, dotted, and what to write instead.
         library: the source of the library to compare with.
     """
-    own = _Library(library)
+    own = Library(library)
     found: list[Use] = []
     for path in sorted(files):
         if path.endswith(".py") and PACKAGE.encode() in files[path]:
@@ -58,7 +54,7 @@ def uses(files: Mapping[str, bytes], *, removed: Mapping[str, str], library: Pat
 
 def deprecated(library: Path) -> dict[str, str]:
     """Return every deprecated function, class and method below `library`, dotted, and its advice."""
-    own = _Library(library)
+    own = Library(library)
     return {
         f"{module}.{name}": advice
         for module in own.modules()
@@ -66,17 +62,15 @@ def deprecated(library: Path) -> dict[str, str]:
     }
 
 
-def _uses_in(path: str, content: bytes, removed: Mapping[str, str], library: _Library) -> Iterator[Use]:
+def _uses_in(path: str, content: bytes, removed: Mapping[str, str], library: Library) -> Iterator[Use]:
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError) as error:  # ValueError: a null byte
         line = getattr(error, "lineno", None) or 1
         yield Use(path, line, UNREAD, f"not looked at: {getattr(error, 'msg', error)}", False)
         return
-    reader = _Reader()
-    reader.visit(tree)
-    for line, place in sorted(set(reader.found)):
-        name = place.replace(":", ".").rstrip(".")
+    for line, place in Reader(tree).places():
+        name = dotted(place)
         parts = name.split(".")
         known = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
         if gone := next((prefix for prefix in known if prefix in removed), None):
@@ -95,7 +89,7 @@ class _Module:
     deprecated: Mapping[str, str] = field(default_factory=dict)
 
 
-class _Library:
+class Library:
     """The library's source, each module read once and only when it is asked for."""
 
     def __init__(self, folder: Path) -> None:
@@ -103,7 +97,7 @@ class _Library:
         self._read: dict[str, _Module] = {}
 
     def modules(self) -> list[str]:
-        return sorted(_dotted(path.relative_to(self._folder)) for path in self._folder.rglob("*.py"))
+        return sorted(_module_of(path.relative_to(self._folder)) for path in self._folder.rglob("*.py"))
 
     def has(self, module: str) -> bool:
         return self._file(module).is_file()
@@ -112,6 +106,13 @@ class _Library:
         if name not in self._read:
             self._read[name] = _read_module(self._file(name), name)
         return self._read[name]
+
+    def exports(self, module: str) -> list[str]:
+        """Return the `__all__` of a module; empty if it has none."""
+        for node in ast.parse(self._file(module).read_bytes()).body:
+            if isinstance(node, ast.Assign) and chain(node.targets[0]) == ["__all__"]:
+                return list(ast.literal_eval(node.value))
+        return []
 
     def lacks(self, place: str) -> str:
         """Say what of a place is not there; empty: all of it is."""
@@ -153,14 +154,14 @@ class _Library:
         return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def _dotted(path: Path) -> str:
+def _module_of(path: Path) -> str:
     parts = path.with_suffix("").parts
     return ".".join([PACKAGE, *(parts[:-1] if parts[-1] == "__init__" else parts)])
 
 
 def _read_module(file: Path, name: str) -> _Module:
     tree = ast.parse(file.read_bytes())
-    names = {own: origin or "" for own, origin in _bindings(tree).items()}
+    names = {own: origin or "" for own, origin in bindings(tree).items()}
     return _Module(names, dict(_deprecated_in(tree.body)))
 
 
@@ -175,118 +176,7 @@ def _deprecated_in(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str
 
 
 def _advice(decorator: ast.expr) -> str | None:
-    if not isinstance(decorator, ast.Call) or _chain(decorator.func)[-1:] != ["deprecated"]:
+    if not isinstance(decorator, ast.Call) or chain(decorator.func)[-1:] != ["deprecated"]:
         return None
     said = decorator.args[0] if decorator.args else None
     return str(said.value) if isinstance(said, ast.Constant) else "deprecated"
-
-
-class _Reader(ast.NodeVisitor):
-    """Collects line and place of each import of the library and each use through a module."""
-
-    def __init__(self) -> None:
-        self.found: list[tuple[int, str]] = []
-        self._scopes: list[tuple[ast.AST, _Scope]] = []
-
-    def visit_Module(self, node: ast.Module) -> None:
-        self._inside(node, node.body)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        for part in (*node.decorator_list, *node.bases, *node.keywords):
-            self.visit(part)
-        self._inside(node, node.body)
-
-    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        # Decorators, defaults and annotations belong to the scope around the function.
-        for part in (*node.decorator_list, node.args, *([node.returns] if node.returns else [])):
-            self.visit(part)
-        self._inside(node, node.body)
-
-    visit_AsyncFunctionDef = visit_FunctionDef
-
-    def visit_Lambda(self, node: ast.Lambda) -> None:
-        self.visit(node.args)
-        self._inside(node, [node.body])
-
-    def visit_Import(self, node: ast.Import) -> None:
-        self.found += [(node.lineno, f"{alias.name}:") for alias in node.names if _ours(alias.name)]
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        if not node.level and node.module and _ours(node.module):
-            self.found += [(alias.lineno, _imported(node.module, alias)) for alias in node.names]
-
-    def visit_Attribute(self, node: ast.Attribute) -> None:
-        chain = _chain(node)
-        if chain and (origin := self._origin(chain[0])):
-            joint = "" if origin.endswith(":") else "."
-            self.found.append((node.lineno, origin + joint + ".".join(chain[1:])))
-        else:
-            self.generic_visit(node)
-
-    def _inside(self, node: ast.AST, body: list[ast.stmt] | list[ast.expr]) -> None:
-        self._scopes.append((node, _bindings(node)))
-        for part in body:
-            self.visit(part)
-        self._scopes.pop()
-
-    def _origin(self, name: str) -> str | None:
-        """What a name stands for here, if that is of the library; a class's names end at its methods."""
-        for place, (node, scope) in enumerate(reversed(self._scopes)):
-            if name in scope and not (place and isinstance(node, ast.ClassDef)):
-                return scope[name]
-        return None
-
-
-def _bindings(scope: ast.AST) -> _Scope:
-    """The names that a scope binds: to a place in the library, or to None for all else."""
-    found: _Scope = {}
-    for node in _own_nodes(scope):
-        for name, origin in _bound(node):
-            # Bound twice to different things, a name may be either here: nothing is claimed of it.
-            found[name] = origin if found.get(name, origin) == origin else None
-    return found
-
-
-def _bound(node: ast.AST) -> Iterator[tuple[str, str | None]]:
-    if isinstance(node, ast.Import):
-        for alias in node.names:
-            top = alias.name.partition(".")[0]
-            origin = f"{alias.name if alias.asname else top}:"
-            yield alias.asname or top, origin if _ours(top) else None
-    elif isinstance(node, ast.ImportFrom):
-        ours = not node.level and node.module is not None and _ours(node.module)
-        for alias in node.names:
-            yield alias.asname or alias.name, _imported(str(node.module), alias) if ours else None
-    elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-        yield node.id, None
-    elif isinstance(node, ast.arg):
-        yield node.arg, None
-    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.ExceptHandler):
-        yield from [(node.name, None)] if node.name else []
-
-
-def _own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
-    """What belongs to a scope: its nodes, without the insides of the functions and classes in it."""
-    waiting = list(ast.iter_child_nodes(scope))
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if not isinstance(node, _Function | ast.ClassDef):
-            waiting += ast.iter_child_nodes(node)
-
-
-def _imported(module: str, alias: ast.alias) -> str:
-    return f"{module}:" if alias.name == "*" else f"{module}:{alias.name}"
-
-
-def _ours(name: str) -> bool:
-    return name.partition(".")[0] == PACKAGE
-
-
-def _chain(node: ast.expr) -> list[str]:
-    """`a.b.c` as its parts; empty for anything else, such as the result of a call."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    return [node.id, *reversed(parts)] if isinstance(node, ast.Name) else []

@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runtime_lib.upgrade.moved import GONE, MOVED
+from runtime_lib.upgrade.rewrite import Moves, rewrite
+
 __all__ = [
     "MIGRATIONS",
     "Migration",
@@ -37,6 +40,8 @@ class Migration:
         renamed: generated files, old path → new path; `{package}` stands for the project's package.
         removed: generated files that the template gave up. A copy that its user edited stays.
         settings: keys of mlops.toml, "table.key" → its new name; "" where it is gone.
+        moved: public names and modules of this library, dotted → where they are now. The project's Python
+            files are rewritten.
         names: public names of this library that are gone, dotted → what to use instead.
         change: anything else (stages of dvc.yaml, stored formats), on the project's folder. Must change
             nothing the second time; returns a line for each thing that it did.
@@ -46,11 +51,12 @@ class Migration:
     renamed: Mapping[str, str] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
+    moved: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     change: Callable[[Path], list[str]] | None = None
 
 
-MIGRATIONS: tuple[Migration, ...] = ()
+MIGRATIONS: tuple[Migration, ...] = (Migration("0.5.0", moved=MOVED, names=GONE),)
 
 
 def pending(commit: str, migrations: Iterable[Migration] | None = None) -> list[Migration]:
@@ -86,6 +92,7 @@ def migrate(project: Path, migrations: Iterable[Migration]) -> list[str]:
     done = []
     for migration in migrations:
         done += _move_settings(project / "mlops.toml", migration.settings)
+        done += _move_names(project, Moves(migration.moved, migration.names))
         if migration.change:
             done += migration.change(project)
     return done
@@ -141,6 +148,18 @@ def _move_settings(file: Path, moved: Mapping[str, str]) -> list[str]:
         _insert(lines, table, keys)
     if done:
         file.write_text("".join(lines), encoding="utf-8")
+    return done
+
+
+def _move_names(project: Path, moves: Moves) -> list[str]:
+    """Rewrite the project's Python files; a line for each name, by file and line."""
+    done = []
+    for file in sorted(project.rglob("*.py")):
+        content, renames = rewrite(file.read_bytes(), moves) if file.is_file() else (b"", [])
+        if renames:
+            file.write_bytes(content)
+        path = file.relative_to(project).as_posix()
+        done += [f"{path}:{each.line}: {each.old} is {each.new}" for each in renames]
     return done
 
 

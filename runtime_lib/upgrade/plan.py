@@ -133,7 +133,8 @@ def make_plan(
     mine = {path: (project / path).read_bytes() for path in Repository.at(project).files()}
     if data:
         base = _with_new_answers(answers, data, base, mine)
-    migrated, settings = _migrate(mine, steps)
+    untouched = {path for path, content in mine.items() if content == base.get(path)}
+    migrated, done = _migrate(mine, steps)
     # Both sides of the merge take the migrations: what they move is then no difference between the two.
     base, _ = _migrate(base, steps)
     # Copier's own record is never merged, always the new one.
@@ -147,8 +148,9 @@ def make_plan(
         changes=tuple(changes),
         questions={key: after[key] for key in after if key not in before},
         changed_answers={key: after[key] for key in after if key in before and before[key] != after[key]},
-        settings=tuple(settings),
-        uses=tuple(uses(_python(mine), removed={k: v for step in steps for k, v in step.names.items()})),
+        # Of Python that only the template wrote there is nothing to report: it is replaced by today's.
+        settings=tuple(line for line in done if line.partition(".py:")[0] + ".py" not in untouched),
+        uses=tuple(uses(_python(migrated), removed={k: v for step in steps for k, v in step.names.items()})),
         changelog=changelog(since=answers.commit),
         base=base,
         theirs=theirs,

@@ -27,6 +27,7 @@ from runtime_lib.hardware.admit.ray import asked, misfit, resources
 from runtime_lib.hardware.device.choice import device_for
 from runtime_lib.serving.address import url_of
 from runtime_lib.settings import Settings
+from runtime_lib.units import from_gib
 
 __all__ = ["application", "run"]
 
@@ -150,7 +151,7 @@ def _offered(settings: Settings) -> dict[str, float]:
 
 def _demand(settings: Settings) -> Demand:
     """What a replica takes on the machine that this runs on."""
-    size = int(settings.hardware.serving_memory_gib * 2**30)
+    size = from_gib(settings.hardware.serving_memory_gib)
     return Demand(memory_bytes=size, gpu=bool(_offered(settings)))
 
 

@@ -1,0 +1,82 @@
+"""Where the public names of earlier releases are now; `mlops upgrade` rewrites a project's imports by this.
+
+One row for each module or name that moved, without `runtime_lib.` in front. A name that left its module, or
+has another name now, needs a row of its own next to the module's. What has no successor belongs in `_GONE`.
+Names of `cli` and `upgrade` need no row: of those only the commands were ever promised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = ["GONE", "HIDDEN", "MOVED"]
+
+_MOVED = {
+    # the ground
+    "tracking.locks": "locks",
+    # data, training and what is predicted
+    "data.periods": "data.months",
+    "data.versions": "pipeline.dvc",
+    "monitoring.profile": "training.profile",
+    "training.metrics": "task.binary",
+    "training.planned": "training.hold",
+    "training.stages": "training.train",
+    # tracking, pipeline
+    "tracking.record.State": "tracking.record.RunState",
+    "pipeline.gate": "pipeline.pre_execute",
+    "pipeline.lock": "pipeline.run_lock",
+    # serving, monitoring
+    "monitoring.alerts": "monitoring.alerts.webhook",
+    "monitoring.log": "serving.log",
+    "monitoring.measures": "monitoring.statistics",
+    "serving.asgi": "serving.http",
+    "serving.local": "serving.engines.local",
+    "serving.ray_app": "serving.engines.ray",
+    "serving.run": "serving.serve",
+    "serving.service": "serving.predictor",
+    # hardware
+    "hardware.admission": "hardware.admit.here",
+    "hardware.check": "hardware.device.selfcheck",
+    "hardware.check.Finding": "hardware.device.selfcheck.Mismatch",
+    "hardware.chips": "hardware.read.chips",
+    "hardware.counters": "hardware.energy.counters",
+    "hardware.device": "hardware.device.choice",
+    "hardware.energy": "hardware.energy.meter",
+    "hardware.facts": "hardware.read.facts",
+    "hardware.keep": "hardware.replay.redact",
+    "hardware.lease": "hardware.share.lease",
+    "hardware.lease_files": "hardware.share.files",
+    "hardware.lease_notice": "hardware.share.notice",
+    "hardware.limits": "hardware.device.limits",
+    "hardware.on_linux": "hardware.read.linux",
+    "hardware.on_mac": "hardware.read.mac",
+    "hardware.on_mac.Answers": "hardware.read.mac.MacAnswers",
+    "hardware.parse": "hardware.read.parse",
+    "hardware.plan": "hardware.device.compute_plan",
+    "hardware.plan.Plan": "hardware.device.compute_plan.ComputePlan",
+    "hardware.plist": "hardware.read.plist",
+    "hardware.probe": "hardware.read.probe",
+    "hardware.queue": "hardware.share.order",
+    "hardware.ray_resources": "hardware.admit.ray",
+    "hardware.readings": "hardware.read.readings",
+    "hardware.record": "hardware.replay.recording",
+    "hardware.schedule": "hardware.admit.admission",
+    "hardware.schedule.Decision": "hardware.admit.admission.Admission",
+    "hardware.size": "hardware.device.memory",
+    "hardware.state": "hardware.read.state",
+}
+
+# Name or module → what to write instead.
+_GONE: dict[str, str] = {}
+
+# A package that binds a name like one of its modules hides the module: there the name is meant.
+_HIDDEN = ("hardware.facts",)
+
+
+def _whole(name: str) -> str:
+    return f"runtime_lib.{name}"
+
+
+MOVED: Mapping[str, str] = {_whole(old): _whole(new) for old, new in _MOVED.items()}
+GONE: Mapping[str, str] = {_whole(name): advice for name, advice in _GONE.items()}
+HIDDEN = frozenset(map(_whole, _HIDDEN))
