@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from runtime_lib.data.columns import Column
 from runtime_lib.settings import Settings, load
@@ -111,6 +113,25 @@ def eventually(check: Callable[[], bool], seconds: float = 30) -> bool:
             return False
         time.sleep(0.1)
     return True
+
+
+def ray_processes(driver: int) -> set[int]:
+    """Processes of the Ray instance that a process has started: they write into its session's folder."""
+    session = re.compile(rf"/session_[^/]*_{driver}/")
+    found = set()
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if any(session.search(file.path) for file in process.open_files()):
+                found.add(process.pid)
+    return found - {driver}
+
+
+def ray_processes_left(driver: int, seconds: float = 30) -> set[int]:
+    """Return what outlives its Ray instance; workers notice the end of their raylet a moment after it."""
+    deadline = time.monotonic() + seconds
+    while (left := ray_processes(driver)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return left
 
 
 def expected(folder: Path, rows: dict[str, Any] = ROWS) -> list[float]:

@@ -1,6 +1,7 @@
 """Everything that the library stores, written by whichever release `PYTHONPATH` names: `stored.py FOLDER`.
 
-Uses names that every release has; what they gave is left in `expected.json` for the reader.
+Uses what every release has, some of it under an older name; what it gave is left in `expected.json` for the
+reader.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import os
 import sys
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +23,23 @@ from runtime_lib.monitoring.labels import add_labels
 from runtime_lib.monitoring.monitor import monitor
 from runtime_lib.registry.champion import champion, promote
 from runtime_lib.registry.register import register
-from runtime_lib.serving.log import PredictionLog
 from runtime_lib.settings import Settings, load
 from runtime_lib.tracking.record import Record
-from runtime_lib.training.evaluate import evaluate
 from runtime_lib.training.model import Model, digest
 from runtime_lib.training.network import Architecture
-from runtime_lib.training.train import train
+
+
+def _from(module: str, before_0_5: str) -> Any:
+    """The module, under the name that the release has for it."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError:
+        return import_module(before_0_5)
+
+
+PredictionLog = _from("runtime_lib.serving.log", "runtime_lib.monitoring.log").PredictionLog
+evaluate = _from("runtime_lib.training.evaluate", "runtime_lib.training.stages").evaluate
+train = _from("runtime_lib.training.train", "runtime_lib.training.stages").train
 
 TOML = '[project]\nname = "demo"\npackage = "demo"\n[training]\nframework = "torch"\n'
 TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

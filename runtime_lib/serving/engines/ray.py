@@ -87,6 +87,18 @@ def run(settings: Settings, folder: Path, *, name: str, version: str, on_ready: 
     Raises:
         ServiceError: Ray or the replica did not start, or the model asks for more than the machine has.
     """
+    with _ray(settings) as offered:
+        reserve = _reserve(settings, offered)
+        _start_serve(settings)
+        _deploy(application(settings, folder, name=name, version=version, reserve=reserve))
+        _await_ready(settings)
+        on_ready()
+        threading.Event().wait()
+
+
+@contextmanager
+def _ray(settings: Settings) -> Iterator[dict[str, float]]:
+    """A Ray instance of this process's own until the block ends; yields what this machine offers to it."""
     os.environ.update({key: value for key, value in _ENVIRONMENT.items() if key not in os.environ})
     ray = require("ray", extra="serve")
     from ray import serve
@@ -96,22 +108,37 @@ def run(settings: Settings, folder: Path, *, name: str, version: str, on_ready: 
         ray.init(address="local", include_dashboard=False, logging_level="warning", resources=offered)
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
         _interrupt_on_sigterm()  # again: ray.init puts a handler of its own in its place
-        reserve = asked(_demand(settings), offered)
-        if why := misfit(reserve, (node["Resources"] for node in ray.nodes() if node["Alive"])):
-            raise ServiceError(f"The model cannot be served here. {why} See hardware.serving_memory_gib.")
-        http = {"host": settings.serving.host, "port": settings.serving.port}
-        try:
-            serve.start(http_options=http, logging_config=_quiet())
-        except ray.exceptions.RayError as error:
-            raise ServiceError(f"Ray Serve did not start: {_cause(str(error))}") from error
-        try:
-            target = application(settings, folder, name=name, version=version, reserve=reserve)
-            serve.run(target, name=_APPLICATION)
-        except RuntimeError as error:
-            raise ServiceError(f"The model did not start in Ray Serve: {_reason(serve)}") from error
-        _await_ready(settings)
-        on_ready()
-        threading.Event().wait()
+        yield offered
+
+
+def _reserve(settings: Settings, offered: Mapping[str, float]) -> dict[str, float]:
+    """What the replica asks of its node, if some node has it at all."""
+    import ray
+
+    reserve = asked(_demand(settings), offered)
+    if why := misfit(reserve, (node["Resources"] for node in ray.nodes() if node["Alive"])):
+        raise ServiceError(f"The model cannot be served here. {why} See hardware.serving_memory_gib.")
+    return reserve
+
+
+def _start_serve(settings: Settings) -> None:
+    import ray
+    from ray import serve
+
+    http = {"host": settings.serving.host, "port": settings.serving.port}
+    try:
+        serve.start(http_options=http, logging_config=_quiet())
+    except ray.exceptions.RayError as error:
+        raise ServiceError(f"Ray Serve did not start: {_cause(str(error))}") from error
+
+
+def _deploy(target: Any) -> None:
+    from ray import serve
+
+    try:
+        serve.run(target, name=_APPLICATION)
+    except RuntimeError as error:
+        raise ServiceError(f"The model did not start in Ray Serve: {_reason(serve)}") from error
 
 
 def _offered(settings: Settings) -> dict[str, float]:

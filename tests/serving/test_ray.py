@@ -1,9 +1,13 @@
-"""Real Ray on a replayed Mac: its GPU is shared out one at a time, and what cannot be had is refused."""
+"""Real Ray: what a Mac's replay offers to it, what is refused, how a failed start and SIGTERM end.
+
+What only needs a running Ray Serve shares one, at the end of the module: `run` needs the process without.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -12,12 +16,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving.test_serve import ray_processes_left
+from runtime_lib.errors import ServiceError
+from runtime_lib.serving.engines import ray as ray_app
+from runtime_lib.settings import load
 from tests.support.projects import free_port
 from tests.support.replayed import ReplayedMac
-from tests.support.servers import make_project
+from tests.support.servers import make_project, ray_processes_left
 
 pytestmark = pytest.mark.slow
+
+TERABYTE = str(10**12 / 2**30)  # in GiB
 
 _TASKS = """
 import json, time
@@ -44,19 +52,15 @@ def together(**options):
 
 ray.get([work.remote() for _ in range(2)])  # the workers are there
 found = {"offered": offered, "free": together()}
-if offered:
-    found["gpu"] = together(resources={"apple_gpu": 1})
-    found["memory"] = together(resources={"unified_memory": 0.7 * offered["unified_memory"]})
-    found["half"] = together(resources={"unified_memory": 0.4 * offered["unified_memory"]})
-else:
-    waiting = work.options(resources={"apple_gpu": 1}).remote()
-    found["ran"] = bool(ray.wait([waiting], timeout=4)[0])
+found["gpu"] = together(resources={"apple_gpu": 1})
+found["memory"] = together(resources={"unified_memory": 0.7 * offered["unified_memory"]})
+found["half"] = together(resources={"unified_memory": 0.4 * offered["unified_memory"]})
 print(json.dumps(found))
 ray.shutdown()
 """
 
 _SERVE = """
-import sys
+import os, signal, sys, threading
 from pathlib import Path
 from runtime_lib.errors import MlopsError
 from runtime_lib.serving.engines import ray as ray_app
@@ -65,7 +69,8 @@ from runtime_lib.settings import load
 def ready():
     import ray
     print("ready, left", ray.available_resources().get("apple_gpu", 0), flush=True)
-    raise KeyboardInterrupt
+    os.kill(os.getpid(), signal.SIGTERM)
+    threading.Event().wait(60)
 
 try:
     settings = load(Path(sys.argv[1]))
@@ -119,27 +124,67 @@ def test_one_task_at_a_time_has_the_gpu_of_a_mac(tmp_path):
     assert (found["memory"], found["half"]) == (False, True)
 
 
-def test_without_a_mac_there_is_no_apple_gpu_to_have():
-    if sys.platform != "linux":
-        pytest.skip("this may be a Mac")
-    assert json.loads(run(_TASKS).splitlines()[-1]) == {"offered": {}, "free": True, "ran": False}
-
-
-def test_a_model_on_a_mac_takes_the_gpu_once_the_machine_is_cool(tmp_path, model_folder):
+def test_a_model_on_a_mac_takes_the_gpu_once_the_machine_is_cool_and_ends_with_sigterm(
+    tmp_path, model_folder
+):
     mac = ReplayedMac(tmp_path / "mac", 2)
     wait = {"MLOPS_HARDWARE__MAX_WAIT": "6"}
     said = serve(tmp_path / "project", model_folder, mac=mac, on_wait=lambda: mac.heat(0), **wait)
     assert "Thermal pressure Heavy, allowed up to Moderate." in said
     assert "ready, left 0" in said, said
     assert "ended" in said
+    assert "Traceback" not in said
 
 
-def test_a_terabyte_is_refused_with_words_instead_of_waiting_for_ever(tmp_path, model_folder):
-    much = {"MLOPS_HARDWARE__SERVING_MEMORY_GIB": str(10**12 / 2**30)}
+def test_a_terabyte_on_a_mac_is_refused_with_words_before_serve_starts(tmp_path, model_folder):
+    much = {"MLOPS_HARDWARE__SERVING_MEMORY_GIB": TERABYTE}
     said = serve(tmp_path / "a", model_folder, mac=ReplayedMac(tmp_path / "mac"), **much)
     assert "error: The model cannot be served here. The work asks for 931.32 GiB of unified_memory" in said
     assert "hardware.serving_memory_gib" in said
-    # Without a Mac's amounts to schedule, the replica's own look at its machine refuses.
-    said = serve(tmp_path / "b", model_folder, **much)
-    assert "error: The model did not start in Ray Serve: This machine refuses the work." in said, said
-    assert "931.32 GiB" in said
+
+
+def test_a_port_that_was_taken_meanwhile_is_named_and_ray_ends(tmp_path, model_folder):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        settings = make_project(tmp_path, port=port)
+        with pytest.raises(ServiceError, match=f"did not start: Failed to bind to .*{port}"):
+            ray_app.run(settings, model_folder, name="flights", version="1", on_ready=lambda: None)
+    assert not ray_processes_left(os.getpid())
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """Ray Serve as `run` starts it, without a Mac; yields what the machine offers to Ray."""
+    settings = make_project(tmp_path_factory.mktemp("shared") / "project", port=free_port())
+    with ray_app._ray(settings) as offered:
+        ray_app._start_serve(settings)
+        yield offered
+    assert not ray_processes_left(os.getpid())
+
+
+def deploy(settings, folder):
+    ray_app._deploy(ray_app.application(settings, folder, name="flights", version="1"))
+
+
+def test_a_model_that_does_not_load_says_why(shared, tmp_path):
+    with pytest.raises(ServiceError, match="did not start in Ray Serve: No model at"):
+        deploy(make_project(tmp_path), tmp_path / "nowhere")
+
+
+def test_without_a_macs_amounts_the_replica_itself_refuses_a_terabyte(shared, tmp_path, model_folder):
+    make_project(tmp_path)
+    much = load(tmp_path, environ={"MLOPS_HARDWARE__SERVING_MEMORY_GIB": TERABYTE})
+    words = r"did not start in Ray Serve: This machine refuses the work\..*931\.32 GiB"
+    with pytest.raises(ServiceError, match=words):
+        deploy(much, model_folder)
+
+
+def test_without_a_mac_there_is_no_apple_gpu_to_have(shared):
+    import ray
+
+    if sys.platform != "linux":
+        pytest.skip("this may be a Mac")
+    assert shared == {}
+    work = ray.remote(lambda: True)
+    assert ray.get(work.remote(), timeout=60)
+    assert ray.wait([work.options(resources={"apple_gpu": 1}).remote()], timeout=4)[0] == []
