@@ -83,7 +83,8 @@ def test_the_table_of_the_command_line_is_complete():
         re.findall(r"^\| `mlops (\w+)[^`]*` \|.*?\| (.*) \|$", _page("docs/cli.md"), flags=re.MULTILINE)
     )
     shown = {name: set(re.findall(r"`(--[a-z-]+)", options)) for name, options in table.items()}
-    # `--promote`, `--lock` and `--tests` are the defaults, `-o` and `-d` are short forms: the table leaves them out.
+    # `--promote`, `--lock` and `--tests` are the defaults, `-o` and `-d` are
+    # short forms: the table leaves them out.
     left_out = {"--help", "--promote", "--lock", "--tests", "-o", "-d"}
     ours = {name: options - left_out for name, options in _commands().items()}
     assert shown == ours
