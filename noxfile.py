@@ -58,9 +58,11 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Check that the pages' links and the files they name exist."""
-    _prepare(session, "-e", ".[upgrade]", groups=("dev",))
+    """Check the pages' links, files and commands, then build the site in docs/_build."""
+    _prepare(session, "-e", ".[upgrade]", groups=("dev", "docs"))
     session.run("pytest", "--no-header", "-q", "tests/test_docs.py")
+    strict = ("-W", "--keep-going", "-q")
+    session.run("sphinx-build", *strict, "-b", "html", "docs", "docs/_build", *session.posargs)
 
 
 @nox.session

@@ -25,7 +25,7 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
     """
     if unknown := set(params) - {"logistic"}:
         raise SettingsError(f"params.yaml, evaluate: unknown key '{min(unknown)}'. Known: logistic.")
-    folder = settings.root / "data" / "split"
+    folder = settings.split
     model = open_model(settings, settings.candidate)
     inputs, label, _ = read_features(folder / "train.parquet")
     rows = check_rows(inputs, model.columns)

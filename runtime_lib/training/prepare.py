@@ -66,7 +66,7 @@ def prepare(settings: Settings, model: ModelFunction, params: Mapping[str, Any])
         CapacityError: not even one row at a time fits.
     """
     fit_params = FitParams.read({key: value for key, value in params.items() if key != "network"})
-    folder = settings.root / "data" / "split"
+    folder = settings.split
     train, validation = scan(folder / "train.parquet"), scan(folder / "validation.parquet")
     nullable = {column.name for part in (train, validation) for column in part.columns if column.nullable}
     columns = tuple(replace(column, nullable=column.name in nullable) for column in train.columns)

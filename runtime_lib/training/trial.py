@@ -90,7 +90,7 @@ def load_split(settings: Settings, prepared: Prepared) -> Split:
     Raises:
         DataError: a value cannot be used, or the table is no longer the one that was planned for.
     """
-    folder = settings.root / "data" / "split"
+    folder = settings.split
     parts = []
     for name in ("train", "validation"):
         inputs, label, _ = read_features(folder / f"{name}.parquet")
@@ -105,7 +105,7 @@ def fit_split(settings: Settings, prepared: Prepared, split: Split, *, on_epoch:
     """Fit encoder and network; the middle of `trial` and of `train`."""
     encoder = Encoder.fit(split.train, prepared.columns)
     if encoder.width != prepared.width:
-        folder = settings.root / "data" / "split"
+        folder = settings.split
         raise _changed(folder, f"{encoder.width} encoded inputs", f"{prepared.width}")
     network = network_for(
         prepared.architecture,
