@@ -11,16 +11,19 @@ from typing import IO
 
 from runtime_lib.errors import ServiceError
 
-__all__ = ["locked", "try_lock"]
+__all__ = ["PAUSE", "locked", "try_lock"]
 
 PAUSE = 0.05  # seconds between two tries
 
 
-def try_lock(path: Path) -> IO[bytes] | None:
-    """Return the open, locked file, or None while another process holds it. Closing it unlocks."""
-    file = path.open("ab")
+def try_lock(path: Path, *, shared: bool = False) -> IO[bytes] | None:
+    """Return the open, locked file, or None while another process holds it. Closing it unlocks.
+
+    `shared`: together with other shared locks, on a file that is there already.
+    """
+    file = path.open("rb" if shared else "ab")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
         return None

@@ -1,29 +1,71 @@
-"""Progress bars for long work, on stderr, so that stdout stays for results."""
+"""Progress of long work, on stderr, so that stdout stays for results.
+
+A terminal gets a bar; a log file or pipe gets whole lines, and few of them.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-__all__ = ["step", "track"]
+__all__ = ["Advance", "counted", "step", "track"]
 
 T = TypeVar("T")
 
 
-def track(items: Iterable[T], label: str) -> Iterator[T]:
-    """Yield the items behind a progress bar; a log file or pipe gets one line at the end instead."""
-    total = len(items) if isinstance(items, Sized) else None
+class Advance(Protocol):
+    """Say that `by` more is done; `note` is shown next to the count, and is a line of its own in a log."""
+
+    def __call__(self, by: int = 1, note: str = "") -> None: ...
+
+
+@contextmanager
+def counted(total: int, label: str) -> Iterator[Advance]:
+    """Show how much of `total` is done, as the block says by what it is given.
+
+    In a log each note is a line (`epoch 3/12: …`); without notes there is one line at the end.
+    """
     if not sys.stderr.isatty():
-        yield from items
-        print(f"{label}: {total if total is not None else 'all'} done", file=sys.stderr)
+        log = _Log(total, label)
+        yield log
+        if not log.has_notes:
+            print(f"{label}: {total} done", file=sys.stderr)
         return
     from rich.console import Console
-    from rich.progress import track as bar
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    yield from bar(items, description=label, total=total, console=Console(stderr=True))
+    count, left = MofNCompleteColumn(), TimeRemainingColumn(elapsed_when_finished=True)
+    columns = (TextColumn(label), BarColumn(), count, TextColumn("{task.description}"), left)
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=total)
+
+        def advance(by: int = 1, note: str = "") -> None:
+            progress.update(task, advance=by, description=note)
+
+        yield advance
+
+
+class _Log:
+    def __init__(self, total: int, label: str) -> None:
+        self._done, self._total, self._label = 0, total, label
+        self.has_notes = False
+
+    def __call__(self, by: int = 1, note: str = "") -> None:
+        self._done += by
+        if note:
+            self.has_notes = True
+            print(f"{self._label} {self._done}/{self._total}: {note}", file=sys.stderr)
+
+
+def track(items: Collection[T], label: str) -> Iterator[T]:
+    """Yield the items and show how many are done."""
+    with counted(len(items), label) as advance:
+        for item in items:
+            yield item
+            advance()
 
 
 @contextmanager

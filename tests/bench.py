@@ -25,9 +25,10 @@ from runtime_lib.data.columns import Column, check_rows
 from runtime_lib.hardware.read.facts import facts
 from runtime_lib.hardware.read.probe import Live, Replay
 from runtime_lib.hardware.read.state import state
+from runtime_lib.training.build import build
 from runtime_lib.training.encoder import Encoder
 from runtime_lib.training.model import Model, save
-from runtime_lib.training.network import Architecture, build
+from runtime_lib.training.network import Architecture
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.support.releases import RELEASES, clone_with_tags, commit, git
@@ -201,10 +202,12 @@ def local_server(folder: Path) -> Iterator[str]:
     code = (
         "import sys; from pathlib import Path; from runtime_lib.serving.log import PredictionLog;"
         "from runtime_lib.serving.engines.local import run;"
-        "from runtime_lib.serving.predictor import Service;"
+        "from runtime_lib.serving.predictor import Predictor;"
+        "from runtime_lib.serving.service import Service;"
         "from runtime_lib.training.model import Model; folder = Path(sys.argv[1]);"
-        "service = Service(lambda: Model.load(folder / 'model', framework='torch'), name='bench',"
-        " version='1', log=PredictionLog(folder / 'log'));"
+        "load = lambda: Model.load(folder / 'model', framework='torch');"
+        "predictor = Predictor(load, name='bench', version='1');"
+        "service = Service(predictor, log=PredictionLog(folder / 'log'));"
         "run(service, host='127.0.0.1', port=int(sys.argv[2]), on_ready=lambda: None)"
     )
     with server(f"{PYTHON}", "-c", code, str(folder), port="{port}", ready="/ready") as url:

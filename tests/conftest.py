@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,21 @@ from typing import Any
 import copier
 import pytest
 
+from tests.support.durations import Durations, longest_first
 from tests.support.releases import REPOSITORY, clone_with_tags
 
 Render = Callable[..., Path]
+
+# Without byte code every process that a test starts compiles pandas and MLflow anew: seconds each.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Durations())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    longest_first(items)
 
 
 def copy_template(folder: Path) -> Path:

@@ -22,8 +22,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-from projects import environment, free_port
 from rich.console import Console
+
+from tests.support.projects import environment, free_port
 
 HERE = Path(__file__).resolve().parents[1]
 MONTH = "2013-10"  # the first month after those that the pipeline has seen

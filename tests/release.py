@@ -14,11 +14,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from compatibility import breaking
-from releases import RELEASES, REPOSITORY, library_at
 from rich.console import Console
 
 from runtime_lib.upgrade.migrations import MIGRATIONS, version_of
+from tests.support.compatibility import breaking
+from tests.support.releases import RELEASES, REPOSITORY, library_at
 
 VERSION, CHANGES = "runtime_lib/VERSION", "CHANGELOG.md"
 UNRELEASED = "## Unreleased\n"

@@ -45,10 +45,10 @@ def clone(ready, tmp_path) -> Path:
 
 
 def script(clone: Path, *words: str, code: str = "") -> subprocess.CompletedProcess[str]:
-    command = ["-c", code] if code else ["release.py", *words]
+    command = ["-c", code] if code else ["-m", "tests.release", *words]
     env = {**os.environ, "PYTHONPATH": str(clone), "COLUMNS": "200"}
     return subprocess.run(
-        [sys.executable, *command], cwd=clone / "tests", env=env, capture_output=True, text=True, check=False
+        [sys.executable, *command], cwd=clone, env=env, capture_output=True, text=True, check=False
     )
 
 
@@ -129,7 +129,7 @@ def test_a_release_is_a_commit_with_a_tag_or_nothing(clone):
     # Where a folder of that name stands among the tags, git can make no tag: nor must there be a commit.
     git(clone, "tag", f"v{NEXT}/taken")
     before = state(clone)
-    code = f"import release; release.release('{NEXT}')"
+    code = f"from tests.release import release; release('{NEXT}')"
     done = script(clone, code=code)
     assert done.returncode == 1
     assert "cannot lock ref" in done.stderr
@@ -165,7 +165,7 @@ def test_what_was_deprecated_goes_with_a_minor_version_and_not_with_a_patch(clon
     change(model, start, f"{start}from typing_extensions import deprecated\n")
     change(model, "def digest(", '@deprecated("use nothing; goes in the next")\ndef digest(')
     commit(clone, "Deprecate")
-    assert script(clone, code=f"import release; release.release('{NEXT}')").returncode == 0
+    assert script(clone, code=f"from tests.release import release; release('{NEXT}')").returncode == 0
     patch, minor = f"{MAJOR}.{MINOR + 1}.1", f"{MAJOR}.{MINOR + 2}.0"
     change(clone / "CHANGELOG.md", f"## {NEXT}\n", f"{SECTION}## {NEXT}\n")
     remove(clone, patch)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-import runtime_lib.settings
+import runtime_lib.settings.read
+import runtime_lib.settings.renamed
 from runtime_lib.errors import SettingsError
-from runtime_lib.settings import Moved, find_root, load
+from runtime_lib.settings import find_root, load
+from runtime_lib.settings.build import build
+from runtime_lib.settings.paths import Paths
+from runtime_lib.settings.read import read_layers
+from runtime_lib.settings.tables import Moved
 
 BASE = '[project]\nname = "late"\npackage = "late"\n'
 
@@ -75,8 +81,8 @@ def renamed(monkeypatch):
         "serving.address": Moved("serving.host", "0.1"),
         "serving.speed": Moved("", "0.1"),
     }
-    monkeypatch.setattr(runtime_lib.settings, "RENAMED", table)
-    runtime_lib.settings._warn_once.cache_clear()
+    monkeypatch.setattr(runtime_lib.settings.read, "RENAMED", table)
+    runtime_lib.settings.renamed._warn_once.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -104,7 +110,7 @@ def test_a_renamed_key_is_read_from_every_source_and_told_once(settings, renamed
 def test_a_key_may_move_to_another_table_or_go(settings, renamed, caplog):
     assert settings("[serving]\nworkers = 3\n").serving.port == 8000
     assert "'serving.workers'" in caplog.text
-    assert "has no effect any more: take it out." in caplog.text
+    assert "has no effect any more: remove it." in caplog.text
     assert settings("", MLOPS_WEB__PORT="9001").serving.port == 9001
 
 
@@ -112,12 +118,122 @@ def test_a_key_may_move_to_another_table_or_go(settings, renamed, caplog):
     ("text", "named"),
     [
         ('[serving]\naddress = "::1"\n', "'serving.address'.* is called 'serving.host' now: rename it"),
-        ("[serving]\nspeed = 1\n", "'serving.speed'.* has no effect any more: take it out"),
+        ("[serving]\nspeed = 1\n", "'serving.speed'.* has no effect any more: remove it"),
     ],
 )
 def test_after_its_time_an_old_key_is_refused_and_the_new_one_named(settings, renamed, text, named):
     with pytest.raises(SettingsError, match=named):
         settings(text)
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    times: int = 3
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    url: str
+    retry: Retry = msgspec.field(default_factory=Retry)
+    quiet: Retry | None = None
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    rows: int = 1
+    alerts: dict[str, Alert] = msgspec.field(default_factory=dict)
+    limits: dict[str, float] = msgspec.field(default_factory=dict)
+
+
+class House(msgspec.Struct, frozen=True, kw_only=True):
+    """Deeper than the library's own settings, and with names that a project chooses."""
+
+    watch: Watch = msgspec.field(default_factory=Watch)
+
+
+@pytest.fixture
+def house(tmp_path):
+    def read(text="", environment="local", **environ):
+        file = tmp_path / "mlops.toml"
+        file.write_text(text)
+        return build(House, read_layers(file, environment, environ)).watch
+
+    return read
+
+
+OPS = '[watch.alerts.ops]\nurl = "a"\nretry.times = 1\n'
+
+
+def test_tables_inside_tables_are_read_from_every_source(house):
+    over = OPS + '[environments.prod.watch.alerts.ops]\nurl = "b"\n'
+    assert house(OPS).alerts["ops"] == Alert(url="a", retry=Retry(times=1))
+    assert house(over, "prod").alerts["ops"] == Alert(url="b", retry=Retry(times=1))
+    found = house(over, "prod", MLOPS_WATCH__ALERTS__OPS__URL="c", MLOPS_WATCH__ALERTS__NEW__URL="d")
+    assert found.alerts == {"ops": Alert(url="c", retry=Retry(times=1)), "new": Alert(url="d")}
+    assert house(OPS, MLOPS_WATCH__ALERTS__OPS__QUIET__TIMES="2").alerts["ops"].quiet == Retry(times=2)
+    assert house("[watch.limits]\na = 1\n", MLOPS_WATCH__LIMITS__B="0.5").limits == {"a": 1.0, "b": 0.5}
+
+
+def test_a_variable_reaches_a_name_with_capitals_and_hyphens(house):
+    text = '[watch.alerts.Ops-Team]\nurl = "a"\n'
+    assert house(text, MLOPS_WATCH__ALERTS__OPS_TEAM__URL="b").alerts == {"Ops-Team": Alert(url="b")}
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "named"),
+    [
+        (OPS + "retry.tims = 2\n", {}, "Unknown key 'watch.alerts.ops.retry.tims' .*mlops.toml.*'.*.times'"),
+        ("[watch.alert.ops]\n", {}, "Unknown table 'watch.alert' .*Did you mean 'watch.alerts'"),
+        (OPS, {"MLOPS_WATCH__ALERTS__OPS__URI": "x"}, "Unknown key 'watch.alerts.ops.uri' .*OPS__URI or"),
+        ("[watch]\nzz = 1\n", {}, "Known: watch.rows, watch.alerts, watch.limits"),
+        ("[watch.alerts.ops]\n", {}, "The key 'watch.alerts.ops.url' is missing: write it into /"),
+        (OPS + 'quiet.times = "x"\n', {}, "watch.alerts.ops.quiet.times = 'x': Expected a whole number"),
+        (
+            OPS,
+            {"MLOPS_WATCH__ALERTS__OPS__RETRY__TIMES": "x"},
+            "times = 'x': .* Set in MLOPS_WATCH__A.*TIMES ",
+        ),
+        (
+            OPS,
+            {"MLOPS_WATCH__ALERTS__OPS": "x"},
+            r"\[watch.alerts.ops\] must be a table, not 'x'. Set in MLOPS_",
+        ),
+        (
+            "",
+            {"MLOPS_WATCH__ROWS__X": "1", "MLOPS_WATCH__ROWS": "2"},
+            "Unknown key 'watch.rows.x' .*ROWS__X or",
+        ),
+        ("[watch.limits]\na = true\n", {}, "watch.limits.a = True: Expected a number"),
+        ("environments = 1\n", {}, r"\[environments\] must be a table, not 1"),
+        ("[environments]\nprod = 1\n", {}, r"\[environments.prod\] must be a table, not 1"),
+        ("[environments.prod.watch]\nrows = 0.5\n", {}, r"rows = 0.5: .* Set in \[environments.prod\] of /"),
+    ],
+)
+def test_what_is_wrong_is_named_at_any_depth(house, text, environ, named):
+    with pytest.raises(SettingsError, match=named):
+        house(text, "prod" if "prod" in text else "local", **environ)
+
+
+def test_a_key_is_renamed_in_every_table_of_a_chosen_name(house, monkeypatch, caplog):
+    table = {"watch.alerts.*.address": Moved("watch.alerts.*.url", "99.0")}
+    monkeypatch.setattr(runtime_lib.settings.read, "RENAMED", table)
+    found = house('[watch.alerts]\nx.address = "a"\ny.address = "b"\n', MLOPS_WATCH__ALERTS__Y__ADDRESS="c")
+    assert found.alerts == {"x": Alert(url="a"), "y": Alert(url="c")}
+    assert "'watch.alerts.x.address' (" in caplog.text
+    assert "is called 'watch.alerts.x.url' now: rename it" in caplog.text
+
+
+def test_what_loading_fills_in_is_no_key(settings):
+    with pytest.raises(SettingsError, match="Unknown table 'environment'"):
+        settings('[environment]\nname = "prod"\n')
+
+
+def test_every_path_hangs_below_the_root(settings, tmp_path):
+    found, root = settings(), tmp_path.resolve()
+    assert found.split_part("test") == root / "data" / "split" / "test.parquet"
+    assert found.report("evaluation") == root / "reports" / "evaluation.json"
+    assert found.lock("run") == root / "var" / "run.lock"
+    names = [name for name in dir(Paths) if isinstance(getattr(Paths, name), property)]
+    assert len(names) > 10
+    for name in names:
+        assert getattr(found, name).is_relative_to(root)
 
 
 def test_the_root_is_found_from_below(settings, tmp_path):

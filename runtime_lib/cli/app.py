@@ -21,13 +21,6 @@ __all__ = ["app"]
 # Exit codes beside 0, 1 (failed) and 2 (used wrongly); GateError carries 3.
 _FINDINGS = 4
 
-_STATES = {
-    "retrain": "Retrain: performance has dropped",
-    "drift": "Look: the data has drifted",
-    "early": "Too few predictions to judge yet",
-    "well": "All is well",
-}
-
 app = typer.Typer(
     name="mlops",
     help="Run a machine-learning project: data → train → register → serve → monitor → retrain.",
@@ -169,13 +162,13 @@ def monitor(
     _show(
         verdict.to_dict(),
         as_json,
-        f"{_STATES[verdict.state]} ({verdict.rows:,} predictions of version {verdict.version})",
+        f"{verdict.headline} ({verdict.rows:,} predictions of version {verdict.version})",
         *(f"  {reason}" for reason in verdict.reasons),
         f"  performance: {verdict.performance.reason}",
-        f"Report: {verdict.page}",
+        f"Report: {verdict.report_html}",
     )
     if open_report:
-        typer.launch(str(verdict.page))
+        typer.launch(str(verdict.report_html))
     if (verdict.drifted or verdict.retrain) and not exit_zero:
         raise SystemExit(_FINDINGS)
 

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runtime_lib import tables
 from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.files import atomic_folder
 from runtime_lib.progress import track
+from runtime_lib.task import binary as task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,9 +109,11 @@ def _check_features(table: pd.DataFrame, month: str) -> pd.DataFrame:
         raise DataError(
             f"features() returned the id {twice!r} twice for {month}; ids tie late labels to predictions."
         )
-    if unknown := set(table["label"].unique()) - {0, 1}:
+    if (wrong := task.wrong_labels(table["label"])).any():
+        found = sorted(map(str, table["label"][wrong].unique()))
         raise DataError(
-            f"features() returned the labels {sorted(map(str, unknown))} for {month}; use 0 and 1 alone."
+            f"features() returned the labels {found} for {month}; each must be {task.LABELS}. "
+            f"Leave out rows whose label is not known."
         )
     return table
 
@@ -121,9 +125,4 @@ def month_files(folder: Path) -> list[Path]:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error}). `mlops run` makes it anew.") from error
+    return tables.read_table(path, fix="`mlops run` makes it again.")

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from runtime_lib.errors import DataError
-from runtime_lib.monitoring import statistics as measures
+from runtime_lib.monitoring import statistics
 from runtime_lib.training.profile import Floats, as_categories, as_numbers, check_profile
 
 __all__ = ["PREDICTION", "Cell", "ColumnDrift", "RateChange", "drift"]
@@ -118,15 +118,15 @@ def _compare(name: str, about: Mapping[str, Any], values: Any) -> ColumnDrift:
     labels, reference, live, nulls, unseen, change = count(name, about, values)
     rows = nulls + int(live.sum())
     both = reference.sum() > 0 and live.sum() > 0
-    second = measures.cramers_v if about["kind"] == "category" else measures.ks_distance
+    second = statistics.cramers_v if about["kind"] == "category" else statistics.ks_distance
     return ColumnDrift(
         name=name,
         kind=about["kind"],
         rows=rows,
-        effect=measures.psi(reference, live) if both else None,
+        effect=statistics.psi(reference, live) if both else None,
         second=second(reference, live) if both else None,
         second_name="cramers_v" if about["kind"] == "category" else "ks",
-        p=measures.chi_square_p(reference, live) if both else None,
+        p=statistics.chi_square_p(reference, live) if both else None,
         q=None,
         change=change,
         nulls=_null_change(about, nulls, rows),
@@ -193,8 +193,8 @@ def _null_change(about: Mapping[str, Any], nulls: int, rows: int) -> RateChange:
     before, now = about["nulls"] / max(about["rows"], 1), nulls / max(rows, 1)
     if not rows or not about["rows"]:
         return RateChange(before, now, 0.0, 1.0)
-    p = measures.chi_square_p([about["nulls"], about["rows"] - about["nulls"]], [nulls, rows - nulls])
-    return RateChange(before, now, measures.cohen_h(before, now), p)
+    p = statistics.chi_square_p([about["nulls"], about["rows"] - about["nulls"]], [nulls, rows - nulls])
+    return RateChange(before, now, statistics.cohen_h(before, now), p)
 
 
 def _unseen_change(about: Mapping[str, Any], unseen: int, total: int) -> RateChange | None:
@@ -207,8 +207,8 @@ def _unseen_change(about: Mapping[str, Any], unseen: int, total: int) -> RateCha
         return None
     expected = min((sum(n == 1 for n in about["counts"].values()) + 1) / seen, 1.0)
     rate = unseen / total
-    p = measures.binomial_excess(unseen, total, expected)
-    return RateChange(0.0, rate, measures.cohen_h(0.0, rate), p)
+    p = statistics.binomial_excess(unseen, total, expected)
+    return RateChange(0.0, rate, statistics.cohen_h(0.0, rate), p)
 
 
 def _adjust(columns: list[ColumnDrift]) -> list[ColumnDrift]:
@@ -228,7 +228,7 @@ def _adjust(columns: list[ColumnDrift]) -> list[ColumnDrift]:
 
 
 def _q(p: dict[int, float]) -> dict[int, float]:
-    return dict(zip(p, measures.benjamini_hochberg(list(p.values())), strict=True))
+    return dict(zip(p, statistics.benjamini_hochberg(list(p.values())), strict=True))
 
 
 def _decide(column: ColumnDrift, min_rows: int, threshold: float) -> ColumnDrift:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from runtime_lib.errors import DataError
 from runtime_lib.files import atomic_file, check_format
 from runtime_lib.settings import Settings
+from runtime_lib.tables import read_table
+from runtime_lib.task import binary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,11 +39,11 @@ def add_labels(settings: Settings, file: Path) -> int:
     Raises:
         DataError: the file cannot be read, lacks a column, misses an id, or holds another label than 0 and 1.
     """
-    labels = _check(_read(file), file).drop_duplicates("id", keep="last")
+    labels = _check(read_table(file, text=["id"]), file).drop_duplicates("id", keep="last")
     now = datetime.now(UTC)
     # Names sort by arrival, which is what "last" means; the suffix keeps two writers of one moment apart.
     name = f"{now:%Y%m%dT%H%M%S.%fZ}-{uuid4().hex[:8]}.parquet"
-    with atomic_file(settings.var / "labels" / name) as temporary:
+    with atomic_file(settings.labels / name) as temporary:
         _write_part(temporary, labels, now)
     return len(labels)
 
@@ -79,20 +81,6 @@ def _read_part(path: Path) -> pd.DataFrame:
     return table.to_pandas()
 
 
-def _read(file: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    if file.suffix not in (".parquet", ".csv"):
-        raise DataError(f"{file}: labels come as .parquet or .csv, not as '{file.suffix or 'no suffix'}'.")
-    try:
-        # Ids are text: `007` must not become 7.
-        return pd.read_csv(file, dtype={"id": "str"}) if file.suffix == ".csv" else pd.read_parquet(file)
-    except FileNotFoundError as error:
-        raise DataError(f"No label file {file}.") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read as {file.suffix[1:]}: {error}") from error
-
-
 def _check(table: pd.DataFrame, file: Path) -> pd.DataFrame:
     import pandas as pd
 
@@ -101,18 +89,14 @@ def _check(table: pd.DataFrame, file: Path) -> pd.DataFrame:
         raise DataError(f"{file} has no column '{missing[0]}', only {found}. Labels need 'id' and 'label'.")
     if table.empty:
         raise DataError(f"{file} has no rows.")
-    if table["id"].isna().any():
-        row = _first(table["id"].isna())
+    if (missing_id := table["id"].isna()).any():
+        row = int(missing_id.argmax())
         raise DataError(f"{file}, row {row}: the id is missing, so the label belongs to no prediction.")
     label = pd.to_numeric(table["label"], errors="coerce")
-    if (bad := ~label.isin([0, 1])).any():
-        row = _first(bad)
+    if (bad := binary.wrong_labels(label)).any():
+        row = int(bad.argmax())
         raise DataError(
-            f"{file}, row {row}: the label is {table['label'].iloc[row]}; it must be 0 or 1. "
+            f"{file}, row {row}: the label is {table['label'].iloc[row]}; it must be {binary.LABELS}. "
             "Leave out rows whose label is not known yet."
         )
     return pd.DataFrame({"id": table["id"].astype(str), "label": label.astype("int8")})
-
-
-def _first(mask: Any) -> int:
-    return int(mask.to_numpy().argmax())

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing beside it: no script, no font, no address to load from."""
+"""The report as one HTML file that needs no other: no script, no font, no address to load from."""
 
 from __future__ import annotations
 
@@ -7,31 +7,23 @@ from datetime import datetime
 from html import escape
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runtime_lib.errors import require
 from runtime_lib.files import atomic_file
 from runtime_lib.monitoring.drift import Cell, ColumnDrift
-
-if TYPE_CHECKING:
-    from runtime_lib.monitoring.monitor import Verdict
+from runtime_lib.monitoring.verdict import Verdict
 
 __all__ = ["render", "write_page"]
 
 WIDTH, HEIGHT = 190, 44  # of the small bars, in px
-HEADLINES = {
-    "retrain": "Retrain: performance has dropped",
-    "drift": "Look: the data has drifted",
-    "early": "Too early to tell",
-    "well": "All well",
-}
-# matplotlib knows no CSS variables: it draws in these colours, and the page puts its own in their place.
+# matplotlib knows no CSS variables: it draws in these colours, and they are replaced by the page's own.
 INK, LIVE, REFERENCE, LIMIT = "#010203", "#010204", "#010205", "#010206"
 VARIABLES = {INK: "var(--muted)", LIVE: "var(--live)", REFERENCE: "var(--reference)", LIMIT: "var(--bad)"}
 
 
 def write_page(verdict: Verdict, path: Path) -> None:
-    """Write the report atomically: a browser that reloads meets the old page or the new one."""
+    """Write the report atomically: a browser that reloads gets the old page or the new one."""
     with atomic_file(path) as temporary:
         temporary.write_text(render(verdict), encoding="utf-8")
 
@@ -48,11 +40,10 @@ def render(verdict: Verdict) -> str:
     return str(
         environment.from_string(template).render(
             v=verdict,
-            headline=HEADLINES[verdict.state],
             summary=_summary(verdict),
             checks=_checks(verdict),
             columns=columns,
-            scale=verdict.threshold * 4,  # one runaway column must not flatten all others
+            scale=verdict.rules.drift_threshold * 4,  # one runaway column must not flatten all others
             bars={c.name: safe(_bars(c.cells)) for c in columns},
             chart=safe(_chart(verdict)),
             tests=_tests,
@@ -63,7 +54,7 @@ def render(verdict: Verdict) -> str:
 
 def _summary(v: Verdict) -> str:
     if v.state == "early":
-        return f"{v.rows:,} predictions so far; a decision on drift needs {v.min_rows:,}."
+        return f"{v.rows:,} predictions so far; a decision on drift needs {v.rules.min_rows:,}."
     drifted = [c.name for c in v.columns if c.drifted]
     inputs = (
         f"{len(drifted)} of {len(v.columns)} inputs drifted"
@@ -85,28 +76,28 @@ def _summary(v: Verdict) -> str:
 def _checks(v: Verdict) -> list[dict[str, Any]]:
     """The three conditions for retraining, each with what was needed and found."""
     p = v.performance
-    told = p.live is not None and p.baseline is not None
-    limit = (p.baseline or 0.0) * (1 - v.max_drop)
+    known = p.live is not None and p.held_out is not None
+    limit = (p.held_out or 0.0) * (1 - v.rules.max_drop)
     return [
         {
             "what": "Labelled predictions",
-            "needed": f"at least {v.min_rows:,}",
+            "needed": f"at least {v.rules.min_rows:,}",
             "found": f"{p.labelled:,}",
-            "met": p.labelled >= v.min_rows,
+            "met": p.labelled >= v.rules.min_rows,
         },
         {
-            "what": "Live AUC",
-            "needed": f"{v.max_drop:.0%} below held-out: {limit:.3f} or less"
-            if p.baseline
-            else "no baseline",
+            "what": f"Live {p.title}",
+            "needed": f"{v.rules.max_drop:.0%} below held-out: {limit:.3f} or less"
+            if p.held_out
+            else "no held-out figure",
             "found": f"{p.live:.3f}" if p.live is not None else "unknown",
-            "met": told and (p.drop or 0.0) >= v.max_drop,
+            "met": known and (p.drop or 0.0) >= v.rules.max_drop,
         },
         {
             "what": "Its 95 % upper bound",
-            "needed": f"below held-out: {p.baseline:.3f}" if p.baseline else "no baseline",
+            "needed": f"below held-out: {p.held_out:.3f}" if p.held_out else "no held-out figure",
             "found": f"{p.upper:.3f}" if p.upper is not None else "unknown",
-            "met": told and (p.upper or 0.0) < (p.baseline or 0.0),
+            "met": known and (p.upper or 0.0) < (p.held_out or 0.0),
         },
     ]
 
@@ -129,7 +120,7 @@ def _span(first: datetime, last: datetime) -> str:
 
 
 def _bars(cells: Sequence[Cell]) -> str:
-    """Draw reference (wide, pale) behind live (narrow) per cell as SVG; each tells its shares on hover."""
+    """Draw reference (wide, pale) behind live (narrow) per cell as SVG; each shows its shares on hover."""
     if not cells:
         return ""
     top = max(max(c.reference, c.live) for c in cells) or 1.0
@@ -180,17 +171,17 @@ def _draw_performance(axes: Any, v: Verdict) -> None:
         )
         axes.plot(at, [q.live for _, q in known], "o-", color=LIVE, ms=5, lw=1.5)
     end = len(v.periods) - 0.45
-    if p.baseline is not None:
-        limit = p.baseline * (1 - v.max_drop)
-        lines = ((p.baseline, REFERENCE, "-", "bottom", "held-out"), (limit, LIMIT, "--", "top", "limit"))
+    if p.held_out is not None:
+        limit = p.held_out * (1 - v.rules.max_drop)
+        lines = ((p.held_out, REFERENCE, "-", "bottom", "held-out"), (limit, LIMIT, "--", "top", "limit"))
         for height, colour, dash, side, text in lines:
             axes.axhline(height, color=colour, ls=dash, lw=1.4)
             axes.text(end, height, f" {text} {height:.3f}", color=INK, va=side, ha="left", fontsize=9)
     if not known:
-        middle = p.baseline or 0.5
+        middle = p.held_out or 0.5
         axes.set_ylim(middle - 0.15, middle + 0.15)
         axes.text(0.5, 0.8, "too few labels for a figure", transform=axes.transAxes, color=INK, ha="center")
-    axes.set_ylabel("AUC, 90 % interval", color=INK)
+    axes.set_ylabel(f"{p.title}, 90 % interval", color=INK)
 
 
 def _draw_counts(axes: Any, v: Verdict) -> None:

@@ -1,6 +1,6 @@
 """Effects, p-values and error rates for counts in cells; pure functions of numpy arrays.
 
-An effect tells how much two samples differ, a p-value how surely they do. With a hundred thousand rows a
+An effect says how much two samples differ, a p-value how sure that is. With a hundred thousand rows a
 shift of a hundredth of a standard deviation is certain and means nothing, so decisions here need both.
 """
 

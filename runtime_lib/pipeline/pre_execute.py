@@ -28,6 +28,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleExcept
 
 from runtime_lib.hardware.admit.admission import Admission, Demand, Policy
 from runtime_lib.hardware.admit.here import decide_here
+from runtime_lib.units import GIB
 
 __all__ = ["gate"]
 
@@ -65,7 +66,7 @@ def gate(policy: Policy, demand: Demand | None = None) -> Callable[[Mapping[str,
             raise AirflowFailException(f"This machine refuses the task. {' '.join(decision.reasons)}")
         if decision.memory_bytes is not None:
             task = context["task"]
-            task.env = {**(task.env or {}), _MEMORY: repr(decision.memory_bytes / 2**30)}
+            task.env = {**(task.env or {}), _MEMORY: repr(decision.memory_bytes / GIB)}
 
     return before
 

@@ -38,7 +38,7 @@ def run(
         raise SettingsError(f"dvc.yaml has no stage '{unknown[0]}'. Known: {', '.join(known)}.")
     # dvc.yaml says `python`: it must be this one, even where no environment is activated.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    with hold(settings.var / "run.lock"):
+    with hold(settings.lock("run")):
         if changes:
             set_params(settings.root / "params.yaml", changes)
         return reproduce(settings.root, stages, only=bool(stages), force=force)
@@ -46,7 +46,7 @@ def run(
 
 def judged(settings: Settings) -> dict[str, Any] | None:
     """Return the gate's decision on the registered version, if it was judged before."""
-    registered, promotion = (settings.reports / f"{name}.json" for name in ("registered", "promotion"))
+    registered, promotion = settings.report("registered"), settings.report("promotion")
     if not (registered.is_file() and promotion.is_file()):
         return None
     decision = read_json(promotion, made_by="mlops promote")

@@ -8,21 +8,22 @@ second run starts the same stage beside it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from runtime_lib.errors import PipelineError
+from runtime_lib.locks import PAUSE, try_lock
 
 __all__ = ["die_with_the_run", "hold"]
 
 # The lock's path and the run's process, for its stages.
 _VARIABLE, _RUN = "MLOPS_RUN_LOCK", "MLOPS_RUN_PROCESS"
-_PAUSE_SECONDS = 0.1
+_PAUSE_SECONDS = 0.1  # between two looks of a stage
 # How long a second run waits for the stages of a killed one to notice.
 _PATIENCE_SECONDS = 5.0
 
@@ -35,10 +36,9 @@ def hold(path: Path) -> Iterator[None]:
         PipelineError: another run is under way in this project.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
-        _acquire(file.fileno(), path)
+    with _acquire(path) as file:
         file.truncate(0)
-        file.write(str(os.getpid()))
+        file.write(str(os.getpid()).encode())
         file.flush()
         os.environ.update({_VARIABLE: str(path), _RUN: str(os.getpid())})
         try:
@@ -47,18 +47,16 @@ def hold(path: Path) -> Iterator[None]:
             del os.environ[_VARIABLE], os.environ[_RUN]
 
 
-def _acquire(handle: int, path: Path) -> None:
+def _acquire(path: Path) -> IO[bytes]:
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if time.monotonic() > deadline:
-                raise PipelineError(
-                    f"Another run or an upgrade is under way here (process {path.read_text() or 'unknown'}). "
-                    f"Wait for it, or end it."
-                ) from error
-            time.sleep(_PAUSE_SECONDS)
+    while (file := try_lock(path)) is None:
+        if time.monotonic() > deadline:
+            raise PipelineError(
+                f"Another run or an upgrade is under way here (process {path.read_text() or 'unknown'}). "
+                f"Wait for it, or end it."
+            )
+        time.sleep(PAUSE)
+    return file
 
 
 def die_with_the_run(environ: Mapping[str, str]) -> None:
@@ -76,11 +74,7 @@ def _watch(lock: Path, run: str) -> None:
 
 
 def _end_without(lock: Path, run: str) -> None:
-    with lock.open() as file:
-        try:
-            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            # Empty: its holder is about to write its number.
-            if file.read() in ("", run):
-                return
-        os._exit(70)  # the run is gone: nobody is left to report to
+    # Empty: its holder is about to write its number. The look must not keep the lock from the next run.
+    if try_lock(lock, shared=True) is None and lock.read_text() in ("", run):
+        return
+    os._exit(70)  # the run is gone: nobody is left to report to

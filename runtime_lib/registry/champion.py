@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runtime_lib.data.columns import check_rows
 from runtime_lib.errors import DataError, MissingExtraError, ModelError
 from runtime_lib.files import atomic_folder, check_format, read_json, write_json
 from runtime_lib.locks import locked
@@ -17,9 +16,9 @@ from runtime_lib.registry import flavor
 from runtime_lib.registry.gate import Decision, judge
 from runtime_lib.registry.register import DIGEST_TAG, read_evaluation, register
 from runtime_lib.settings import Settings
-from runtime_lib.task.binary import binary_metrics
 from runtime_lib.tracking.store import connect, service, tracking_uri
-from runtime_lib.training.model import Model, digest
+from runtime_lib.training.judge import judge_table, open_model
+from runtime_lib.training.model import digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +71,7 @@ def promote(settings: Settings) -> Decision:
         DataError, ModelError, ServiceError: something the decision needs is missing, damaged or down.
     """
     client = connect(settings)
-    with locked(settings.var / "promote.lock"), service(settings):
+    with locked(settings.lock("promote")), service(settings):
         version = _registered(settings, client)
         holder = _under_alias(client, settings.model_name)
         if holder and holder.tags.get(DIGEST_TAG) == version.tags[DIGEST_TAG]:
@@ -81,7 +80,7 @@ def promote(settings: Settings) -> Decision:
             decision = _decide(settings, version, holder)
             _carry_out(client, version, decision)
     report = {"format": _FORMAT, "version": str(version.version), **decision.to_dict()}
-    write_json(settings.reports / "promotion.json", report)
+    write_json(settings.report("promotion"), report)
     return decision
 
 
@@ -89,7 +88,7 @@ def _decide(settings: Settings, version: ModelVersion, holder: ModelVersion | No
     import pandas as pd
 
     evaluation = read_evaluation(settings, version.tags[DIGEST_TAG])
-    path = settings.root / "data" / "split" / "test.parquet"
+    path = settings.split_part("test")
     try:
         table = pd.read_parquet(path)
     except FileNotFoundError as error:
@@ -125,12 +124,7 @@ def _incumbent(
 
 
 def _evaluate(settings: Settings, held: Champion, table: pd.DataFrame) -> dict[str, float]:
-    model = Model.load(
-        held.folder, trusted=(settings.project.package,), force_gpu=settings.hardware.force_gpu
-    )
-    names = [column.name for column in model.columns if column.name in table.columns]
-    rows = check_rows({name: table[name] for name in names}, model.columns)
-    return binary_metrics(table["label"].to_numpy(), model.predict(rows))
+    return judge_table(settings, open_model(settings, held.folder), table)
 
 
 def _carry_out(client: MlflowClient, version: ModelVersion, decision: Decision) -> None:
@@ -152,7 +146,7 @@ def _registered(settings: Settings, client: MlflowClient) -> ModelVersion:
     """
     from mlflow.exceptions import MlflowException
 
-    known = read_json(settings.reports / "registered.json", made_by="mlops run")
+    known = read_json(settings.report("registered"), made_by="mlops run")
     try:
         version = client.get_model_version(known["name"], known["version"])
         if version.tags.get(DIGEST_TAG) == known["digest"]:
@@ -183,8 +177,8 @@ def _fetch(settings: Settings, version: ModelVersion) -> Champion:
             f"Version {version.version} of '{version.name}' has no tag {DIGEST_TAG}: `mlops run` did not "
             f"register it, so its files cannot be checked. Give the alias to a version that it did."
         )
-    folder = settings.var / "models" / f"{version.version}-{identity[:16]}"
-    with locked(settings.var / "models.lock"):
+    folder = settings.fetched_models / f"{version.version}-{identity[:16]}"
+    with locked(settings.lock("models")):
         if not _holds(folder, identity):
             _download(settings, version, identity, folder)
     return Champion(

@@ -13,6 +13,7 @@ from typing import Any
 
 from runtime_lib.errors import DataError
 from runtime_lib.settings import Registry
+from runtime_lib.task import binary as task
 
 __all__ = ["Decision", "judge"]
 
@@ -40,8 +41,8 @@ def judge(
     """Decide whether the candidate may become the champion.
 
     Args:
-        candidate, baseline, incumbent: figures from `binary_metrics`; no incumbent: there is no champion.
-        rules: the metric (higher is better) and the two margins, in the metric's unit.
+        candidate, baseline, incumbent: figures from `task.figures`; no incumbent: there is no champion.
+        rules: the metric and the two margins, in the metric's unit.
 
     Raises:
         DataError: the metric is not among the figures.
@@ -64,14 +65,14 @@ def judge(
 
 
 def _over_baseline(score: float, other: float, rules: Registry) -> tuple[bool, str]:
-    gain, least = score - other, rules.min_gain_over_baseline
+    gain, least = task.METRICS[rules.metric].gain(score, other), rules.min_gain_over_baseline
     if gain > 0 and gain >= least - _EPSILON:
         return True, f"is above the naive baseline's {other:.4f} by {gain:.4f} (asked: {least:g})"
     return False, f"is not above the naive baseline's {other:.4f} by {least:g}: refused"
 
 
 def _beside_incumbent(score: float, other: float, rules: Registry) -> tuple[bool, str]:
-    loss, most = other - score, rules.max_loss_to_incumbent
+    loss, most = task.METRICS[rules.metric].gain(other, score), rules.max_loss_to_incumbent
     if loss <= most + _EPSILON:
         return (
             True,

@@ -51,7 +51,7 @@ def register(settings: Settings) -> dict[str, str]:
     evaluation = read_evaluation(settings, identity)
     run_id = ship(settings, record_folder(settings))
     client = connect(settings)
-    with locked(settings.var / "register.lock"), service(settings):
+    with locked(settings.lock("register")), service(settings):
         _log_evaluation(client, run_id, state, evaluation)
         version = _find(client, settings.model_name, identity)
         if version is None:
@@ -64,13 +64,13 @@ def register(settings: Settings) -> dict[str, str]:
         "run_id": str(version.run_id),
         "digest": identity,
     }
-    write_json(settings.reports / "registered.json", {"format": _FORMAT, **result})
+    write_json(settings.report("registered"), {"format": _FORMAT, **result})
     return result
 
 
 def read_evaluation(settings: Settings, identity: str) -> dict[str, Any]:
     """Read `reports/evaluation.json`, and refuse one that is of another model than `identity`."""
-    path = settings.reports / "evaluation.json"
+    path = settings.report("evaluation")
     evaluation = read_json(path, made_by="mlops run")
     if evaluation.get("digest") != identity:
         raise DataError(f"{path} is of another model than {identity[:12]}: evaluate again with `mlops run`.")

@@ -1,4 +1,4 @@
-"""`mlops predict`: send the rows of a file to a running server, and write its predictions beside them."""
+"""`mlops predict`: send the rows of a file to a running server, and write its predictions to another."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from urllib.parse import quote, urlsplit
 
 from runtime_lib.errors import DataError, ServiceError
 from runtime_lib.files import atomic_file
+from runtime_lib.progress import counted
+from runtime_lib.serving.address import url_of
 from runtime_lib.settings import Settings
+from runtime_lib.tables import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Summary", "address", "predict_file"]
+__all__ = ["Summary", "predict_file"]
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,6 @@ class Summary:
     model: str
     version: str
     out: Path
-
-
-def address(settings: Settings) -> str:
-    """Return the URL under which this machine reaches the project's server."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.serving.host, settings.serving.host)  # noqa: S104
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.serving.port}"
 
 
 def predict_file(
@@ -61,13 +58,13 @@ def predict_file(
 
     if not file.is_file():
         raise DataError(f"There is no file {file}.")
-    server = _Server(url or address(settings))
+    server = _Server(url or url_of(settings))
     metadata = server.get(f"/v2/models/{quote(settings.model_name, safe='')}")
     kinds = {tensor["name"]: tensor["datatype"] for tensor in metadata["inputs"]}
     table = _read(file, kinds, id_column)
     ids = _ids(table, id_column, file)
     parts = []
-    with _progress(len(table)) as advance:
+    with counted(len(table), "Predicting") as advance:
         for start in range(0, len(table), batch):
             rows = table.iloc[start : start + batch]
             body: dict[str, Any] = {"inputs": {name: _values(rows[name]) for name in kinds}}
@@ -87,25 +84,7 @@ def _part(pd: Any, answer: dict[str, Any]) -> Any:
 
 
 def _read(file: Path, kinds: dict[str, str], id_column: str) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        if file.suffix == ".parquet":
-            table = pd.read_parquet(file)
-        elif file.suffix == ".csv":
-            text = dict.fromkeys([id_column, *(n for n, kind in kinds.items() if kind == "BYTES")], "str")
-            # "NA" means missing among numbers; among texts it may be a code like any other.
-            missing = {
-                n: [""] if n in text else ["", "NA", "NaN", "nan", "null", "None"]
-                for n in (*kinds, id_column)
-            }
-            table = pd.read_csv(file, dtype=text, na_values=missing, keep_default_na=False)
-        else:
-            raise DataError(f"{file}: cannot read '{file.suffix}' files. Bring a .parquet or a .csv file.")
-    except (OSError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{file} cannot be read: {error}") from error
+    table = read_table(file, text=[id_column, *(name for name, kind in kinds.items() if kind == "BYTES")])
     if lacking := [name for name in kinds if name not in table.columns]:
         raise DataError(f"{file} has no column '{lacking[0]}'. The model takes: {', '.join(kinds)}.")
     if table.empty:
@@ -178,19 +157,3 @@ class _Server:
             refused = DataError if content is not None and reply.status < 500 else ServiceError
             raise refused(f"{where}{self._url} answered {reply.status}: {message}")
         return dict(answer)
-
-
-def _progress(total: int) -> Any:
-    from contextlib import contextmanager
-
-    @contextmanager
-    def bar() -> Any:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("Predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True)) as progress:
-            task = progress.add_task("", total=total)
-            yield lambda rows: progress.advance(task, rows)
-
-    return bar()

@@ -1,13 +1,14 @@
-"""The prediction log: what was asked and answered, kept for monitoring.
+"""The prediction log: what was asked and what each version answered, kept for monitoring.
 
     <folder>/<YYYY-MM-DD>/<pid>-<n>.arrows      UTC day; an Arrow IPC stream, one segment per process
 
 Format 1 (schema metadata `mlops.format`): id, time, model, version, probability, then one column per
-input. To change it: raise `_FORMAT` and keep reading every earlier number in `_read_segment`.
+input. A row is identified by its id and version: several versions may answer one id, and of each the last
+answer counts. To change the format: raise `_FORMAT` and keep reading every earlier number in `_read_segment`.
 
 Each append is one record batch in one write, so it survives the death of the process (`kill -9`);
 it is not forced to disk, so a power cut may take the last seconds. A process that dies within the
-write leaves a torn tail, which readers pass over.
+write leaves a torn tail, which readers skip.
 """
 
 from __future__ import annotations
@@ -103,12 +104,16 @@ class PredictionLog:
         self._file = None
 
 
-def read_predictions(folder: Path, *, since: datetime | None = None) -> pd.DataFrame:
-    """Read the log back, oldest first; of rows with the same id the last one counts.
+def read_predictions(
+    folder: Path, *, since: datetime | None = None, version: str | None = None
+) -> pd.DataFrame:
+    """Read the log back, oldest first; of the answers of one version to one id the last one counts.
 
     Args:
         folder: as given to `PredictionLog`; may not exist yet.
         since: only rows answered at or after this time (with a time zone).
+        version: only the answers of this version; default: of every one, so that an id which several
+            versions answered comes once for each.
 
     Returns:
         Columns `id`, `time` (UTC), `model`, `version`, `probability` and one per input. Empty if
@@ -124,11 +129,23 @@ def read_predictions(folder: Path, *, since: datetime | None = None) -> pd.DataF
     for path in sorted(folder.glob("*/*.arrows")):
         if path.parent.name >= first and (batches := list(_read_segment(path))):
             tables.append(pa.Table.from_batches(batches))
+    if version is not None:
+        # Before their columns are brought together: another version's inputs may be of other kinds.
+        tables = [tables[0], *_answers_of(version, tables)]
     table = pa.concat_tables(_agreed(tables), promote_options="default").to_pandas()
     if since is not None:
         table = table[table["time"] >= since]
-    table = table.sort_values("time", kind="stable").drop_duplicates("id", keep="last")
+    table = table.sort_values("time", kind="stable").drop_duplicates(["id", "version"], keep="last")
     return table.reset_index(drop=True)
+
+
+def _answers_of(version: str, tables: list[Any]) -> Iterator[Any]:
+    import pyarrow.compute as pc
+
+    for table in tables:
+        own = table.filter(pc.equal(table["version"], version))
+        if len(own):
+            yield own
 
 
 def _agreed(tables: list[Any]) -> list[Any]:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runtime_lib.errors import ServiceError
+from runtime_lib.serving.address import listen, url_of
 from runtime_lib.settings import Settings
 
 if TYPE_CHECKING:
     from runtime_lib.data.columns import Column
-    from runtime_lib.serving.predictor import Service
 
-__all__ = ["open_service", "serve"]
+__all__ = ["serve"]
 
 
 def serve(settings: Settings) -> None:
@@ -26,7 +25,7 @@ def serve(settings: Settings) -> None:
         ModelError: the champion cannot be read.
     """
     host, port = settings.serving.host, settings.serving.port
-    _check_port(host, port)
+    listen(host, port).close()
     from runtime_lib.registry.champion import champion
 
     found = champion(settings)
@@ -39,6 +38,7 @@ def serve(settings: Settings) -> None:
     on_ready = _announcement(settings, name, version, folder)
     if settings.serving.engine == "local":
         from runtime_lib.serving.engines import local
+        from runtime_lib.serving.service import open_service
 
         service = open_service(settings, folder, name=name, version=version)
         local.run(service, host=host, port=port, on_ready=on_ready)
@@ -48,43 +48,12 @@ def serve(settings: Settings) -> None:
         ray_app.run(settings, folder, name=name, version=version, on_ready=on_ready)
 
 
-def open_service(settings: Settings, folder: Path, *, name: str, version: str) -> Service:
-    """Make the service of one model folder, with its prediction log; `start()` loads the model."""
-    from runtime_lib.serving.log import PredictionLog
-    from runtime_lib.serving.predictor import Service
-
-    def load() -> Any:
-        from runtime_lib.training.model import Model
-
-        return Model.load(
-            folder,
-            framework=settings.serving.framework,
-            trusted=(settings.project.package,),
-            force_gpu=settings.hardware.force_gpu,
-        )
-
-    log = PredictionLog(settings.var / "predictions")
-    return Service(load, name=name, version=version, log=log, max_rows=settings.serving.max_rows)
-
-
-def _check_port(host: str, port: int) -> None:
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        socket.create_server((host, port), family=family).close()
-    except OSError as error:
-        raise ServiceError(
-            f"Cannot listen on {host}:{port} ({error.strerror}). Is another server running? Stop it, or "
-            f"choose another port: serving.port in mlops.toml, or MLOPS_SERVING__PORT={port + 1}."
-        ) from error
-
-
 def _announcement(settings: Settings, name: str, version: str, folder: Path) -> Callable[[], None]:
     """Prepare what is printed when the server answers: where it is, and a request to try."""
     from runtime_lib.training.model import read_columns
 
     columns = read_columns(folder)
-    host = settings.serving.host
-    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.serving.port}"
+    url = url_of(settings)
 
     def announce() -> None:
         from rich.console import Console
@@ -92,7 +61,7 @@ def _announcement(settings: Settings, name: str, version: str, folder: Path) -> 
         console = Console()
         where = f"[bold green]Serving[/] {name} version {version} at {url} (Ctrl-C stops it)."
         console.print(where, soft_wrap=True, highlight=False)
-        # Not wrapped or coloured: it is there to be copied.
+        # Not wrapped or coloured: it is meant to be copied.
         console.print(_curl(url, columns), soft_wrap=True, markup=False, highlight=False)
 
     return announce

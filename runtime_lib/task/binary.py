@@ -1,19 +1,103 @@
-"""Figures that judge a binary classifier."""
+"""Binary classification: what a label is, what a model answers, how that is judged, what it must beat.
+
+The one place that knows that a label is 0 or 1 and an answer the probability of label 1. Other modules ask
+here, so that another kind of task becomes another module with the same names. A label and an answer of `n`
+rows have the shape `(n,)`, what a network gives for them the shape `(n, WIDTH)`.
+"""
 
 from __future__ import annotations
 
-from runtime_lib.data.columns import Array
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from runtime_lib.data.columns import Array, Column
 from runtime_lib.errors import DataError
 
-__all__ = ["binary_metrics"]
+__all__ = [
+    "LABELS",
+    "LOSS",
+    "METRIC",
+    "METRICS",
+    "OUTPUT",
+    "WIDTH",
+    "Metric",
+    "answer",
+    "bounds",
+    "decide",
+    "figures",
+    "logistic",
+    "naive",
+    "rarer",
+    "standard_error",
+    "target",
+    "threshold",
+    "wrong_labels",
+]
+
+# In a message: "the label is 2; it must be 0 or 1".
+LABELS = "0 or 1"
+# The answer's name in the prediction log, the profile and the protocols.
+OUTPUT = "probability"
+# Numbers that a network gives for a row, and the name of the loss that it is trained with.
+WIDTH, LOSS = 1, "binary_cross_entropy"
+
+_Z95 = 1.6448536269514722  # one-sided 95 % quantile of the normal distribution
+_BINS = 10
 
 
-def binary_metrics(label: Array, probability: Array) -> dict[str, float]:
-    """Compare probabilities with what happened.
+@dataclass(frozen=True)
+class Metric:
+    """One of the figures that a decision may rest on.
 
-    Args:
-        label: 0 or 1, shape `(n,)`.
-        probability: of label 1, in [0, 1], shape `(n,)`.
+    `title`: its name in a sentence. `best`: of a perfect model; at 1 higher is better, at 0 lower.
+    """
+
+    name: str
+    title: str
+    best: float
+
+    def gain(self, value: float, other: float) -> float:
+        """By how much `value` is better than `other`, in the metric's unit; negative: worse."""
+        return value - other if self.best else other - value
+
+
+# For early stopping, the choice of the naive baseline's column, and monitoring; the gate's default.
+METRIC = Metric("roc_auc", "AUC", best=1)
+METRICS: Mapping[str, Metric] = {
+    metric.name: metric for metric in (METRIC, Metric("average_precision", "average precision", best=1))
+}
+
+
+def wrong_labels(values: Any) -> Array:
+    """Where `values` (numbers, `(n,)`) are no labels, as booleans; a missing value is none either."""
+    import pandas as pd
+
+    return np.asarray(~pd.Series(values).isin([0, 1]), dtype=bool)
+
+
+def rarer(label: Array) -> int:
+    """Count the rows of the rarer label; at 0 nothing can be judged."""
+    positives = int(np.sum(label))
+    return min(positives, len(label) - positives)
+
+
+def target(label: Array) -> Array:
+    """Labels as the loss takes them: `float32`, `(n, WIDTH)`."""
+    return np.asarray(label, dtype=np.float32)[:, None]
+
+
+def answer(raw: Array) -> Array:
+    """From a network's outputs `(n, WIDTH)`, log-odds, to probabilities of label 1, `float64` `(n,)`."""
+    # 1 / (1 + exp(-x)), without overflow.
+    return np.exp(-np.logaddexp(0.0, -raw[:, 0].astype(np.float64)))
+
+
+def figures(label: Array, probability: Array) -> dict[str, float]:
+    """Compare probabilities of label 1 with what happened.
 
     Returns:
         `roc_auc`, `average_precision`, `log_loss` (nats), `brier`, `rate` (share of label 1), `rows`.
@@ -36,3 +120,114 @@ def binary_metrics(label: Array, probability: Array) -> dict[str, float]:
         "rate": float(label.mean()),
         "rows": float(len(label)),
     }
+
+
+# Its name for those who have not moved to `figures` yet.
+binary_metrics = figures
+
+
+def standard_error(auc: float, positives: int, negatives: int) -> float:
+    """Standard error of `METRIC`, an area under the ROC curve (Hanley & McNeil 1982, Radiology 143:29-36).
+
+    Args:
+        auc: the area, between 0 and 1.
+        positives, negatives: rows with label 1 and 0, at least 1 of each.
+    """
+    one, two = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    variance = auc * (1 - auc) + (positives - 1) * (one - auc**2) + (negatives - 1) * (two - auc**2)
+    return math.sqrt(max(variance, 0.0) / (positives * negatives))
+
+
+def bounds(value: float, label: Array, metric: str = METRIC.name) -> tuple[float, float]:
+    """One-sided 95 % bounds of a figure on these labels, below and above; together a 90 % interval.
+
+    Of the AUC by its standard error. Of the average precision on the logit scale with the positives as sample
+    size, as recommended by Boyd, Eng & Page 2013, "Area under the precision-recall curve: point estimates and
+    confidence intervals" (ECML PKDD): deterministic, and as good here as a bootstrap over rows.
+
+    Args:
+        value: the figure on these labels, between 0 and 1.
+        label: both labels occur, shape `(n,)`.
+        metric: a name in `METRICS`.
+    """
+    positives = int(np.sum(label))
+    if metric == "average_precision":
+        return _logit_bounds(value, positives)
+    error = _Z95 * standard_error(value, positives, len(label) - positives)
+    return max(value - error, 0.0), min(value + error, 1.0)
+
+
+def _logit_bounds(value: float, rows: int) -> tuple[float, float]:
+    # 0 and 1 have no logit: as far from them as half a row.
+    inner = min(max(value, 0.5 / rows), 1 - 0.5 / rows)
+    centre, half = math.log(inner / (1 - inner)), _Z95 / math.sqrt(rows * inner * (1 - inner))
+    lower, upper = (1 / (1 + math.exp(-point)) for point in (centre - half, centre + half))
+    return min(lower, value), max(upper, value)
+
+
+def threshold(label: Array, probability: Array) -> float:
+    """The threshold that flags as large a share of these rows as has label 1."""
+    return float(np.quantile(probability, 1 - label.mean()))
+
+
+def decide(probability: Array, threshold: float) -> Array:
+    """Labels, `int64` `(n,)`: 1 where the probability is above the threshold."""
+    return (probability > threshold).astype(np.int64)
+
+
+def naive(
+    rows: Mapping[str, Array], label: Array, columns: Sequence[Column], *, unseen: Mapping[str, Array]
+) -> tuple[str, Array]:
+    """Predict by the rate of one column: the one whose rates rank the training rows best.
+
+    What an analyst would put on a slide ("evening flights are late"): numbers are cut into ten bins of
+    equal mass, categories kept, and each group predicts its training rate.
+
+    Args:
+        rows: checked training rows, `n` of them. label: of them, `(n,)`.
+        unseen: checked rows to predict, `m` of them.
+
+    Returns:
+        The column's name and probabilities of shape `(m,)`.
+    """
+
+    def fitted(column: Column) -> tuple[float, str, Array]:
+        group, group_of_unseen = _groups(rows[column.name], unseen[column.name], column)
+        count = np.bincount(group)
+        # One pseudo-row at the overall rate keeps an empty or tiny group from claiming 0 or 1.
+        rate = (np.bincount(group, weights=label) + label.mean()) / (count + 1)
+        known = np.append(rate, label.mean())  # place -1: a group never seen
+        return _auc(label, rate[group]), column.name, known[group_of_unseen]
+
+    _, name, probability = max((fitted(column) for column in columns), key=lambda item: item[0])
+    return name, probability
+
+
+def logistic(inputs: Array, label: Array, *, unseen: Array) -> Array:
+    """Fit a logistic regression on encoded rows `(n, width)`; predict `unseen` `(m, width)` as `(m,)`."""
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression(max_iter=300).fit(inputs, label)
+    return fitted.predict_proba(unseen)[:, 1]  # type: ignore[no-any-return]
+
+
+def _auc(label: Array, probability: Array) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(label, probability))
+
+
+def _groups(values: Array, unseen: Array, column: Column) -> tuple[Array, Array]:
+    """Number the groups of one column; a group that only `unseen` has gets the number -1."""
+    if column.kind == "category":
+        place = {value: number for number, value in enumerate(dict.fromkeys(values))}
+        return (
+            np.array([place[value] for value in values]),
+            np.array([place.get(value, -1) for value in unseen]),
+        )
+    edges = np.unique(np.nanquantile(values, np.linspace(0, 1, _BINS + 1)[1:-1]))
+    missing = len(edges) + 1 if np.isnan(values).any() else -1
+    group, group_of_unseen = (
+        np.where(np.isnan(v), missing, np.searchsorted(edges, v, side="right")) for v in (values, unseen)
+    )
+    return group, group_of_unseen

@@ -1,28 +1,52 @@
-"""What a run was made of: commit, data versions, machine, library."""
+"""What a run was made of: commit, data versions, library, machine and plan, as tags of the run."""
 
 from __future__ import annotations
 
 import json
 import platform
 import subprocess
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
-__all__ = ["data_versions", "library_version", "tags"]
+from runtime_lib.hardware import facts
+from runtime_lib.hardware.device.compute_plan import ComputePlan
+from runtime_lib.hardware.read.probe import replayed
+
+__all__ = ["data_versions", "library_version", "plan_tags", "tags"]
 
 
 def tags(root: Path) -> dict[str, str]:
-    """Facts about code and machine, as tags of a run; what cannot be known is left out."""
-    facts = {"mlops.version": library_version(), "mlops.python": platform.python_version()}
+    """Facts about code and machine, as tags of a run; what cannot be known is left out.
+
+    Under a replay the machine is the replayed one: then a tag of its own names the folder.
+    """
+    found = {"mlops.version": library_version(), "mlops.python": platform.python_version()}
     commit = _git(root, "rev-parse", "HEAD")
     if commit:
-        facts["mlflow.source.git.commit"] = commit  # the name under which MLflow's pages show it
-        facts["mlops.git.dirty"] = "true" if _git(root, "status", "--porcelain") else "false"
-    if hardware := _hardware():
-        facts["mlops.hardware"] = json.dumps(hardware, sort_keys=True)
-    return facts
+        found["mlflow.source.git.commit"] = commit  # the name under which MLflow's pages show it
+        found["mlops.git.dirty"] = "true" if _git(root, "status", "--porcelain") else "false"
+    machine = facts()
+    found["mlops.chip"] = machine.chip or "unknown"
+    found["mlops.hardware"] = json.dumps(machine.to_dict(), sort_keys=True)
+    if folder := replayed():
+        found["mlops.hardware_replay"] = folder
+    return found
+
+
+def plan_tags(plan: ComputePlan) -> dict[str, str]:
+    """Tags of a training: framework, device and why, the plan as JSON, and a description to read."""
+    device, chip = plan.device, facts().chip or "unknown"
+    return {
+        "mlops.framework": device.framework,
+        "mlops.device": device.name,
+        "mlops.device_reason": device.reason,
+        "mlops.plan": json.dumps(plan.to_dict()),
+        # The name under which MLflow shows a description, as Markdown.
+        "mlflow.note.content": (
+            f"Trained on **{chip}** with **{device.framework}** on **{device.name}**: {device.reason}.\n\n"
+            f"Plan: {'; '.join(plan.reasons)}."
+        ),
+    }
 
 
 def data_versions(root: Path) -> dict[str, str]:
@@ -60,11 +84,3 @@ def _git(root: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
-
-
-def _hardware() -> dict[str, Any]:
-    try:
-        facts = import_module("runtime_lib.hardware").facts().to_dict()
-    except (ImportError, AttributeError):
-        return {}
-    return dict(facts)

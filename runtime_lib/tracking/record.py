@@ -57,12 +57,12 @@ class Measure:
 
 def record_folder(settings: Settings) -> Path:
     """Where the train stage leaves the record of the model in `models/candidate`."""
-    return settings.root / "models" / "record"
+    return settings.record
 
 
 def spool_folder(settings: Settings) -> Path:
     """Where records wait until they are delivered."""
-    return settings.var / "spool"
+    return settings.spool
 
 
 @dataclass

@@ -41,7 +41,7 @@ def ship(settings: Settings, folder: Path) -> str:
     """
     state, measures = read(folder)
     client = connect(settings)
-    with locked(settings.var / "ship.lock"), service(settings):
+    with locked(settings.lock("ship")), service(settings):
         run = find_run(settings, client, state.id)
         if run is None:
             run = client.create_run(

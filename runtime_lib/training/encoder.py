@@ -103,6 +103,11 @@ class Encoder:
             start += part.width
         return matrix
 
+    @staticmethod
+    def width_for(columns: Sequence[Column], levels: Mapping[str, int]) -> int:
+        """The width of an encoder of these columns; `levels`: how many each category has in training."""
+        return sum(1 + c.nullable if c.kind == "number" else levels[c.name] for c in columns)
+
     def to_dict(self) -> list[dict[str, Any]]:
         return [{"kind": type(part).__name__.strip("_").lower(), **asdict(part)} for part in self.parts]
 

@@ -15,10 +15,11 @@ from runtime_lib.data.columns import Array
 from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.hardware import Device
 from runtime_lib.hardware.device.compute_plan import ComputePlan
-from runtime_lib.task.binary import binary_metrics
-from runtime_lib.training.network import Architecture, Network, Optimizer, build, pieces, predict
+from runtime_lib.task import binary as task
+from runtime_lib.training.build import build
+from runtime_lib.training.network import Architecture, Network, Optimizer, pieces, predict
 
-__all__ = ["Fit", "FitParams", "fit", "fit_network", "network_for"]
+__all__ = ["Fit", "FitParams", "fit_network", "network_for"]
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -51,21 +52,6 @@ class Fit:
     validation_probability: Array
 
 
-def fit(
-    architecture: Architecture,
-    train: tuple[Array, Array],
-    validation: tuple[Array, Array],
-    *,
-    params: FitParams,
-    device: Device,
-    on_epoch: Callable[[int, Mapping[str, float]], None],
-    trusted: Sequence[str] = (),
-) -> Fit:
-    """Build a network and train it, see `fit_network`."""
-    network = network_for(architecture, params=params, device=device, trusted=trusted)
-    return fit_network(network, train, validation, params=params, on_epoch=on_epoch)
-
-
 def network_for(
     architecture: Architecture, *, params: FitParams, device: Device, trusted: Sequence[str] = ()
 ) -> Network:
@@ -89,10 +75,10 @@ def fit_network(
     on_epoch: Callable[[int, Mapping[str, float]], None],
     plan: ComputePlan | None = None,
 ) -> Fit:
-    """Train until the validation ROC AUC has not risen for `params.patience` epochs.
+    """Train until the task's metric on the validation rows has not improved for `params.patience` epochs.
 
     Args:
-        train, validation: encoded inputs `float32` `(n, width)` with labels `(n,)` of 0 and 1.
+        train, validation: encoded inputs `float32` `(n, width)` with labels `(n,)`.
         on_epoch: told the epoch's number and figures, for the record.
         plan: how many rows are computed at once (default: a whole batch, and all to predict).
 
@@ -101,7 +87,7 @@ def fit_network(
     """
     micro_batch, predict_rows = (plan.micro_batch, plan.predict_rows) if plan else (None, None)
     order = np.random.default_rng(params.seed)
-    best_score, best_epoch, best_weights = -1.0, 0, network.weights()
+    best, best_epoch, best_weights = None, 0, network.weights()
     epoch = 0
     with _bar(params.epochs) as advance:
         for epoch in range(1, params.epochs + 1):
@@ -111,11 +97,12 @@ def fit_network(
                 raise DataError(
                     f"The loss is {loss} at epoch {epoch}: lower train.learning_rate in params.yaml."
                 )
-            figures = binary_metrics(validation[1], predict(network, validation[0], at_once=predict_rows))
+            figures = task.figures(validation[1], predict(network, validation[0], at_once=predict_rows))
+            score = figures[task.METRIC.name]
             on_epoch(epoch, {"train_loss": loss, **{f"validation_{k}": v for k, v in figures.items()}})
-            advance(epoch, figures["roc_auc"])
-            if figures["roc_auc"] > best_score:
-                best_score, best_epoch, best_weights = figures["roc_auc"], epoch, network.weights()
+            advance(epoch, score)
+            if best is None or task.METRIC.gain(score, best) > 0:
+                best, best_epoch, best_weights = score, epoch, network.weights()
             elif epoch - best_epoch >= params.patience:
                 break
     network.load(best_weights)
@@ -134,12 +121,14 @@ def _bar(epochs: int) -> Iterator[Callable[[int, float], None]]:
 
     if not sys.stderr.isatty():
         yield lambda epoch, score: print(
-            f"epoch {epoch}/{epochs}: validation roc_auc {score:.4f}", file=sys.stderr
+            f"epoch {epoch}/{epochs}: validation {task.METRIC.name} {score:.4f}", file=sys.stderr
         )
         return
     columns = (TextColumn("Train"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("", total=epochs)
+        bar = progress.add_task("", total=epochs)
         yield lambda epoch, score: progress.update(
-            task, completed=epoch, description=f"epoch {epoch}/{epochs} · validation roc_auc {score:.4f}"
+            bar,
+            completed=epoch,
+            description=f"epoch {epoch}/{epochs} · validation {task.METRIC.name} {score:.4f}",
         )

@@ -1,8 +1,7 @@
-"""The plan of a training on this machine, and what a run's page says of machine and plan."""
+"""The plan of a training on this machine, and its share of the machine while it runs."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,11 +11,11 @@ from runtime_lib.hardware import Device, Facts, facts
 from runtime_lib.hardware.admit.admission import capacity
 from runtime_lib.hardware.device.compute_plan import ComputePlan, Workload, plan
 from runtime_lib.hardware.device.limits import applied, usable_cpus, working_set
-from runtime_lib.hardware.read.probe import replayed
 from runtime_lib.hardware.share.lease import lease
 from runtime_lib.settings import Hardware, Settings
+from runtime_lib.units import from_gib
 
-__all__ = ["held", "plan_for", "tags"]
+__all__ = ["held", "plan_for"]
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -75,7 +74,7 @@ def plan_for(
 def _allowed(hardware: Hardware, machine: Facts) -> Iterator[tuple[int, str]]:
     """Bytes, and the setting that allows no more."""
     if hardware.memory_gib:
-        yield int(hardware.memory_gib * 2**30), f"hardware.memory_gib = {hardware.memory_gib:g}"
+        yield from_gib(hardware.memory_gib), f"hardware.memory_gib = {hardware.memory_gib:g}"
     if hardware.memory_share and (whole := capacity(machine)):
         yield int(hardware.memory_share * whole), f"hardware.memory_share = {hardware.memory_share:g}"
 
@@ -102,29 +101,6 @@ def held(settings: Settings, plan: ComputePlan) -> Iterator[None]:
     )
     with share, applied(plan):
         yield
-
-
-def tags(plan: ComputePlan, machine: Facts | None = None) -> dict[str, str]:
-    """Tags of a run: chip, device and why, framework, the plan as JSON, and a description to read.
-
-    Under a replay all of it is the replayed machine's: then a tag of its own names the folder.
-    """
-    chip = (machine or facts()).chip or "unknown"
-    device = plan.device
-    replay = {"mlops.hardware_replay": folder} if (folder := replayed()) else {}
-    return {
-        **replay,
-        "mlops.chip": chip,
-        "mlops.framework": device.framework,
-        "mlops.device": device.name,
-        "mlops.device_reason": device.reason,
-        "mlops.plan": json.dumps(plan.to_dict()),
-        # The name under which MLflow shows a description, as Markdown.
-        "mlflow.note.content": (
-            f"Trained on **{chip}** with **{device.framework}** on **{device.name}**: {device.reason}.\n\n"
-            f"Plan: {'; '.join(plan.reasons)}."
-        ),
-    }
 
 
 def _units(shapes: Shapes) -> int:

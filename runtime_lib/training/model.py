@@ -2,7 +2,7 @@
 
     config.json          format, columns, encoder, architecture, threshold, sha256 of the weights
     model.safetensors    the weights, by parameter name; both frameworks read them
-    profile.json         what the training data looked like (written and read by monitoring)
+    profile.json         what the training data looked like (training/profile.py)
 
 Format 1. To change the layout: raise `_FORMAT`, keep reading every earlier one in `_read_config`,
 and add a folder of the old format to the tests. Nothing in the folder is ever unpickled.
@@ -24,8 +24,9 @@ from runtime_lib.data.columns import Array, Column
 from runtime_lib.errors import ModelError
 from runtime_lib.files import atomic_folder, check_format, write_json
 from runtime_lib.hardware import choose_device
+from runtime_lib.training.build import build
 from runtime_lib.training.encoder import Encoder
-from runtime_lib.training.network import Architecture, Framework, Network, build, predict
+from runtime_lib.training.network import Architecture, Framework, Network, predict
 
 __all__ = ["Model", "digest", "read_columns", "save"]
 
@@ -46,13 +47,15 @@ class _Config(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model: rows in, probabilities out."""
+    """A loaded model: rows in, answers out."""
 
     columns: tuple[Column, ...]
     threshold: float
     info: Mapping[str, Any]
     _encoder: Encoder
     _network: Network
+    # Rows on the device at a time, at most; None: all that are asked for.
+    predict_rows: int | None = None
 
     @property
     def framework(self) -> Framework:
@@ -62,6 +65,11 @@ class Model:
     def device(self) -> str:
         return self._network.device
 
+    @property
+    def width(self) -> int:
+        """Columns of the encoded matrix."""
+        return self._encoder.width
+
     def encode(self, rows: Mapping[str, Array]) -> Array:
         """Return what the network is given for rows from `check_rows`: `float32` of shape `(n, width)`."""
         return self._encoder.encode(rows)
@@ -70,12 +78,9 @@ class Model:
         """Shapes of the network's parameters by name."""
         return self._network.shapes()
 
-    def predict(self, rows: Mapping[str, Array], *, at_once: int | None = None) -> Array:
-        """Return the probability of label 1, `float64` of shape `(n,)`, for rows from `check_rows`.
-
-        `at_once`: how many rows are on the device at a time (default: all).
-        """
-        return predict(self._network, self.encode(rows), at_once=at_once)
+    def predict(self, rows: Mapping[str, Array]) -> Array:
+        """Return the probability of label 1, `float64` of shape `(n,)`, for rows from `check_rows`."""
+        return predict(self._network, self.encode(rows), at_once=self.predict_rows)
 
     @classmethod
     def load(

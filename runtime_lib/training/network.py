@@ -1,4 +1,4 @@
-"""A network by name, on one framework: the small interface behind which MLX and torch stand."""
+"""A network by name, and the small interface that MLX and torch both offer."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from runtime_lib.data.columns import Array
-from runtime_lib.errors import ModelError, SettingsError, require
+from runtime_lib.errors import ModelError
 
-__all__ = ["Architecture", "Framework", "Network", "Optimizer", "build", "misfit", "pieces", "predict"]
+__all__ = ["Architecture", "Framework", "Network", "Optimizer", "misfit", "pieces", "predict"]
 
 Framework = Literal["mlx", "torch"]
 
@@ -79,36 +79,6 @@ class Network(Protocol):
 
     def load(self, weights: Mapping[str, Array]) -> None:
         """Take these parameters over; names and shapes must fit exactly."""
-
-
-def build(
-    architecture: Architecture,
-    *,
-    framework: Framework,
-    device: str,
-    seed: int = 0,
-    optimizer: Optimizer | None = None,
-    trusted: Sequence[str] = (),
-) -> Network:
-    """Make a freshly initialised network; pass `optimizer` to train it.
-
-    Raises:
-        ModelError: the architecture is not trusted or does not take these options.
-        MissingExtraError: the framework is not installed.
-    """
-    module = architecture.load(trusted)
-    if framework == "mlx":
-        require("mlx.core", extra="mlx")
-        from runtime_lib.training.on_mlx import MlxNetwork as Chosen
-    elif framework == "torch":
-        require("torch", extra="torch")
-        from runtime_lib.training.on_torch import TorchNetwork as Chosen  # type: ignore[assignment]
-    else:
-        raise SettingsError(f"framework = {framework!r}: choose 'mlx' or 'torch'.")
-    try:
-        return Chosen(module, dict(architecture.options), device=device, seed=seed, optimizer=optimizer)
-    except (AttributeError, TypeError) as error:
-        raise ModelError(f"The architecture '{architecture.module}' cannot be built: {error}.") from error
 
 
 def predict(network: Network, inputs: Array, *, at_once: int | None = None) -> Array:

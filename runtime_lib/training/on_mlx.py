@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -14,9 +15,13 @@ from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from runtime_lib.data.columns import Array
 from runtime_lib.errors import ModelError
+from runtime_lib.task import binary as task
 from runtime_lib.training.network import Framework, Optimizer, misfit, pieces
 
 __all__ = ["MlxNetwork"]
+
+# By the task's name of it: from outputs and target, both `(n, width)`, to the mean over the rows.
+_LOSSES = {"binary_cross_entropy": partial(nn.losses.binary_cross_entropy, with_logits=True)}
 
 
 class MlxNetwork:
@@ -45,13 +50,18 @@ class MlxNetwork:
                 optimizer.learning_rate, weight_decay=optimizer.weight_decay, bias_correction=True
             )
 
+    @staticmethod
+    def shapes_of(module: ModuleType, options: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+        """Shapes of the parameters by name; MLX makes no array before it is evaluated."""
+        return _shapes(module.mlx_network(**options))
+
     def train_epoch(
         self, inputs: Array, label: Array, *, batches: Sequence[Array], at_once: int | None = None
     ) -> float:
         assert self._steps is not None, "built without an optimiser"
         self._net.train()
         with mx.stream(self._place):
-            x, y = mx.array(inputs), mx.array(label[:, None].astype(np.float32))
+            x, y = mx.array(inputs), mx.array(task.target(label))
             total = 0.0
             for batch in batches:
                 loss, gradient = self._gradient(x, y, pieces(batch, at_once))
@@ -80,11 +90,10 @@ class MlxNetwork:
     def predict(self, inputs: Array) -> Array:
         self._net.eval()
         with mx.stream(self._place):
-            probability = mx.sigmoid(self._net(mx.array(inputs))[:, 0])
-            return np.array(probability).astype(np.float64)
+            return task.answer(np.array(self._net(mx.array(inputs))))
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: tuple(value.shape) for name, value in tree_flatten(self._net.parameters())}
+        return _shapes(self._net)
 
     def weights(self) -> dict[str, Array]:
         return {name: np.array(value) for name, value in tree_flatten(self._net.parameters())}
@@ -96,4 +105,8 @@ class MlxNetwork:
         mx.eval(self._net.parameters())
 
     def _loss(self, x: Any, y: Any) -> Any:
-        return nn.losses.binary_cross_entropy(self._net(x), y, with_logits=True)
+        return _LOSSES[task.LOSS](self._net(x), y)
+
+
+def _shapes(net: Any) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in tree_flatten(net.parameters())}

@@ -11,9 +11,13 @@ import torch
 
 from runtime_lib.data.columns import Array
 from runtime_lib.errors import ModelError
+from runtime_lib.task import binary as task
 from runtime_lib.training.network import Framework, Optimizer, misfit, pieces
 
 __all__ = ["TorchNetwork"]
+
+# By the task's name of it: from outputs and target, both `(n, width)`, to the mean over the rows.
+_LOSSES = {"binary_cross_entropy": torch.nn.functional.binary_cross_entropy_with_logits}
 
 
 class TorchNetwork:
@@ -37,18 +41,27 @@ class TorchNetwork:
                 self._net.parameters(), lr=optimizer.learning_rate, weight_decay=optimizer.weight_decay
             )
 
+    @staticmethod
+    def shapes_of(module: ModuleType, options: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+        """Shapes of the parameters by name; tensors on `meta` have a shape and no memory."""
+        try:
+            with torch.device("meta"):
+                return _shapes(module.torch_network(**options))
+        except (NotImplementedError, RuntimeError):  # a network that looks at values while it is made
+            return _shapes(module.torch_network(**options))
+
     def train_epoch(
         self, inputs: Array, label: Array, *, batches: Sequence[Array], at_once: int | None = None
     ) -> float:
         assert self._steps is not None, "built without an optimiser"
         self._net.train()
-        x, y = self._tensor(inputs), self._tensor(label[:, None])
+        x, y = self._tensor(inputs), self._tensor(task.target(label))
         total = torch.zeros((), device=self.device)
         for batch in batches:
             self._steps.zero_grad()
             for part in pieces(batch, at_once):
                 rows = torch.from_numpy(part).to(self.device)
-                loss = torch.nn.functional.binary_cross_entropy_with_logits(self._net(x[rows]), y[rows])
+                loss = _LOSSES[task.LOSS](self._net(x[rows]), y[rows])
                 loss = loss * (len(part) / len(batch))  # so that the parts' means add up to the batch's
                 loss.backward()  # type: ignore[no-untyped-call]
                 total += loss.detach()
@@ -58,10 +71,10 @@ class TorchNetwork:
     def predict(self, inputs: Array) -> Array:
         self._net.eval()
         with torch.inference_mode():
-            return self._net(self._tensor(inputs))[:, 0].sigmoid().cpu().numpy().astype(np.float64)  # type: ignore[no-any-return]
+            return task.answer(self._net(self._tensor(inputs)).cpu().numpy())
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {name: tuple(value.shape) for name, value in self._net.state_dict().items()}
+        return _shapes(self._net)
 
     def weights(self) -> dict[str, Array]:
         return {name: value.detach().cpu().numpy().copy() for name, value in self._net.state_dict().items()}
@@ -75,3 +88,7 @@ class TorchNetwork:
 
     def _tensor(self, values: Array) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(self.device)
+
+
+def _shapes(net: torch.nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in net.state_dict().items()}

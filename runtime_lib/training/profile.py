@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from runtime_lib.errors import DataError
 from runtime_lib.files import check_format
+from runtime_lib.task import binary as task
 
 if TYPE_CHECKING:
     from runtime_lib.data.columns import Column
@@ -56,7 +57,7 @@ def build_profile(
         columns: the model's inputs.
         probability: predictions on held-out rows, shape `(m,)`; training rows would look better than life.
         label: the labels of the same held-out rows, 0 or 1; their share of ones is kept.
-        metrics: the metrics on the same held-out rows, as from `training.metrics.binary_metrics`.
+        metrics: the metrics on the same held-out rows, as from `task.figures`.
 
     Raises:
         DataError: no rows, a column is missing, a number column holds text or an infinity.
@@ -70,7 +71,7 @@ def build_profile(
         raise DataError("The training table is empty: there is nothing to compare live data with.")
     if len(rows) > 1:
         raise DataError(f"The training table's columns have different lengths: {sorted(rows)}.")
-    prediction = None if probability is None else _describe(probability, "probability", "number")
+    prediction = None if probability is None else _describe(probability, task.OUTPUT, "number")
     if prediction is not None and label is not None:
         prediction["label_rate"] = float(np.mean(label))
     performance = None if metrics is None else {name: float(value) for name, value in metrics.items()}

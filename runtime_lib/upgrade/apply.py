@@ -15,6 +15,7 @@ from runtime_lib.errors import UpgradeError
 from runtime_lib.files import check_format, scratch_folder, write_json
 from runtime_lib.pipeline.run_lock import hold
 from runtime_lib.progress import step
+from runtime_lib.settings.paths import Paths
 from runtime_lib.upgrade.merge import has_markers
 from runtime_lib.upgrade.plan import Plan, make_plan, write_files
 from runtime_lib.upgrade.repository import Repository
@@ -46,7 +47,7 @@ def upgrade(
         PipelineError: a run of the pipeline is under way.
     """
     repository = Repository.at(project)
-    with hold(project / "var" / "run.lock"):
+    with hold(Paths(root=project).lock("run")):
         _refuse_unready(repository)
         before = repository.head
         with step("Compare the files"):
@@ -84,7 +85,7 @@ def finish(project: Path, *, checks: Checks = Checks()) -> str:
             "The upgrade was interrupted while it wrote into the files, so it cannot be finished: "
             "go back with `mlops upgrade --abort`, then start it again."
         )
-    with hold(project / "var" / "run.lock"):
+    with hold(Paths(root=project).lock("run")):
         files = [project / name for name in waiting["conflicts"] if (project / name).is_file()]
         if left := [str(file) for file in files if has_markers(file.read_bytes())]:
             raise UpgradeError(
@@ -122,7 +123,7 @@ def abort(project: Path) -> None:
             f"If that is the upgrade, `mlops upgrade --finish`; else go back with git, then delete "
             f"{_journal_file(repository)}."
         )
-    with hold(project / "var" / "run.lock"):
+    with hold(Paths(root=project).lock("run")):
         repository.restore(waiting["before"], waiting["merged"])
         _journal_file(repository).unlink()
 

@@ -1,4 +1,4 @@
-"""A real web server on 127.0.0.1 that keeps what it is sent and answers as told."""
+"""A real web server on 127.0.0.1 that keeps what it receives and answers as asked."""
 
 import json
 import threading

@@ -22,14 +22,14 @@ def test_a_server_that_fails_twice_gets_a_third_try(listening):
 
 @pytest.mark.parametrize(("status", "tries"), [(500, 3), (404, 1), (302, 1)])
 def test_giving_up_names_host_and_cause_but_no_secret(listening, status, tries):
-    with listening(status) as (address, received), pytest.raises(ServiceError) as told:
+    with listening(status) as (address, received), pytest.raises(ServiceError) as caught:
         send_webhook(f"{address}/secret-path?token=secret-token", {}, pause=0.01)
     assert len(received) == tries
-    assert address.removeprefix("http://") in str(told.value)
-    assert f"HTTP {status}" in str(told.value)
-    assert "secret" not in str(told.value)
-    assert told.value.__cause__ is None
-    assert told.value.__context__ is None
+    assert address.removeprefix("http://") in str(caught.value)
+    assert f"HTTP {status}" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
 
 
 def test_nobody_listening():
@@ -52,9 +52,9 @@ def test_nobody_listening():
     ],
 )
 def test_other_addresses_are_refused_without_repeating_them(url):
-    with pytest.raises(SettingsError) as told:
+    with pytest.raises(SettingsError) as caught:
         send_webhook(url, {})
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_host_of_hides_path_and_query():

@@ -63,8 +63,8 @@ def test_files_that_are_no_tables_are_refused(project, tmp_path):
     (tmp_path / "a.parquet").write_text("no parquet")
     for name, message in (
         ("a.parquet", "cannot be read"),
-        ("a.xlsx", "not as '.xlsx'"),
-        ("b.csv", "No label file"),
+        ("a.xlsx", "cannot read '.xlsx' files"),
+        ("b.csv", "There is no file"),
     ):
         with pytest.raises(DataError, match=message):
             add_labels(project, tmp_path / name)

@@ -53,10 +53,10 @@ def project(tmp_path):
     return tmp_path
 
 
-def serve(root, count, *, version="2", days=3, **options):
-    """Log predictions over some days and return their ids and labels."""
+def serve(root, count, *, version="2", days=3, ids="", **options):
+    """Log predictions over some days and return their ids (`<ids>-<i>`) and labels."""
     table, probability, label = rows(count, 1, **options)
-    ids = [f"v{version}-{i}" for i in range(count)]
+    ids = [f"{ids or f'v{version}'}-{i}" for i in range(count)]
     log = PredictionLog(root / "var" / "predictions")
     for day in range(days):
         part = slice(day, None, days)
@@ -117,10 +117,11 @@ def test_drift_is_reported_with_its_figures_but_is_no_reason_to_retrain(project)
     label(project, serve(project, 3_000, shift=3).head(1_000))
     verdict = judge(project)
     assert (verdict.state, verdict.drifted_columns, verdict.retrain) == ("drift", ("speed",), False)
-    report = json.loads(verdict.report.read_text())
+    report = json.loads(verdict.report_json.read_text())
     assert report == json.loads(json.dumps(verdict.to_dict()))
     assert report["performance"]["coverage"] == pytest.approx(1 / 3)
-    text = verdict.page.read_text()
+    assert report["report"] == str(verdict.report_html)
+    text = verdict.report_html.read_text()
     page = Page(text)
     assert "Look: the data has drifted" in page.words
     assert f"{verdict.columns[0].effect:.3f}" in page.words
@@ -140,9 +141,9 @@ def test_a_drop_in_performance_calls_for_retraining_and_an_alert(listening, proj
     assert (alert["event"], alert["model"], alert["version"]) == ("retrain", "demo", "2")
     assert alert["performance"]["live"] == pytest.approx(verdict.performance.live)
     assert alert["performance"]["labelled"] == 3_000
-    assert alert["report"] == str(verdict.page)
+    assert alert["report"] == str(verdict.report_html)
     assert "retraining is due" in alert["text"]
-    assert "Retrain: performance has dropped" in Page(verdict.page.read_text()).words
+    assert "Retrain: performance has dropped" in Page(verdict.report_html.read_text()).words
 
 
 def test_an_alert_on_drift_names_column_effect_threshold_and_rows(listening, project):
@@ -164,14 +165,14 @@ def test_all_well_sends_no_alert(listening, project):
     assert verdict.alert is None
 
 
-def test_an_alert_that_does_not_arrive_is_told_and_the_verdict_kept(listening, project):
+def test_an_alert_that_does_not_arrive_is_reported_and_the_verdict_kept(listening, project):
     serve(project, 600, shift=3)
     with listening(404) as (address, _):
         verdict = judge(project, {"MLOPS_MONITORING__WEBHOOK": f"{address}/secret"})
     assert "HTTP 404" in verdict.alert.error
-    assert "HTTP 404" in verdict.page.read_text()
-    assert json.loads(verdict.report.read_text())["drifted"] is True
-    assert "secret" not in verdict.report.read_text() + verdict.page.read_text()
+    assert "HTTP 404" in verdict.report_html.read_text()
+    assert json.loads(verdict.report_json.read_text())["drifted"] is True
+    assert "secret" not in verdict.report_json.read_text() + verdict.report_html.read_text()
 
 
 def test_only_the_champion_is_judged(project):
@@ -181,12 +182,47 @@ def test_only_the_champion_is_judged(project):
     assert (verdict.rows, verdict.state) == (700, "well")
 
 
+def test_a_shadow_that_answers_the_same_ids_changes_nothing(project):
+    label(project, serve(project, 3_000, ids="call"))
+    alone = judge(project)
+    serve(project, 3_000, version="3", ids="call", shift=5, skill=-2)
+    beside = judge(project)
+    assert (beside.rows, beside.state) == (3_000, "well")
+    assert (beside.performance, beside.columns) == (alone.performance, alone.columns)
+
+
 def test_performance_is_compared_with_what_the_gate_saw(project):
     label(project, serve(project, 3_000))
     champion = Version("2", project, {"roc_auc": 0.99, "rows": 5_000})
     verdict = monitor(settings.load(project, environ={}), champion=champion)
-    assert verdict.performance.baseline == 0.99
+    assert verdict.performance.held_out == 0.99
     assert verdict.retrain
+
+
+def test_performance_is_judged_by_the_gates_metric(listening, project):
+    """The gate's figures say that the ranking holds, and that the average precision has dropped."""
+    label(project, serve(project, 3_000))
+    champion = Version("2", project, {"roc_auc": 0.85, "average_precision": 0.90, "rows": 5_000})
+    assert not monitor(settings.load(project, environ={}), champion=champion).retrain
+    with (project / "mlops.toml").open("a") as file:
+        file.write('[registry]\nmetric = "average_precision"\n')
+    with listening(200) as (address, received):
+        loaded = settings.load(project, environ={"MLOPS_MONITORING__WEBHOOK": f"{address}/secret"})
+        verdict = monitor(loaded, champion=champion)
+    performance = verdict.performance
+    assert (verdict.retrain, performance.metric, performance.held_out) == (True, "average_precision", 0.90)
+    assert performance.lower < performance.live == performance.metrics["average_precision"]
+    assert performance.live < performance.upper < 0.90
+    assert verdict.reasons[0].startswith("Average precision 0.7")
+    assert all(p.lower < p.live < p.upper < 0.90 for p in verdict.periods)
+    page = Page(verdict.report_html.read_text())
+    assert "Average precision, live against held-out" in page.words
+    assert "Live average precision" in page.words
+    [alert] = received
+    sent = alert["performance"]
+    assert sent["held_out"] == sent["baseline"] == 0.90  # the second for whoever reads alerts of 0.4
+    assert sent["held_out_rows"] == sent["baseline_rows"] == 5_000
+    assert "secret" not in repr(verdict)
 
 
 def test_labels_without_a_prediction_are_counted(project):
@@ -205,7 +241,7 @@ def test_a_few_predictions_are_too_early_to_tell(project):
     serve(project, 60, days=1, shift=9)
     verdict = judge(project)
     assert (verdict.state, verdict.drifted) == ("early", False)
-    assert "Too early to tell" in Page(verdict.page.read_text()).words
+    assert "Too early to tell" in Page(verdict.report_html.read_text()).words
 
 
 def test_a_given_profile_judges_the_whole_log(project):
@@ -213,9 +249,11 @@ def test_a_given_profile_judges_the_whole_log(project):
     serve(project, 300, version="2")
     profile = json.loads((project / "profile.json").read_text())
     assert monitor(settings.load(project, environ={}), profile).rows == 600
+    serve(project, 100, version="3", ids="v2")  # rows that version 2 has answered: the last answer counts
+    assert monitor(settings.load(project, environ={}), profile).rows == 600
 
 
-def test_without_predictions_the_next_step_is_told(project):
+def test_without_predictions_the_next_step_is_named(project):
     with pytest.raises(DataError, match=r"mlops serve.*mlops predict"):
         judge(project)
     serve(project, 10, version="1")
@@ -223,14 +261,14 @@ def test_without_predictions_the_next_step_is_told(project):
         judge(project)
 
 
-def test_without_a_profile_the_next_step_is_told(project):
+def test_without_a_profile_the_next_step_is_named(project):
     serve(project, 10)
     (project / "profile.json").unlink()
     with pytest.raises(DataError, match=r"profile\.json does not exist yet: `mlops run`"):
         judge(project)
 
 
-def test_a_registry_without_champion_tells_the_next_step(project):
+def test_a_registry_without_champion_names_the_next_step(project):
     pytest.importorskip("mlflow")
     with pytest.raises(DataError, match=r"'demo' has no champion.*mlops run"):
         monitor(settings.load(project, environ={}))

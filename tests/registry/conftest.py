@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from runtime_lib.settings import Settings, load
+from runtime_lib.training.evaluate import evaluate
 from runtime_lib.training.network import Architecture
-from runtime_lib.training.train import evaluate, train
+from runtime_lib.training.train import train
 
 TOML = '[project]\nname = "demo"\npackage = "demo"\n[training]\nframework = "torch"\n'
 

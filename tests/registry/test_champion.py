@@ -66,8 +66,9 @@ def test_a_model_below_the_champion_alone_is_refused(project):
 
 def weaken(project):
     """Train on a table whose `kind` means nothing, so that the model is worse and not hopeless."""
+    from runtime_lib.training.evaluate import evaluate
     from runtime_lib.training.network import Architecture
-    from runtime_lib.training.train import evaluate, train
+    from runtime_lib.training.train import train
 
     path = project.root / "data" / "split" / "train.parquet"
     table = pd.read_parquet(path)
@@ -143,8 +144,9 @@ def test_a_champion_without_any_figures_is_not_replaced(project):
 
 
 def rename_column(project):
+    from runtime_lib.training.evaluate import evaluate
     from runtime_lib.training.network import Architecture
-    from runtime_lib.training.train import evaluate, train
+    from runtime_lib.training.train import train
 
     for path in (project.root / "data" / "split").iterdir():
         pd.read_parquet(path).rename(columns={"x": "distance"}).to_parquet(path)

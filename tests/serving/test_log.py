@@ -51,14 +51,32 @@ def test_an_empty_log_is_an_empty_table(tmp_path: Path) -> None:
     assert list(table.columns) == ["id", "time", "model", "version", "probability"]
 
 
-def test_the_last_answer_to_an_id_counts_and_since_cuts_by_time(tmp_path: Path) -> None:
+def test_the_last_answer_of_a_version_to_an_id_counts_and_since_cuts_by_time(tmp_path: Path) -> None:
     log = PredictionLog(tmp_path)
     put(log, "a", "b")
-    put(log, "a", at=NOON + timedelta(days=1), version="2")
+    put(log, "b", "a", at=NOON + timedelta(days=1))
     table = read_predictions(tmp_path).set_index("id")
-    assert table["version"].to_dict() == {"a": "2", "b": "1"}
-    assert read_predictions(tmp_path, since=NOON + timedelta(hours=1))["id"].tolist() == ["a"]
+    assert table["probability"].to_dict() == {"b": 0.0, "a": 1.0}
+    put(log, "a", at=NOON + timedelta(days=2))
+    assert read_predictions(tmp_path, since=NOON + timedelta(hours=25))["id"].tolist() == ["a"]
     assert len(read_predictions(tmp_path, since=NOON)) == 2
+
+
+def test_two_versions_may_answer_one_id_and_neither_erases_the_other(tmp_path: Path) -> None:
+    """As a shadow does, which answers each of the champion's requests a moment later."""
+    log, shadow = PredictionLog(tmp_path), PredictionLog(tmp_path)
+    put(log, "a", "b", gate=[4.0, 5.0])
+    put(shadow, "b", "a", at=NOON + timedelta(seconds=1), version="2", gate=["B4", "B5"])
+    put(log, "a", at=NOON + timedelta(seconds=2), gate=[6.0])
+
+    assert len(read_predictions(tmp_path)) == 4
+    first = read_predictions(tmp_path, version="1").set_index("id")
+    assert first["probability"].to_dict() == {"b": 1.0, "a": 0.0}
+    assert first["gate"].to_dict() == {"b": 5.0, "a": 6.0}  # although version 2 takes text
+    second = read_predictions(tmp_path, version="2").set_index("id")
+    assert second["probability"].to_dict() == {"b": 0.0, "a": 1.0}
+    assert second["gate"].to_dict() == {"b": "B4", "a": "B5"}
+    assert read_predictions(tmp_path, version="3").empty
 
 
 def test_versions_with_other_inputs_share_the_log(tmp_path: Path) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Iterable
+from itertools import cycle, product
 from pathlib import Path
+
+from tests.support.depth import DEEP
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -39,6 +43,32 @@ def releases() -> list[tuple[str, str]]:
 
 
 RELEASES = releases()
+
+
+def sample() -> list[str]:
+    """The oldest and the last release and one in between, oldest first; in the deep run all of them.
+
+    The commit chooses the one in between: the same for one commit, another over time.
+    """
+    versions = [version for version, _ in RELEASES]
+    if DEEP or len(versions) <= 3:
+        return versions
+    between = versions[1:-1]
+    return [versions[0], between[int(git(REPOSITORY, "rev-parse", "HEAD"), 16) % len(between)], versions[-1]]
+
+
+SAMPLE = sample()
+
+
+def pairs(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Releases with kinds of projects: each of `SAMPLE` and each of `names`; in the deep run every pair.
+
+    The first name, the project that has everything, is paired with the oldest and with the last release.
+    """
+    first, *others = names
+    if DEEP or len(SAMPLE) < 2:
+        return list(product(SAMPLE, (first, *others)))
+    return [(SAMPLE[0], first), (SAMPLE[-1], first), *zip(cycle(SAMPLE), others)]
 
 
 def library_at(commit: str, folder: Path) -> Path:

@@ -203,7 +203,7 @@ def add_next_release(clone: Path, version: str) -> str:
     dvc = template / "dvc.yaml.jinja"
     dvc.write_text(dvc.read_text().replace(".stages ", ".steps "))
     replace(template / "mlops.toml.jinja", "max_loss_to_incumbent", "max_loss")
-    for name in ("settings.py", "registry/gate.py"):
+    for name in ("settings/tables.py", "registry/gate.py"):
         file = clone / "runtime_lib" / name
         file.write_text(file.read_text().replace("max_loss_to_incumbent", "max_loss"))
     mark = "# ---------------------------------------------------------------- computed from the answers"

@@ -30,7 +30,7 @@ _SERVE = """
 import sys
 from pathlib import Path
 from runtime_lib.serving.engines import local
-from runtime_lib.serving.serve import open_service
+from runtime_lib.serving.service import open_service
 from runtime_lib.settings import load
 settings = load(Path(sys.argv[1]), environ={})
 service = open_service(settings, Path(sys.argv[2]), name="flights", version="7")
@@ -41,9 +41,10 @@ local.run(service, host="127.0.0.1", port=int(sys.argv[3]), on_ready=lambda: pri
 def make_model(folder: Path) -> Path:
     """A network of random weights: what it says is arbitrary, but depends on every column."""
     from runtime_lib.data.columns import check_rows
+    from runtime_lib.training.build import build
     from runtime_lib.training.encoder import Encoder
     from runtime_lib.training.model import save
-    from runtime_lib.training.network import Architecture, build
+    from runtime_lib.training.network import Architecture
 
     encoder = Encoder.fit(check_rows(ROWS, COLUMNS), COLUMNS)
     architecture = Architecture("mlp", {"inputs": encoder.width, "hidden": [16]})

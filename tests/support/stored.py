@@ -24,9 +24,10 @@ from runtime_lib.registry.register import register
 from runtime_lib.serving.log import PredictionLog
 from runtime_lib.settings import Settings, load
 from runtime_lib.tracking.record import Record
+from runtime_lib.training.evaluate import evaluate
 from runtime_lib.training.model import Model, digest
 from runtime_lib.training.network import Architecture
-from runtime_lib.training.train import evaluate, train
+from runtime_lib.training.train import train
 
 TOML = '[project]\nname = "demo"\npackage = "demo"\n[training]\nframework = "torch"\n'
 TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -11,7 +11,7 @@ from runtime_lib.data.columns import Column, check_rows
 from runtime_lib.errors import ModelError, SettingsError
 from runtime_lib.hardware import Device
 from runtime_lib.training.encoder import Encoder
-from runtime_lib.training.fit import FitParams, fit
+from runtime_lib.training.fit import FitParams, fit_network, network_for
 from runtime_lib.training.model import Model, digest, save
 from runtime_lib.training.network import Architecture
 
@@ -40,12 +40,12 @@ def trained(request, rows, tmp_path_factory):
     inputs = encoder.encode(rows)
     architecture = Architecture("mlp", {"inputs": encoder.width, "hidden": [16, 8], "dropout": 0.1})
     seen = []
-    fitted = fit(
-        architecture,
+    params = FitParams(epochs=30, patience=30, batch_size=64, learning_rate=0.01)
+    fitted = fit_network(
+        network_for(architecture, params=params, device=Device(request.param, "cpu", "test")),
         (inputs, label),
         (inputs, label),
-        params=FitParams(epochs=30, patience=30, batch_size=64, learning_rate=0.01),
-        device=Device(request.param, "cpu", "test"),
+        params=params,
         on_epoch=lambda epoch, figures: seen.append((epoch, figures)),
     )
     folder = tmp_path_factory.mktemp(request.param) / "model"

@@ -18,6 +18,7 @@ from runtime_lib.settings import RENAMED
 from runtime_lib.upgrade.imports import Reader
 from runtime_lib.upgrade.migrations import MIGRATIONS, Migration
 from tests.support.compatibility import breaking, listed, promised
+from tests.support.depth import DEEP
 from tests.support.releases import RELEASES, REPOSITORY, library_at
 
 needs_history = pytest.mark.skipif(not RELEASES, reason="no git history here: releases cannot be derived")
@@ -48,8 +49,10 @@ def test_nothing_of_the_last_release_breaks(tmp_path):
 
 @pytest.mark.skipif(len(RELEASES) < 2, reason="no git history here: releases cannot be derived")
 def test_no_release_broke_the_one_before(tmp_path):
-    folders = [library_at(commit, tmp_path / version) for version, commit in RELEASES]
-    for (version, _), old, new in zip(RELEASES[1:], folders, folders[1:], strict=False):
+    # What is released no longer changes: but for the deep run, the last pair will do.
+    pairs = RELEASES if DEEP else RELEASES[-2:]
+    folders = [library_at(commit, tmp_path / version) for version, commit in pairs]
+    for (version, _), old, new in zip(pairs[1:], folders, folders[1:], strict=False):
         assert breaking(old, new, version=version) == [], version
 
 
@@ -104,27 +107,32 @@ def test_no_release_broke_the_one_before(tmp_path):
             "class GateError(Exception)",
             "runtime_lib.errors.GateError: no longer a MlopsError",
         ),
-        ("settings.py", "    max_drop: Share = 0.05\n", "", "monitoring.max_drop: the setting was removed"),
         (
-            "settings.py",
+            "settings/tables.py",
+            "    max_drop: Share = 0.05\n",
+            "",
+            "monitoring.max_drop: the setting was removed",
+        ),
+        (
+            "settings/tables.py",
             'engine: Literal["ray", "local"] = "ray"',
             'engine: Literal["ray"] = "ray"',
             "serving.engine: the setting takes less: no 'local'",
         ),
         (
-            "settings.py",
+            "settings/tables.py",
             "ge=1, le=65535",
             "ge=1024, le=65535",
             "serving.port: the setting takes less: minimum 1024",
         ),
         (
-            "settings.py",
+            "settings/tables.py",
             'webhook: str = ""',
             "webhook: int = 0",
             "monitoring.webhook: the setting takes less: integer instead of string",
         ),
         (
-            "settings.py",
+            "settings/tables.py",
             'uri: str = "sqlite:///var/mlflow.db"',
             "uri: str",
             "tracking.uri: the setting is required now",
@@ -207,9 +215,13 @@ def test_the_docs_show_listed_names_alone(render):
 def test_what_a_project_cannot_notice_is_no_break(mutate):
     new = mutate(
         "new",
-        ("settings.py", "port: Port = 8000", "port: Port = 9000"),
-        ("settings.py", "max_rows: Annotated[int, msgspec.Meta(ge=1)]", "max_rows: int"),
-        ("settings.py", 'framework: Literal["auto", "mlx", "torch"] = "auto"\n\n', "framework: str = ''\n\n"),
+        ("settings/tables.py", "port: Port = 8000", "port: Port = 9000"),
+        ("settings/tables.py", "max_rows: Annotated[int, msgspec.Meta(ge=1)]", "max_rows: int"),
+        (
+            "settings/tables.py",
+            'framework: Literal["auto", "mlx", "torch"] = "auto"\n\n',
+            "framework: str = ''\n\n",
+        ),
         ("training/model.py", "def digest(", "def fingerprint("),
         (
             "data/months.py",
@@ -256,9 +268,9 @@ def test_half_an_announcement_is_none(mutate, announced, names):
 def test_a_setting_is_renamed_with_a_minor_version_of_notice(mutate, until, settings, accepted):
     new = mutate(
         "new",
-        ("settings.py", "    max_drop: Share", "    max_loss: Share"),
+        ("settings/tables.py", "    max_drop: Share", "    max_loss: Share"),
         (
-            "settings.py",
+            "settings/tables.py",
             "RENAMED: Mapping[str, Moved] = {}",
             f'RENAMED = {{"monitoring.max_drop": Moved("monitoring.max_loss", "{until}")}}',
         ),

@@ -29,7 +29,7 @@ from runtime_lib.tracking.record import read, record_folder, spool_folder
 from runtime_lib.tracking.ship import ship_pending
 from runtime_lib.tracking.store import connect
 from runtime_lib.training.model import Model, digest, read_columns
-from tests.support.releases import RELEASES, REPOSITORY, library_at
+from tests.support.releases import RELEASES, REPOSITORY, SAMPLE, library_at
 from tests.support.stored import TIME, make_table
 
 HERE = "working tree"
@@ -53,7 +53,7 @@ def write_all(library: Path, root: Path) -> Stored:
     return Stored(load(root, environ={}), expected)
 
 
-@pytest.fixture(scope="module", params=[version for version, _ in RELEASES])
+@pytest.fixture(scope="module", params=SAMPLE)
 def old(request, tmp_path_factory) -> Stored:
     """A project in which a release has trained, promoted, served and monitored."""
     folder = tmp_path_factory.mktemp(f"of-{request.param}")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import scene
+from tests.support.depth import examples
 from tests.support.releases import RELEASES, commit, git
 
 FIRST = f"v{RELEASES[0][0]}" if RELEASES else ""
@@ -80,8 +81,8 @@ def check_before_or_after(project: Path, before: str, tree: str) -> bool:
 
 
 # The first ones anywhere; the others around the end, where the project changes.
-MOMENTS = [random.Random(seed).uniform(0.02, 1.0) for seed in range(12)]
-MOMENTS += [random.Random(seed).uniform(0.8, 1.1) for seed in range(12, 20)]
+MOMENTS = [random.Random(seed).uniform(0.02, 1.0) for seed in range(examples(2, 12))]
+MOMENTS += [random.Random(seed).uniform(0.8, 1.1) for seed in range(12, examples(14, 20))]
 
 
 def test_killed_at_any_moment(line, project, whole, tmp_path, own_cache):
@@ -104,7 +105,7 @@ def test_killed_at_any_moment(line, project, whole, tmp_path, own_cache):
     assert [path for path in own_cache.iterdir() if path.name.endswith(".tmp")] == []
 
 
-@pytest.mark.parametrize("moment", [0.3, 0.6, 0.8, 0.9, 0.95, 1.0])
+@pytest.mark.parametrize("moment", [0.6, 0.95, 0.3, 0.8, 0.9, 1.0][: examples(2, 6)])
 def test_interrupted_from_the_keyboard(line, project, whole, tmp_path, own_cache, moment):
     tree, took = whole
     before = git(project, "rev-parse", "HEAD")

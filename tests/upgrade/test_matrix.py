@@ -1,4 +1,4 @@
-"""From every release, for every kind of project, to HEAD and to the release after it: nothing is lost.
+"""From releases and kinds of projects, in the deep run all of them, to HEAD and to the release after it.
 
 A project that its owner left alone becomes what a new one is, byte for byte. Of a project edited in ten ways
 each edited line is searched for: it is in the tree, or its file is in the report.
@@ -18,11 +18,11 @@ import pytest
 from runtime_lib.settings import load
 from runtime_lib.upgrade.apply import Checks, upgrade
 from tests.support import scene
-from tests.support.releases import RELEASES, commit, git
+from tests.support.releases import commit, git, pairs
 from tests.support.scene import ANSWERS, Tags
 
-VERSIONS = [f"v{version}" for version, _ in RELEASES]
-TO_NEXT = [*product(VERSIONS, ANSWERS), ("head", "default")]
+TO_HEAD = [(f"v{version}", name) for version, name in pairs(ANSWERS)]
+TO_NEXT = [*TO_HEAD, ("head", "default")]
 NOTHING = Checks(lock=False, tests=False)
 
 # In each file, what the newer template changed in the very lines that the edits change.
@@ -109,8 +109,7 @@ def check_edited(project: Path, plan: dict[str, Any], tags: Tags, before: str) -
     assert {row.split("\t")[1] for row in unmerged.splitlines()} == set(conflicts)
 
 
-@pytest.mark.parametrize("name", ANSWERS)
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(("version", "name"), TO_HEAD)
 def test_to_head_untouched(line, tmp_path, version, name):
     project, _ = _project(line, version, name, tmp_path / "project", edited=False)
     before = git(project, "rev-parse", "HEAD")
@@ -119,8 +118,7 @@ def test_to_head_untouched(line, tmp_path, version, name):
     load(project)
 
 
-@pytest.mark.parametrize("name", ANSWERS)
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(("version", "name"), TO_HEAD)
 def test_to_head_edited(line, tmp_path, version, name):
     project, tags = _project(line, version, name, tmp_path / "project", edited=True)
     before = git(project, "rev-parse", "HEAD")

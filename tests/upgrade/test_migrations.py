@@ -18,10 +18,10 @@ from runtime_lib.upgrade.migrations import (
     version_of,
 )
 from tests.support import scene
-from tests.support.releases import RELEASES
+from tests.support.releases import RELEASES, SAMPLE
 from tests.support.scene import ANSWERS
 
-VERSIONS = [f"v{version}" for version, _ in RELEASES]
+VERSIONS = [f"v{version}" for version in SAMPLE]
 PACKAGES = {name: answers.get("project_package", "late_flights") for name, answers in ANSWERS.items()}
 
 needs_history = pytest.mark.skipif(not RELEASES, reason="no git history here: releases cannot be derived")

@@ -1,1 +1,1 @@
-"""Alerts: how the evidence leaves the project."""
+"""Alerts: what they say, and how they are sent."""

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from runtime_lib.errors import ServiceError, require
-from runtime_lib.serving.predictor import Service
+from runtime_lib.errors import require
+from runtime_lib.serving.address import listen
+from runtime_lib.serving.service import Service
 
 __all__ = ["run"]
 
@@ -18,7 +19,7 @@ def run(service: Service, *, host: str, port: int, on_ready: Callable[[], None])
 
     Raises:
         ModelError: the model cannot be read.
-        ServiceError: the port was taken meanwhile.
+        ServiceError: the port was taken in the meantime.
     """
     uvicorn = require("uvicorn", extra="serve")
     require("orjson", extra="serve")
@@ -28,17 +29,8 @@ def run(service: Service, *, host: str, port: int, on_ready: Callable[[], None])
     config = uvicorn.Config(
         build_app(service), lifespan="on", log_level="warning", access_log=False, timeout_graceful_shutdown=30
     )
-    with _bind(host, port) as listener, suppress(KeyboardInterrupt):
+    with listen(host, port) as listener, suppress(KeyboardInterrupt):
         _server(uvicorn, config, on_ready).run(sockets=[listener])
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        raise ServiceError(
-            f"Cannot listen on {host}:{port} ({error.strerror}). Choose another serving.port."
-        ) from error
 
 
 def _server(uvicorn: Any, config: Any, on_ready: Callable[[], None]) -> Any:

@@ -25,7 +25,9 @@ from runtime_lib.hardware import facts
 from runtime_lib.hardware.admit.admission import Demand, Policy
 from runtime_lib.hardware.admit.ray import asked, misfit, resources
 from runtime_lib.hardware.device.choice import device_for
+from runtime_lib.serving.address import url_of
 from runtime_lib.settings import Settings
+from runtime_lib.units import from_gib
 
 __all__ = ["application", "run"]
 
@@ -62,7 +64,7 @@ def application(
     def build() -> Any:  # runs in the replica, where it loads the model
         from runtime_lib.hardware.admit.here import admit
         from runtime_lib.serving.http import build_app
-        from runtime_lib.serving.serve import open_service
+        from runtime_lib.serving.service import open_service
 
         admit(Policy.of(settings.hardware), _demand(settings))
         return build_app(open_service(settings, folder, name=name, version=version).start())
@@ -122,7 +124,7 @@ def _offered(settings: Settings) -> dict[str, float]:
 
 def _demand(settings: Settings) -> Demand:
     """What a replica takes on the machine that this runs on."""
-    size = int(settings.hardware.serving_memory_gib * 2**30)
+    size = from_gib(settings.hardware.serving_memory_gib)
     return Demand(memory_bytes=size, gpu=bool(_offered(settings)))
 
 
@@ -187,9 +189,7 @@ def _interrupt_on_sigterm() -> None:
 
 def _await_ready(settings: Settings, seconds: float = 60) -> None:
     """Ask through the proxy until the model answers: Serve says "running" before its routes are known."""
-    from runtime_lib.serving.client import address
-
-    url = address(settings) + "/ready"
+    url = url_of(settings) + "/ready"
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -17,12 +17,13 @@ from runtime_lib.hardware import Device, Facts
 from runtime_lib.hardware.share.lease import holders
 from runtime_lib.settings import Hardware, load
 from runtime_lib.tracking.record import read, record_folder
-from runtime_lib.training import hold as planned
+from runtime_lib.training import hold
+from runtime_lib.training.evaluate import evaluate
 from runtime_lib.training.fit import FitParams, network_for
 from runtime_lib.training.hold import plan_for
 from runtime_lib.training.model import Model
 from runtime_lib.training.network import Architecture, predict
-from runtime_lib.training.train import evaluate, train
+from runtime_lib.training.train import train
 from tests.registry.conftest import make_table, write_split
 
 GIB = 2**30
@@ -142,11 +143,11 @@ def test_a_training_with_little_memory_is_cut_and_gives_the_same_model(framework
     rows = make_rows(settings)
     whole = Model.load(settings.candidate, framework=framework).predict(rows)
 
-    monkeypatch.setattr(planned, "working_set", lambda device: 1)
+    monkeypatch.setattr(hold, "working_set", lambda device: 1)
     with pytest.raises(CapacityError) as caught:
         train(settings, architecture, PARAMS)
     least = 1 + caught.value.missing_bytes
-    monkeypatch.setattr(planned, "working_set", lambda device: least + 4_000)
+    monkeypatch.setattr(hold, "working_set", lambda device: least + 4_000)
     train(settings, architecture, PARAMS)
     made = tag(settings)
     assert made["micro_batches"] > 1
@@ -180,8 +181,8 @@ def test_a_training_with_little_memory_is_cut_and_gives_the_same_model(framework
 def test_settings_may_allow_less_than_the_machine_and_never_more(
     monkeypatch, machine, device, told, hardware, limit
 ):
-    monkeypatch.setattr(planned, "facts", lambda: machine)
-    monkeypatch.setattr(planned, "working_set", lambda device: told and told * GIB)
+    monkeypatch.setattr(hold, "facts", lambda: machine)
+    monkeypatch.setattr(hold, "working_set", lambda device: told and told * GIB)
     made = plan_for({"w": (10, 20)}, Device(*device, "test"), width=10, batch_size=32, hardware=hardware)
     assert made.memory_limit_bytes == int(limit * GIB)
 
@@ -237,10 +238,10 @@ def test_a_training_says_where_and_how_it_computes(tmp_path, capsys):
 def test_a_container_is_shared_by_what_it_may_take(tmp_path, monkeypatch, hardware, share):
     """24 of 32 GiB that the control group allows, not of the 64 GiB that the machine has."""
     monkeypatch.setenv("MLOPS_LEASES", str(tmp_path / "leases"))
-    monkeypatch.setattr(planned, "facts", lambda: LINUX)
+    monkeypatch.setattr(hold, "facts", lambda: LINUX)
     settings = structs.replace(project(tmp_path, "torch"), hardware=hardware)
     plan = plan_for({"w": (10, 20)}, Device("torch", "cpu", "test"), width=10, batch_size=32)
-    with planned.held(settings, replace(plan, memory_bytes=24 * GIB)):
+    with hold.held(settings, replace(plan, memory_bytes=24 * GIB)):
         assert [lease.memory for lease in holders()] == [share]
 
 

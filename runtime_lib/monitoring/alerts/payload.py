@@ -1,0 +1,47 @@
+"""What an alert says: the evidence, so that its reader need not open the report to believe it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runtime_lib.monitoring.verdict import Verdict
+
+__all__ = ["payload"]
+
+_OF_VERDICT = (
+    "project",
+    "environment",
+    "model",
+    "version",
+    "time",
+    "rows",
+    "retrain",
+    "drifted",
+    "reasons",
+    "rules",
+    "performance",
+    "report",
+)
+_OF_COLUMN = ("name", "effect", "second", "second_name", "q", "rows", "change", "nulls", "unseen", "reasons")
+
+
+def payload(verdict: Verdict) -> dict[str, Any]:
+    """Return an alert's JSON body, format 1: what was found, on how many rows, against which limit.
+
+    `text` says it in a few lines: chats show it. `columns` are those that have drifted.
+    """
+    full = verdict.to_dict()
+    columns = [column for column in (*full["columns"], full["prediction"]) if column and column["drifted"]]
+    return {
+        "format": 1,
+        "event": "retrain" if verdict.retrain else "drift",
+        "text": _text(verdict),
+        **{name: full[name] for name in _OF_VERDICT},
+        "columns": [{name: column[name] for name in _OF_COLUMN} for column in columns],
+    }
+
+
+def _text(verdict: Verdict) -> str:
+    what = "retraining is due" if verdict.retrain else f"drift in {', '.join(verdict.drifted_columns)}"
+    version = f" version {verdict.version}" if verdict.version else ""
+    return "\n".join([f"{verdict.model}{version}: {what}", *(f"- {reason}" for reason in verdict.reasons)])

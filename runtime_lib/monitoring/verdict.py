@@ -1,0 +1,119 @@
+"""What monitoring found, in one value: read by the command, the report and the alerts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from runtime_lib.monitoring.drift import ColumnDrift
+from runtime_lib.monitoring.performance import Performance, Period
+from runtime_lib.settings import Monitoring
+
+__all__ = ["Alert", "Verdict"]
+
+_HEADLINES = {
+    "retrain": "Retrain: performance has dropped",
+    "drift": "Look: the data has drifted",
+    "early": "Too early to tell",
+    "well": "All well",
+}
+
+
+@dataclass(frozen=True)
+class Alert:
+    """An alert that was due: to which host, and why it was not delivered (None: it was)."""
+
+    host: str
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What monitoring found. `version` is None when every logged prediction was judged."""
+
+    project: str
+    environment: str
+    model: str
+    version: str | None
+    time: datetime
+    first: datetime
+    last: datetime
+    rows: int
+    rules: Monitoring = field(repr=False)  # its webhook may hold a secret
+    columns: tuple[ColumnDrift, ...]
+    prediction: ColumnDrift | None
+    performance: Performance
+    periods: tuple[Period, ...]
+    report_html: Path
+    report_json: Path
+    alert: Alert | None = None
+
+    @property
+    def drifted_columns(self) -> tuple[str, ...]:
+        return tuple(c.name for c in self._judged() if c.drifted)
+
+    @property
+    def drifted(self) -> bool:
+        """An input or the prediction has drifted: a reason to look."""
+        return bool(self.drifted_columns)
+
+    @property
+    def retrain(self) -> bool:
+        """Performance has dropped, surely and by enough: a reason to train again."""
+        return self.performance.retrain
+
+    @property
+    def state(self) -> Literal["retrain", "drift", "early", "well"]:
+        if self.retrain:
+            return "retrain"
+        if self.drifted:
+            return "drift"
+        return "early" if self.rows < self.rules.min_rows else "well"
+
+    @property
+    def headline(self) -> str:
+        """The state in a few words."""
+        return _HEADLINES[self.state]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """One sentence per finding; empty when all is well."""
+        found = [f"{c.name}: {reason}" for c in self._judged() for reason in c.reasons]
+        return (*([self.performance.reason] if self.retrain else []), *found)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the verdict as JSON-able values: the content of `report.json`, format 1.
+
+        `report` is the path of the HTML page.
+        """
+        return {
+            "format": 1,
+            "project": self.project,
+            "environment": self.environment,
+            "model": self.model,
+            "version": self.version,
+            "time": self.time.isoformat(),
+            "first": self.first.isoformat(),
+            "last": self.last.isoformat(),
+            "rows": self.rows,
+            "state": self.state,
+            "drifted": self.drifted,
+            "retrain": self.retrain,
+            "reasons": list(self.reasons),
+            "rules": {
+                "min_rows": self.rules.min_rows,
+                "drift_threshold": self.rules.drift_threshold,
+                "max_drop": self.rules.max_drop,
+            },
+            "columns": [c.to_dict() for c in self.columns],
+            "prediction": self.prediction and self.prediction.to_dict(),
+            "performance": self.performance.to_dict(),
+            "periods": [vars(p) for p in self.periods],
+            "report": str(self.report_html),
+            "alert": self.alert and vars(self.alert),
+        }
+
+    def _judged(self) -> tuple[ColumnDrift, ...]:
+        return (*([self.prediction] if self.prediction else []), *self.columns)

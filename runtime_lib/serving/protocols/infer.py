@@ -1,0 +1,134 @@
+"""The Open Inference Protocol, V2 REST: https://github.com/kserve/open-inference-protocol"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from runtime_lib import __version__
+from runtime_lib.errors import RequestError
+from runtime_lib.serving.protocols.batch import Batch, as_object, kind_of
+
+if TYPE_CHECKING:
+    from runtime_lib.serving.predictor import Prediction, Predictor
+
+__all__ = ["answer", "model_metadata", "parse", "server_metadata"]
+
+_DATATYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "FP64": ((int, float), "numbers"),
+    "FP32": ((int, float), "numbers"),
+    "INT64": ((int,), "whole numbers"),
+    "INT32": ((int,), "whole numbers"),
+    "BOOL": ((bool,), "true or false"),
+    "BYTES": ((str,), "text"),
+}
+_OUTPUTS = ("probability", "label", "prediction_id")
+
+
+def parse(body: Any) -> Batch:
+    """Read a V2 inference request: one tensor of shape `[n]` or `[n, 1]` per column; null is a missing value.
+
+    With a request `id`, row `i` gets the id `<id>/<i>`.
+
+    Raises:
+        RequestError: a tensor's shape, datatype and data do not agree, or an output is not known.
+    """
+    body = as_object(body, "The body")
+    tensors = body.get("inputs")
+    if not isinstance(tensors, list) or not tensors:
+        raise RequestError("The body needs 'inputs', a list with one tensor per column.")
+    rows: dict[str, list[Any]] = {}
+    for tensor in tensors:
+        name = as_object(tensor, "A tensor in 'inputs'").get("name")
+        if not isinstance(name, str):
+            raise RequestError(f"A tensor in 'inputs' needs a 'name', which is text, not {kind_of(name)}.")
+        if name in rows:
+            raise RequestError(f"Tensor '{name}' occurs twice in 'inputs'.")
+        rows[name] = _tensor(name, tensor)
+    request_id = body.get("id")
+    if request_id is not None and not (isinstance(request_id, str) and request_id):
+        raise RequestError(f"The request's 'id' must be non-empty text, not {request_id!r}.")
+    count = len(next(iter(rows.values())))
+    ids = [f"{request_id}/{row}" for row in range(count)] if request_id is not None else None
+    return Batch(rows, ids, request_id, _wanted(body.get("outputs")))
+
+
+def _tensor(name: str, tensor: Mapping[str, Any]) -> list[Any]:
+    datatype, shape, data = tensor.get("datatype"), tensor.get("shape"), tensor.get("data")
+    if not isinstance(datatype, str) or datatype not in _DATATYPES:
+        raise RequestError(
+            f"Tensor '{name}': datatype {datatype!r} is not taken. Choose from {', '.join(_DATATYPES)}."
+        )
+    if not isinstance(data, list):
+        raise RequestError(
+            f"Tensor '{name}' needs 'data', a list (JSON only; the binary extension is not offered)."
+        )
+    if len(data) and all(isinstance(value, list) for value in data):
+        data = list(chain.from_iterable(data))
+    if shape not in ([len(data)], [len(data), 1]):
+        raise RequestError(
+            f"Tensor '{name}': shape {shape!r} does not fit its {len(data)} values. "
+            f"Send one tensor per column, of shape [n] or [n, 1]."
+        )
+    kinds, words = _DATATYPES[datatype]
+    for row, value in enumerate(data):
+        if value is not None and type(value) not in kinds:  # not isinstance: True is no INT64
+            raise RequestError(
+                f"Tensor '{name}', row {row}: {value!r} is not of datatype {datatype} ({words})."
+            )
+    return data
+
+
+def _wanted(outputs: Any) -> Sequence[str]:
+    if outputs is None:
+        return ()
+    if not isinstance(outputs, list):
+        raise RequestError(f"'outputs' must be a list of objects with a name, not {kind_of(outputs)}.")
+    names = [as_object(output, "An entry of 'outputs'").get("name") for output in outputs]
+    for name in names:
+        if name not in _OUTPUTS:
+            raise RequestError(f"Unknown output {name!r}. Choose from {', '.join(_OUTPUTS)}.")
+    return [str(name) for name in names]
+
+
+def answer(prediction: Prediction, batch: Batch) -> dict[str, Any]:
+    """Return the body of the answer, with the outputs that the request asked for."""
+    shape = [len(prediction.ids)]
+    outputs = [
+        {"name": "probability", "shape": shape, "datatype": "FP64", "data": prediction.probability.tolist()},
+        {"name": "label", "shape": shape, "datatype": "INT64", "data": prediction.label.tolist()},
+        {"name": "prediction_id", "shape": shape, "datatype": "BYTES", "data": list(prediction.ids)},
+    ]
+    head: dict[str, Any] = {"model_name": prediction.model, "model_version": prediction.version}
+    if batch.request_id is not None:
+        head["id"] = batch.request_id
+    return head | {"outputs": [o for o in outputs if not batch.outputs or o["name"] in batch.outputs]}
+
+
+def server_metadata() -> dict[str, Any]:
+    return {"name": "runtime-lib", "version": __version__, "extensions": []}
+
+
+def model_metadata(predictor: Predictor) -> dict[str, Any]:
+    """Describe the model's inputs and outputs.
+
+    Raises:
+        ServiceError: the model is not loaded.
+    """
+
+    def tensor(name: str, datatype: str) -> dict[str, Any]:
+        return {"name": name, "datatype": datatype, "shape": [-1]}
+
+    model = predictor.model
+    return {
+        "name": predictor.name,
+        "versions": [predictor.version],
+        "platform": f"{model.framework}_mlops",
+        "inputs": [tensor(c.name, "FP64" if c.kind == "number" else "BYTES") for c in model.columns],
+        "outputs": [
+            tensor("probability", "FP64"),
+            tensor("label", "INT64"),
+            tensor("prediction_id", "BYTES"),
+        ],
+    }

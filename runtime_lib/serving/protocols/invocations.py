@@ -1,0 +1,119 @@
+"""MLflow's scoring protocol, its JSON bodies.
+
+https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from runtime_lib.errors import RequestError
+from runtime_lib.serving.protocols.batch import Batch, as_object, kind_of
+
+if TYPE_CHECKING:
+    from runtime_lib.data.columns import Column
+    from runtime_lib.serving.predictor import Prediction
+
+__all__ = ["answer", "parse"]
+
+
+def parse(body: Any, columns: Sequence[Column]) -> Batch:
+    """Read one of the four JSON bodies of MLflow's `/invocations`, with optional `ids` next to it.
+
+    Raises:
+        RequestError: the body has not exactly one known form, or its rows are ragged.
+    """
+    body = as_object(body, "The body")
+    found = [form for form in _FORMS if form in body]
+    if len(found) != 1:
+        raise RequestError(
+            f"The body must hold exactly one of {', '.join(_FORMS)}; "
+            f"it holds {', '.join(map(repr, body)) or 'nothing'}."
+        )
+    others = [key for key, value in body.items() if key not in (*found, "ids") and value not in (None, {})]
+    if others:
+        raise RequestError(
+            f"Unknown key '{others[0]}' in the body. Next to '{found[0]}' only 'ids' is taken."
+        )
+    ids = body.get("ids")
+    if ids is not None and not isinstance(ids, list):
+        raise RequestError(f"'ids' must be a list of text, one per row, not {kind_of(ids)}.")
+    return Batch(_FORMS[found[0]](body[found[0]], found[0], [column.name for column in columns]), ids)
+
+
+def _split(content: Any, form: str, names: Sequence[str]) -> dict[str, list[Any]]:
+    content = as_object(content, f"'{form}'")
+    if unknown := [key for key in content if key not in ("columns", "data", "index")]:
+        raise RequestError(f"Unknown key '{unknown[0]}' in '{form}'. It takes 'columns', 'data' and 'index'.")
+    columns, data = content.get("columns"), content.get("data")
+    if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
+        raise RequestError(f"'{form}' needs 'columns', a list of names.")
+    if not isinstance(data, list):
+        raise RequestError(f"'{form}' needs 'data', a list of rows.")
+    return _by_position(data, columns)
+
+
+def _records(content: Any, form: str, names: Sequence[str]) -> dict[str, list[Any]]:
+    if not isinstance(content, list):
+        raise RequestError(f"'{form}' must be a list of objects, not {kind_of(content)}.")
+    if not content:
+        raise RequestError(f"'{form}' has no rows; send at least one.")
+    for row, record in enumerate(content):
+        as_object(record, f"'{form}', row {row}:", hint=" of column → value")
+        if record.keys() != content[0].keys():
+            name = next(iter(record.keys() ^ content[0].keys()))
+            raise RequestError(
+                f"'{form}', row {row}: column '{name}' is in some rows and not in others. "
+                f"Send null where a value is missing."
+            )
+    return {name: [record[name] for record in content] for name in content[0]}
+
+
+def _instances(content: Any, form: str, names: Sequence[str]) -> dict[str, list[Any]]:
+    """A list of objects, or of lists in the order of the model's columns."""
+    if isinstance(content, list) and content and isinstance(content[0], list):
+        return _by_position(content, names)
+    return _records(content, form, names)
+
+
+def _inputs(content: Any, form: str, names: Sequence[str]) -> dict[str, list[Any]]:
+    """An object of column → values; else as `instances`."""
+    if not isinstance(content, dict):
+        return _instances(content, form, names)
+    for name, values in content.items():
+        if not isinstance(values, list):
+            raise RequestError(f"'{form}': column '{name}' must be a list of values, not {kind_of(values)}.")
+    return content
+
+
+_FORMS: dict[str, Callable[[Any, str, Sequence[str]], dict[str, list[Any]]]] = {
+    "dataframe_split": _split,
+    "dataframe_records": _records,
+    "instances": _instances,
+    "inputs": _inputs,
+}
+
+
+def _by_position(data: Sequence[Any], columns: Sequence[str]) -> dict[str, list[Any]]:
+    if len(set(columns)) < len(columns):
+        twice = next(name for name in columns if columns.count(name) > 1)
+        raise RequestError(f"Column '{twice}' occurs twice.")
+    for row, values in enumerate(data):
+        if not isinstance(values, list):
+            raise RequestError(f"Row {row} must be a list of values, not {kind_of(values)}.")
+        if len(values) != len(columns):
+            raise RequestError(
+                f"Row {row} has {len(values)} values for {len(columns)} columns: {', '.join(columns)}."
+            )
+    return {name: [values[place] for values in data] for place, name in enumerate(columns)}
+
+
+def answer(prediction: Prediction) -> dict[str, Any]:
+    """Return the body of the answer."""
+    return {
+        "predictions": prediction.probability.tolist(),
+        "ids": list(prediction.ids),
+        "model": prediction.model,
+        "version": prediction.version,
+    }

@@ -1,0 +1,114 @@
+"""The service behind the HTTP application: rows in, logged predictions out. No web framework, no engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from runtime_lib.errors import DataError, RequestError
+from runtime_lib.serving.log import RESERVED, PredictionLog
+from runtime_lib.serving.predictor import Prediction, Predictor
+from runtime_lib.settings import Settings
+
+if TYPE_CHECKING:
+    from runtime_lib.training.model import Model
+
+__all__ = ["Service", "open_service"]
+
+
+class Service:
+    """Limits a request, names its rows, has them predicted, and logs each answer before it is given."""
+
+    def __init__(
+        self, predictor: Predictor, *, log: PredictionLog | None = None, max_rows: int = 10_000
+    ) -> None:
+        self.predictor, self.max_rows = predictor, max_rows
+        self._log = log
+
+    def start(self) -> Service:
+        """Load the model.
+
+        Raises:
+            ModelError: the model cannot be read.
+            DataError: one of its inputs has the name of a column of the prediction log.
+        """
+        self.predictor.start()
+        if clash := [c.name for c in self.predictor.model.columns if c.name in RESERVED]:
+            self.predictor.stop()
+            raise DataError(
+                f"Input '{clash[0]}' has the name of a column of the prediction log. Rename the feature."
+            )
+        return self
+
+    def stop(self) -> None:
+        """Refuse further requests, finish those under way, close the log."""
+        self.predictor.stop()
+        if self._log:
+            self._log.close()
+
+    def predict(self, rows: Mapping[str, Any], ids: Sequence[str] | None = None) -> Prediction:
+        """Check, predict, log. When this returns, the log holds every row.
+
+        Args:
+            rows: column → `n` values, as they came.
+            ids: `n` distinct names for the rows, to join labels on later; made up if not given.
+
+        Raises:
+            RequestError: more than `max_rows` rows (413), or ids that do not fit.
+            DataError: the rows do not fit the model's columns.
+            ServiceError: the model is not loaded.
+        """
+        count = max((len(values) for values in rows.values()), default=0)
+        if count > self.max_rows:
+            raise RequestError(
+                f"{count} rows in one request; at most {self.max_rows} are taken (serving.max_rows). "
+                f"Send them in batches.",
+                status=413,
+            )
+        ids = _check_ids(ids, count) if ids is not None else [str(uuid4()) for _ in range(count)]
+        answer = self.predictor.predict(rows, ids)
+        if self._log:
+            self._log.append(
+                answer.ids,
+                answer.rows,
+                answer.probability,
+                model=answer.model,
+                version=answer.version,
+                time=datetime.now(UTC),
+            )
+        return answer
+
+
+def open_service(settings: Settings, folder: Path, *, name: str, version: str) -> Service:
+    """Make the service of one model folder, with its prediction log; `start()` loads the model."""
+
+    serving = settings.serving
+
+    def load() -> Model:
+        from runtime_lib.training.judge import open_model
+
+        return open_model(settings, folder, framework=serving.framework, most_rows=serving.max_rows)
+
+    predictor = Predictor(load, name=name, version=version)
+    log = PredictionLog(settings.predictions)
+    return Service(predictor, log=log, max_rows=serving.max_rows)
+
+
+def _check_ids(ids: Sequence[str], count: int) -> Sequence[str]:
+    if len(ids) != count:
+        raise RequestError(
+            f"'ids' has {len(ids)} entries for {count} rows. Send one id per row, or none at all."
+        )
+    seen: set[str] = set()
+    for row, value in enumerate(ids):
+        if not isinstance(value, str) or not value:
+            raise RequestError(f"ids, row {row}: {value!r} is not an id. Send non-empty text.")
+        if value in seen:
+            raise RequestError(
+                f"ids, row {row}: '{value}' occurs twice. Labels are joined by id, so each must differ."
+            )
+        seen.add(value)
+    return ids

@@ -1,0 +1,137 @@
+"""What a project may set: the tables of `mlops.toml`, their defaults, and the keys that were renamed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, NamedTuple
+
+import msgspec
+
+from runtime_lib.settings.paths import Paths
+
+__all__ = ["RENAMED", "Moved", "Settings"]
+
+
+class Moved(NamedTuple):
+    """Where a key's value belongs now ("": nowhere), and the version that refuses the old key."""
+
+    to: str
+    until: str
+
+
+# Keys that had another name, as `table.key` (`*` for a name that the project chooses: `table.*.key`).
+# Renamed in 0.4, a key is read until 0.5: one minor version. A migration of the same release
+# (runtime_lib/upgrade/migrations.py) rewrites the projects' files.
+RENAMED: Mapping[str, Moved] = {}
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+# Bounds that no machine, tariff or grid reaches: they keep infinity out.
+Gibibytes = Annotated[float, msgspec.Meta(ge=0, le=2**20)]
+Rate = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of the settings file; keys that it does not name are refused.
+
+    A table may hold others, to any depth: a field that is a struct is a table of its own, and one of type
+    `dict[str, X]` holds an `X` under each name that the project chooses.
+    """
+
+
+class ProjectNames(_Table, frozen=True):
+    """What the project is called, and the Python package that it holds."""
+
+    name: str
+    package: str
+
+
+class Training(_Table, frozen=True):
+    framework: Literal["auto", "mlx", "torch"] = "auto"
+
+
+class Tracking(_Table, frozen=True):
+    """Where runs and models go. A relative sqlite path is taken from the project's folder."""
+
+    uri: str = "sqlite:///var/mlflow.db"
+    artifacts: str = "var/artifacts"
+    experiment: str = ""
+
+
+class Registry(_Table, frozen=True):
+    """The registered model's name (default: the project's) and the gate in front of `champion`."""
+
+    model: str = ""
+    metric: Literal["roc_auc", "average_precision"] = "roc_auc"
+    min_gain_over_baseline: Share = 0.01
+    max_loss_to_incumbent: Share = 0.0
+
+
+class Serving(_Table, frozen=True):
+    engine: Literal["ray", "local"] = "ray"
+    framework: Literal["auto", "mlx", "torch"] = "auto"
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    max_rows: Annotated[int, msgspec.Meta(ge=1)] = 10_000
+
+
+class Monitoring(_Table, frozen=True):
+    """When drift and a drop in performance count. Sources: docs/monitoring.md."""
+
+    min_rows: Annotated[int, msgspec.Meta(ge=1)] = 500
+    drift_threshold: Annotated[float, msgspec.Meta(gt=0)] = 0.2
+    max_drop: Share = 0.05
+    webhook: str = ""
+
+
+class Hardware(_Table, frozen=True):
+    """When work waits for the machine, how projects share it, and what its energy costs: docs/hardware.md."""
+
+    # Use the GPU of a virtual machine although it may compute wrongly without an error.
+    force_gpu: bool = False
+    # A reading that this platform has and that cannot be had: run all the same, wait, or refuse.
+    unknown: Literal["run", "wait", "refuse"] = "wait"
+    # The hottest thermal pressure at which work starts (macOS's names).
+    max_thermal: Literal["Nominal", "Moderate", "Heavy"] = "Moderate"
+    # On battery, with less than this share left, work waits.
+    min_battery: Share = 0.2
+    # Seconds a task waits for the machine before it gives up.
+    max_wait: Annotated[int, msgspec.Meta(ge=0)] = 3600
+    # GiB that a training takes, and that it can shrink to; 0: not known beforehand, and it cannot shrink.
+    memory_gib: Gibibytes = 0.0
+    least_memory_gib: Gibibytes = 0.0
+    # GiB that a server takes; 0: not known.
+    serving_memory_gib: Gibibytes = 0.0
+    # Among projects that wait for this machine, the higher number goes first.
+    priority: int = 0
+    # Shares of memory and GPU that a training takes; 0: what its plan needs.
+    memory_share: Share = 0.0
+    gpu_share: Share = 0.0
+    # Money for a kilowatt-hour in `currency`, and grams of CO2 per kilowatt-hour of the grid.
+    price_per_kwh: Rate | None = None
+    currency: Annotated[str, msgspec.Meta(min_length=1, max_length=16)] = "EUR"
+    grid_intensity: Rate | None = None
+
+
+class Settings(Paths, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything a project may set, and the paths below its folder (see `Paths`).
+
+    Each field is a table of the file, but for `root` and `environment`, which loading fills in.
+    """
+
+    project: ProjectNames
+    training: Training = msgspec.field(default_factory=Training)
+    tracking: Tracking = msgspec.field(default_factory=Tracking)
+    registry: Registry = msgspec.field(default_factory=Registry)
+    serving: Serving = msgspec.field(default_factory=Serving)
+    monitoring: Monitoring = msgspec.field(default_factory=Monitoring)
+    hardware: Hardware = msgspec.field(default_factory=Hardware)
+    environment: str = "local"
+
+    @property
+    def model_name(self) -> str:
+        return self.registry.model or self.project.name
+
+    @property
+    def experiment(self) -> str:
+        return self.tracking.experiment or self.project.name

@@ -1,0 +1,57 @@
+"""The stage `evaluate`: the candidate and two baselines on the held-out months."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from runtime_lib.data.columns import check_rows
+from runtime_lib.data.months import read_features
+from runtime_lib.errors import SettingsError
+from runtime_lib.files import write_json
+from runtime_lib.settings import Settings
+from runtime_lib.task import binary as task
+from runtime_lib.training.judge import held_out_columns, judge_table, open_model
+from runtime_lib.training.model import Model, digest
+
+__all__ = ["evaluate"]
+
+
+def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
+    """Judge the candidate and the baselines on the held-out months; write `reports/evaluation.json`.
+
+    Args:
+        params: the table `evaluate` of params.yaml; `logistic: false` leaves the regression out.
+    """
+    if unknown := set(params) - {"logistic"}:
+        raise SettingsError(f"params.yaml, evaluate: unknown key '{min(unknown)}'. Known: logistic.")
+    folder = settings.root / "data" / "split"
+    model = open_model(settings, settings.candidate)
+    inputs, label, _ = read_features(folder / "train.parquet")
+    rows = check_rows(inputs, model.columns)
+    test_inputs, test_label, test = read_features(folder / "test.parquet")
+    test_rows = check_rows(test_inputs, held_out_columns(model.columns))
+    _say_missing(model, test)
+    column, naive = task.naive(rows, label, model.columns, unseen=test_rows)
+    report: dict[str, Any] = {
+        "format": 1,
+        "digest": digest(settings.candidate),
+        "rows": len(test_label),
+        "candidate": judge_table(settings, model, test),
+        "naive": {**task.figures(test_label, naive), "column": column},
+    }
+    if params.get("logistic", True):
+        logistic = task.logistic(model.encode(rows), label, unseen=model.encode(test_rows))
+        report["logistic"] = task.figures(test_label, logistic)
+    write_json(settings.reports / "evaluation.json", report)
+
+
+def _say_missing(model: Model, table: Any) -> None:
+    """Say which rows were judged although a server would refuse them."""
+    for column in model.columns:
+        if not column.nullable and (missing := int(table[column.name].isna().sum())):
+            print(
+                f"'{column.name}' is missing in {missing:,} of {len(table):,} rows of the test months and in "
+                f"none of the months before. They are judged with its training median, or as an unseen "
+                f"category. A server refuses such a row: fill the column in features() if that can happen."
+            )

@@ -1,0 +1,86 @@
+"""The one way to open a stored model, and the one to judge it on a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from runtime_lib.data.columns import Column, check_rows
+from runtime_lib.errors import CapacityError
+from runtime_lib.hardware import choose_device
+from runtime_lib.hardware.device.compute_plan import ComputePlan
+from runtime_lib.hardware.device.limits import applied
+from runtime_lib.settings import Settings
+from runtime_lib.task import binary as task
+from runtime_lib.training.hold import plan_for
+from runtime_lib.training.model import Model
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["held_out_columns", "judge_table", "open_model"]
+
+
+def open_model(
+    settings: Settings,
+    folder: Path,
+    *,
+    framework: Literal["auto", "mlx", "torch"] | None = None,
+    most_rows: int = 0,
+) -> Model:
+    """Read a model folder as the settings say.
+
+    Args:
+        framework: that computes (default: `training.framework`).
+        most_rows: that are asked for at once; more of them than this machine's memory has room for are
+            then predicted in pieces. 0: whoever predicts sees to that.
+
+    Raises:
+        ModelError: a file is missing, damaged, of a later format, or not trusted.
+        MissingExtraError: the framework is not installed.
+    """
+    model = Model.load(
+        folder,
+        framework=framework or settings.training.framework,
+        trusted=(settings.project.package,),
+        force_gpu=settings.hardware.force_gpu,
+    )
+    if not most_rows:
+        return model
+    try:
+        return replace(model, predict_rows=_plan(settings, model, most_rows).predict_rows)
+    except CapacityError:  # a plan is an estimate: a server in a small container starts all the same
+        return model
+
+
+def judge_table(settings: Settings, model: Model, table: pd.DataFrame) -> dict[str, float]:
+    """Predict a table of features within the limits of this machine, and return the task's figures.
+
+    Args:
+        table: with the model's inputs and `label`; other columns are ignored.
+
+    Raises:
+        DataError: an input is missing, or a value cannot be used.
+        CapacityError: not even one row at a time fits.
+    """
+    inputs = {column.name: table[column.name] for column in model.columns if column.name in table.columns}
+    rows = check_rows(inputs, held_out_columns(model.columns))
+    plan = _plan(settings, model, len(table))
+    with applied(plan):
+        answer = replace(model, predict_rows=plan.predict_rows).predict(rows)
+    return task.figures(table["label"].to_numpy(), answer)
+
+
+def held_out_columns(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """The columns as held-out months may hold them: a value may be missing that never was in training.
+
+    The model then takes the training median, or no level, for it. A server refuses such a row.
+    """
+    return tuple(replace(column, nullable=True) for column in columns)
+
+
+def _plan(settings: Settings, model: Model, rows: int) -> ComputePlan:
+    device = choose_device(model.framework, force_gpu=settings.hardware.force_gpu)
+    return plan_for(model.shapes(), device, width=model.width, batch_size=rows, training=False)
