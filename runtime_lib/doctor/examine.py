@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from runtime_lib import __version__
 from runtime_lib.doctor.conflicts import conflicts
 from runtime_lib.doctor.dropped import Dropped, dropped
-from runtime_lib.doctor.finding import Finding, Level, without_secrets
+from runtime_lib.doctor.finding import Finding, Level
 from runtime_lib.doctor.owned import changed_by_hand, unanswered
 from runtime_lib.doctor.skew import RESTORE, drift
 from runtime_lib.errors import MissingExtraError, MlopsError
@@ -30,6 +30,7 @@ from runtime_lib.upgrade import git as history
 from runtime_lib.upgrade import lockstep
 from runtime_lib.upgrade.answers import Answers, parse_answers, read_answers
 from runtime_lib.upgrade.rendering import Renderings
+from runtime_lib.upgrade.secrets import without_secrets
 
 __all__ = ["Finding", "Level", "examine"]
 

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-__all__ = ["Finding", "Level", "without_secrets"]
+__all__ = ["Finding", "Level"]
 
 Level = Literal["ok", "note", "mend"]
-
-# A password or token in front of a host. `git@` of an ssh address is a user name that everybody knows.
-_LOGIN = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<user>[^/@\s:]*)(?P<password>:[^/@\s]*)?@", re.IGNORECASE
-)
-_PARAMETER = re.compile(r"([?&](?:sig|secret|key|token|password)[^=\s&]*=)[^&#\s'\"]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -39,13 +32,3 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "ok": self.ok}
-
-
-def without_secrets(text: str) -> str:
-    """Take passwords and tokens out of the addresses in `text`."""
-    return _PARAMETER.sub(r"\1…", _LOGIN.sub(_login, text))
-
-
-def _login(found: re.Match[str]) -> str:
-    keep = found["user"] if "ssh" in found["scheme"].lower() else ""
-    return f"{found['scheme']}://{keep}{'@' if keep else ''}"

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from runtime_lib import __version__
-from runtime_lib.doctor.finding import without_secrets
 from runtime_lib.errors import UpgradeError
 from runtime_lib.upgrade.answers import Answers, address
 from runtime_lib.upgrade.lockstep import pins, same_version
 from runtime_lib.upgrade.migrations import release_tags, version_of
+from runtime_lib.upgrade.secrets import without_secrets
 
 __all__ = ["is_target", "launch", "named", "newest"]
 

@@ -18,9 +18,14 @@ _MOVED = {
     "data.periods": "data.months",
     "data.versions": "pipeline.dvc",
     "monitoring.profile": "training.profile",
+    "training.baselines.logistic_probability": "task.binary.logistic",
+    "training.baselines.naive_probability": "task.binary.naive",
     "training.metrics": "task.binary",
+    "training.network.build": "training.build.build",
     "training.planned": "training.hold",
+    "training.planned.tags": "tracking.lineage.plan_tags",
     "training.stages": "training.train",
+    "training.stages.evaluate": "training.evaluate.evaluate",
     # tracking, pipeline
     "tracking.record.State": "tracking.record.RunState",
     "pipeline.gate": "pipeline.pre_execute",
@@ -29,11 +34,21 @@ _MOVED = {
     "monitoring.alerts": "monitoring.alerts.webhook",
     "monitoring.log": "serving.log",
     "monitoring.measures": "monitoring.statistics",
+    "monitoring.performance.auc_standard_error": "task.binary.standard_error",
     "serving.asgi": "serving.http",
     "serving.local": "serving.engines.local",
     "serving.ray_app": "serving.engines.ray",
     "serving.run": "serving.serve",
-    "serving.service": "serving.predictor",
+    "serving.client.address": "serving.address.url_of",
+    "serving.protocols.Batch": "serving.protocols.batch.Batch",
+    "serving.protocols.infer_answer": "serving.protocols.infer.answer",
+    "serving.protocols.invocations_answer": "serving.protocols.invocations.answer",
+    "serving.protocols.model_metadata": "serving.protocols.infer.model_metadata",
+    "serving.protocols.parse_infer": "serving.protocols.infer.parse",
+    "serving.protocols.parse_invocations": "serving.protocols.invocations.parse",
+    "serving.protocols.server_metadata": "serving.protocols.infer.server_metadata",
+    "serving.run.open_service": "serving.service.open_service",
+    "serving.service.Answer": "serving.predictor.Prediction",
     # hardware
     "hardware.admission": "hardware.admit.here",
     "hardware.check": "hardware.device.selfcheck",
@@ -67,7 +82,10 @@ _MOVED = {
 }
 
 # Name or module → what to write instead.
-_GONE: dict[str, str] = {}
+_GONE: dict[str, str] = {
+    "training.fit.fit": "call runtime_lib.training.train.train; in a loop of your own, "
+    "runtime_lib.training.fit.fit_network with a network of runtime_lib.training.build.build",
+}
 
 # A package that binds a name like one of its modules hides the module: there the name is meant.
 _HIDDEN = ("hardware.facts",)

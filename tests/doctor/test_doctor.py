@@ -19,9 +19,10 @@ import pytest
 from runtime_lib import __version__
 from runtime_lib.doctor.conflicts import conflicts
 from runtime_lib.doctor.examine import examine
-from runtime_lib.doctor.finding import Finding, without_secrets
+from runtime_lib.doctor.finding import Finding
 from runtime_lib.upgrade import apply as run
 from runtime_lib.upgrade import rendering
+from runtime_lib.upgrade.secrets import without_secrets
 from tests.conftest import copy_template
 from tests.support.releases import commit, git
 

@@ -1,13 +1,14 @@
 """What of one version of this library breaks projects under the next: names, settings, the command line.
 
-The promise is in docs/decisions/0013-compatibility-promise.md. Names are compared from source by griffe;
-settings and commands are what each version's own code says of them.
+Promised are the names in docs/api.md; docs/decisions/0017-small-promise.md says why. Names are compared from
+source by griffe; settings and commands are what each version's own code says of them.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,11 +18,12 @@ from typing import Any
 
 import griffe
 
-from runtime_lib.upgrade.deprecations import deprecated
+from runtime_lib.upgrade.deprecations import Library
 from runtime_lib.upgrade.migrations import MIGRATIONS, Migration, version_of
+from runtime_lib.upgrade.moved import MOVED
+from runtime_lib.upgrade.rewrite import Moves
+from tests.support.releases import REPOSITORY
 
-# What projects meet of these two is the command line, compared on its own.
-BEHIND_COMMANDS = ("runtime_lib.cli", "runtime_lib.upgrade")
 # Another default, value or annotation is no break in itself.
 BREAKS = {
     griffe.BreakageKind.OBJECT_REMOVED,
@@ -78,7 +80,7 @@ def breaking(
     deprecated.
 
     Args:
-        old, new: folders that hold `runtime_lib`.
+        old, new: folders that hold `runtime_lib` and docs/api.md.
         version: what `new` will be released as; default: the next minor version after `old`.
         migrations: default: those of this library.
     """
@@ -95,19 +97,51 @@ def breaking(
     ]
 
 
+def listed(page: Path) -> list[str]:
+    """Return the names that a docs/api.md promises."""
+    return re.findall(r"^\| `([\w.]+)` \|", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
+def promised(library: Path) -> dict[str, str]:
+    """Return the names that a version promises, and where each is today.
+
+    Releases before 0.5.0 have no list: there it is today's, under the names of that time.
+    """
+    page = library / "docs/api.md"
+    if page.is_file():
+        return {name: name for name in listed(page)}
+    own, moves = Library(library / "runtime_lib"), Moves(MOVED)
+    places = [f"{module}:{name}" for module in own.modules() for name in own.exports(module)]
+    was = {moves.at(place): place.replace(":", ".") for place in places}
+    return {was[name]: name for name in listed(REPOSITORY / "docs/api.md") if name in was}
+
+
 def removed_or_changed(old: Path, new: Path) -> list[Break]:
-    """Return every public name of `old` that `new` lacks or takes other arguments for."""
+    """Return every promised name of `old` that `new` lacks or takes other arguments for."""
     before, after = _load(old), _load(new)
     found = []
-    for breakage in griffe.find_breaking_changes(before, after):
+    for name, now in promised(old).items():
+        one, other = _find(before, name), _find(after, now) or _find(after, name)
+        assert one is not None, f"{name} is promised and not there"
+        if other is None:
+            found.append(Break(name, "removed", removed=True))
+        else:
+            found += [*_changed(one, other), *_bases(one, other)]
+    return found
+
+
+def _changed(one: Any, other: Any) -> Iterator[Break]:
+    # Griffe compares what two modules hold.
+    pair = griffe.Module("before"), griffe.Module("after")
+    for module, each in zip(pair, (one, other), strict=True):
+        module.members["promised"] = each
+    for breakage in griffe.find_breaking_changes(*pair):
         if breakage.kind is griffe.BreakageKind.OBJECT_REMOVED:
-            found += [Break(name, "removed", removed=True) for name in _public(breakage.obj)]
+            yield Break(breakage.obj.path, "removed", removed=True)
         elif breakage.kind in BREAKS:
             of = breakage.old_value or breakage.new_value
             what = f" '{of.name}'" if isinstance(of, griffe.Parameter) else ""
-            found.append(Break(breakage.obj.path, f"{breakage.kind.value.lower()}{what}"))
-    found += [*_unlisted(before, after), *_bases(before, after)]
-    return [each for each in found if not each.name.startswith(BEHIND_COMMANDS)]
+            yield Break(breakage.obj.path, f"{breakage.kind.value.lower()}{what}")
 
 
 def _load(folder: Path) -> griffe.Module:
@@ -132,56 +166,30 @@ def _settle(module: griffe.Module) -> None:
             _settle(member)
 
 
-def _public(gone: Any) -> Iterator[str]:
-    """What went with an object: itself, and if it was a module, each of its public names."""
-    yield gone.path
-    if gone.is_module:
-        for member in gone.members.values():
-            if member.is_public:
-                yield from _public(member)
-
-
-def _unlisted(before: griffe.Module, after: griffe.Module) -> Iterator[Break]:
-    """Names that are still there, but no longer promised by their module's `__all__`."""
-    for name in before.exports or ():
-        if name in after.members and after.exports is not None and name not in after.exports:
-            yield Break(f"{before.path}.{name}", "removed from __all__", removed=True)
-    for name, member in before.members.items():
-        other = after.members.get(name)
-        if member.is_public and isinstance(member, griffe.Module) and isinstance(other, griffe.Module):
-            yield from _unlisted(member, other)
-
-
-def _bases(before: griffe.Module, after: griffe.Module) -> Iterator[Break]:
+def _bases(one: Any, other: Any) -> Iterator[Break]:
     """Classes that are no longer what they were: an `except` or `isinstance` of a project would miss them."""
-    for one in _classes(before):
-        other = _find(after, one.path)
-        if isinstance(other, griffe.Class):
-            names = {str(base) for kind in (other, *other.mro()) for base in kind.bases}
-            for base in (str(base) for base in one.bases if str(base) not in names):
-                yield Break(one.path, f"no longer a {base}")
-
-
-def _classes(module: griffe.Module) -> Iterator[griffe.Class]:
-    for member in module.members.values():
-        if member.is_public and isinstance(member, griffe.Class):
-            yield member
-        elif member.is_public and isinstance(member, griffe.Module):
-            yield from _classes(member)
+    if isinstance(one, griffe.Class) and isinstance(other, griffe.Class):
+        names = {str(base) for kind in (other, *other.mro()) for base in kind.bases}
+        for base in (str(base) for base in one.bases if str(base) not in names):
+            yield Break(one.path, f"no longer a {base}")
 
 
 def _find(package: griffe.Module, path: str) -> Any:
     try:
-        return package[path.partition(".")[2]]
+        found = package[path.partition(".")[2]]
     except KeyError:
         return None
+    # A package that takes a name from its module of the same name: the name is what projects get.
+    return found.members.get(found.name, found) if found.is_module else found
 
 
 def _announced(found: Break, old: Path, told: set[str]) -> bool:
     if not found.removed or found.name not in told:
         return False
     gone = _find(_load(old), found.name)
-    return not (gone.is_function or gone.is_class) or found.name in deprecated(old / "runtime_lib")
+    module, _, name = found.name.rpartition(".")
+    deprecated = Library(old / "runtime_lib").deprecates(f"{module}:{name}")
+    return not (gone.is_function or gone.is_class) or bool(deprecated)
 
 
 def _inventory(library: Path) -> dict[str, Any]:

@@ -74,7 +74,8 @@ def pairs(names: Iterable[str]) -> list[tuple[str, str]]:
 def library_at(commit: str, folder: Path) -> Path:
     """Put the library as it was at a commit into a new folder, to be imported from there."""
     folder.mkdir(parents=True)
-    archive = ("git", "archive", commit, "runtime_lib")
+    parts = git(REPOSITORY, "ls-tree", "--name-only", commit, "runtime_lib", "docs/api.md").split()
+    archive = ("git", "archive", commit, *parts)
     packed = subprocess.run(archive, cwd=REPOSITORY, capture_output=True, check=True)
     subprocess.run(["tar", "-x", "-C", folder], input=packed.stdout, check=True)
     return folder

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import re
 import shutil
+from importlib import import_module
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
+from runtime_lib import errors
+from runtime_lib.errors import MlopsError
 from runtime_lib.settings import RENAMED
+from runtime_lib.upgrade.imports import Reader
 from runtime_lib.upgrade.migrations import MIGRATIONS, Migration
-from tests.support.compatibility import breaking
+from tests.support.compatibility import breaking, listed, promised
 from tests.support.depth import DEEP
 from tests.support.releases import RELEASES, REPOSITORY, library_at
 
+needs_history = pytest.mark.skipif(not RELEASES, reason="no git history here: releases cannot be derived")
 DEPRECATED = '@deprecated("use nothing; goes in 0.4")\n'
 
 
@@ -22,6 +31,8 @@ def mutate(tmp_path):
 
     def copy(name: str, *changes: tuple[str, str, str]) -> Path:
         shutil.copytree(REPOSITORY / "runtime_lib", tmp_path / name / "runtime_lib")
+        (tmp_path / name / "docs").mkdir()
+        shutil.copy(REPOSITORY / "docs/api.md", tmp_path / name / "docs")
         for file, text, other in changes:
             path = tmp_path / name / "runtime_lib" / file
             assert path.read_text().count(text) == 1, f"{file} has no single {text!r}"
@@ -48,21 +59,26 @@ def test_no_release_broke_the_one_before(tmp_path):
 @pytest.mark.parametrize(
     ("file", "text", "other", "told"),
     [
-        ("training/model.py", "def digest(", "def _digest(", "runtime_lib.training.model.digest: removed"),
         (
-            "training/model.py",
-            '__all__ = ["Model", "digest", ',
-            '__all__ = ["Model", ',
-            "runtime_lib.training.model.digest: removed from __all__",
+            "registry/champion.py",
+            "def promote(",
+            "def advance(",
+            "runtime_lib.registry.champion.promote: removed",
         ),
         (
             "hardware/__init__.py",
-            '"choose_device", ',
-            "",
-            "runtime_lib.hardware.choose_device: removed from __all__",
+            "import Device, choose_device, device_for",
+            "import Device, device_for",
+            "runtime_lib.hardware.choose_device: removed",
         ),
         (
-            "data/periods.py",
+            "training/model.py",
+            "    def predict(self",
+            "    def answer(self",
+            "runtime_lib.training.model.Model.predict: removed",
+        ),
+        (
+            "data/months.py",
             "def months(first: str, last: str)",
             "def months(last: str, first: str)",
             "runtime_lib.data.months.months: positional parameter was moved 'first'",
@@ -128,27 +144,72 @@ def test_a_break_is_told(mutate, file, text, other, told):
     assert told in breaking(REPOSITORY, mutate("new", (file, text, other)))
 
 
-def test_a_module_goes_with_all_its_names(mutate):
-    new = mutate("new", ("training/stages.py", "from runtime_lib.task.binary import binary_metrics\n", ""))
-    (new / "runtime_lib/task/binary.py").unlink()
-    assert breaking(REPOSITORY, new) == [
-        "runtime_lib.task.binary: removed",
-        "runtime_lib.task.binary.binary_metrics: removed",
-    ]
-
-
-def test_a_name_that_moved_is_compared_where_it_went(mutate):
-    new = mutate("new")
-    metrics = new / "runtime_lib/task/binary.py"
-    text = metrics.read_text()
-    metrics.with_name("figures.py").write_text(
-        text.replace("def binary_metrics(", "def binary_metrics(names: str, ")
-    )
-    metrics.write_text(
-        'from runtime_lib.training.figures import binary_metrics\n\n__all__ = ["binary_metrics"]\n'
-    )
-    told = "runtime_lib.training.figures.binary_metrics: parameter was added as required 'names'"
+def test_a_name_is_compared_where_its_package_takes_it_from(mutate):
+    new = mutate("new", ("hardware/device/choice.py", "def choose_device(", "def choose_device(power: str, "))
+    told = "runtime_lib.hardware.device.choice.choose_device: parameter was added as required 'power'"
     assert told in breaking(REPOSITORY, new)
+
+
+@needs_history
+def test_the_list_holds_for_releases_that_had_none(tmp_path):
+    names = promised(library_at(RELEASES[0][1], tmp_path / "first"))
+    assert names["runtime_lib.data.periods.months"] == "runtime_lib.data.months.months"
+    assert names["runtime_lib.settings.load"] == "runtime_lib.settings.load"
+    assert len(names) >= 35
+
+
+# ---------------------------------------------------------------- the list itself
+
+PROMISED = listed(REPOSITORY / "docs/api.md")
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_a_listed_name_is_there_and_documented(name):
+    module, _, last = name.rpartition(".")
+    found = getattr(import_module(module), last)
+    assert last == "__version__" or inspect.getdoc(found), f"{name} has no docstring"
+
+
+def test_every_error_is_listed():
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    wanted = {f"runtime_lib.errors.{kind.__name__}" for kind in kinds if issubclass(kind, MlopsError)}
+    assert wanted == {name for name in PROMISED if name.startswith("runtime_lib.errors.")}
+
+
+def unlisted(python: str) -> set[str]:
+    """The names of the library that a source uses and that are neither listed nor on the way to one."""
+    places = Reader(ast.parse(python)).places()
+    used = {place.replace(":", ".").rstrip(".") for _, place in places}
+    return {
+        name
+        for name in used
+        if not any(f"{name}.".startswith(f"{p}.") or f"{p}.".startswith(f"{name}.") for p in PROMISED)
+    }
+
+
+def test_the_template_uses_listed_names_alone(render):
+    sources = [path.read_text() for path in render(tier="standard").rglob("*.py")]
+    assert sum("runtime_lib" in source for source in sources) > 5
+    assert set().union(*map(unlisted, sources)) == set()
+    assert unlisted("from runtime_lib.data import months\nmonths.split, months.weeks") == {
+        "runtime_lib.data.months.weeks"
+    }
+
+
+def test_the_docs_show_listed_names_alone(render):
+    pages = [
+        *(REPOSITORY / "docs").glob("*.md"),
+        REPOSITORY / "README.md",
+        *render(tier="standard").rglob("*.md"),
+    ]
+    found: dict[str, set[str]] = {}
+    for page in pages:
+        for block in re.findall(
+            r"^ *```python\n(.*?)^ *```", page.read_text(), flags=re.MULTILINE | re.DOTALL
+        ):
+            found[page.name] = found.get(page.name, set()) | unlisted(dedent(block))
+    assert len(found) >= 4
+    assert {page: names for page, names in found.items() if names} == {}
 
 
 def test_what_a_project_cannot_notice_is_no_break(mutate):
@@ -161,10 +222,9 @@ def test_what_a_project_cannot_notice_is_no_break(mutate):
             'framework: Literal["auto", "mlx", "torch"] = "auto"\n\n',
             "framework: str = ''\n\n",
         ),
-        ("training/model.py", "def _read_weights(", "def _other("),
-        ("training/model.py", "_read_weights(folder, config", "_other(folder, config"),
+        ("training/model.py", "def digest(", "def fingerprint("),
         (
-            "data/periods.py",
+            "data/months.py",
             "def months(first: str, last: str)",
             "def months(first: str, last: str, step: int = 1)",
         ),
@@ -172,29 +232,29 @@ def test_what_a_project_cannot_notice_is_no_break(mutate):
     assert breaking(REPOSITORY, new) == []
 
 
-def removing_digest(mutate, *, announced: bool) -> tuple[Path, Path]:
+def removing_promote(mutate, *, announced: bool) -> tuple[Path, Path]:
     start = "from __future__ import annotations\n"
     marked = [
-        ("training/model.py", start, f"{start}from typing_extensions import deprecated\n"),
-        ("training/model.py", "def digest(", f"{DEPRECATED}def digest("),
+        ("registry/champion.py", start, f"{start}from typing_extensions import deprecated\n"),
+        ("registry/champion.py", "def promote(", f"{DEPRECATED}def promote("),
     ]
     old = mutate("old", *(marked if announced else []))
-    return old, mutate("new", ("training/model.py", "def digest(", "def _digest("))
+    return old, mutate("new", ("registry/champion.py", "def promote(", "def advance("))
 
 
-NAMES = {"runtime_lib.training.model.digest": "nothing"}
+NAMES = {"runtime_lib.registry.champion.promote": "nothing"}
 
 
 def test_a_removal_that_was_announced_is_accepted(mutate):
-    old, new = removing_digest(mutate, announced=True)
+    old, new = removing_promote(mutate, announced=True)
     assert breaking(old, new, migrations=[Migration("0.3.0", names=NAMES)]) == []
 
 
 @pytest.mark.parametrize(("announced", "names"), [(True, {}), (False, NAMES), (False, {})])
 def test_half_an_announcement_is_none(mutate, announced, names):
-    old, new = removing_digest(mutate, announced=announced)
+    old, new = removing_promote(mutate, announced=announced)
     told = breaking(old, new, migrations=[Migration("0.3.0", names=names)])
-    assert told == ["runtime_lib.training.model.digest: removed"]
+    assert told == ["runtime_lib.registry.champion.promote: removed"]
 
 
 @pytest.mark.parametrize(

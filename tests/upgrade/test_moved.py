@@ -85,6 +85,7 @@ import runtime_lib.training.metrics
 MONTHS = p.months("2013-01", "2013-03")
 score = runtime_lib.training.metrics.binary_metrics
 """
+ANCHOR = "    from late_flights.data import load\n"
 IN_STAGES = "    print(periods.months('2013-01', '2013-02'))  # mine\n"
 
 
@@ -94,8 +95,7 @@ def project(line, tmp_path) -> Path:
     folder = scene.make(line.folder, f"v{next(iter(RELEASES))}", tmp_path / "project")
     scene.write(folder, {"src/late_flights/mine.py": MINE.encode(), "notes.ipynb": MINE.encode()})
     own = folder / "src/late_flights/stages.py"
-    anchor = '    periods.ingest(load, project.root / "data/raw"'
-    own.write_text(own.read_text().replace(anchor, IN_STAGES + anchor))
+    own.write_text(own.read_text().replace(ANCHOR, ANCHOR + IN_STAGES))
     commit(folder, "Mine")
     return folder
 
@@ -116,8 +116,7 @@ def test_a_projects_own_lines_are_rewritten_merged_and_reported(line, project):
     kind, stages = contents["src/late_flights/stages.py"]
     fresh = scene.rendered(line.folder, line.head, "default")["src/late_flights/stages.py"].decode()
     line_now = IN_STAGES.replace("periods.", "months.")
-    anchor = "    months.ingest("
-    assert (kind, (stages or b"").decode()) == ("migrated", fresh.replace(anchor, line_now + anchor))
+    assert (kind, (stages or b"").decode()) == ("merged", fresh.replace(ANCHOR, ANCHOR + line_now))
 
 
 @needs_history

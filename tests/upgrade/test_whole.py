@@ -20,6 +20,48 @@ MARKED = {
     "features.py": ('day = pd.to_datetime(raw[["year"', "# Mine: local days, as travellers count them."),
     "model.py": ('return Architecture("mlp"', "# Mine: a plain network is enough here."),
 }
+# A network of its owner's and calls into the library, in the words of the first release.
+NETWORK = """\
+import torch
+from runtime_lib.training import networks
+
+
+def torch_network(inputs: int, width: int) -> torch.nn.Module:
+    assert networks.__doc__
+    return torch.nn.Sequential(torch.nn.Linear(inputs, width), torch.nn.ReLU(), torch.nn.Linear(width, 1))
+"""
+CALLS = """\
+import numpy as np
+import runtime_lib.training.metrics
+import runtime_lib.training.network as n
+from runtime_lib.data import periods
+from runtime_lib.hardware.device import choose_device
+from runtime_lib.monitoring.labels import add_labels
+from runtime_lib.tracking import locks as guards, record
+from runtime_lib.tracking.locks import (
+    locked,  # also used by name
+)
+from runtime_lib.training.network import Architecture
+
+
+def test_a_network_of_mine():
+    mine = Architecture("late_flights.my_network", {"inputs": 3, "width": 4})
+    network = n.build(mine, framework="torch", device="cpu", trusted=("late_flights",), seed=1)
+    assert network.predict(np.zeros((2, 3), dtype="float32")).shape == (2,)
+
+
+def test_calls_of_mine(tmp_path):
+    from runtime_lib.training import stages
+
+    months = periods.months("2013-01", "2013-03")
+    assert months == ["2013-01", "2013-02", "2013-03"]
+    assert callable(stages.train) and callable(stages.evaluate) and callable(add_labels)
+    assert callable(runtime_lib.training.metrics.binary_metrics)
+    assert isinstance(record.State, type)
+    assert choose_device("torch").framework == "torch"
+    with locked(tmp_path / "mine.lock"):
+        assert guards.try_lock(tmp_path / "mine.lock") is None
+"""
 
 pytestmark = pytest.mark.slow
 
@@ -33,10 +75,12 @@ def wheels(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def project(line, tmp_path) -> Path:
-    """Locked, with a dependency, a line of text, a setting and edited functions of its owner's."""
+    """Locked, with a dependency, a line of text, a setting, edited functions and code of its owner's."""
     folder = scene.make(line.folder, FIRST, tmp_path / "project")
     for name, (anchor, mine) in MARKED.items():
         scene.replace(folder / "src" / "late_flights" / name, anchor, f"{mine}\n    {anchor}")
+    own = {"src/late_flights/my_network.py": NETWORK, "tests/test_calls.py": CALLS}
+    scene.write(folder, {path: text.encode() for path, text in own.items()})
     scene.replace(folder / "pyproject.toml", '"-ra --strict-markers', '"-x -ra --strict-markers')
     scene.replace(folder / "mlops.toml", "port = 8000", "port = 8008")
     with (folder / "AGENTS.md").open("a") as file:
@@ -68,6 +112,10 @@ def test_it_locks_and_tests_and_lands_in_one_commit(line, project, own_cache):
         *((f"src/late_flights/{name}", mine) for name, (_, mine) in MARKED.items()),
     ):
         assert words in (project / path).read_text()
+    assert "from runtime_lib.data import months as periods\n" in (project / "tests/test_calls.py").read_text()
+    assert "tests/test_calls.py:9: runtime_lib.tracking.locks.locked is runtime_lib.locks.locked" in git(
+        project, "log", "-1", "--format=%B"
+    )
     assert not (project / ".venv").exists()  # all of it happened beside the project
     assert [path for path in own_cache.iterdir() if path.name.endswith(".tmp")] == []
 
