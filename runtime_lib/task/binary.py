@@ -122,10 +122,6 @@ def figures(label: Array, probability: Array) -> dict[str, float]:
     }
 
 
-# Its name for those who have not moved to `figures` yet.
-binary_metrics = figures
-
-
 def standard_error(auc: float, positives: int, negatives: int) -> float:
     """Standard error of `METRIC`, an area under the ROC curve (Hanley & McNeil 1982, Radiology 143:29-36).
 

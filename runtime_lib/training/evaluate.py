@@ -43,7 +43,7 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
     if params.get("logistic", True):
         logistic = task.logistic(model.encode(rows), label, unseen=model.encode(test_rows))
         report["logistic"] = task.figures(test_label, logistic)
-    write_json(settings.reports / "evaluation.json", report)
+    write_json(settings.report("evaluation"), report)
 
 
 def _say_missing(model: Model, table: Any) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -15,6 +13,7 @@ from runtime_lib.data.columns import Array
 from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.hardware import Device
 from runtime_lib.hardware.device.compute_plan import ComputePlan
+from runtime_lib.progress import counted
 from runtime_lib.task import binary as task
 from runtime_lib.training.build import build
 from runtime_lib.training.network import Architecture, Network, Optimizer, pieces, predict
@@ -89,7 +88,7 @@ def fit_network(
     order = np.random.default_rng(params.seed)
     best, best_epoch, best_weights = None, 0, network.weights()
     epoch = 0
-    with _bar(params.epochs) as advance:
+    with counted(params.epochs, "epoch") as advance:
         for epoch in range(1, params.epochs + 1):
             batches = _batches(len(train[1]), params.batch_size, order)
             loss = network.train_epoch(*train, batches=batches, at_once=micro_batch)
@@ -100,7 +99,7 @@ def fit_network(
             figures = task.figures(validation[1], predict(network, validation[0], at_once=predict_rows))
             score = figures[task.METRIC.name]
             on_epoch(epoch, {"train_loss": loss, **{f"validation_{k}": v for k, v in figures.items()}})
-            advance(epoch, score)
+            advance(1, f"validation {task.METRIC.name} {score:.4f}")
             if best is None or task.METRIC.gain(score, best) > 0:
                 best, best_epoch, best_weights = score, epoch, network.weights()
             elif epoch - best_epoch >= params.patience:
@@ -112,23 +111,3 @@ def fit_network(
 def _batches(rows: int, size: int, order: np.random.Generator) -> list[Array]:
     shuffled = order.permutation(rows)
     return pieces(shuffled, size)
-
-
-@contextmanager
-def _bar(epochs: int) -> Iterator[Callable[[int, float], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    if not sys.stderr.isatty():
-        yield lambda epoch, score: print(
-            f"epoch {epoch}/{epochs}: validation {task.METRIC.name} {score:.4f}", file=sys.stderr
-        )
-        return
-    columns = (TextColumn("Train"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task("", total=epochs)
-        yield lambda epoch, score: progress.update(
-            bar,
-            completed=epoch,
-            description=f"epoch {epoch}/{epochs} · validation {task.METRIC.name} {score:.4f}",
-        )

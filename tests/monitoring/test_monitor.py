@@ -16,7 +16,7 @@ from runtime_lib.errors import DataError
 from runtime_lib.monitoring.labels import add_labels
 from runtime_lib.monitoring.monitor import monitor
 from runtime_lib.serving.log import PredictionLog
-from runtime_lib.task.binary import binary_metrics
+from runtime_lib.task.binary import figures
 from runtime_lib.training.profile import build_profile
 
 COLUMNS = [Column("speed", "number", True), Column("<b>place</b>", "category", True)]
@@ -46,9 +46,7 @@ def project(tmp_path):
     """Make a project whose champion, version 2, has a profile."""
     (tmp_path / "mlops.toml").write_text('[project]\nname = "demo"\npackage = "demo"\n')
     table, probability, label = rows(5_000, 0)
-    profile = build_profile(
-        table, COLUMNS, probability=probability, metrics=binary_metrics(label, probability)
-    )
+    profile = build_profile(table, COLUMNS, probability=probability, metrics=figures(label, probability))
     (tmp_path / "profile.json").write_text(json.dumps(profile))
     return tmp_path
 
