@@ -11,7 +11,7 @@ import yaml
 
 from tests.support.edits import edit, lost
 from tests.pipeline.test_run import small
-from tests.support.depth import DEEP
+from tests.support.depth import DEEP, examples
 from tests.support.projects import borrowed, run
 from tests.support.releases import RELEASES, commit, git
 from tests.template.test_update import CONFLICTS, PACKAGE, conflicts, contents, make, update
@@ -58,11 +58,11 @@ def foreign(tmp_path) -> Path:
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_a_feature_goes_and_comes_back_twice(project, off, folder, table):
+def test_a_feature_goes_and_comes_back(project, off, folder, table):
     new = contents(project)
     on = {"tier": "standard", "ci_provider": "github"}
     on = {name: on.get(name, True) for name in off}
-    for answers, there in ((off, False), (on, True), (off, False), (on, True)):
+    for answers, there in ((off, False), (on, True)) * examples(1, 2):
         update(project, **answers)
         commit(project, "Switched")
         assert folder is None or (project / folder).exists() == there
