@@ -11,6 +11,9 @@ nox.options.default_venv_backend = "uv"
 nox.options.sessions = ["lint", "types", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
+# File by file in each worker, the longest first (tests/durations.json); each has 1 to 2 GB of its own.
+SIDE_BY_SIDE = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder")
+SLOWEST = "--durations=20"
 ROOMS = "data,tracking,serve,monitoring,torch,mlx,airflow,upgrade"
 
 
@@ -29,16 +32,28 @@ def _prepare(session: nox.Session, *packages: str, groups: tuple[str, ...] = ())
 def demo(session: nox.Session) -> None:
     """Copy a project, run the whole flow on real flights, leave it for you. `-- FOLDER` names it."""
     _prepare(session, "-e", ".[upgrade]", "uv", "pyarrow", groups=("dev",))
-    session.run("python", "tests/demo.py", *session.posargs)
+    session.run("python", "-m", "tests.demo", *session.posargs)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests, file by file side by side. `-- -m 'not slow'` leaves out what installs or serves."""
     _prepare(session, "-e", f".[{ROOMS}]", "uv", groups=("dev", "lint"))
-    # In the order of the folders: the longest files are not the last, and each has 1 to 2 GB of its own.
-    side_by_side = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder")
-    session.run("pytest", *side_by_side, *session.posargs)
+    session.run("pytest", *SIDE_BY_SIDE, SLOWEST, *session.posargs)
+
+
+@nox.session
+def deep(session: nox.Session) -> None:
+    """Run the tests whole: every release, answer, kill and project. `-- --changed 6`: what a change reaches.
+
+    6 is a number of minutes; what does not fit into them is named. `-- FILE` runs one file whole.
+    """
+    _prepare(session, "-e", f".[{ROOMS}]", "uv", groups=("dev", "lint"))
+    session.env["MLOPS_TESTS_DEEP"] = "1"
+    if session.posargs[:1] == ["--changed"]:
+        session.run("python", "-m", "tests.support.affected", session.posargs[1], *SIDE_BY_SIDE, SLOWEST)
+    else:
+        session.run("pytest", *SIDE_BY_SIDE, SLOWEST, *session.posargs)
 
 
 @nox.session
@@ -74,9 +89,10 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def release(session: nox.Session) -> None:
-    """Check that a version may be released, then commit and tag it. `-- 0.3.0`; `--dry-run` only checks."""
+    """Run the deep tests, check that a version may be released, commit and tag it. `-- 0.3.0 [--dry-run]`."""
     _prepare(session, "-e", f".[{ROOMS}]", "uv", groups=("dev", "lint"))
-    session.run("python", "tests/release.py", *session.posargs)
+    session.run("pytest", *SIDE_BY_SIDE, SLOWEST, env={"MLOPS_TESTS_DEEP": "1"})
+    session.run("python", "-m", "tests.release", *session.posargs)
 
 
 @nox.session

@@ -18,6 +18,9 @@ Render = Callable[..., Path]
 
 # Without byte code every process that a test starts compiles pandas and MLflow anew: seconds each.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# uv knows pip's folder of extra wheels by another name.
+if "PIP_FIND_LINKS" in os.environ:
+    os.environ.setdefault("UV_FIND_LINKS", os.environ["PIP_FIND_LINKS"])
 
 
 def pytest_configure(config: pytest.Config) -> None:

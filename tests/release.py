@@ -1,5 +1,6 @@
 """Release this repository: `nox -s release -- 0.3.0 [--dry-run]`.
 
+The session runs the deep tests before.
 Checks first; then one commit with the version and its changes, and its tag, both or neither. Pushes nothing.
 """
 
@@ -9,7 +10,6 @@ import argparse
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,6 @@ from tests.support.releases import RELEASES, REPOSITORY, library_at
 
 VERSION, CHANGES = "runtime_lib/VERSION", "CHANGELOG.md"
 UNRELEASED = "## Unreleased\n"
-TESTS = ("tests/upgrade/test_migrations.py", "tests/test_docs.py")
 
 console = Console(highlight=False)
 
@@ -71,13 +70,7 @@ def promise(version: str) -> Iterator[str]:
     patch = _steps(last)[0] == version
     with tempfile.TemporaryDirectory() as folder:
         old = library_at(commit, Path(folder) / "old")
-        found = breaking(old, REPOSITORY, version=version, migrations=() if patch else None)
-    if found:
-        yield from found
-        return
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "--no-header", *TESTS], cwd=REPOSITORY)
-    if done.returncode:
-        yield f"A test failed: {' '.join(TESTS)}"
+        yield from breaking(old, REPOSITORY, version=version, migrations=() if patch else None)
 
 
 def release(version: str) -> str:

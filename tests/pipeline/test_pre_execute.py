@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.projects import airflow_home
 from tests.support.replayed import ReplayedMac
 
 pytest.importorskip("airflow.sdk")
@@ -51,15 +53,38 @@ with DAG("gated") as dag:
         pre_execute=before,
     )
 """
-_TEST = """
-import os, runpy
-print("state", runpy.run_path(os.environ["AIRFLOW__CORE__DAGS_FOLDER"] + "/gated.py")["dag"].test().state)
+# Imports Airflow once; each run of the DAG is a process of its own that starts from there. What the first
+# one had to import besides, the others find here.
+_SERVER = """
+import contextlib, importlib, json, os, runpy, sys, traceback
+import airflow.api_fastapi.execution_api.app, airflow.sdk.definitions.dag
+import airflow.sdk.execution_time.supervisor, airflow.sdk.execution_time.task_runner
+path = os.environ["AIRFLOW__CORE__DAGS_FOLDER"] + "/gated.py"
+runpy.run_path(path)
+for line in sys.stdin:
+    variables, said = json.loads(line)
+    if child := os.fork():
+        os.waitpid(child, 0)
+        for name in open(said + ".imported").read().split():
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+        continue
+    known = set(sys.modules)
+    os.environ.update(variables)
+    out = os.open(said, os.O_WRONLY)
+    os.dup2(out, 1), os.dup2(out, 2)
+    try:
+        print("state", runpy.run_path(path)["dag"].test().state, flush=True)
+    except BaseException:
+        traceback.print_exc()
+    open(said + ".imported", "w").write(" ".join(set(sys.modules) - known))
+    os._exit(0)
 """
 
 
 @dataclass
 class Airflow:
-    home: Path
+    server: subprocess.Popen[str]
     project: Path
     env: dict[str, str]
 
@@ -82,19 +107,19 @@ class Airflow:
             left: what an earlier look remembered.
         """
         env = {**self.env, "PROJECT": str(self.project), "POLICY": policy, "DEMAND": demand, "LEFT": left}
-        command, said = [sys.executable, "-u", "-c", _TEST], ""
-        with subprocess.Popen(
-            command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process:
-            watchdog = threading.Timer(120, process.kill)
-            watchdog.start()
-            assert process.stdout is not None
-            for line in process.stdout:
+        pipe, said = self.project / "said", ""
+        os.mkfifo(pipe)
+        assert self.server.stdin is not None
+        print(json.dumps([env, str(pipe)]), file=self.server.stdin, flush=True)
+        watchdog = threading.Timer(120, self.server.kill)
+        watchdog.start()
+        with pipe.open() as lines:
+            for line in lines:
                 said += line
                 if on_wait and "UP_FOR_RESCHEDULE" in line:
                     on_wait, called = None, on_wait
                     called()
-            watchdog.cancel()
+        watchdog.cancel()
         return said
 
     @property
@@ -104,14 +129,16 @@ class Airflow:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("airflow")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    folder = tmp_path_factory.mktemp("airflow") / "home"
+    shutil.copytree(airflow_home(tmp_path_factory), folder)
     (folder / "dags").mkdir()
     (folder / "dags" / "gated.py").write_text(_DAG)
-    subprocess.run(
-        [sys.executable, "-m", "airflow", "db", "migrate"], env=_env(folder), check=True, capture_output=True
-    )
-    return folder
+    command = [sys.executable, "-u", "-c", _SERVER]
+    with subprocess.Popen(command, env=_env(folder), stdin=subprocess.PIPE, text=True) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
 
 
 def _env(home: Path) -> dict[str, str]:
@@ -124,8 +151,8 @@ def _env(home: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def airflow(home: Path, tmp_path: Path) -> Airflow:
-    return Airflow(home, tmp_path, _env(home))
+def airflow(server: subprocess.Popen[str], tmp_path: Path) -> Airflow:
+    return Airflow(server, tmp_path, {})
 
 
 def test_on_this_machine_the_task_runs(airflow):

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.pipeline.test_run import small
+from tests.support.depth import DEEP, examples
 from tests.support.projects import run
 
 PROJECTS: dict[str, dict[str, Any]] = {
@@ -29,11 +31,11 @@ PROJECTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", PROJECTS)
+@pytest.mark.parametrize("kind", [*PROJECTS][: examples(1, 3)])
 def test_a_new_project_passes_its_checks_and_runs(render, kind):
     project = render(**PROJECTS[kind])
     git = kind != "mlx, no git"
-    run(project, "uv", "sync", "--quiet")
+    run(project, "uv", "sync", "--quiet", *(("--all-groups",) if kind == "all of it" else ()))
     if git:
         run(project, "git", "init", "--quiet")
         run(project, "git", "add", "--all")
@@ -44,6 +46,8 @@ def test_a_new_project_passes_its_checks_and_runs(render, kind):
         run(project, "uv", "run", "--no-sync", "pytest")
     if git and (project / ".pre-commit-config.yaml").exists():
         run(project, "uv", "run", "--no-sync", "pre-commit", "run", "--all-files")
+    if not DEEP:
+        small(project)
     run(project, "uv", "run", "--no-sync", "mlops", "run")
     assert (project / "reports" / "promotion.json").is_file()
     if git:

@@ -66,17 +66,10 @@ def test_calls_of_mine(tmp_path):
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(autouse=True)
-def wheels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """uv knows pip's folder of extra wheels by another name."""
-    if links := os.environ.get("PIP_FIND_LINKS"):
-        monkeypatch.setenv("UV_FIND_LINKS", os.environ.get("UV_FIND_LINKS", links))
-
-
-@pytest.fixture
-def project(line, tmp_path) -> Path:
-    """Locked, with a dependency, a line of text, a setting, edited functions and code of its owner's."""
-    folder = scene.make(line.folder, FIRST, tmp_path / "project")
+@pytest.fixture(scope="module")
+def edited(line, tmp_path_factory) -> Path:
+    """Locked, with a dependency, a line of text, a setting edited functions and code of its owner's."""
+    folder = scene.make(line.folder, FIRST, tmp_path_factory.mktemp("whole") / "project")
     for name, (anchor, mine) in MARKED.items():
         scene.replace(folder / "src" / "late_flights" / name, anchor, f"{mine}\n    {anchor}")
     own = {"src/late_flights/my_network.py": NETWORK, "tests/test_calls.py": CALLS}
@@ -88,6 +81,11 @@ def project(line, tmp_path) -> Path:
     run(folder, "uv", "add", "--quiet", "--no-sync", "humanize>=4,<5", **environment())
     commit(folder, "Mine")
     return folder
+
+
+@pytest.fixture
+def project(edited, tmp_path) -> Path:
+    return scene.copy(edited, tmp_path / "project")
 
 
 def test_it_locks_and_tests_and_lands_in_one_commit(line, project, own_cache):
