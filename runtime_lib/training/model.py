@@ -78,9 +78,12 @@ class Model:
         """Shapes of the network's parameters by name."""
         return self._network.shapes()
 
-    def predict(self, rows: Mapping[str, Array]) -> Array:
-        """Return the probability of label 1, `float64` of shape `(n,)`, for rows from `check_rows`."""
-        return predict(self._network, self.encode(rows), at_once=self.predict_rows)
+    def predict(self, rows: Mapping[str, Array], *, at_once: int | None = None) -> Array:
+        """Return the probability of label 1, `float64` of shape `(n,)`, for rows from `check_rows`.
+
+        `at_once`: how many rows are on the device at a time (default: `predict_rows`).
+        """
+        return predict(self._network, self.encode(rows), at_once=at_once or self.predict_rows)
 
     @classmethod
     def load(

@@ -1,25 +1,32 @@
-"""What git knows of a project, read only. Paths are relative to the project, which may be a sub-folder."""
+"""Git: the one place that runs it, and what it knows of a project, read only.
+
+Paths are relative to the project, which may be a sub-folder.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from runtime_lib.errors import UpgradeError
-from runtime_lib.upgrade.answers import Answers, parse_answers
+from runtime_lib.upgrade.answers import Answers, address, parse_answers
+from runtime_lib.upgrade.secrets import without_secrets
 
 __all__ = [
     "Update",
     "changed_since_head",
+    "environment",
     "file_at",
     "files",
     "files_at",
     "git",
     "in_git",
+    "remote",
+    "run",
     "unmerged",
     "updates",
 ]
@@ -39,31 +46,87 @@ class Update:
     new: Answers
 
 
-def git(root: Path, *words: str, seconds: float = _SECONDS) -> bytes | None:
-    """Run git in `root`, return what it printed; None if it fails, needs a password or takes too long."""
-    # Set inside git's own hooks, where they name the top of the repository, not this folder.
-    hidden = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
-    environment = {key: value for key, value in os.environ.items() if key not in hidden}
-    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+def run(
+    folder: Path,
+    *words: str,
+    variables: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    seconds: float | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run git in `folder`; with `seconds`, it and its helpers are killed when they take longer.
+
+    Raises:
+        UpgradeError: git is not there, or took too long.
+    """
     try:
         process = subprocess.Popen(
             ["git", *words],
-            cwd=root,
-            env={"GIT_SSH_COMMAND": "ssh -o BatchMode=yes", **environment, **quiet},
-            stdin=subprocess.DEVNULL,
+            cwd=folder,
+            env={**environment(), **(variables or {})},
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
+            stderr=subprocess.PIPE,
+            # Else Ctrl-C and a passphrase prompt must reach it.
+            start_new_session=seconds is not None,
         )
-    except OSError:
-        return None
+    except OSError as error:
+        raise UpgradeError("git is not installed, or not on PATH.") from error
     with process:
         try:
-            printed, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
+            printed, said = process.communicate(stdin, timeout=seconds)
+        except subprocess.TimeoutExpired as error:
             os.killpg(process.pid, signal.SIGKILL)  # git's helper, which waits for the network, among them
-            return None
-    return printed if process.returncode == 0 else None
+            raise UpgradeError(f"git {words[0]} took longer than {seconds:.0f} s.") from error
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(process.args, process.returncode, printed, said)
+
+
+def environment() -> dict[str, str]:
+    """Return what git is run with."""
+    # Set inside git's own hooks, where they name the top of the repository, not this folder.
+    hidden = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+    kept = {key: value for key, value in os.environ.items() if key not in hidden}
+    # Looking at the state must not write: `git status` locks the index to refresh it.
+    return {**kept, "GIT_OPTIONAL_LOCKS": "0"}
+
+
+def git(root: Path, *words: str, seconds: float = _SECONDS) -> bytes | None:
+    """Run git in `root`, return what it printed; None if it fails, needs a password or takes too long."""
+    try:
+        done = run(root, *words, variables=_without_questions(), seconds=seconds)
+    except UpgradeError:
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def remote(source: str, *, seconds: float | None = None) -> dict[str, str]:
+    """Ask the template's repository for HEAD and its version tags: name → commit.
+
+    Raises:
+        UpgradeError: it cannot be reached, needs a password or takes longer than `seconds`.
+    """
+    words = ("ls-remote", "--", address(source), "HEAD", "refs/tags/v*")
+    try:
+        # Who waits for it may be asked for the passphrase of an ssh key.
+        variables = _without_questions() if seconds else {"GIT_TERMINAL_PROMPT": "0"}
+        done = run(Path.cwd(), *words, variables=variables, seconds=seconds)
+        # Git ends with two lines of advice that read as if the repository were there.
+        said = done.stderr.decode(errors="replace").partition("Please make sure")[0]
+        problem = " ".join(said.split()) or "no answer" if done.returncode else ""
+    except UpgradeError as error:
+        problem = str(error)
+    if problem:
+        raise UpgradeError(without_secrets(f"The template at {source} cannot be reached: {problem}"))
+    pairs = (line.split("\t") for line in done.stdout.decode().splitlines())
+    return {name.removeprefix("refs/tags/"): commit for commit, name in pairs if not name.endswith("^{}")}
+
+
+def _without_questions() -> dict[str, str]:
+    """A missing login is an error, not a question that nobody sees."""
+    ssh = os.environ.get("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
+    return {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": ssh, "LC_ALL": "C"}
 
 
 def in_git(root: Path) -> bool:

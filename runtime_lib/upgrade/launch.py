@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +16,10 @@ from typing import NoReturn
 
 from runtime_lib import __version__
 from runtime_lib.errors import UpgradeError
-from runtime_lib.upgrade.answers import Answers, address
+from runtime_lib.upgrade.answers import Answers
+from runtime_lib.upgrade.git import remote
 from runtime_lib.upgrade.lockstep import pins, same_version
 from runtime_lib.upgrade.migrations import release_tags, version_of
-from runtime_lib.upgrade.secrets import without_secrets
 
 __all__ = ["is_target", "launch", "named", "newest"]
 
@@ -35,7 +34,7 @@ def newest(answers: Answers) -> str:
     Raises:
         UpgradeError: the template cannot be reached.
     """
-    listed = _ls_remote(answers.source)
+    listed = remote(answers.source)
     tags = release_tags(listed)
     if not tags:
         return listed["HEAD"]
@@ -51,7 +50,7 @@ def named(answers: Answers, given: str) -> str:
     """
     if re.fullmatch(r"[0-9a-f]{7,40}", given) or given == answers.commit:
         return given
-    tags = release_tags(_ls_remote(answers.source))
+    tags = release_tags(remote(answers.source))
     ref = given if given.startswith("v") else f"v{given}"
     if ref not in tags:
         known = ", ".join(tags[-5:]) or "none"
@@ -92,7 +91,7 @@ def _library(project: Path, ref: str) -> str:
         found = [pin for pin in pins((project / "pyproject.toml").read_text(encoding="utf-8")) if pin.url]
     except (FileNotFoundError, tomllib.TOMLDecodeError) as error:
         raise UpgradeError(
-            f"pyproject.toml cannot be read ({error}). Mend it, or take it from git."
+            f"pyproject.toml cannot be read ({error}). Fix it, or take it from git."
         ) from error
     if not found:
         raise UpgradeError(
@@ -104,16 +103,3 @@ def _library(project: Path, ref: str) -> str:
     # A commit past a tag is recorded as `v0.3.0-2-g1a2b3c4`, which no server knows; the pin has its hash.
     known = found[0].ref if same_version(found[0].ref, ref) else ref
     return f"{found[0].url}@{known}"
-
-
-def _ls_remote(source: str) -> dict[str, str]:
-    """Name → hash of HEAD and of each tag."""
-    words = ["git", "ls-remote", "--", address(source), "HEAD", "refs/tags/v*"]
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}  # a missing login is an error, not a question
-    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        # git ends with two lines of advice that read as if the repository were there.
-        said = " ".join(done.stderr.partition("Please make sure")[0].split()) or "no answer"
-        raise UpgradeError(without_secrets(f"The template at {source} cannot be reached: {said}"))
-    pairs = (line.split("\t") for line in done.stdout.splitlines())
-    return {name.removeprefix("refs/tags/"): commit for commit, name in pairs if not name.endswith("^{}")}

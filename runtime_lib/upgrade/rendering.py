@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from runtime_lib.errors import MlopsError, UpgradeError
-from runtime_lib.upgrade import git as history
-from runtime_lib.upgrade.answers import Answers, address
+from runtime_lib.upgrade.answers import Answers
+from runtime_lib.upgrade.git import remote
 from runtime_lib.upgrade.migrations import release_tags, version_of
 from runtime_lib.upgrade.render import Files, render
 
@@ -63,11 +63,10 @@ class Renderings:
     def _reach(self, source: str) -> list[str]:
         """Ask git first: it can be told not to wait, copier's clone cannot. Its tags come along."""
         if source not in self._tags:
-            words = ("ls-remote", "--", address(source), "HEAD", "refs/tags/v*")
-            listed = history.git(self._root, *words, seconds=_PROBE_SECONDS)
-            names = [line.rpartition("\t")[2] for line in (listed or b"").decode().splitlines()]
-            tags = [name.removeprefix("refs/tags/") for name in names]
-            self._tags[source] = tags if listed is not None else None
+            try:
+                self._tags[source] = list(remote(source, seconds=_PROBE_SECONDS))
+            except UpgradeError:
+                self._tags[source] = None
         found = self._tags[source]
         if found is None:
             raise UpgradeError(f"The template at {source} cannot be reached from here.")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime_lib.errors import UpgradeError
+from runtime_lib.upgrade.git import environment, run
 
 __all__ = ["Repository"]
 
@@ -159,7 +160,7 @@ class Repository:
             process = subprocess.Popen(
                 ["git", "-c", f"core.hooksPath={os.devnull}", *words],
                 cwd=self.top,
-                env=_environment(),
+                env=environment(),
                 stdin=given,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -227,13 +228,6 @@ def _obstacle(project: Path, path: str, tracked: set[str]) -> str:
     return path if file.is_dir() or (path not in tracked and os.path.lexists(file)) else ""
 
 
-def _environment() -> dict[str, str]:
-    hidden = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")  # set inside git's own hooks
-    environment = {key: value for key, value in os.environ.items() if key not in hidden}
-    # Looking at the state must not write: `git status` locks the index to refresh it.
-    return {**environment, "GIT_OPTIONAL_LOCKS": "0"}
-
-
 def _bytes(names: str) -> bytes:
     """Names as git gave them: any bytes, not only UTF-8."""
     return names.encode(errors="surrogateescape")
@@ -242,13 +236,7 @@ def _bytes(names: str) -> bytes:
 def _git(
     folder: Path, *words: str, variables: Mapping[str, str] | None = None, stdin: bytes | None = None
 ) -> str:
-    env = {**_environment(), **(variables or {})}
-    try:
-        done = subprocess.run(
-            ["git", *words], cwd=folder, env=env, input=stdin, capture_output=True, check=False
-        )
-    except FileNotFoundError as error:
-        raise UpgradeError("git is not installed, or not on PATH.") from error
+    done = run(folder, *words, variables=variables, stdin=stdin)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()
         raise UpgradeError(f"git {words[0]}: {said or f'exit code {done.returncode}'}")

@@ -311,7 +311,7 @@ def test_lines_as_on_windows(line, project):
     git(project, "reset", "--quiet", "--hard")
     assert b"\r\n" in (project / "README.md").read_bytes()
     kinds = take(project, line)
-    assert set(kinds.values()) <= {"added", "changed", "deleted", "moved"}
+    assert set(kinds.values()) <= {"added", "changed", "deleted", "moved", "migrated"}
     assert git(project, "status", "--porcelain") == ""
     expected = scene.rendered(line.folder, line.head, "default")
     stored = {path: git(project, "show", f"HEAD:{path}") for path in expected}
