@@ -9,10 +9,10 @@ from dataclasses import replace
 from math import prod
 
 from runtime_lib.hardware import Device, Facts, facts
-from runtime_lib.hardware.admit.admission import capacity
+from runtime_lib.hardware.admit.capacity import capacity
 from runtime_lib.hardware.device.compute_plan import ComputePlan, Workload, plan
 from runtime_lib.hardware.device.limits import applied, usable_cpus, working_set
-from runtime_lib.hardware.read.probe import replayed
+from runtime_lib.hardware.replay.folder import replayed
 from runtime_lib.hardware.share.lease import lease
 from runtime_lib.settings import Hardware, Settings
 
@@ -36,8 +36,6 @@ def plan_for(
     hardware: Hardware | None = None,
 ) -> ComputePlan:
     """Plan with the facts of this machine and what the device's driver recommends.
-
-    The networks compute in float32 only, so the plan takes nothing else.
 
     Args:
         shapes: of the network's parameters. width: columns of the encoded matrix.
@@ -65,7 +63,6 @@ def plan_for(
         machine,
         device,
         work,
-        precisions=("float32",),
         working_set=least,
         allowed_by=setting,
         cpus=usable_cpus(),

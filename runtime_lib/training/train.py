@@ -16,8 +16,9 @@ from runtime_lib.files import write_json
 from runtime_lib.hardware import Device, choose_device, facts
 from runtime_lib.hardware.device.compute_plan import ComputePlan
 from runtime_lib.hardware.device.limits import applied
-from runtime_lib.hardware.energy.meter import Used, cost, figures, meter
-from runtime_lib.hardware.read.probe import REPLAY, replayed
+from runtime_lib.hardware.energy.estimate import cost, figures
+from runtime_lib.hardware.energy.meter import Used, meter
+from runtime_lib.hardware.replay.folder import REPLAY, replayed
 from runtime_lib.settings import Settings
 from runtime_lib.task.binary import binary_metrics
 from runtime_lib.training.baselines import logistic_probability, naive_probability
