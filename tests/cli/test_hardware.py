@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import pty
-import signal
 import subprocess
 import sys
 import textwrap
-from contextlib import suppress
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -22,48 +17,17 @@ from runtime_lib.cli.app import app
 from runtime_lib.hardware.device.device import Device
 from runtime_lib.hardware.read.facts import facts
 from runtime_lib.hardware.share.lease import lease
-from tests.pipeline.test_run import MLOPS, environment
+from tests.pipeline.test_run import MLOPS
+from tests.support.hardware_command import KEYS, buffered, mlops, replayed, told
 from tests.support.recorded import RECORDED
 from tests.support.stubs import live
 
 FOLDERS = sorted(path.name for path in RECORDED.iterdir() if path.is_dir())
-KEYS = {
-    "platform",
-    "chip",
-    "generation",
-    "variant",
-    "model",
-    "core_levels",
-    "cpu_count",
-    "memory_bytes",
-    "gpu_cores",
-    "neural_engine_cores",
-    "memory_bandwidth_gbs",
-    "os_version",
-    "is_virtual",
-    "is_translated",
-    "metal",
-    "thermal",
-    "memory_pressure",
-    "power_mode",
-    "device",
-    "sources",
-}
 
 
 @pytest.fixture(autouse=True)
 def outside_a_project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def told(*words: str) -> str:
-    done = CliRunner().invoke(app, ["hardware", *words], catch_exceptions=False)
-    assert done.exit_code == 0
-    return done.stdout
-
-
-def replayed(folder: str | Path) -> dict:
-    return json.loads(told("--json", "--replay", str(RECORDED / folder)))
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -81,17 +45,6 @@ def test_each_recorded_machine_is_shown_and_told_as_json(folder):
         assert found[name] in (None, []), "each value stands beside its source"
     assert found["leases"] is None, "who holds shares of this machine says nothing of another"
     assert "Machine" in told("--replay", str(RECORDED / folder))
-
-
-def mlops(*words: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [MLOPS, "hardware", *words],
-        cwd=cwd,
-        env={**environment(), **variables},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
 
 
 def test_the_command_itself_replays_a_machine(tmp_path):
@@ -188,153 +141,6 @@ def test_a_recording_does_not_steer_the_terminal(tmp_path):
     assert "A?[2J?CPU" in told("--replay", str(tmp_path))
 
 
-# Recordings
-
-
-def refused(folder: Path) -> str:
-    done = mlops("--json", "--replay", str(folder), cwd=folder.parent)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "Traceback" not in done.stderr
-    return done.stderr
-
-
-def warned(folder: Path, **files: str) -> str:
-    """What is said of a recording that is shown all the same: on stderr, or in the JSON as a whole."""
-    for name, text in files.items():
-        (folder / name.replace("__", ".")).write_text(text)
-    shown, done = (
-        CliRunner().invoke(app, ["hardware", *options, "--replay", str(folder)], catch_exceptions=False)
-        for options in ([], ["--json"])
-    )
-    assert (shown.exit_code, done.exit_code, done.stderr) == (0, 0, "")
-    found = json.loads(done.stdout)
-    assert set(found) >= KEYS
-    assert shown.stderr == "".join(f"mlops: {warning}\n" for warning in found["warnings"])
-    return shown.stderr
-
-
-def test_a_folder_without_a_file_is_no_machine(tmp_path):
-    (tmp_path / "empty" / "sub").mkdir(parents=True)
-    assert "holds no recording" in refused(tmp_path / "empty")
-    done = mlops("--json", cwd=tmp_path, MLOPS_HARDWARE_REPLAY=str(tmp_path / "empty"))
-    assert done.returncode == 2
-
-
-def test_a_folder_of_other_files_is_shown_as_unknown_with_a_warning(tmp_path):
-    said = warned(tmp_path, shopping__txt="milk")
-    assert "none of its files is named after a command" in said
-    assert "sysctl*.txt" in said
-
-
-def test_recorded_files_that_give_nothing_are_named(tmp_path):
-    good = "hw.memsize: 25769803776\n"
-    assert warned(tmp_path, sysctl__txt=good) == ""
-    assert warned(tmp_path, sysctl_more__txt="hw.ncpu: 8\n", ioreg__txt="(cut").endswith("from ioreg.txt.\n")
-    said = warned(tmp_path, sysctl_more__txt=" \n", pmset_g__txt="\x00")
-    assert said.endswith("from ioreg.txt, pmset_g.txt, sysctl_more.txt.\n")
-
-
-def test_a_file_that_another_one_repeats_gives_something(tmp_path):
-    twice = {"sysctl__txt": "hw.memsize: 25769803776\n"}
-    assert warned(tmp_path, **twice, mlx_device_info__txt="{'memory_size': 25769803776}\n") == ""
-
-
-def test_a_control_group_without_a_limit_is_in_order(tmp_path):
-    files = {"proc_cpuinfo__txt": "model name\t: A CPU\nflags\t\t: fpu\n", "proc_self_cgroup__txt": "0::/\n"}
-    assert warned(tmp_path, **files, sys_fs_cgroup_memory__max__txt="max\n") == ""
-
-
-def test_a_recording_of_this_machine_warns_of_nothing(tmp_path):
-    told("--record", str(tmp_path / "new"))
-    assert warned(tmp_path / "new") == ""
-
-
-def test_what_to_do_with_a_recording_can_be_pasted(tmp_path, monkeypatch):
-    said = told("--record", "my mac").splitlines()
-    assert len(said) == 2
-    assert max(map(len, said)) < 100
-    assert said[1].endswith("mlops hardware --replay 'my mac'")
-
-
-def test_a_file_in_the_place_of_a_new_folder_is_called_a_file(tmp_path):
-    (tmp_path / "taken").touch()
-    done = mlops("--record", "taken", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "is a file" in done.stderr
-
-
-def buffered() -> dict[str, str]:
-    """As Python writes into files and pipes unless told otherwise."""
-    return {**environment(), "PYTHONUNBUFFERED": ""}
-
-
-# Watching
-
-
-def start_watching(folder: Path, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [MLOPS, "hardware", "--watch", *words, "--replay", str(RECORDED / "m1")],
-        cwd=folder,
-        env=buffered(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-@pytest.mark.parametrize("words", [["--json"], []], ids=["json", "people"])
-def test_watching_prints_a_line_each_second_until_ctrl_c_ends_it_quietly(tmp_path, words):
-    with start_watching(tmp_path, *words) as watching:
-        lines = [watching.stdout.readline() for _ in range(3)]
-        os.killpg(watching.pid, signal.SIGINT)
-        _, said = watching.communicate(timeout=30)
-    assert (watching.returncode, said) == (0, "")
-    if words:
-        lines = [json.loads(line) for line in lines]
-        readings = {"thermal", "memory_pressure", "power_mode", "free_memory_bytes", "sources", "leases"}
-        assert all(set(line) > readings and "chip" not in line for line in lines)
-        times = [line["time"] for line in lines]
-    else:
-        assert all("thermal pressure unknown, memory pressure unknown" in line for line in lines)
-        times = [line.split()[0] for line in lines]
-    first, *_, last = map(datetime.fromisoformat, times)
-    assert first.utcoffset() == timedelta(0)
-    assert (last - first).total_seconds() >= 2
-
-
-@pytest.mark.parametrize("words", [["--json"], []], ids=["json", "people"])
-def test_watching_ends_quietly_when_nobody_reads_any_more(tmp_path, words):
-    with start_watching(tmp_path, *words) as watching:
-        assert watching.stdout.readline()
-        watching.stdout.close()
-        said = watching.stderr.read()
-    assert (watching.returncode, said) == (0, "")
-
-
-def test_on_a_terminal_the_state_is_drawn_anew(tmp_path):
-    ours, theirs = pty.openpty()
-    environ = {**environment(), "TERM": "xterm", "COLUMNS": "80", "LINES": "50"}
-    words = [MLOPS, "hardware", "--watch", "--replay", str(RECORDED / "m5")]
-    with subprocess.Popen(
-        words, cwd=tmp_path, env=environ, stdout=theirs, stderr=subprocess.PIPE, start_new_session=True
-    ) as watching:
-        os.close(theirs)
-        shown = b""
-        while shown.count(b"battery") < 4:  # two rows of it, twice
-            shown += os.read(ours, 4096)
-        os.killpg(watching.pid, signal.SIGINT)
-        with suppress(OSError):  # the other end is closed
-            while os.read(ours, 4096):
-                pass
-        said = watching.stderr.read().decode()
-    os.close(ours)
-    assert watching.returncode == 0
-    assert "Interrupted" not in said
-    assert shown.count(b"Neural Engine") == 1
-    assert shown.index(b"Neural Engine") < shown.index(b"battery")
-
-
 # Shares
 
 
@@ -417,54 +223,6 @@ def test_a_live_mac_is_asked_what_metal_recommends(tmp_path, monkeypatch):
     assert found["sources"]["working_set_bytes"] == "Metal, by mlx device_info"
     assert "GPU's share of memory" in told()
     assert json.loads(told("--ray-resources")) == {"apple_gpu": 1.0, "unified_memory": 11.0 * 2**30}
-
-
-# In a project
-
-
-def project(folder: Path, hardware: str = "") -> Path:
-    folder.mkdir()
-    (folder / "mlops.toml").write_text(f'[project]\nname = "calm"\npackage = "calm"\n{hardware}')
-    return folder
-
-
-def test_a_projects_force_gpu_is_honoured(tmp_path, monkeypatch):
-    virtual = tmp_path / "mac"
-    virtual.mkdir()
-    (virtual / "sysctl.txt").write_text("machdep.cpu.brand_string: Apple M4 Max (Virtual)\n")
-    monkeypatch.chdir(project(tmp_path / "calm"))
-    assert replayed(virtual)["device"]["name"] == "cpu"
-    monkeypatch.chdir(project(tmp_path / "forced", "[hardware]\nforce_gpu = true\n"))
-    assert replayed(virtual)["device"]["name"] == "gpu"
-
-
-def test_a_projects_framework_is_honoured(tmp_path, monkeypatch):
-    monkeypatch.chdir(project(tmp_path / "asks", '[training]\nframework = "torch"\n'))
-    assert replayed("m5")["device"] | {"reason": ""} == {"framework": "torch", "name": "mps", "reason": ""}
-
-
-def test_the_variable_that_replays_a_machine_replays_its_device_too():
-    done = mlops("--json", cwd=Path.cwd(), MLOPS_HARDWARE_REPLAY=str(RECORDED / "m5"))
-    assert json.loads(done.stdout)["device"] == replayed("m5")["device"]
-
-
-@pytest.mark.parametrize("words", [["--json"], ["--ray-resources"]])
-def test_wrong_settings_are_told_once_and_stop_nothing(tmp_path, monkeypatch, words):
-    wrong = project(tmp_path / "wrong", "[hardware]\nforce_gpus = true\n")
-    (wrong / "below").mkdir()
-    monkeypatch.chdir(wrong / "below")
-    words = ["hardware", *words, "--replay", str(RECORDED / "m5")]
-    done = CliRunner().invoke(app, words, catch_exceptions=False)
-    assert done.exit_code == 0
-    assert json.loads(done.stdout)
-    assert done.output.count("default settings") == 1, "in the object, or on stderr"
-    assert "hardware.force_gpu" in done.output
-
-
-@pytest.mark.parametrize("content", [b"[project", b"\xff\xfe"])
-def test_a_settings_file_that_cannot_be_read_stops_nothing(tmp_path, content):
-    (tmp_path / "mlops.toml").write_bytes(content)
-    assert replayed("m5")["device"]["name"] == "gpu"
 
 
 # Without frameworks

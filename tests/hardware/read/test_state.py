@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import fields, replace
-from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from runtime_lib.hardware.read.facts import facts
 from runtime_lib.hardware.read.state import SENSORS, State, state
 from runtime_lib.hardware.replay.folder import Replay
-from tests.support.damage import DAMAGES, Memory
-from tests.support.depth import examples
+from tests.support.damage import Memory
 from tests.support.recorded import RECORDED
 from tests.support.stubs import live
 
@@ -273,99 +268,6 @@ def test_of_several_lists_the_last_whole_one_counts(between):
     assert replayed(ioreg_battery__plist=torn).battery == 0.3
 
 
-# Linux
-
-
-def linux(tmp_path: Path, **files: str) -> State:
-    (tmp_path / "proc_meminfo.txt").write_text("MemTotal: 4096 kB\nMemAvailable:    2048 kB\n")
-    for name, text in files.items():
-        (tmp_path / f"{name.replace('__', '.')}.txt").write_text(text)
-    return state(Replay(tmp_path))
-
-
-def test_on_linux_free_memory_is_what_the_kernel_says_is_available(tmp_path):
-    found = linux(tmp_path)
-    assert found.free_memory_bytes == 2048 * 1024
-    assert found.expected == MEMORY_ONLY
-
-
-V2 = {"proc_self_cgroup": "0::/a/b\n"}
-V1 = {"proc_self_cgroup": "5:cpu,memory:/a\n4:cpuset:/\n"}
-
-
-@pytest.mark.parametrize(
-    ("files", "room"),
-    [
-        (
-            {**V2, "sys_fs_cgroup_a_b_memory__max": "9000\n", "sys_fs_cgroup_a_b_memory__current": "8000\n"},
-            1000,
-        ),
-        (
-            {**V2, "sys_fs_cgroup_a_b_memory__max": "max\n", "sys_fs_cgroup_a_b_memory__current": "8000\n"},
-            None,
-        ),
-        # The group above may be the narrower one.
-        ({**V2, "sys_fs_cgroup_a_memory__max": "9000\n", "sys_fs_cgroup_a_memory__current": "8500\n"}, 500),
-        # File pages that nobody uses are there for the asking.
-        (
-            {
-                **V2,
-                "sys_fs_cgroup_a_memory__max": "9000\n",
-                "sys_fs_cgroup_a_memory__current": "8500\n",
-                "sys_fs_cgroup_a_memory__stat": "anon 1\ninactive_file 300\n",
-            },
-            800,
-        ),
-        # Over its limit, as a group may be for a moment.
-        ({**V2, "sys_fs_cgroup_a_memory__max": "9000\n", "sys_fs_cgroup_a_memory__current": "9500\n"}, 0),
-        # Cut: 9 may have been 9000.
-        ({**V2, "sys_fs_cgroup_a_memory__max": "9", "sys_fs_cgroup_a_memory__current": "8\n"}, None),
-        (
-            {
-                **V1,
-                "sys_fs_cgroup_memory_a_memory__limit_in_bytes": "9000\n",
-                "sys_fs_cgroup_memory_a_memory__usage_in_bytes": "6000\n",
-                "sys_fs_cgroup_memory_a_memory__stat": "inactive_file 1\ntotal_inactive_file 700\n",
-            },
-            3700,
-        ),
-        (
-            {
-                **V1,
-                "sys_fs_cgroup_memory_a_memory__limit_in_bytes": "9223372036854771712\n",
-                "sys_fs_cgroup_memory_a_memory__usage_in_bytes": "6000\n",
-            },
-            None,
-        ),
-    ],
-)
-def test_on_linux_a_control_group_may_leave_less(tmp_path, files, room):
-    found = linux(tmp_path, **files)
-    assert found.free_memory_bytes == (2048 * 1024 if room is None else room)
-    assert found.sources["free_memory_bytes"] == ("/proc/meminfo" if room is None else "the control group")
-
-
-@pytest.mark.parametrize(
-    ("some", "full", "pressure"),
-    [
-        ("0.00", "0.00", "normal"),
-        ("4.99", "0.00", "normal"),
-        ("5.00", "0.00", "warning"),
-        ("80.00", "4.99", "warning"),
-        ("80.00", "5.00", "critical"),
-        ("0,00", "0,00", None),
-        ("1000.00", "0.00", None),
-    ],
-)
-def test_on_linux_memory_pressure_is_how_long_tasks_wait_for_memory(tmp_path, some, full, pressure):
-    text = "".join(
-        f"{kind} avg10={share} avg60=0.00 avg300=0.00 total=0\n"
-        for kind, share in [("some", some), ("full", full)]
-    )
-    assert linux(tmp_path, proc_pressure_memory=text).memory_pressure == pressure
-    assert linux(tmp_path, proc_pressure_memory=text.partition("full")[0]).memory_pressure is None
-
-
 # The answer about this machine is kept for a second.
 
 
@@ -389,50 +291,3 @@ def test_an_answer_of_another_machine_is_not_kept(tmp_path):
     for number, name in enumerate(["Nominal", "Moderate"]):
         answer.write_text(f"com.apple.system.thermalpressurelevel {number}\n")
         assert state(Replay(tmp_path)).thermal == name
-
-
-# Damage
-
-_SAYS = ("notifyutil", "pmset_g", "ioreg", "vm_stat", "sysctl_hw")
-FILES = [
-    path
-    for path in sorted(RECORDED.rglob("*"))
-    if path.name.startswith(_SAYS) and path.stat().st_size < 40_000
-]
-ORIGINAL = {path: path.read_text(errors="replace") for path in FILES}
-MACHINE = facts(Replay(RECORDED / "m5"))
-
-
-@st.composite
-def damaged(draw: st.DrawFn) -> dict[str, str]:
-    victim = draw(st.sampled_from(FILES))
-    text = ORIGINAL[victim]
-    for _ in range(draw(st.integers(1, 3))):
-        text = draw(st.sampled_from(DAMAGES))(draw, text)
-    return {victim.name: text}
-
-
-@settings(
-    max_examples=examples(400, 4_000), deadline=None, suppress_health_check=list(HealthCheck), database=None
-)
-@given(damaged())
-def test_no_damage_raises_or_gives_what_is_no_reading(files):
-    found = state(Memory(files), facts=MACHINE)
-    json.dumps(found.to_dict(), allow_nan=False)
-    assert found.thermal in (None, "Nominal", "Moderate", "Heavy", "Trapping", "Sleeping")
-    assert found.power_mode in (None, "auto", "low", "high")
-    assert found.on_battery in (None, True, False)
-    for share in (found.battery, found.gpu_utilisation):
-        assert share is None or 0 <= share <= 1
-    assert found.free_memory_bytes is None or found.free_memory_bytes >= 0
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.name}")
-def test_a_file_that_is_cut_anywhere_gives_the_truth_or_nothing(path):
-    text = ORIGINAL[path]
-    whole = state(Memory({path.name: text}), facts=MACHINE)
-    step = max(1, len(text) // examples(100, 1000))
-    for end in range(0, len(text), step):
-        part = state(Memory({path.name: text[:end]}), facts=MACHINE)
-        for name in READINGS:
-            assert getattr(part, name) in (None, getattr(whole, name)), (name, end)

@@ -8,83 +8,25 @@ import platform
 import sys
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from runtime_lib.errors import DataError, SettingsError
+from runtime_lib.errors import DataError
 from runtime_lib.hardware.read.facts import Facts, facts
 from runtime_lib.hardware.read.probe import SYSCTL_KEYS, Live, Probe, Question
 from runtime_lib.hardware.read.state import State, state
 from runtime_lib.hardware.replay import recording
 from runtime_lib.hardware.replay.folder import Replay
 from runtime_lib.hardware.replay.recording import record
+from tests.support.identifiable import SECRETS, mac
 from tests.support.recorded import RECORDED
 from tests.support.stubs import live
-
-M5 = RECORDED / "m5"
-# What identifies the owner of a machine, planted among the answers.
-SECRETS = (
-    "C02XK1ZQK7Q2",
-    "1F2E3D4C-5B6A-4789-8ABC-DEF012345678",
-    "00008112-001A2B3C4D5E6F70",
-    "a4:83:e7:12:34:56",
-    "H7QX92LM3V",
-    "c0ffee",  # no pattern knows it
-    "anna.kowalski",
-    "annas-macbook",
-    "EmbyServer",
-    "-v keepsyms=1",
-)
-PLANTED = (
-    "1F2E3D4C-5B6A-4789-8ABC-DEF012345678 00008112-001A2B3C4D5E6F70 a4:83:e7:12:34:56 H7QX92LM3V "
-    "C02XK1ZQK7Q2 /Users/anna.kowalski/data anna.kowalski@example.com anna.kowalski"
-)
 
 
 @pytest.fixture(autouse=True)
 def anna(monkeypatch, tmp_path):  # the temporary folder is named after the real one
     monkeypatch.setenv("LOGNAME", "anna.kowalski")
-
-
-def cat(name: str) -> str:
-    return f"cat '{M5 / name}'"
-
-
-def mac(tmp_path: Path, **more: str) -> Live:
-    """The M5 of the fixtures, every command that is asked, with more identifiers among the lines."""
-    values = "\n".join(
-        f"{path.name.removeprefix('sysctl_n_').removesuffix('.txt')}: {path.read_text().strip()}"
-        for path in sorted(M5.glob("sysctl_n_*.txt"))
-    )
-    sysctl = (
-        f"kern.hostname: annas-macbook\n{values}\nkern.bootargs: -v keepsyms=1\nkern.uuid: {PLANTED}\n"
-        "kern.memorystatus_vm_pressure_level: 1\nkern.memorystatus_level: 70\n"
-    )
-    (tmp_path / "sysctl.out").write_text(sysctl)
-    ioreg = f"""case "$*" in
-*Accelerator*)
-  echo '+-o AGXAcceleratorG17G  <class AGXAcceleratorG17G, id 0x10000039c>'
-  echo '  "IOPlatformSerialNumber" = "H7QX92LM3V"'
-  echo '  "displayOwner" = "c0ffee"'
-  echo '  "PerformanceStatistics" = {{"Device Utilization %"=12,"recoveryCount"=0}}'
-  echo '  "MetalPluginName" = "AGXMetalG17G"'
-  echo '  "model" = "Apple M5"'
-  echo '  "gpu-core-count" = 10'
-  ;;
-*) {cat("ioreg_r_c_AppleSmartBattery_a.plist")} ;;
-esac"""
-    modes = "Currently in use:\n sleep  0 (sleep prevented by EmbyServer)\n powermode  1 (anna.kowalski)\n"
-    (tmp_path / "pmset.out").write_text(modes)
-    scripts = {
-        "sysctl": f"cat '{tmp_path}/sysctl.out'",
-        "ioreg": ioreg,
-        "notifyutil": f"echo 'com.apple.system.thermalpressurelevel 1'; echo '{PLANTED}'",
-        "pmset": f"cat '{tmp_path}/pmset.out'",
-        "vm_stat": f"echo 'Pages free: 1. {PLANTED}'; echo 'Pages inactive: 2.'",
-    }
-    return live(tmp_path / "bin", {**scripts, **more})
 
 
 def both(probe: Probe) -> tuple[Facts, State]:
@@ -231,64 +173,6 @@ def test_answers_that_cannot_be_parsed_are_left_out(tmp_path):
     assert "sysctl.txt" in names
     assert not {name for name in names if name.startswith(("ioreg", "vm_stat"))}
     assert both(Replay(tmp_path / "new")) == both(probe)
-
-
-# Where it is written
-
-
-def test_a_folder_with_files_is_refused_and_keeps_them(tmp_path):
-    target = tmp_path / "mine"
-    target.mkdir()
-    (target / "note.txt").write_text("mine")
-    with pytest.raises(SettingsError, match=r"mine exists and is not empty: name a new folder"):
-        record(target, mac(tmp_path))
-    assert [path.name for path in target.iterdir()] == ["note.txt"]
-    with pytest.raises(SettingsError, match=r"note.txt exists"):
-        record(target / "note.txt", mac(tmp_path))
-    assert (target / "note.txt").read_text() == "mine"
-
-
-def test_a_folder_that_fills_meanwhile_keeps_its_files(tmp_path):
-    target = tmp_path / "mine"
-
-    class Slow(Replay):
-        def ask(self, *questions: Question) -> tuple[tuple[str, ...], ...]:
-            target.mkdir(exist_ok=True)
-            (target / "note.txt").write_text("mine")
-            return super().ask(*questions)
-
-    with pytest.raises(SettingsError, match="cannot be written"):
-        record(target, Slow(M5))
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"], "nothing half-written beside it"
-    assert [path.name for path in target.iterdir()] == ["note.txt"]
-
-
-def test_an_empty_folder_and_folders_that_are_not_there_are_taken(tmp_path):
-    (tmp_path / "empty").mkdir()
-    assert record(tmp_path / "empty", Replay(M5))
-    assert record(tmp_path / "a" / "b" / "c", Replay(M5))
-
-
-def test_where_no_folder_can_be_the_message_says_so(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(SettingsError, match=r"cannot be written .*: name another folder"):
-        record(tmp_path / "file" / "new", Replay(M5))
-
-
-def test_a_machine_that_answers_nothing_leaves_no_folder(tmp_path):
-    with pytest.raises(DataError, match="nothing to record"):
-        record(tmp_path / "new", live(tmp_path / "bin", {}))
-    assert not (tmp_path / "new").exists()
-
-
-def test_interrupted_it_leaves_nothing(tmp_path):
-    class Interrupted(Replay):
-        def ask(self, *questions: Question) -> tuple[tuple[str, ...], ...]:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        record(tmp_path / "new", Interrupted(M5))
-    assert not list(tmp_path.iterdir())
 
 
 # Linux
