@@ -48,7 +48,7 @@ def damaged(draw: st.DrawFn) -> dict[str, str]:
 
 
 @settings(
-    max_examples=examples(1_000, 10_000),
+    max_examples=examples(500, 10_000),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     database=None,

@@ -16,6 +16,7 @@ from runtime_lib.errors import BusyError
 from runtime_lib.hardware.share import descriptors, files, order
 from runtime_lib.hardware.share import lease as leases
 from runtime_lib.hardware.share.lease import holders, lease
+from tests.support.depth import examples
 from tests.support.leases import end, got, in_child, projects, why
 from tests.support.waiting import eventually
 
@@ -103,16 +104,16 @@ def killed_at(moment: int, work: Callable[[], None]) -> bool:
     return code != 0
 
 
-def test_a_kill_at_every_second_line_never_keeps_others_out(folder):
+def test_a_kill_at_any_line_never_keeps_others_out(folder):
     moment = 0
-    while killed_at(moment := moment + 2, once):
+    while killed_at(moment := moment + examples(9, 2), once):
         with lease(memory=1, project="next", timeout=0):
             assert projects() == ["next"]
         assert list(folder.iterdir()) == []
     assert moment > 100
 
 
-def test_a_kill_at_every_fourth_line_while_waiting_never_keeps_others_out(folder):
+def test_a_kill_at_any_line_while_waiting_never_keeps_others_out(folder):
     def wait() -> None:
         os.environ.pop("MLOPS_LEASES_HELD")  # it is not part of the lease that its parent holds
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -121,7 +122,7 @@ def test_a_kill_at_every_fourth_line_while_waiting_never_keeps_others_out(folder
 
     with lease(memory=0.7, project="holder"):
         moment = 0
-        while killed_at(moment := moment + 4, wait):
+        while killed_at(moment := moment + examples(19, 4), wait):
             assert projects() == ["holder"]
             assert len(list(folder.iterdir())) == 1
     assert moment > 100
