@@ -23,8 +23,9 @@ from rich.table import Table
 
 from runtime_lib.data.columns import Column, check_rows
 from runtime_lib.hardware.read.facts import facts
-from runtime_lib.hardware.read.probe import Live, Replay
+from runtime_lib.hardware.read.probe import Live
 from runtime_lib.hardware.read.state import state
+from runtime_lib.hardware.replay.folder import Replay
 from runtime_lib.training.build import build
 from runtime_lib.training.encoder import Encoder
 from runtime_lib.training.model import Model, save

@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from runtime_lib.cli import hardware_page as pages
+from runtime_lib.cli import hardware_page
 from runtime_lib.errors import MlopsError, SettingsError
+from runtime_lib.hardware.device.choice import choose_device
+from runtime_lib.hardware.device.device import Device, device_for
+from runtime_lib.hardware.device.limits import with_working_set
 from runtime_lib.hardware.read.facts import Facts, facts
-from runtime_lib.hardware.read.probe import Probe, Replay, this_machine
+from runtime_lib.hardware.read.probe import Probe
 from runtime_lib.hardware.read.state import State, state
+from runtime_lib.hardware.replay.folder import Replay, this_machine
 from runtime_lib.hardware.share.lease import Lease, holders
 
 if TYPE_CHECKING:
@@ -81,7 +85,7 @@ def watch(*, replay: Path | None, as_json: bool) -> None:
             _redraw(of, console)
         else:  # rich would write nothing until the end
             for now in _moments(of):
-                typer.echo(pages.line(_time(), now.state, of.facts))
+                typer.echo(hardware_page.line(_time(), now.state, of.facts))
     except KeyboardInterrupt:
         return
     except BrokenPipeError:
@@ -91,9 +95,9 @@ def watch(*, replay: Path | None, as_json: bool) -> None:
 
 def record(folder: Path, *, as_json: bool) -> None:
     """Write a folder that this machine can be replayed from, and name its files."""
-    from runtime_lib.hardware.replay.recording import record as write
+    from runtime_lib.hardware.replay import recording
 
-    files = write(folder)
+    files = recording.record(folder)
     if as_json:
         typer.echo(json.dumps({"folder": str(folder), "files": [path.name for path in files]}, indent=2))
         return
@@ -104,12 +108,12 @@ def record(folder: Path, *, as_json: bool) -> None:
 def ray_resources(*, replay: Path | None) -> None:
     """Print what the machine offers to Ray, as `ray start --resources=` takes it."""
     from runtime_lib.hardware.admit.ray import resources
-    from runtime_lib.hardware.device.choice import Device
 
     of = _look(replay)
     offered = resources(of.facts, Device(**of.device), force_gpu=of.force_gpu) if of.device["name"] else {}
     if not offered:
-        _warn(f"Nothing to offer beside what Ray finds itself, CPUs and CUDA devices: {of.device['reason']}.")
+        reason = of.device["reason"]
+        _warn(f"Nothing to offer apart from what Ray finds itself, CPUs and CUDA devices: {reason}.")
     typer.echo(json.dumps(offered))
 
 
@@ -126,14 +130,17 @@ def _look(folder: Path | None, warn: Callable[[str], None] = _warn) -> _Machine:
 
         for warning in checked(answering):
             warn(warning)
-    machine = _with_sources(facts(probe), is_replayed=is_replayed)
+    machine = facts(probe)
     framework, force_gpu = _wanted(warn)
     device = _choice(machine, framework, force_gpu=force_gpu, is_replayed=is_replayed)
+    if not is_replayed and device["name"]:  # its framework has been asked for it anyway
+        machine = with_working_set(machine, Device(**device))
+    machine = _with_sources(machine, is_replayed=is_replayed)
     return _Machine(probe, machine, device, force_gpu, is_replayed)
 
 
 def _with_sources(machine: Facts, *, is_replayed: bool) -> Facts:
-    """Add the sources of what every look tells, whatever the machine answers."""
+    """Add the sources of what every look gives, whatever the machine answers."""
     also = {}
     if machine.platform:
         also["platform"] = "the names of the recorded files" if is_replayed else "platform.system"
@@ -146,8 +153,6 @@ def _with_sources(machine: Facts, *, is_replayed: bool) -> Facts:
 
 def _choice(machine: Facts, framework: Any, *, force_gpu: bool, is_replayed: bool) -> dict[str, Any]:
     """The device and the reason; with nothing to compute with there is no device, for that reason."""
-    from runtime_lib.hardware.device.choice import choose_device, device_for
-
     try:
         # A replayed machine cannot be tried: what its facts say, had it both frameworks.
         device = (
@@ -157,14 +162,14 @@ def _choice(machine: Facts, framework: Any, *, force_gpu: bool, is_replayed: boo
         )
     except MlopsError as error:
         return {"framework": None, "name": None, "reason": str(error)}
-    return {"framework": device.framework, "name": device.name, "reason": device.reason}
+    return device.to_dict()
 
 
 def _wanted(warn: Callable[[str], None]) -> tuple[Any, bool]:
     """The project's framework for training and its `force_gpu`; without a project the defaults.
 
-    Also where its settings are wrong: this is what a bug report starts with, and the file may be one of a
-    folder far above.
+    The defaults too where its settings are wrong: a bug report starts with this command, and the file may be
+    that of a folder far above.
     """
     from runtime_lib.settings import find_root, load
 
@@ -182,15 +187,15 @@ def _wanted(warn: Callable[[str], None]) -> tuple[Any, bool]:
 
 def _moments(of: _Machine, warn: Callable[[str], None] = _warn) -> Iterator[_Moment]:
     """A moment each second."""
-    told = None
+    last = None
     while True:
         leases = None
         try:
             leases = None if of.is_replayed else holders()
         except MlopsError as error:
-            if str(error) != told:
-                told = str(error)
-                warn(told)
+            if str(error) != last:
+                last = str(error)
+                warn(last)
         yield _Moment(state(of.probe, facts=of.facts), leases)
         time.sleep(_SECONDS)
 
@@ -206,13 +211,13 @@ def _redraw(of: _Machine, console: Console) -> None:
 
 
 def _page(of: _Machine, now: _Moment, console: Console, only: tuple[str, ...] | None = None) -> Text:
-    shares = [pages.leases(now.leases)] if now.leases else []
-    parts = [pages.machine(of.facts), pages.state(now.state, of.facts), _device(of), *shares]
-    return pages.page(parts, width=console.width, only=only)
+    shares = [hardware_page.leases(now.leases)] if now.leases else []
+    parts = [hardware_page.machine(of.facts), hardware_page.state(now.state, of.facts), _device(of), *shares]
+    return hardware_page.page(parts, width=console.width, only=only)
 
 
-def _device(of: _Machine) -> pages.Part:
-    return pages.device(of.device, replayed=of.is_replayed)
+def _device(of: _Machine) -> hardware_page.Part:
+    return hardware_page.device(of.device, replayed=of.is_replayed)
 
 
 def _content(of: _Machine, now: _Moment) -> dict[str, Any]:

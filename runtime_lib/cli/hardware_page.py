@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from runtime_lib.hardware.read.facts import Facts
+from runtime_lib.hardware.read.state import State
+from runtime_lib.hardware.share.order import Lease
+
 if TYPE_CHECKING:
     from rich.text import Text
-
-    from runtime_lib.hardware.read.facts import Facts
-    from runtime_lib.hardware.read.state import State
-    from runtime_lib.hardware.share.order import Lease
 
 __all__ = ["Part", "Row", "device", "leases", "line", "machine", "page", "state"]
 
@@ -20,7 +20,7 @@ _NARROWEST = 16
 
 
 class Row(NamedTuple):
-    """A label, its value in words (None: unknown) and the value's source, if one is told."""
+    """A label, its value in words (None: unknown) and the value's source, if it has one."""
 
     label: str
     value: str | None
@@ -51,7 +51,7 @@ def _percent(value: float) -> str:
 
 
 def _levels(value: Any) -> str:
-    return " + ".join(f"{level.count} {level.name or 'of no name'}" for level in value)
+    return " + ".join(f"{level.count or '?'} {level.name or 'of no name'}" for level in value)
 
 
 _MACHINE: tuple[_Field, ...] = (
@@ -86,7 +86,6 @@ _STATE: tuple[_Field, ...] = (
     ("on_battery", "on battery", _truth),
     ("battery", "battery", _percent),
     ("gpu_utilisation", "GPU in use", _percent),
-    ("power_watts", "power", lambda value: f"{value:.1f} W"),
 )
 # What every machine has; the rest is shown as unknown only on a Mac, where it could be known.
 _ANYWHERE = {"chip", "cpu_count", "memory_bytes", "platform", "machine", "is_virtual", "free_memory_bytes"}
@@ -102,7 +101,7 @@ def state(found: State, facts: Facts) -> Part:
 
 
 def device(chosen: dict[str, Any], *, replayed: bool) -> Part:
-    """The device and the reason; a replayed machine's is that of one which has both frameworks."""
+    """The device and the reason; a replayed machine is taken to have both frameworks."""
     name = f"{chosen['framework']} on {chosen['name']}" if chosen["name"] else "none"
     title = "Device, with MLX and torch installed" if replayed else "Device"
     return Part(title, [Row(name, chosen["reason"])])

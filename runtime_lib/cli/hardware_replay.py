@@ -7,18 +7,18 @@ from pathlib import Path
 
 from runtime_lib.errors import SettingsError
 from runtime_lib.hardware.read.facts import Facts, facts
-from runtime_lib.hardware.read.probe import Replay
 from runtime_lib.hardware.read.state import State, state
+from runtime_lib.hardware.replay.folder import Replay
 
 __all__ = ["checked"]
 
-_NAMED = "`sysctl*.txt`, `ioreg*`, `system_profiler_SPHardwareDataType.json`, `proc_cpuinfo.txt`, …"
+_NAMED = "`sysctl*.txt`, `ioreg*`, `pmset_g*.txt`, `proc_cpuinfo.txt`, …"
 # A control group without a limit adds nothing to what is known, and is in order.
 _QUIET = ("proc_self_cgroup", "sys_fs_cgroup")
 
 
 def checked(replay: Replay) -> list[str]:
-    """Return what is to be said of a recording before it is looked at.
+    """Return the warnings about a recording.
 
     Raises:
         SettingsError: there is no file in the folder.
@@ -68,7 +68,7 @@ def _said(replay: Replay, paths: Iterable[Path]) -> tuple[Facts, State]:
 
 
 class _Part(Replay):
-    """Some files of a recording, on the platform that all of them tell."""
+    """Some files of a recording, on the platform of all of them."""
 
     def __init__(self, whole: Replay, paths: Iterable[Path]) -> None:
         super().__init__(whole.folder)

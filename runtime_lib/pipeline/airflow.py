@@ -15,7 +15,7 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
 
 from runtime_lib import settings as settings_file
-from runtime_lib.hardware.admit.admission import Demand, Policy
+from runtime_lib.hardware.admit.admission import Demand
 from runtime_lib.pipeline.graph import read_graph
 from runtime_lib.pipeline.pre_execute import gate
 
@@ -37,12 +37,13 @@ def pipeline_dag(root: Path, *, demands: Mapping[str, Demand] | None = None, **o
     """
     settings = settings_file.load(root)
     demands = {"train": Demand.of(settings.hardware), **(demands or {})}
-    policy = Policy.of(settings.hardware)
     graph = read_graph(settings.root / "dvc.yaml")
     # A project runs one stage at a time: DVC's lock and the run's own would refuse a second one.
     with _dag(settings, "pipeline", {"max_active_runs": 1, "max_active_tasks": 1, **options}) as dag:
         tasks = {
-            name: _task(settings.root, name, f"run --stage {name}", gate(policy, demands.get(name)))
+            name: _task(
+                settings.root, name, f"run --stage {name}", gate(settings.hardware, demands.get(name))
+            )
             for name in graph.stages
         }
         for name, upstream in graph.upstream.items():

@@ -26,8 +26,9 @@ from typing import Annotated, Any
 import msgspec
 from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 
-from runtime_lib.hardware.admit.admission import Admission, Demand, Policy
+from runtime_lib.hardware.admit.admission import Admission, Demand
 from runtime_lib.hardware.admit.here import decide_here
+from runtime_lib.settings import Hardware
 from runtime_lib.units import GIB
 
 __all__ = ["gate"]
@@ -45,8 +46,12 @@ class _Waiting(msgspec.Struct, frozen=True):
     decision: Admission
 
 
-def gate(policy: Policy, demand: Demand | None = None) -> Callable[[Mapping[str, Any]], None]:
+def gate(policy: Hardware, demand: Demand | None = None) -> Callable[[Mapping[str, Any]], None]:
     """Return a `pre_execute` of a BashOperator that lets the command start when the machine is fit for it.
+
+    Args:
+        policy: the thresholds, table `hardware` of the settings.
+        demand: what the command takes.
 
     Raises (when Airflow calls it):
         AirflowRescheduleException: not now.
@@ -71,7 +76,9 @@ def gate(policy: Policy, demand: Demand | None = None) -> Callable[[Mapping[str,
     return before
 
 
-def _wait(context: Mapping[str, Any], policy: Policy, decision: Admission, waiting: _Waiting | None) -> None:
+def _wait(
+    context: Mapping[str, Any], policy: Hardware, decision: Admission, waiting: _Waiting | None
+) -> None:
     now = datetime.now(UTC)
     since = waiting.since if waiting else now
     left = policy.max_wait - (now - since).total_seconds()
@@ -89,13 +96,13 @@ def _wait(context: Mapping[str, Any], policy: Policy, decision: Admission, waiti
 
 
 def _recall(context: Mapping[str, Any]) -> _Waiting | None:
-    """What was remembered, unless it is of an earlier try: a task that is cleared waits anew."""
+    """What was remembered, unless it is of an earlier try: a cleared task waits from the beginning."""
     stored = context["task_state_store"].get(_KEY)
     if stored is None:
         return None
     try:
         waiting = msgspec.json.decode(stored, type=_Waiting)
     except (msgspec.DecodeError, TypeError, ValueError) as error:
-        _log.warning("What the last look left cannot be read, so the wait begins anew: %s", error)
+        _log.warning("What the last look left cannot be read, so the wait starts again: %s", error)
         return None
     return waiting if waiting.attempt == context["ti"].try_number else None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from runtime_lib.hardware import facts
 from runtime_lib.hardware.device.compute_plan import ComputePlan
-from runtime_lib.hardware.read.probe import replayed
+from runtime_lib.hardware.replay.folder import replayed
 
 __all__ = ["data_versions", "library_version", "plan_tags", "tags"]
 

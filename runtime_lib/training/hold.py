@@ -8,7 +8,7 @@ from dataclasses import replace
 from math import prod
 
 from runtime_lib.hardware import Device, Facts, facts
-from runtime_lib.hardware.admit.admission import capacity
+from runtime_lib.hardware.admit.capacity import capacity
 from runtime_lib.hardware.device.compute_plan import ComputePlan, Workload, plan
 from runtime_lib.hardware.device.limits import applied, usable_cpus, working_set
 from runtime_lib.hardware.share.lease import lease
@@ -36,8 +36,6 @@ def plan_for(
 ) -> ComputePlan:
     """Plan with the facts of this machine and what the device's driver recommends.
 
-    The networks compute in float32 only, so the plan takes nothing else.
-
     Args:
         shapes: of the network's parameters. width: columns of the encoded matrix.
         rows: of the training table, which lies on the device as a whole.
@@ -64,7 +62,6 @@ def plan_for(
         machine,
         device,
         work,
-        precisions=("float32",),
         working_set=least,
         allowed_by=setting,
         cpus=usable_cpus(),

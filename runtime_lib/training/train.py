@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from runtime_lib.hardware import Device, facts
-from runtime_lib.hardware.energy.meter import Used, cost, figures, meter
-from runtime_lib.hardware.read.probe import REPLAY, replayed
+from runtime_lib.hardware.energy.estimate import cost, figures
+from runtime_lib.hardware.energy.meter import Used, meter
+from runtime_lib.hardware.replay.folder import REPLAY, replayed
 from runtime_lib.settings import Settings
 from runtime_lib.tracking.lineage import plan_tags
 from runtime_lib.tracking.record import Record

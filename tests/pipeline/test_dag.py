@@ -90,7 +90,7 @@ def test_a_second_run_changes_nothing(scheduled):
 @pytest.mark.slow
 def test_what_changed_waits_for_its_machine_and_trains_within_what_that_has_left(scheduled, tmp_path):
     from runtime_lib.hardware import facts
-    from runtime_lib.hardware.admit.admission import capacity
+    from runtime_lib.hardware.admit.capacity import capacity
 
     # On a hot Mac no stage starts; on a cool one all that the first test ran is up to date.
     scheduled.set("train.network.hidden=[5]")

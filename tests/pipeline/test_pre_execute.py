@@ -23,8 +23,8 @@ from tests.support.replayed import ReplayedMac
 pytest.importorskip("airflow.sdk")
 from airflow.sdk.exceptions import AirflowRescheduleException
 
-from runtime_lib.hardware.admit.admission import Policy
 from runtime_lib.pipeline.pre_execute import gate
+from runtime_lib.settings import Hardware
 
 pytestmark = pytest.mark.slow
 
@@ -32,10 +32,11 @@ _DAG = """
 import os
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
-from runtime_lib.hardware.admit.admission import Demand, Policy
+from runtime_lib.hardware.admit.admission import Demand
+from runtime_lib.settings import Hardware
 from runtime_lib.pipeline.pre_execute import gate
 
-start = gate(eval(os.environ.get("POLICY", "Policy()")), eval(os.environ.get("DEMAND", "None")))
+start = gate(eval(os.environ.get("POLICY", "Hardware()")), eval(os.environ.get("DEMAND", "None")))
 
 def before(context):
     if left := os.environ.get("LEFT"):
@@ -95,7 +96,7 @@ class Airflow:
 
     def test(
         self,
-        policy: str = "Policy()",
+        policy: str = "Hardware()",
         demand: str = "None",
         *,
         left: str = "",
@@ -169,7 +170,7 @@ def test_a_hot_machine_waits_without_running_and_starts_once_it_is_cool(airflow)
         assert airflow.ran == ""
         mac.heat(0)
 
-    said = airflow.test("Policy(max_wait=6)", on_wait=cool)
+    said = airflow.test("Hardware(max_wait=6)", on_wait=cool)
     assert "Thermal pressure Trapping, allowed up to Moderate." in said
     assert "state success" in said, said
     assert "Thermal pressure Nominal, allowed up to Nominal." in said
@@ -179,7 +180,7 @@ def test_a_hot_machine_waits_without_running_and_starts_once_it_is_cool(airflow)
 def test_after_a_wait_the_next_look_remembers_what_for(airflow):
     mac = airflow.mac(2)
     # Moderate is cool enough to begin with, and too hot to start again.
-    said = airflow.test("Policy(max_wait=6)", on_wait=lambda: mac.heat(1))
+    said = airflow.test("Hardware(max_wait=6)", on_wait=lambda: mac.heat(1))
     assert "Thermal pressure Moderate, allowed up to Nominal, to start again after a wait." in said
     assert "state failed" in said, said
     assert airflow.ran == ""
@@ -187,7 +188,7 @@ def test_after_a_wait_the_next_look_remembers_what_for(airflow):
 
 def test_it_gives_up_after_max_wait_and_says_why(airflow):
     airflow.mac(2)
-    said = airflow.test("Policy(max_wait=3)")
+    said = airflow.test("Hardware(max_wait=3)")
     assert "state failed" in said, said
     assert "was not fit for this task for 3 s (hardware.max_wait)" in said
     assert "Thermal pressure Heavy, allowed up to Moderate." in said
@@ -198,7 +199,7 @@ def test_it_gives_up_after_max_wait_and_says_why(airflow):
 def test_a_demand_of_a_terabyte_fails_without_a_retry(airflow, mac):
     if mac:
         airflow.mac(0)
-    said = airflow.test("Policy(unknown='run')", "Demand(memory_bytes=1000 * 10**9)")
+    said = airflow.test("Hardware(unknown='run')", "Demand(memory_bytes=1000 * 10**9)")
     assert "state failed" in said, said
     assert "The work needs 931.32 GiB, and this machine can give" in said
     assert said.count("Hardware: refuse.") == 1
@@ -245,11 +246,11 @@ def test_what_cannot_be_read_counts_as_nothing_remembered(left, tmp_path, monkey
     monkeypatch.setenv("MLOPS_HARDWARE_REPLAY", str(mac.folder))
     store = Store(mlops_hardware_gate=left)
     context = {"task_state_store": store, "ti": SimpleNamespace(try_number=1), "task": None}
-    gate(Policy())(context)  # after a wait for heat, Moderate would be too hot
+    gate(Hardware())(context)  # after a wait for heat, Moderate would be too hot
     assert "cannot be read, so the wait begins anew" in caplog.text
     mac.heat(2)
     with pytest.raises(AirflowRescheduleException):
-        gate(Policy())(context)
+        gate(Hardware())(context)
     assert json.loads(store["mlops_hardware_gate"])["decision"]["waiting_for"] == ["thermal"]
 
 
@@ -260,7 +261,7 @@ def test_what_can_be_read_counts(tmp_path, monkeypatch):
     store = Store(mlops_hardware_gate=json.dumps(left))
     context = {"task_state_store": store, "ti": SimpleNamespace(try_number=1), "task": None}
     with pytest.raises(AirflowRescheduleException):
-        gate(Policy())(context)
+        gate(Hardware())(context)
 
 
 def test_in_airflow_too_a_damaged_memory_fails_no_task(airflow):

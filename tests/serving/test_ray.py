@@ -34,7 +34,7 @@ import os
 os.environ.update(ray_app._ENVIRONMENT)
 import ray
 from runtime_lib.hardware import facts
-from runtime_lib.hardware.device.choice import device_for
+from runtime_lib.hardware.device.device import device_for
 from runtime_lib.hardware.admit.ray import resources
 machine = facts()
 offered = resources(machine, device_for(machine))

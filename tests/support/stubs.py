@@ -19,7 +19,7 @@ def commands(folder: Path, scripts: dict[str, str]) -> Path:
     return folder
 
 
-def live(folder: Path, scripts: dict[str, str], *, timeout: float = 5.0, slow: bool = False) -> Live:
+def live(folder: Path, scripts: dict[str, str], *, timeout: float = 5.0) -> Live:
     """A Mac that answers with these commands alone."""
     path = f"{commands(folder, scripts)}:/usr/bin:/bin"
-    return Live(system="darwin", path=path, timeout=timeout, slow=slow)
+    return Live(system="darwin", path=path, timeout=timeout)

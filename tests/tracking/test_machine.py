@@ -36,7 +36,7 @@ def test_the_runs_page_shows_chip_device_and_reason(project, framework):
     assert "computes on the CPU" in tags["mlops.device_reason"]
     plan = json.loads(tags["mlops.plan"])
     assert plan["device"]["framework"] == framework
-    assert (plan["precision"], plan["batch_size"], plan["micro_batches"]) == ("float32", 64, 1)
+    assert (plan["batch_size"], plan["micro_batches"]) == (64, 1)
     assert 0 < plan["memory_bytes"] <= plan["memory_limit_bytes"] < facts().memory_bytes
     assert (plan["cache_limit_bytes"] is not None) == (framework == "mlx")
     hardware = json.loads(tags["mlops.hardware"])

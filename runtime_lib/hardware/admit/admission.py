@@ -1,4 +1,4 @@
-"""May work start now? One pure function from readings and a policy to run, wait, shrink or refuse.
+"""May work start now? One pure function from readings and settings to run, wait, shrink or refuse.
 
 `decide` asks these rules in this order. The strictest answer counts (refuse > wait > shrink > run), and the
 reasons name each value and its threshold.
@@ -26,27 +26,26 @@ that is unknown, for it lets the GPU compute an example first; these rules have 
 
 Hysteresis: pass the last decision as `previous`. Work that waited for heat starts again one level below
 `max_thermal` (at Nominal, where there is none below); for memory pressure at normal; for free memory with a
-tenth more than the least that would do; for the battery with 5 points more. Else a machine at a threshold
-would start and stop with every reading.
+tenth more than the least that would do; for the battery with 5 points more. Otherwise a machine at a
+threshold would start and stop with every reading.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from runtime_lib.errors import SettingsError
-from runtime_lib.hardware.device.choice import METAL_SHARE, device_for
+from runtime_lib.hardware.admit.capacity import capacity, has_gpu, why_no_gpu
 from runtime_lib.hardware.read.facts import Facts
 from runtime_lib.hardware.read.readings import PRESSURES, THERMAL
 from runtime_lib.hardware.read.state import State
+from runtime_lib.settings import Hardware
 
-__all__ = ["Admission", "Demand", "Policy", "capacity", "decide", "has_apple_gpu", "has_gpu"]
+__all__ = ["Admission", "Demand", "decide"]
 
 Action = Literal["run", "wait", "shrink", "refuse"]
-Unknown = Literal["run", "wait", "refuse"]
-MaxThermal = Literal["Nominal", "Moderate", "Heavy"]
 
 _BY_STRICTNESS: tuple[Action, ...] = ("run", "shrink", "wait", "refuse")
 # Each level with the seconds after which it is worth another look: heat leaves a machine slowly.
@@ -54,35 +53,6 @@ _THERMAL: Mapping[str, int] = dict(zip(THERMAL, (0, 30, 60, 300, 600), strict=Tr
 _PRESSURE: Mapping[str, int] = dict(zip(PRESSURES, (0, 30, 60), strict=True))
 _SECONDS = {"unknown": 60, "free_memory_bytes": 30, "power_mode": 300, "battery": 300}
 _MEMORY_MARGIN, _BATTERY_MARGIN = 0.1, 0.05
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What the project's settings say: table `hardware`."""
-
-    unknown: Unknown = "wait"
-    max_thermal: MaxThermal = "Moderate"
-    min_battery: float = 0.2
-    max_wait: int = 3600
-    force_gpu: bool = False
-
-    def __post_init__(self) -> None:
-        """
-        Raises:
-            SettingsError: a value that no rule knows.
-        """
-        for name, choices in (("unknown", get_args(Unknown)), ("max_thermal", get_args(MaxThermal))):
-            if (value := getattr(self, name)) not in choices:
-                raise SettingsError(f"hardware.{name} = {value!r}: choose {_either(choices)}.")
-        if not 0 <= self.min_battery <= 1:
-            raise SettingsError(f"hardware.min_battery = {self.min_battery}: choose a share from 0 to 1.")
-        if not self.max_wait >= 0:
-            raise SettingsError(f"hardware.max_wait = {self.max_wait}: choose 0 seconds or more.")
-
-    @classmethod
-    def of(cls, hardware: Any) -> Policy:
-        """Take the fields of the same names from `settings.hardware`."""
-        return cls(**{name: getattr(hardware, name) for name in cls.__dataclass_fields__})
 
 
 @dataclass(frozen=True)
@@ -105,7 +75,7 @@ class Demand:
             )
 
     @classmethod
-    def of(cls, hardware: Any, *, gpu: bool = False) -> Demand:
+    def of(cls, hardware: Hardware, *, gpu: bool = False) -> Demand:
         """What `settings.hardware` says that a training takes."""
         return cls(int(hardware.memory_gib * 2**30), int(hardware.least_memory_gib * 2**30), gpu)
 
@@ -132,7 +102,7 @@ class Admission:
 
 def decide(
     state: State,
-    policy: Policy,
+    policy: Hardware,
     *,
     demand: Demand = Demand(),
     facts: Facts | None = None,
@@ -142,7 +112,7 @@ def decide(
 
     Args:
         state: readings of the machine that would do the work.
-        policy: the thresholds.
+        policy: the thresholds, table `hardware` of the settings.
         demand: what the work takes.
         facts: the same machine's facts; without them its memory and GPU are unknown, so a demand for
             either is refused.
@@ -166,39 +136,10 @@ def decide(
     )
 
 
-def has_gpu(facts: Facts, *, force: bool = False) -> bool:
-    """Whether there is a GPU to trust: CUDA, or Metal on a Mac that is known not to be virtual.
-
-    Args:
-        force: take a virtual Mac's GPU too, although it may compute wrongly.
-    """
-    return bool(facts.cuda_devices) or has_apple_gpu(facts, force=force)
-
-
-def has_apple_gpu(facts: Facts, *, force: bool = False) -> bool:
-    """Whether there is a Metal GPU that this Python can use, and that is known not to be virtual."""
-    device = device_for(facts, framework="torch", installed=("torch",), force_gpu=force)
-    return device.name == "mps" and (force or facts.is_virtual is False)
-
-
-def capacity(facts: Facts | None, *, gpu: bool = False) -> int | None:
-    """The bytes that the machine can ever give, or None where that is unknown.
-
-    On a Mac with `gpu` it is the working set that Metal recommends. The memory of CUDA devices is not known
-    here: there it is the machine's.
-    """
-    if facts is None or facts.memory_bytes is None:
-        return None
-    bounds = [facts.memory_bytes, facts.memory_limit_bytes]
-    if gpu and facts.platform == "darwin":
-        bounds.append(facts.working_set_bytes or int(facts.memory_bytes * METAL_SHARE))
-    return min(bound for bound in bounds if bound is not None)
-
-
 @dataclass(frozen=True)
 class _Case:
     state: State
-    policy: Policy
+    policy: Hardware
     demand: Demand
     facts: Facts | None
     waited: frozenset[str]
@@ -224,19 +165,8 @@ def _findings(case: _Case) -> Iterator[_Finding]:
 def _gpu(case: _Case) -> _Finding | None:
     if not case.demand.gpu or (case.facts and has_gpu(case.facts, force=case.policy.force_gpu)):
         return None
-    reason = f"The work needs a GPU, and this machine has none to trust: {_why_no_gpu(case.facts)}."
+    reason = f"The work needs a GPU, and this machine has none to trust: {why_no_gpu(case.facts)}."
     return _Finding("gpu", "refuse", reason)
-
-
-def _why_no_gpu(facts: Facts | None) -> str:
-    if facts is None or not has_apple_gpu(facts, force=True):
-        return "no GPU that this Python can use is known on it"
-    if facts.is_virtual:
-        return "its GPU is virtual and may compute wrongly"
-    return (
-        "whether it is virtual is not known, and a virtual GPU may compute wrongly "
-        "(hardware.force_gpu = true uses it all the same)"
-    )
 
 
 def _capacity(case: _Case) -> _Finding | None:
@@ -364,11 +294,6 @@ def _least_charge(case: _Case) -> float:
     """The charge to start with on battery; after a wait with a margin, which a full battery has."""
     margin = _BATTERY_MARGIN if "battery" in case.waited else 0
     return min(case.policy.min_battery + margin, 1)
-
-
-def _either(choices: tuple[str, ...]) -> str:
-    *first, last = map(repr, choices)
-    return f"{', '.join(first)} or {last}"
 
 
 def _bytes(number: int) -> str:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from runtime_lib.hardware.admit.admission import Demand, capacity, has_apple_gpu
-from runtime_lib.hardware.device.choice import Device
+from runtime_lib.hardware.admit.admission import Demand
+from runtime_lib.hardware.admit.capacity import capacity, has_apple_gpu
+from runtime_lib.hardware.device.device import Device
 from runtime_lib.hardware.read.facts import Facts
 
 __all__ = ["APPLE_GPU", "UNIFIED_MEMORY", "asked", "misfit", "resources"]
@@ -27,8 +28,8 @@ def resources(facts: Facts, device: Device, *, force_gpu: bool = False) -> dict[
         force_gpu: offer the GPU of a virtual Mac too.
 
     Returns:
-        `apple_gpu`: 1. `unified_memory`: bytes, the working set that Metal recommends; left out where the
-        memory is unknown, since it could not be promised.
+        `apple_gpu`: 1. `unified_memory`: bytes, the working set that Metal recommends (`with_working_set`
+        asks it), else two thirds of the memory; left out where the memory is unknown.
     """
     if device.name not in ("gpu", "mps") or not has_apple_gpu(facts, force=force_gpu):
         return {}
@@ -45,7 +46,7 @@ def asked(demand: Demand, offered: Mapping[str, float]) -> dict[str, float]:
 
 
 def misfit(wanted: Mapping[str, float], nodes: Iterable[Mapping[str, float]]) -> str | None:
-    """Say why no node can ever take the work, or None. Ray itself would wait for such a node for ever.
+    """Say why no node can ever take the work, or None. Ray itself would wait for such a node without end.
 
     Args:
         wanted: amounts by resource.

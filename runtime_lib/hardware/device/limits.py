@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
-from runtime_lib.hardware.device.choice import Device
 from runtime_lib.hardware.device.compute_plan import ComputePlan
+from runtime_lib.hardware.device.device import Device
+from runtime_lib.hardware.read.facts import Facts
+from runtime_lib.hardware.replay.folder import replayed
 
-__all__ = ["applied", "usable_cpus", "working_set"]
+__all__ = ["applied", "usable_cpus", "with_working_set", "working_set"]
 
 # Setters, each with the value to put back; with an empty list where there is none, or none any more.
 _Step = tuple[Callable[[Any], object], list[Any]]
@@ -44,8 +47,8 @@ def working_set(device: Device) -> int | None:
     if device.name == "gpu":
         import mlx.core as mx
 
-        told = mx.device_info().get("max_recommended_working_set_size")
-        return int(told) if told else None
+        size = mx.device_info().get("max_recommended_working_set_size")
+        return int(size) if size else None
     if device.name not in ("mps", "cuda"):
         return None
     import torch
@@ -55,8 +58,26 @@ def working_set(device: Device) -> int | None:
     return int(torch.cuda.get_device_properties(0).total_memory)
 
 
+def with_working_set(facts: Facts, device: Device) -> Facts:
+    """The facts of this Mac with the memory that Metal recommends, asked through the device's framework.
+
+    Call it where that framework is used anyway: it is imported here, though only for a Mac's GPU. Where Metal
+    does not answer, and under a replay, the facts stay as they are.
+    """
+    if device.name not in ("gpu", "mps") or facts.working_set_bytes is not None or replayed():
+        return facts
+    try:
+        size = working_set(device)
+    except Exception:  # whatever a broken framework raises: whoever computes with it meets it again
+        return facts
+    if not size:
+        return facts
+    words = "Metal, by mlx device_info" if device.name == "gpu" else "Metal, by torch.mps"
+    return replace(facts, working_set_bytes=size, sources={**facts.sources, "working_set_bytes": words})
+
+
 def usable_cpus() -> int | None:
-    """CPUs that this process may run on, where the system tells (Linux)."""
+    """CPUs that this process may run on, where the system says so (Linux)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from runtime_lib.errors import SettingsError
-from runtime_lib.hardware.device.choice import Device
+from runtime_lib.hardware.device.device import Device
 
 __all__ = ["Size", "Workload"]
 
@@ -21,9 +21,7 @@ _WEIGHTS, _GRADIENTS, _MOMENTS = 4, 8, 8
 _STEP = {"torch": 4, "mlx": 12}
 # The best weights so far are kept in the host's memory, and replaced by new ones.
 _BEST = 8
-# Mixed precision keeps float32 weights, and a copy of 2 bytes beside them.
-_HALF_COPY = 2
-# Gradients of activations beside the activations: peak of a training step over what its forward pass
+# Activations and their gradients: peak of a training step over what its forward pass
 # keeps, measured with MLPs with dropout (torch 1.3 to 2.2, by how its allocator reuses memory; MLX 2.3).
 _BACKWARD = 2.5
 # A prediction may take as much as a training step, and this much in any case: small pieces are slow.
@@ -55,11 +53,10 @@ class Workload:
 
 @dataclass(frozen=True)
 class Size:
-    """Memory of a workload in one precision, in bytes."""
+    """Memory of a workload in float32, in bytes."""
 
     device: Device
     work: Workload
-    precision: str
 
     @property
     def fixed(self) -> int:
@@ -72,25 +69,19 @@ class Size:
 
     @property
     def per_parameter(self) -> int:
-        half = self.precision != "float32"
         if not self.work.training:
-            return 2 if half else _WEIGHTS
+            return _WEIGHTS
         on_host = _BEST if self.device.name == "cpu" else 0
-        training = _WEIGHTS + _GRADIENTS + _MOMENTS + _STEP[self.device.framework]
-        return training + on_host + (_HALF_COPY if half else 0)
+        return _WEIGHTS + _GRADIENTS + _MOMENTS + _STEP[self.device.framework] + on_host
 
     @property
     def per_row(self) -> int:
         factor = _BACKWARD if self.work.training else 1
-        return max(self.per_predicted, self.work.sample_bytes + ceil(self._activations * factor))
+        return max(self.per_predicted, self.work.sample_bytes + ceil(self.work.activation_bytes * factor))
 
     @property
     def per_predicted(self) -> int:
-        return max(1, self.work.sample_bytes + ceil(self._activations))
-
-    @property
-    def _activations(self) -> float:
-        return self.work.activation_bytes * (1.0 if self.precision == "float32" else 0.5)
+        return max(1, self.work.sample_bytes + self.work.activation_bytes)
 
     @property
     def least(self) -> int:

@@ -2,7 +2,7 @@
 
 A counter opens when it is made; `stop` answers with the joules since then. All of them count what the
 whole machine draws in a part of it, whichever process asked for it. They may fail with any exception, on
-the way in and on the way out: energy.py turns it into a reason.
+the way in and on the way out: meter.py turns it into a reason.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Counter(Protocol):
     """One way to count energy, open from when it is made until `stop`."""
 
     def stop(self) -> Counted:
-        """Close the counter and tell what it counted."""
+        """Close the counter and return what it counted."""
 
 
 class Apple:
@@ -52,8 +52,8 @@ class Apple:
     IOReport's figures are the chip's own model of its consumption, in millijoules; Apple calls those that
     `powermetrics` shows from the same place "estimated". M1 to M4 count the GPU's SRAM as well; nobody
     documents whether the GPU's figure holds it, so it is left out, and `source` says so. Never open it in a
-    virtual machine: without the channel group, version 1.1 of the package hands a null pointer on and takes
-    the process down.
+    virtual machine: without the channel group, version 1.1 of the package passes a null pointer on and
+    crashes the process.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """What Apple published, or others measured, about each chip: `chips.csv`, a row per chip with its sources.
 
-The table explains what a machine says (which count of cores is which kind) and adds what no command
-tells (bandwidth, Neural Engine). A chip that is not in it is unknown, not approximated.
+The table names the core levels of systems that only number them, and adds what no command reports (bandwidth,
+Neural Engine). A chip that is not in it is unknown, not approximated.
 """
 
 from __future__ import annotations
@@ -14,9 +14,20 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-__all__ = ["Chip", "chip", "chips"]
+__all__ = ["Chip", "CoreLevel", "chip", "chips"]
 
 _LETTERS = {"S": "Super", "P": "Performance", "E": "Efficiency"}
+
+
+@dataclass(frozen=True)
+class CoreLevel:
+    """Cores of one kind: `Super`, `Performance`, `Efficiency`, or `Standard` where there is only one.
+
+    Either may be unknown (`None`), never both.
+    """
+
+    name: str | None
+    count: int | None
 
 
 @dataclass(frozen=True)
@@ -24,33 +35,28 @@ class Chip:
     """A row of the table. Watts are those of the whole computer at the wall, idle and at most."""
 
     name: str
-    # One entry per variant on sale; each (level, cores), fastest first.
-    cores: tuple[tuple[tuple[str, int], ...], ...]
+    # One entry per variant on sale, fastest level first.
+    cores: tuple[tuple[CoreLevel, ...], ...]
     gpu_cores: tuple[int, ...]
     neural_engine_cores: int | None
     max_memory_bytes: int
-    # Under "" if all variants have the same; else by GPU cores (`40g`), or CPU cores (`16c`) if they tell.
+    # Under "" if all variants have the same; else by GPU cores (`40g`), or CPU cores (`16c`) if they decide.
     bandwidth_gbs: Mapping[str, float]
     idle_watts: float | None
     max_watts: float | None
     sources: str
 
-    @property
-    def levels(self) -> tuple[str, ...]:
-        """Names of the core levels, fastest first; empty where the split is not published."""
-        return tuple(name for name, _ in self.cores[0]) if self.cores else ()
-
-    def configuration(self, counts: Iterable[int]) -> tuple[tuple[str, int], ...] | None:
+    def configuration(self, counts: Iterable[int]) -> tuple[CoreLevel, ...] | None:
         """The core configuration with exactly these counts, in whatever order they come; else None."""
         wanted = Counter(counts)
-        found = [each for each in self.cores if Counter(count for _, count in each) == wanted]
+        found = [each for each in self.cores if Counter(level.count for level in each) == wanted]
         return found[0] if len(found) == 1 else None
 
     def bandwidth(self, *, gpu_cores: int | None, cpu_count: int | None) -> float | None:
-        """Memory bandwidth in GB/s of the variant with so many cores; None where they tell none, or two."""
+        """Memory bandwidth in GB/s of the variant with so many cores; None where that is none, or two."""
         keys = ("", f"{gpu_cores}g", f"{cpu_count}c")
-        told = {self.bandwidth_gbs[key] for key in keys if key in self.bandwidth_gbs}
-        return told.pop() if len(told) == 1 else None
+        found = {self.bandwidth_gbs[key] for key in keys if key in self.bandwidth_gbs}
+        return found.pop() if len(found) == 1 else None
 
 
 @cache
@@ -79,9 +85,10 @@ def _chip(row: Mapping[str, str]) -> Chip:
     )
 
 
-def _cores(text: str) -> tuple[tuple[str, int], ...]:
-    """`6S+12P` → (Super, 6), (Performance, 12)."""
-    return tuple((_LETTERS[letter], int(count)) for count, letter in re.findall(r"(\d+)([SPE])", text))
+def _cores(text: str) -> tuple[CoreLevel, ...]:
+    """`6S+12P` → 6 Super, 12 Performance."""
+    found = re.findall(r"(\d+)([SPE])", text)
+    return tuple(CoreLevel(_LETTERS[letter], int(count)) for count, letter in found)
 
 
 def _bandwidth(text: str) -> dict[str, float]:

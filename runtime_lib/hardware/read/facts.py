@@ -8,17 +8,12 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
-from runtime_lib.hardware.read.probe import Live, Probe, replayed, this_machine
+from runtime_lib.hardware.read import linux, mac
+from runtime_lib.hardware.read.chips import CoreLevel
+from runtime_lib.hardware.read.probe import Live, Probe
+from runtime_lib.hardware.replay.folder import replayed, this_machine
 
-__all__ = ["CoreLevel", "Facts", "facts"]
-
-
-@dataclass(frozen=True)
-class CoreLevel:
-    """Cores of one kind: `Super`, `Performance`, `Efficiency`, or `Standard` where there is only one."""
-
-    name: str | None
-    count: int
+__all__ = ["Facts", "facts"]
 
 
 @dataclass(frozen=True)
@@ -42,11 +37,11 @@ class Facts:
     neural_engine_cores: int | None = None
     memory_bandwidth_gbs: float | None = None
     os_version: str | None = None
-    # The newest Metal that the system names (`metal4`), or its GPU's Metal plug-in (`AGXMetalG16G_B0`).
+    # The GPU's Metal plug-in (`AGXMetalG16G_B0`).
     metal: str | None = None
     # What the control group allows, where that is less than `memory_bytes` (Linux).
     memory_limit_bytes: int | None = None
-    # What Metal recommends a process to use at most, from `mx.device_info`.
+    # What Metal recommends a process to use at most; a framework has to be asked (`with_working_set`).
     working_set_bytes: int | None = None
     # Names of CUDA devices.
     cuda_devices: tuple[str, ...] = ()
@@ -73,10 +68,7 @@ def _this(replay: str | None) -> Facts:
 
 
 def _read(probe: Probe) -> Facts:
-    from runtime_lib.hardware.read import linux as on_linux
-    from runtime_lib.hardware.read import mac as on_mac
-
-    readers = {"darwin": on_mac.read_facts, "linux": on_linux.read_facts}
+    readers = {"darwin": mac.read_facts, "linux": linux.read_facts}
     if read := readers.get(probe.platform or ""):
         found, sources = read(probe)
     else:

@@ -8,15 +8,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runtime_lib.hardware.read import parse
-from runtime_lib.hardware.read.chips import chip
-from runtime_lib.hardware.read.facts import CoreLevel
+from runtime_lib.hardware.read.chips import Chip, chip
 from runtime_lib.hardware.read.probe import Probe
 
 __all__ = ["group_files", "group_parts", "meminfo", "read_facts"]
 
 _CPUINFO, _ONLINE = "/proc/cpuinfo", "/sys/devices/system/cpu/online"
 # CPU implementer 0x61 is Apple. Parts: arch/arm64/include/asm/cputype.h of the Linux kernel, 6.12. Two
-# dies of a Max make an Ultra: the cores' part is the same, their number tells.
+# dies of a Max make an Ultra: the cores' part is the same, their number decides.
 _M1_MAX, _M2_MAX = ("Apple M1 Max", "Apple M1 Ultra"), ("Apple M2 Max", "Apple M2 Ultra")
 _APPLE_PARTS: Mapping[int, tuple[tuple[str, ...], str]] = {
     0x022: (("Apple M1",), "Efficiency"),
@@ -88,7 +87,7 @@ def _apple_cpu(text: str, online: int | None) -> dict[str, tuple[Any, str]]:
     counts = Counter(part[1] for part in parts if part)
     # A file that was cut lists fewer cores than there are: then their number is unknown, and with it whether
     # a Max is half an Ultra.
-    sold = [name for name in names if (row := chip(name)) and counts in map(Counter, map(dict, row.cores))]
+    sold = [name for name in names if (row := chip(name)) and _is_sold(row, counts)]
     whole = len(sold) == 1 and _last_is_whole(text) and online in (None, len(parts))
     name = sold[0] if whole else names[0] if len(names) == 1 else None
     known, version = chip(name), parse.generation(name)
@@ -99,13 +98,14 @@ def _apple_cpu(text: str, online: int | None) -> dict[str, tuple[Any, str]]:
         "variant": (version[1] if version else None, "the chip's name"),
         "machine": ("arm64", f"{_CPUINFO}, CPU implementer"),
         "is_translated": (False, f"{_CPUINFO} names no translator"),
-        "core_levels": (
-            tuple(CoreLevel(*level) for level in levels) if levels else None,
-            f"{_CPUINFO}, CPU part",
-        ),
+        "core_levels": (levels, f"{_CPUINFO}, CPU part"),
         "cpu_count": (sum(counts.values()) if whole else None, _CPUINFO),
         "neural_engine_cores": (known.neural_engine_cores if known else None, f"the table of chips ({name})"),
     }
+
+
+def _is_sold(row: Chip, counts: Mapping[str, int]) -> bool:
+    return any(counts == {level.name: level.count for level in cores} for cores in row.cores)
 
 
 def _last_is_whole(text: str) -> bool:

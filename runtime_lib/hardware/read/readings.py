@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from runtime_lib.hardware.read.linux import group_files
-from runtime_lib.hardware.read.parse import integer, table
+from runtime_lib.hardware.read.parse import integer
 from runtime_lib.hardware.read.plist import last_plist
 from runtime_lib.hardware.read.probe import Probe
 
@@ -22,13 +22,11 @@ __all__ = [
     "battery",
     "control_group_room",
     "free_level",
-    "free_percent",
     "gpu_utilisation",
     "has_power_modes",
     "memory_stall",
     "pages_available",
     "power_mode",
-    "power_sample",
     "pressure_level",
     "thermal",
 ]
@@ -52,16 +50,8 @@ class Battery(NamedTuple):
     in_use: bool | None = None
 
 
-class PowerSample(NamedTuple):
-    """What one sample of powermetrics says."""
-
-    thermal: str | None = None
-    gpu_utilisation: float | None = None
-    watts: float | None = None
-
-
 def thermal(text: str) -> str | None:
-    """`notifyutil -g`: the key on the same line, then 0 to 4. A failure is told there in words."""
+    """`notifyutil -g`: the key on the same line, then 0 to 4. A failure is printed there in words."""
     found = re.search(r"^com\.apple\.system\.thermalpressurelevel[ \t]+([0-4])\s*$", text, re.MULTILINE)
     return THERMAL[int(found[1])] if found else None
 
@@ -114,14 +104,10 @@ def battery(text: str) -> Battery:
     )
 
 
-def free_percent(text: str) -> int | None:
-    """`memory_pressure`: the percentage of memory that is free for the asking."""
-    return _percent(re.search(r"^System-wide memory free percentage:\s*([0-9]{1,3})%", text, re.MULTILINE))
-
-
 def free_level(text: str) -> int | None:
-    """`sysctl`'s `kern.memorystatus_level`: the percentage that `memory_pressure` prints."""
-    return _percent(re.search(r"^kern\.memorystatus_level[:=] ?([0-9]{1,3})\n", text, re.MULTILINE))
+    """`sysctl`'s `kern.memorystatus_level`: the percentage of memory that is available."""
+    found = re.search(r"^kern\.memorystatus_level[:=] ?([0-9]{1,3})\n", text, re.MULTILINE)
+    return int(found[1]) if found and int(found[1]) <= 100 else None
 
 
 def pages_available(text: str) -> int | None:
@@ -133,20 +119,6 @@ def pages_available(text: str) -> int | None:
     ]
     counts = [int(found[1]) for found in pages if found]
     return int(size[1]) * sum(counts) if size and len(counts) == len(pages) else None
-
-
-def power_sample(text: str) -> PowerSample:
-    """`powermetrics -f plist`: its last whole sample."""
-    sample = last_plist(text, "thermal_pressure", "gpu", "idle_ratio", "processor", "combined_power")
-    sample = sample if isinstance(sample, dict) else {}
-    pressure = sample.get("thermal_pressure")
-    idle = _number(table(sample.get("gpu")).get("idle_ratio"))
-    milliwatts = _number(table(sample.get("processor")).get("combined_power"))
-    return PowerSample(
-        pressure if isinstance(pressure, str) and pressure in THERMAL else None,
-        1 - idle if idle is not None and idle <= 1 else None,
-        milliwatts / 1000 if milliwatts is not None else None,
-    )
 
 
 def memory_stall(text: str) -> str | None:
@@ -188,10 +160,6 @@ def _room(limit: str, used: str, statistics: str) -> int | None:
         r"^inactive_file ([0-9]{1,18})$", statistics, re.MULTILINE
     )
     return min(most, max(0, most - now + min(int(idle[1]) if idle else 0, now)))
-
-
-def _percent(found: re.Match[str] | None) -> int | None:
-    return int(found[1]) if found and int(found[1]) <= 100 else None
 
 
 def _number(value: object) -> float | None:

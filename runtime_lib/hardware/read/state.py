@@ -10,12 +10,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from runtime_lib.hardware.read import linux as on_linux
-from runtime_lib.hardware.read import parse, readings
-from runtime_lib.hardware.read import probe as ask
+from runtime_lib.hardware.read import linux, parse, readings
 from runtime_lib.hardware.read.facts import Facts
 from runtime_lib.hardware.read.facts import facts as read_facts
-from runtime_lib.hardware.read.probe import Live, Probe, this_machine
+from runtime_lib.hardware.read.probe import (
+    BATTERY,
+    GPU,
+    POWER_MODE,
+    SYSCTL,
+    THERMAL,
+    VM_STAT,
+    Live,
+    Probe,
+)
+from runtime_lib.hardware.replay.folder import this_machine
 
 __all__ = ["SENSORS", "State", "state"]
 
@@ -45,8 +53,6 @@ class State:
     battery: float | None = None
     gpu_utilisation: float | None = None
     free_memory_bytes: int | None = None
-    # Of CPU, GPU and Neural Engine together, where measured.
-    power_watts: float | None = None
     # Readings that this platform has: an unknown one of these is a failure, not an absence.
     expected: tuple[str, ...] = SENSORS["darwin"]
     # Reading → where its value comes from, in words; nothing for an unknown one.
@@ -56,14 +62,14 @@ class State:
         return asdict(self)
 
 
-# A value beside its source; the first that is known counts.
+# A value with its source; the first that is known counts.
 _Readings = Mapping[str, Sequence[tuple[Any, str]]]
 
 _last: tuple[float, Facts, State] | None = None
 
 
 def state(probe: Probe | None = None, *, facts: Facts | None = None) -> State:
-    """Read the state of a machine; without root, all commands side by side, none on Linux.
+    """Read the state of a machine; without root, all commands at the same time, none on Linux.
 
     An answer about this machine is kept for a second, so that a loop may ask as often as it likes.
 
@@ -112,42 +118,24 @@ def _known(found: _Readings) -> Iterator[tuple[str, tuple[Any, str]]]:
 
 def _mac(probe: Probe, facts: Facts) -> tuple[_Readings, tuple[str, ...]]:
     """The readings, and the sensors that this Mac does not have."""
-    questions = (
-        ask.SYSCTL,
-        ask.THERMAL,
-        ask.POWER_MODE,
-        ask.GPU,
-        ask.BATTERY,
-        ask.MEMORY,
-        ask.VM_STAT,
-        ask.POWER,
+    sysctl, thermal, modes, gpu, battery, pages = probe.ask(
+        SYSCTL, THERMAL, POWER_MODE, GPU, BATTERY, VM_STAT
     )
-    sysctl, thermal, modes, gpu, battery, memory, pages, power = probe.ask(*questions)
     values = parse.sysctl("\n".join(sysctl))
     total = facts.memory_bytes
-    sample = next(filter(_known_at_all, map(readings.power_sample, power)), readings.PowerSample())
     charge = next(filter(_known_at_all, map(readings.battery, battery)), readings.Battery())
+    pressure = readings.pressure_level(values)
     found: dict[str, list[tuple[Any, str]]] = {
-        "thermal": [
-            *((readings.thermal(text), "notifyutil thermalpressurelevel") for text in thermal),
-            (sample.thermal, "powermetrics thermal_pressure"),
-        ],
-        "memory_pressure": [
-            (readings.pressure_level(values), "sysctl kern.memorystatus_vm_pressure_level"),
-        ],
+        "thermal": [(readings.thermal(text), "notifyutil thermalpressurelevel") for text in thermal],
+        "memory_pressure": [(pressure, "sysctl kern.memorystatus_vm_pressure_level")],
         "power_mode": [(readings.power_mode(text), "pmset -g") for text in modes],
         "on_battery": [(charge.in_use, "ioreg AppleSmartBattery")],
         "battery": [(charge.share, "ioreg AppleSmartBattery")],
-        "gpu_utilisation": [
-            *((readings.gpu_utilisation(text), "ioreg IOAccelerator") for text in gpu),
-            (sample.gpu_utilisation, "powermetrics gpu.idle_ratio"),
-        ],
+        "gpu_utilisation": [(readings.gpu_utilisation(text), "ioreg IOAccelerator") for text in gpu],
         "free_memory_bytes": [
             *((_part(readings.free_level(text), total), "sysctl kern.memorystatus_level") for text in sysctl),
-            *((_part(readings.free_percent(text), total), "memory_pressure") for text in memory),
             *((readings.pages_available(text), "vm_stat") for text in pages),
         ],
-        "power_watts": [(sample.watts, "powermetrics combined_power")],
     }
     missing = []
     if facts.is_virtual:
@@ -159,7 +147,7 @@ def _mac(probe: Probe, facts: Facts) -> tuple[_Readings, tuple[str, ...]]:
 
 
 def _linux(probe: Probe) -> _Readings:
-    available = on_linux.meminfo(probe, "MemAvailable")
+    available = linux.meminfo(probe, "MemAvailable")
     room = readings.control_group_room(probe)
     limited = available is not None and room is not None and room < available
     return {

@@ -1,1 +1,1 @@
-"""Recordings of a machine: made by `mlops hardware record`, with nothing that names its owner."""
+"""Recordings of a machine: made with nothing that names its owner, and replayed."""

@@ -1,6 +1,6 @@
 """Recording this machine into a folder that can be replayed elsewhere, without saying whose it is.
 
-Of each answer only what is on a list is written (keep.py); this user's and this host's names are masked
+Of each answer only what is on a list is written (redact.py); this user's and this host's names are masked
 in what is left.
 """
 
@@ -18,14 +18,12 @@ from pathlib import Path
 from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.files import scratch_folder
 from runtime_lib.hardware.read.facts import Facts, facts
-from runtime_lib.hardware.read.probe import Live, Probe, Question, Replay, recorded_name
+from runtime_lib.hardware.read.probe import Live, Probe, Question
 from runtime_lib.hardware.read.state import State, state
+from runtime_lib.hardware.replay.folder import Replay, recorded_name
 from runtime_lib.hardware.replay.redact import COMMANDS, kept_file, masked, numbered_groups
 
 __all__ = ["record"]
-
-# system_profiler takes seconds where much is plugged in.
-TIMEOUT_SECONDS = 30.0
 
 
 def record(folder: Path, probe: Probe | None = None) -> list[Path]:
@@ -33,8 +31,7 @@ def record(folder: Path, probe: Probe | None = None) -> list[Path]:
 
     Args:
         folder: a new or an empty one; it is written whole or not at all.
-        probe: who answers (default: this machine, its slow commands too, and MLX where it is installed).
-            powermetrics answers only root.
+        probe: who answers (default: this machine, and MLX where it is installed).
 
     Returns:
         The files, by name.
@@ -47,7 +44,7 @@ def record(folder: Path, probe: Probe | None = None) -> list[Path]:
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         what = "not empty" if folder.is_dir() else "a file"
         raise SettingsError(f"{folder} exists and is {what}: name a new folder. Nothing was written.")
-    texts = _answers(probe or Live(slow=True, timeout=TIMEOUT_SECONDS))
+    texts = _answers(probe or Live())
     if probe is None and (said := _mlx()):
         texts["mlx_device_info.txt"] = masked(said)
     if not texts:

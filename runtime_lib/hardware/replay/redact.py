@@ -1,14 +1,12 @@
 """What of an answer goes into a recording, by the lists below, and nothing else.
 
-That is what the parsers read, and beside it what a report of an error needs and millions of Macs share: the
-build of macOS, the kinds of processor and GPU, MLX's limits, and the parts of a sample of powermetrics. An
+That is what the parsers read, and MLX's limits, which a bug report needs and millions of Macs share. An
 answer in which the lists find nothing, or that cannot be parsed, is left out whole. What is left is masked
-by patterns as well, should an identifier stand where none belongs.
+by patterns as well, in case an identifier stands where none belongs.
 """
 
 from __future__ import annotations
 
-import json
 import plistlib
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -16,10 +14,20 @@ from fnmatch import fnmatch
 from typing import Any
 
 from runtime_lib.hardware.read import parse
-from runtime_lib.hardware.read import probe as ask
 from runtime_lib.hardware.read.linux import group_parts
 from runtime_lib.hardware.read.plist import last_plist
-from runtime_lib.hardware.read.probe import Question, recorded_name
+from runtime_lib.hardware.read.probe import (
+    BATTERY,
+    GPU,
+    MLX_INFO,
+    POWER_MODE,
+    SYSCTL,
+    SYSCTL_KEYS,
+    THERMAL,
+    VM_STAT,
+    Question,
+)
+from runtime_lib.hardware.replay.folder import recorded_name
 
 __all__ = ["COMMANDS", "kept_file", "masked", "numbered_groups"]
 
@@ -44,51 +52,32 @@ def _joined(text: str, kept: Iterable[tuple[str, str]]) -> str | None:
 
 
 def _accelerator(text: str) -> str | None:
-    """The GPU's values, and of other lines the words that tell a virtual machine's."""
+    """The GPU's values, and of other lines the words that mark a virtual machine's."""
     values = r'[ |]*"(?:PerformanceStatistics|model|gpu-core-count|MetalPluginName)"\s*=.*\n?'
     lines = text.splitlines(keepends=True)
     pairs = ((line, re.match(values, line) or re.search(r"\w*Paravirt\w*", line)) for line in lines)
     return _joined(text, ((line, found[0]) for line, found in pairs if found))
 
 
-def _json(shape: Any) -> _Keep:
-    def keep(text: str) -> str | None:
-        try:
-            return json.dumps(_picked(json.loads(text), shape), indent=2) + "\n"
-        except (ValueError, RecursionError):
-            return None
-
-    return keep
-
-
-def _plist(shape: Any) -> _Keep:
-    def keep(text: str) -> str | None:
-        content = _picked(last_plist(text), shape)
-        try:
-            return plistlib.dumps(content).decode() if content is not None else None
-        except (TypeError, ValueError, OverflowError):  # what a property list cannot hold was damaged
-            return None
-
-    return keep
+def _battery(text: str) -> str | None:
+    content = last_plist(text)
+    if not isinstance(content, list):
+        return None
+    kept = [_picked(one, _BATTERY) if isinstance(one, dict) else {} for one in content]
+    try:
+        return plistlib.dumps(kept).decode()
+    except (TypeError, ValueError, OverflowError):  # what a property list cannot hold was damaged
+        return None
 
 
-def _literal(*keys: str) -> _Keep:
-    def keep(text: str) -> str | None:
-        content = _picked(dict(parse.literal(text)), dict.fromkeys(keys, True))
-        return f"{content!r}\n" if content else None
-
-    return keep
+def _device_info(text: str) -> str | None:
+    content = _picked(parse.literal(text), _DEVICE_INFO)
+    return f"{content!r}\n" if content else None
 
 
-def _picked(content: Any, shape: Any) -> Any:
-    """The part of `content` that has the shape: `True` for one value, `[shape]` for a list of such."""
-    if isinstance(shape, list):
-        return [_picked(one, shape[0]) for one in content] if isinstance(content, list) else None
-    if isinstance(shape, dict):
-        content = content if isinstance(content, dict) else {}
-        found = {key: _picked(content.get(key), inner) for key, inner in shape.items()}
-        return {key: value for key, value in found.items() if value is not None}
-    return content if isinstance(content, str | int | float) else None
+def _picked(content: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """The single values under these keys."""
+    return {key: content[key] for key in keys if isinstance(content.get(key), str | int | float)}
 
 
 def _control_groups(text: str) -> str | None:
@@ -123,70 +112,25 @@ _DEVICE_INFO = (
     "max_buffer_length",
     "resource_limit",
 )
-_POWER = {
-    "hw_model": True,
-    "elapsed_ns": True,
-    "thermal_pressure": True,
-    "gpu": {"idle_ratio": True, "freq_hz": True},
-    "processor": {
-        "combined_power": True,
-        "cpu_power": True,
-        "gpu_power": True,
-        "ane_power": True,
-        "clusters": [{"name": True, "cpus": [{"cpu": True}]}],
-    },
-}
-_HARDWARE = (
-    "chip_type",
-    "cpu_type",
-    "machine_model",
-    "number_processors",
-    "platform_cpu_htt",
-    "physical_memory",
-)
-_DISPLAYS = (
-    "_name",
-    "sppci_cores",
-    "sppci_model",
-    "spdisplays_metalfamily",
-    "spdisplays_mtlgpufamilysupport",
-)
 _BATTERY = ("BatteryInstalled", "CurrentCapacity", "MaxCapacity", "ExternalConnected")
 COMMANDS: Mapping[str, tuple[Question, _Keep]] = {
-    "sysctl.txt": (ask.SYSCTL, _lines(rf"(?:{'|'.join(map(re.escape, ask.SYSCTL_KEYS))})[:=].*\n?")),
-    "sw_vers.txt": (ask.SW_VERS, _lines(r"(?:ProductName|ProductVersion|BuildVersion):.*\n?")),
-    "system_profiler_SPHardwareDataType.json": (
-        ask.HARDWARE,
-        _json({"SPHardwareDataType": [dict.fromkeys(_HARDWARE, True)]}),
-    ),
-    "system_profiler_SPDisplaysDataType.json": (
-        ask.DISPLAYS,
-        _json({"SPDisplaysDataType": [dict.fromkeys(_DISPLAYS, True)]}),
-    ),
-    "ioreg_IOAccelerator.txt": (
-        ask.GPU,
-        _accelerator,
-    ),
-    "ioreg_AppleSmartBattery.plist": (ask.BATTERY, _plist([dict.fromkeys(_BATTERY, True)])),
+    "sysctl.txt": (SYSCTL, _lines(rf"(?:{'|'.join(map(re.escape, SYSCTL_KEYS))})[:=].*\n?")),
+    "ioreg_IOAccelerator.txt": (GPU, _accelerator),
+    "ioreg_AppleSmartBattery.plist": (BATTERY, _battery),
     "notifyutil_thermalpressurelevel.txt": (
-        ask.THERMAL,
+        THERMAL,
         _lines(r"(?:com\.apple\.system\.thermalpressurelevel|Failed with code) .*\n?"),
     ),
     # Not what follows a number: programs that keep the machine awake.
     "pmset_g.txt": (
-        ask.POWER_MODE,
+        POWER_MODE,
         _lines(
             r"(?:System-wide power settings|Currently in use|\w+ Power):"
             r"|\s*(?:\w*powermode(?:\s+\d+(?!\S))?|sleep\s+\d+)"
         ),
     ),
-    "memory_pressure.txt": (
-        ask.MEMORY,
-        _lines(r"(?:The system has|System-wide memory free percentage).*\n?"),
-    ),
-    "vm_stat.txt": (ask.VM_STAT, _lines(r"(?:Mach Virtual Memory Statistics|Pages [a-z ]+):.*\n?")),
-    "powermetrics.plist": (ask.POWER, _plist(_POWER)),
-    "mlx_device_info.txt": (ask.MLX_INFO, _literal(*_DEVICE_INFO)),
+    "vm_stat.txt": (VM_STAT, _lines(r"(?:Mach Virtual Memory Statistics|Pages [a-z ]+):.*\n?")),
+    "mlx_device_info.txt": (MLX_INFO, _device_info),
 }
 _PATHS: Mapping[str, _Keep] = {
     "/proc/cpuinfo": _lines(r"(?:processor|model name|flags|CPU implementer|CPU part)\s*:.*\n?|\n"),
@@ -221,7 +165,7 @@ def kept_file(path: str, text: str) -> str | None:
 
 
 def masked(text: str) -> str:
-    """The text without numbers, addresses and folders that tell whose machine it is."""
+    """The text without numbers, addresses and folders that identify its owner."""
     for pattern, instead in _PATTERNS.items():
         text = re.sub(pattern, instead, text)
     return text

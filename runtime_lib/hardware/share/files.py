@@ -1,6 +1,6 @@
 """The machine's leases on disk: one file for each, locked by its owner for as long as it lives.
 
-One file each, because the kernel then tells who is alive: it drops a `flock` however its owner ends, so a
+One file each, because the kernel then knows who is alive: it drops a `flock` however its owner ends, so a
 file that nobody locks is a dead owner's, with no process number to look up, let alone one that was given
 to another process since. The folder itself is locked while the queue is read or changed. A file's name holds
 its place and its state (`<ticket>-<random>.waiting`, then `.held`), so that a lease is got in one step.
@@ -27,7 +27,6 @@ import os
 import re
 import secrets
 import stat
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,9 +34,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from runtime_lib.errors import SettingsError
+from runtime_lib.hardware.share.descriptors import close_descriptor, open_descriptor
 from runtime_lib.hardware.share.order import Lease
 
-__all__ = ["Entry", "folder", "locked_folder", "read_leases", "watch_forks"]
+__all__ = ["Entry", "folder", "locked_folder", "printable", "read_leases"]
 
 # Survives a restart's and a day's cleaning, unlike /tmp, and is the same for all users, unlike $TMPDIR.
 _SHARED = Path("/var/tmp/mlops-leases")  # noqa: S108 — guarded as the module says
@@ -52,12 +52,6 @@ _PATIENCE_SECONDS = 20.0
 # A waiting process that has not looked for so long is suspended (Ctrl-Z): others go first until it looks.
 _ASLEEP_SECONDS = 10.0
 _BEAT_SECONDS = 2.0
-
-# Open descriptors of this process that lock something. A forked child closes them, or a dead parent's
-# lease would live on in it; `_forks` keeps a fork from happening between opening and noting one.
-_descriptors: set[int] = set()
-_forks = threading.RLock()
-_watching = False
 
 
 def folder() -> Path:
@@ -83,7 +77,7 @@ def locked_folder(path: Path, *, create: bool = True) -> Iterator[int]:
     while True:
         if create:
             _make(path)
-        descriptor = _open(path, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor = open_descriptor(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             _lock(descriptor, path, deadline)
             if _is_at(descriptor, path):
@@ -91,9 +85,9 @@ def locked_folder(path: Path, *, create: bool = True) -> Iterator[int]:
                 return
         finally:
             try:
-                _close(descriptor)
+                close_descriptor(descriptor)
             except KeyboardInterrupt:  # a notebook survives Ctrl-C: it must not keep the folder locked
-                _close(descriptor)
+                close_descriptor(descriptor)
                 raise
 
 
@@ -143,7 +137,7 @@ def _read(descriptor: int, name: str, match: re.Match[str]) -> Lease | None:
         if not stat.S_ISREG(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode):
             _remove(name, descriptor)
             return None
-        file = _open(name, os.O_RDONLY | os.O_NONBLOCK, descriptor)
+        file = open_descriptor(name, os.O_RDONLY | os.O_NONBLOCK, descriptor)
     except (FileNotFoundError, PermissionError):  # its owner has just let go, or it is none of ours
         return None
     try:
@@ -152,7 +146,7 @@ def _read(descriptor: int, name: str, match: re.Match[str]) -> Lease | None:
             return None
         return _lease(os.read(file, _LONGEST), os.fstat(file), match)
     finally:
-        _close(file)
+        close_descriptor(file)
 
 
 def _is_locked(file: int) -> bool:
@@ -235,7 +229,7 @@ class Entry:
         name = f"{ticket:012d}-{secrets.token_hex(4)}"
         self.lease = replace(self.lease, ticket=ticket, name=name)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
-        self._file = _open(f"{name}.waiting", flags, descriptor)
+        self._file = open_descriptor(f"{name}.waiting", flags, descriptor)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.fchmod(self._file, 0o644)  # others must be able to ask whether it is locked
         content = _content(self.lease)
@@ -263,13 +257,13 @@ class Entry:
         if not self.is_mine:
             return
         with contextlib.suppress(OSError):
-            descriptor = _open(path, os.O_RDONLY | os.O_DIRECTORY)
+            descriptor = open_descriptor(path, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 _remove(f"{self.name}.waiting", descriptor)
                 _remove(f"{self.name}.held", descriptor)
             finally:
-                _close(descriptor)
-        _close(self._file)
+                close_descriptor(descriptor)
+        close_descriptor(self._file)
         self._file = -1
 
 
@@ -286,45 +280,6 @@ def _content(lease: Lease) -> bytes:
     return json.dumps(values).encode()
 
 
-def _open(path: Path | str, flags: int, descriptor: int | None = None) -> int:
-    with _forks:
-        opened = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=descriptor)
-        _descriptors.add(opened)
-    return opened
-
-
-def _close(descriptor: int) -> None:
-    with _forks:
-        if descriptor in _descriptors:
-            # Said aloud, and first: a process started meanwhile may have a copy of the descriptor.
-            with contextlib.suppress(OSError):
-                fcntl.flock(descriptor, fcntl.LOCK_UN)
-            _descriptors.discard(descriptor)
-            os.close(descriptor)
-
-
 def _remove(name: str, descriptor: int) -> None:
     with contextlib.suppress(OSError):  # another user's: it counts for nothing, and may stay
         os.unlink(name, dir_fd=descriptor)
-
-
-def watch_forks() -> None:
-    """From now on, let no forked child keep this process's leases alive."""
-    global _watching
-    with _forks:
-        if not _watching:
-            _watching = True
-            os.register_at_fork(
-                before=lambda: _forks.acquire(),
-                after_in_parent=lambda: _forks.release(),
-                after_in_child=_forget,
-            )
-
-
-def _forget() -> None:
-    global _forks
-    for descriptor in _descriptors:
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
-    _descriptors.clear()
-    _forks = threading.RLock()

@@ -4,7 +4,7 @@
         …
 
 All projects, terminals and users of the machine share one queue (runtime_lib/hardware/share/order.py has the
-rule, lease_files.py the files). Explicit rules for the rest:
+rule, files.py the files). Explicit rules for the rest:
 
 - The kernel says who lives: a killed owner's lease, held or waiting, is gone at once.
 - Sharing never stops work: where the folder of leases cannot be used, the work runs, with one warning.
@@ -28,7 +28,8 @@ from itertools import takewhile
 from pathlib import Path
 
 from runtime_lib.errors import BusyError, ServiceError, SettingsError
-from runtime_lib.hardware.share.files import Entry, folder, locked_folder, printable, read_leases, watch_forks
+from runtime_lib.hardware.share.descriptors import watch_forks
+from runtime_lib.hardware.share.files import Entry, folder, locked_folder, printable, read_leases
 from runtime_lib.hardware.share.notice import Notice
 from runtime_lib.hardware.share.order import Lease, Wait, admitted, in_order, in_words, thousandths
 
@@ -36,7 +37,7 @@ __all__ = ["Lease", "Wait", "holders", "lease"]
 
 _log = logging.getLogger(__name__)
 _PAUSE_SECONDS = 0.2
-# Tells the processes started meanwhile which leases they run under.
+# Names to the processes started meanwhile the leases that they run under.
 _VARIABLE = "MLOPS_LEASES_HELD"
 
 _innermost: ContextVar[Entry | None] = ContextVar("lease", default=None)
@@ -62,7 +63,7 @@ def lease(
         gpu: share of its GPU, 0 (the work does not use it) to 1.
         project: who asks, for those who have to wait.
         priority: the higher goes first; among equals, who came first.
-        timeout: seconds to wait at most; 0 tries once, `math.inf` waits for ever.
+        timeout: seconds to wait at most; 0 tries once, `math.inf` waits without end.
         on_wait: called with each change of the queue while waiting; without it, a status line (in a log: a
             line for each change) on stderr says who holds what.
 
@@ -190,7 +191,7 @@ def _busy(wait: Wait, timeout: float) -> str:
 def _warn(reason: str) -> None:
     _log.warning(
         "This machine is not shared fairly: the leases cannot be used (%s). The work runs without one, "
-        "beside whatever else runs. Let all users write to that folder, or set MLOPS_LEASES to another.",
+        "next to whatever else runs. Let all users write to that folder, or set MLOPS_LEASES to another.",
         reason,
     )
 

@@ -7,7 +7,7 @@ higher priority first, then who came first. The rule:
 2. A waiting lease starts as soon as its shares are free and no lease before it in the order waits.
 3. It may overtake those before it if that cannot delay them: whichever of the leases that hold, or wait
    before the overtaken one, end first or last, there is none of their combinations that leaves room for
-   the overtaken one alone, but not beside the overtaker. So each starts no later than in the strict
+   the overtaken one alone, but not next to the overtaker. So each starts no later than in the strict
    order, and small work that keeps coming cannot starve big work of the same priority.
 4. Nobody who holds is interrupted; higher priorities that keep coming do starve lower ones.
 

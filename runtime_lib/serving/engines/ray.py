@@ -22,9 +22,10 @@ from typing import Any
 
 from runtime_lib.errors import ServiceError, require
 from runtime_lib.hardware import facts
-from runtime_lib.hardware.admit.admission import Demand, Policy
+from runtime_lib.hardware.admit.admission import Demand
 from runtime_lib.hardware.admit.ray import asked, misfit, resources
-from runtime_lib.hardware.device.choice import device_for
+from runtime_lib.hardware.device.device import Device, device_for
+from runtime_lib.hardware.device.limits import with_working_set
 from runtime_lib.serving.address import url_of
 from runtime_lib.settings import Settings
 from runtime_lib.units import from_gib
@@ -66,7 +67,7 @@ def application(
         from runtime_lib.serving.http import build_app
         from runtime_lib.serving.service import open_service
 
-        admit(Policy.of(settings.hardware), _demand(settings))
+        admit(settings.hardware, _demand(settings), device=_device(settings))
         return build_app(open_service(settings, folder, name=name, version=version).start())
 
     deployment = serve.deployment(
@@ -142,11 +143,16 @@ def _deploy(target: Any) -> None:
 
 
 def _offered(settings: Settings) -> dict[str, float]:
-    """What this machine offers to Ray. By its facts alone: the framework belongs into the replica."""
-    machine, force = facts(), settings.hardware.force_gpu
+    """What this machine offers to Ray; of a Mac's memory, what Metal recommends."""
+    device = _device(settings)
+    return resources(with_working_set(facts(), device), device, force_gpu=settings.hardware.force_gpu)
+
+
+def _device(settings: Settings) -> Device:
+    """By the facts alone: what tries the device belongs into the replica."""
     installed = tuple(name for name in ("mlx", "torch") if find_spec(name))
-    device = device_for(machine, framework=settings.serving.framework, installed=installed, force_gpu=force)
-    return resources(machine, device, force_gpu=force)
+    force = settings.hardware.force_gpu
+    return device_for(facts(), framework=settings.serving.framework, installed=installed, force_gpu=force)
 
 
 def _demand(settings: Settings) -> Demand:
