@@ -23,6 +23,7 @@ OURS = ("runtime_lib", "template", "tests", "docs", ".ci")
 ALSO_THEIRS = {
     "tests/",
     "docs/runbook.md",
+    "docs/_build/",
     *(f"tests/{name}.py" for name in ("conftest", "test_data", "test_flow", "test_model", "test_unit")),
 }
 

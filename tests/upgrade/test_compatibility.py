@@ -67,8 +67,8 @@ def test_no_release_broke_the_one_before(tmp_path):
         ),
         (
             "hardware/__init__.py",
-            "import Device, choose_device, device_for",
-            "import Device, device_for",
+            "from runtime_lib.hardware.device.choice import choose_device\n",
+            "",
             "runtime_lib.hardware.choose_device: removed",
         ),
         (
