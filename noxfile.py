@@ -22,7 +22,7 @@ def _prepare(session: nox.Session, *packages: str, groups: tuple[str, ...] = ())
     # uv knows pip's folder of extra wheels by another name.
     if links := os.environ.get("PIP_FIND_LINKS"):
         session.env.setdefault("UV_FIND_LINKS", links)
-    # Without byte code every process compiles pandas and MLflow anew: seconds per command.
+    # Without byte code every process compiles pandas and MLflow again: seconds per command.
     session.env["PYTHONDONTWRITEBYTECODE"] = None
     dependencies = [part for group in groups for part in nox.project.dependency_groups(PYPROJECT, group)]
     session.install("--constraint", "constraints.txt", *packages, *dependencies)
@@ -82,7 +82,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure speed beside the peers, in one run, as ratios."""
+    """Measure speed next to the peers, in one run, as ratios."""
     _prepare(session, "-e", f".[{ROOMS}]", "uv", groups=("dev",))
     session.run("python", "tests/bench.py", *session.posargs)
 
@@ -97,9 +97,9 @@ def release(session: nox.Session) -> None:
 
 @nox.session
 def lock(session: nox.Session) -> None:
-    """Write constraints.txt anew: the versions that the next release is tested with."""
+    """Write a new constraints.txt: the versions that the next release is tested with."""
     session.install("uv")
     # The file names versions for every platform, not where this machine found them.
     options = ("--universal", "--upgrade", "--no-header", "--no-annotate", "--no-emit-find-links")
-    wanted = ("--all-extras", "--group", "dev", "--group", "lint")
+    wanted = ("--all-extras", "--group", "dev", "--group", "docs", "--group", "lint")
     session.run("uv", "pip", "compile", *options, *wanted, "-o", "constraints.txt", "pyproject.toml")
