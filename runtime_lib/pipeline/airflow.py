@@ -32,7 +32,7 @@ def pipeline_dag(root: Path, *, demands: Mapping[str, Demand] | None = None, **o
 
     Args:
         root: the project's folder.
-        demands: what stages take, by name; `train` takes what the settings say, unless it stands here.
+        demands: what stages take, by name; `train` takes what the settings say, unless it is given here.
         options: passed on to `DAG`, for instance `schedule="@daily"`.
     """
     settings = settings_file.load(root)

@@ -80,7 +80,7 @@ def _drop_torn_lock(root: Path) -> None:
 
 
 def _without_git(root: Path) -> dict[str, dict[str, bool]]:
-    """Tell DVC where there is no git; it finds one in the project or above it (a monorepo) by itself."""
+    """Settings for DVC where there is no git; it finds git in the project or above it (a monorepo)."""
     folder = root.absolute()
     if any((place / ".git").exists() for place in (folder, *folder.parents)):
         return {}

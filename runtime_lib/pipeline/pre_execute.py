@@ -12,7 +12,7 @@ Airflow calls it on the worker, in the task's own process, just before the comma
 
 Of Airflow's ways to wait, raising `AirflowRescheduleException` from `pre_execute` is the one that fits: a
 retry would use up tries, and a deferral needs a triggerer, which may run on another machine than the worker.
-Between two looks the last decision stands in Airflow's own task state store (since 3.3), so that the
+Between two tries the last decision is kept in Airflow's own task state store (since 3.3), so that the
 hysteresis works whichever process or worker asks next.
 """
 

@@ -114,7 +114,7 @@ def _incumbent(
         why = f"the champion (version {holder.version}) cannot be judged on this test table: {error}"
     if stored := _held_out(holder):
         rows = int(stored.get("rows", 0))
-        return stored, f"{why} Its figures of {rows:,} rows at its own promotion stand in."
+        return stored, f"{why} Its figures of {rows:,} rows at its own promotion are used instead."
     return None, (
         f"{why} It has no figures of an earlier promotion either: refused. To decide yourself, give the "
         f"alias '{ALIAS}' to the version of your choice in MLflow, or delete the alias."

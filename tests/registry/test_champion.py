@@ -128,7 +128,7 @@ def test_a_champion_that_lost_its_columns_is_judged_by_its_own_promotion(project
     decision = promote(project)
     assert "cannot be judged on this test table" in decision.reasons[0]
     assert "Column 'x' is missing" in decision.reasons[0]
-    assert "600 rows at its own promotion stand in" in decision.reasons[0]
+    assert "600 rows at its own promotion are used instead" in decision.reasons[0]
     assert decision.promoted, decision.reasons
     assert champion(project).version == "2"
 

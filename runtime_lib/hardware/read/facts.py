@@ -63,7 +63,7 @@ def facts(probe: Probe | None = None) -> Facts:
 
 @cache
 def _this(replay: str | None) -> Facts:
-    """Of the machine, or of the folder that stands in for it: a notebook may change that."""
+    """Of the machine, or of the recording read instead: a notebook may change that."""
     return _read(this_machine())
 
 

@@ -1,4 +1,4 @@
-"""What stands in a command's output. Each function takes text that may be cut, translated or torn.
+"""Reads the output of commands. Each function takes text that may be cut, translated or torn.
 
 It returns what it is sure of: a value or `None`, never a default, and never raises. A value whose end is not
 seen may be the beginning of a longer one: see `ended`.

@@ -14,7 +14,7 @@ from runtime_lib.hardware.read.probe import QUESTIONS, Live, Probe, Question
 
 __all__ = ["REPLAY", "Replay", "recorded_name", "replayed", "this_machine"]
 
-# The variable that names a recording which stands in for this machine, in a whole process.
+# The variable that names a recording to read instead of this machine, in a whole process.
 REPLAY = "MLOPS_HARDWARE_REPLAY"
 # How the names of recorded files begin that were read, not printed by a command.
 _LINUX = ("proc_", "sys_")
@@ -27,7 +27,7 @@ def this_machine() -> Probe:
 
 
 def replayed() -> str | None:
-    """The folder that stands in for this machine, or None."""
+    """The folder that is read instead of this machine, or None."""
     return os.environ.get(REPLAY) or None
 
 
@@ -61,7 +61,7 @@ class Replay:
         return tuple(path for path in self._files if path in known)
 
     def groups(self) -> list[list[Path]]:
-        """Recognised files that answer one question together; on Linux each stands for itself."""
+        """Recognised files that answer one question together; on Linux each answers alone."""
         if read := [[path] for path in self._files if path.name.startswith(_LINUX)]:
             return read
         return [files for question in QUESTIONS if (files := self._matching(question))]
@@ -97,11 +97,11 @@ class Replay:
             text = self._read(path)
             if text is None:
                 continue
-            # `sysctl -n KEY` prints the bare value: the key stands in the file's name.
+            # `sysctl -n KEY` prints the bare value: the key is in the file's name.
             key = re.fullmatch(r"sysctl_n_([\w.]+)\.txt", path.name)
             yield f"{key[1]}: {text}" if key and len(text.splitlines()) == 1 else text
 
 
 def recorded_name(path: str) -> str:
-    """The file of a recording that holds what stood at `path`; a name of that form stays as it is."""
+    """The file of a recording that holds what was in `path`; a name of that form stays as it is."""
     return path if path.endswith(".txt") else f"{path.strip('/').replace('/', '_')}.txt"

@@ -2,7 +2,7 @@
 
 That is what the parsers read, and MLX's limits, which a bug report needs and millions of Macs share. An
 answer in which the lists find nothing, or that cannot be parsed, is left out whole. What is left is masked
-by patterns as well, in case an identifier stands where none belongs.
+by patterns as well, in case an identifier is where none belongs.
 """
 
 from __future__ import annotations

@@ -224,7 +224,7 @@ class Entry:
         return self._file >= 0 and self.lease.process == os.getpid()
 
     def enter(self, descriptor: int, others: list[Lease]) -> None:
-        """Stand at the end of the queue, in a locked folder."""
+        """Join the end of the queue, in a locked folder."""
         ticket = max((other.ticket for other in others if other.ticket < _LAST_TICKET), default=0) + 1
         name = f"{ticket:012d}-{secrets.token_hex(4)}"
         self.lease = replace(self.lease, ticket=ticket, name=name)

@@ -1,4 +1,4 @@
-"""Tell the one who waits why: a status line on a terminal, in a log one line for each change."""
+"""Say why a process waits: a status line on a terminal, in a log one line for each change."""
 
 from __future__ import annotations
 

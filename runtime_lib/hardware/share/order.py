@@ -1,6 +1,6 @@
 """Who may use the machine now, and who waits: a pure decision about a list of leases.
 
-A lease asks for shares of the machine's memory and of its GPU. Those that wait stand in order: the
+A lease asks for shares of the machine's memory and of its GPU. Those that wait are in order: the
 higher priority first, then who came first. The rule:
 
 1. The shares held together never exceed the whole, of memory nor of GPU.
