@@ -1,4 +1,4 @@
-"""The docs site: `nox -s docs`. The pages stay plain Markdown, so what only a site needs stands here."""
+"""The docs site: `nox -s docs`. The pages stay plain Markdown, so what only a site needs is here."""
 
 import re
 import shutil
