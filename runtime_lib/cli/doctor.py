@@ -58,7 +58,7 @@ def restored(root: Path, names: list[str], *, as_json: bool) -> None:
     from runtime_lib.doctor.dropped import restore
     from runtime_lib.upgrade.rendering import Renderings
 
-    done = restore(root, names, Renderings(root))
+    done = restore(root, names, Renderings())
     if as_json:
         print_json([{"path": path, "conflict": not clean} for path, clean in done])
         return

@@ -18,9 +18,10 @@ from runtime_lib.upgrade import git as history
 from runtime_lib.upgrade.answers import read_answers
 from runtime_lib.upgrade.git import Update
 from runtime_lib.upgrade.merge import Change, compare, has_markers, merge
-from runtime_lib.upgrade.migrations import pending, renames, version_of
+from runtime_lib.upgrade.migrations import pending, renames
 from runtime_lib.upgrade.render import Files
 from runtime_lib.upgrade.rendering import Renderings
+from runtime_lib.upgrade.versions import version_of
 
 __all__ = ["Dropped", "dropped", "restore"]
 

@@ -31,6 +31,7 @@ from runtime_lib.upgrade import lockstep
 from runtime_lib.upgrade.answers import Answers, parse_answers, read_answers
 from runtime_lib.upgrade.rendering import Renderings
 from runtime_lib.upgrade.secrets import without_secrets
+from runtime_lib.upgrade.versions import is_release, version_of
 
 __all__ = ["Finding", "Level", "examine"]
 
@@ -93,11 +94,11 @@ def _typed(root: Path, answers: Answers | None, fix: str) -> str:
 
 def _restorer(root: Path, answers: Answers | None) -> str:
     """`uv run` would first install the pinned version, which may not have `--restore`."""
-    pins = [pin for pin in _pins(root) if lockstep.is_release(pin.ref)]
+    pins = [pin for pin in _pins(root) if is_release(pin.ref)]
     if all(pin.ref == f"v{__version__}" for pin in pins):
         return "uv run mlops"
-    template = answers.commit if answers and lockstep.is_release(answers.commit) else ""
-    able = (lockstep.release_order(template) or ()) >= _FIRST_WITH_RESTORE
+    template = answers.commit if answers and is_release(answers.commit) else ""
+    able = (version_of(template) or ()) >= _FIRST_WITH_RESTORE
     wanted = f"runtime-lib[upgrade] @ {pins[0].url}@{template if able else f'v{__version__}'}"
     return f"uvx --from {shlex.quote(wanted)} mlops"
 
@@ -175,7 +176,7 @@ def _template(root: Path, answers: Answers | None, *, fence: bool) -> tuple[list
     """
     if answers is None:
         return [], []
-    renderings = Renderings(root)
+    renderings = Renderings()
     lost: list[Finding] = []
     try:
         lost += [_lost(drop) for drop in dropped(root, renderings)]

@@ -15,6 +15,7 @@ from runtime_lib.doctor.finding import Finding
 from runtime_lib.upgrade import lockstep
 from runtime_lib.upgrade.answers import Answers
 from runtime_lib.upgrade.lockstep import Installed, Locked, Pin
+from runtime_lib.upgrade.versions import is_release, release_order
 
 __all__ = ["PLACES", "RESTORE", "drift"]
 
@@ -58,7 +59,7 @@ def drift(root: Path, answers: Answers | None) -> list[Finding]:
 
 
 def _template(answers: Answers | None) -> Iterator[Finding]:
-    if answers and not lockstep.is_release(answers.commit):
+    if answers and not is_release(answers.commit):
         found = f"the project follows {answers.commit}, which is not a release"
         yield Finding("template", "note", found, "uv run mlops upgrade  # once there is a newer release")
 
@@ -103,7 +104,7 @@ def _written_out(pin: Pin, pins: list[Pin]) -> str:
 
 def _off(ref: str, commit: str) -> Finding:
     direction = _against(ref, commit)
-    if direction.startswith("newer") and lockstep.is_release(ref):
+    if direction.startswith("newer") and is_release(ref):
         # Somebody, or a bot, updated only the library: update the template too.
         # An upgrade needs a clean tree, so the lock is written and committed before it.
         fix = f"{_LOCK_FIRST} && uv run mlops upgrade --to {ref}  # or back: {_PIN_BACK}"
@@ -161,7 +162,7 @@ def _locked(held: list[Locked], pins: list[Pin]) -> Iterator[Finding]:
             yield Finding("uv.lock", "fix", found, "uv lock && uv sync")
         elif wanted and (difference := _differs(entry, wanted)):
             yield Finding("uv.lock", "fix", difference, "uv lock && uv sync")
-        elif wanted and lockstep.is_release(wanted.ref) and entry.version not in ("", wanted.ref[1:]):
+        elif wanted and is_release(wanted.ref) and entry.version not in ("", wanted.ref[1:]):
             found = f"{wanted.ref} contains the library's version {entry.version}: the tag has been moved"
             yield Finding("uv.lock", "fix", found, "uv lock --upgrade-package runtime-lib && uv sync")
 
@@ -201,7 +202,7 @@ def _strays(now: Installed, entry: Locked) -> bool:
 
 def _stray(now: Installed, entry: Locked, answers: Answers | None) -> str:
     words = f"runtime-lib {now.version} from {now.url}"
-    if answers and lockstep.is_release(answers.commit) and f"v{now.version}" != answers.commit:
+    if answers and is_release(answers.commit) and f"v{now.version}" != answers.commit:
         words += f", {_against(now.version, answers.commit)}"
     locked_as = " at ".join(part for part in (entry.version or entry.url, entry.commit[:12]) if part)
     return f"{words}; uv.lock says {locked_as}"
@@ -209,7 +210,7 @@ def _stray(now: Installed, entry: Locked, answers: Answers | None) -> str:
 
 def _against(version: str, other: str, name: str = "the template") -> str:
     """Return for instance `older than the template (v0.2.0)`; hashes have no order."""
-    ours, theirs = lockstep.release_order(version), lockstep.release_order(other)
+    ours, theirs = release_order(version), release_order(other)
     if ours is None or theirs is None or ours == theirs:
         return f"different from {name} ({other})"
     return f"{'older' if ours < theirs else 'newer'} than {name} ({other})"

@@ -19,7 +19,7 @@ from runtime_lib.errors import UpgradeError
 from runtime_lib.upgrade.answers import Answers
 from runtime_lib.upgrade.git import remote
 from runtime_lib.upgrade.lockstep import pins, same_version
-from runtime_lib.upgrade.migrations import release_tags, version_of
+from runtime_lib.upgrade.versions import release_tags, version_of
 
 __all__ = ["is_target", "launch", "named", "newest"]
 

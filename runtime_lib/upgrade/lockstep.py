@@ -15,25 +15,23 @@ from urllib.parse import unquote, urlsplit
 
 from runtime_lib import __version__
 from runtime_lib.upgrade.fence import fences
+from runtime_lib.upgrade.versions import is_release
 
 __all__ = [
     "Installed",
     "Locked",
     "Pin",
     "installed",
-    "is_release",
     "lock_file",
     "locked",
     "override",
     "pins",
-    "release_order",
     "same_place",
     "same_version",
 ]
 
 _NAME = re.compile(r"\s*runtime[-_.]+lib(?![\w.-])", re.IGNORECASE)
 _REQUIREMENT = re.compile(r"\s*[\w.-]+\s*(?:\[(?P<extras>[^\]]*)\])?\s*(?:@\s*(?P<url>[^\s;]+))?")
-_RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:(a|b|rc)(\d+))?")
 _HASH = re.compile(r"[0-9a-f]{7,40}")
 
 
@@ -79,20 +77,6 @@ class Installed:
     url: str = ""
     commit: str = ""
     here: bool = True
-
-
-def is_release(name: str) -> bool:
-    """Whether `name` is the tag of a release, as the pin uses it."""
-    return name.startswith("v") and _RELEASE.fullmatch(name) is not None
-
-
-def release_order(name: str) -> tuple[int, int, int, int, int] | None:
-    """Return what orders `v0.2.0`, `0.2.0` and `0.2.0rc1`; None for what is no version."""
-    found = _RELEASE.fullmatch(name)
-    if not found:
-        return None
-    major, minor, patch, stage, number = found.groups()
-    return int(major), int(minor), int(patch), ["a", "b", "rc", None].index(stage), int(number or 0)
 
 
 def same_version(ref: str, commit: str) -> bool:

@@ -14,16 +14,15 @@ from pathlib import Path
 
 from runtime_lib.upgrade.moved import GONE, MOVED
 from runtime_lib.upgrade.rewrite import Moves, rewrite
+from runtime_lib.upgrade.versions import version_of
 
 __all__ = [
     "MIGRATIONS",
     "Migration",
     "migrate",
     "pending",
-    "release_tags",
     "removals",
     "renames",
-    "version_of",
 ]
 
 _HEADER = re.compile(r"\s*\[(?P<table>[^\[\]]+)\]")
@@ -100,18 +99,6 @@ def migrate(project: Path, migrations: Iterable[Migration]) -> list[str]:
 
 def _fill(path: str, package: str) -> str:
     return path.replace("{package}", package)
-
-
-def release_tags(names: Iterable[str]) -> list[str]:
-    """Return the release tags among `names`, oldest first."""
-    tags = [name for name in names if re.fullmatch(r"v\d+[.]\d+[.]\d+", name)]
-    return sorted(tags, key=lambda name: version_of(name) or ())
-
-
-def version_of(name: str) -> tuple[int, ...] | None:
-    """`v0.2.0`, `0.2.0` and `v0.2.0-3-g1a2b3c4` → (0, 2, 0); None where there is no version in front."""
-    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", name)
-    return tuple(int(part) for part in found.groups()) if found else None
 
 
 def _move_settings(file: Path, moved: Mapping[str, str]) -> list[str]:

@@ -15,9 +15,10 @@ from runtime_lib.errors import UpgradeError
 from runtime_lib.upgrade.answers import Answers, parse_answers, read_answers
 from runtime_lib.upgrade.deprecations import Use, uses
 from runtime_lib.upgrade.merge import Change, compare
-from runtime_lib.upgrade.migrations import Migration, migrate, pending, renames, version_of
+from runtime_lib.upgrade.migrations import Migration, migrate, pending, renames
 from runtime_lib.upgrade.render import Files, read_files, render
 from runtime_lib.upgrade.repository import Repository
+from runtime_lib.upgrade.versions import version_of
 
 __all__ = ["Plan", "make_plan"]
 

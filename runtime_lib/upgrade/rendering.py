@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
-from pathlib import Path
 
 from runtime_lib.errors import MlopsError, UpgradeError
 from runtime_lib.upgrade.answers import Answers
 from runtime_lib.upgrade.git import remote
-from runtime_lib.upgrade.migrations import release_tags, version_of
 from runtime_lib.upgrade.render import Files, render
+from runtime_lib.upgrade.versions import release_tags, version_of
 
 __all__ = ["Renderings"]
 
@@ -21,8 +20,7 @@ _PROBE_SECONDS = 5.0
 class Renderings:
     """Renders a project's own versions. A template that cannot be reached is tried only once."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self) -> None:
         self._made: dict[str, Files] = {}
         self._tags: dict[str, list[str] | None] = {}  # None: not reachable
 

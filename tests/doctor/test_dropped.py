@@ -98,11 +98,11 @@ def update(folder: Path, ref: str = "v0.2.0", **answers: object) -> None:
 
 
 def found(folder: Path) -> dict[str, str]:
-    return {drop.path: drop.content.decode() for drop in dropped(folder, Renderings(folder))}
+    return {drop.path: drop.content.decode() for drop in dropped(folder, Renderings())}
 
 
 def bring_back(folder: Path, *names: str) -> list[tuple[str, bool]]:
-    return restore(folder, list(names), Renderings(folder))
+    return restore(folder, list(names), Renderings())
 
 
 @pytest.mark.parametrize("committed", [False, True])

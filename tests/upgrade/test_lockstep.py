@@ -234,21 +234,6 @@ def test_without_answers_the_rest_is_compared(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("older", "newer"),
-    [
-        ("0.1.0", "0.2.0"),
-        ("0.9.0", "0.10.0"),
-        ("1.0.0rc1", "1.0.0"),
-        ("1.0.0a2", "1.0.0b1"),
-        ("v1.0.0rc2", "1.0.0rc10"),
-    ],
-)
-def test_versions_are_ordered_as_releases_are(older, newer):
-    assert lockstep.release_order(older) < lockstep.release_order(newer)
-    assert lockstep.release_order("main") is None
-
-
-@pytest.mark.parametrize(
     ("one", "other", "same"),
     [
         ("git+https://host/a/b.git", "https://host/a/b", True),

@@ -193,7 +193,7 @@ def test_an_ignored_file_in_the_way_of_a_new_one_stays(line, project, conflict):
         (project / "params.yaml").write_text(text.replace("learning_rate: ", "learning_rate: 9"))
     commit(project, "Mine")
     (project / NEW).write_text("the only copy\n")
-    check_refused(project, line, f"In the way.*{NEW}")
+    check_refused(project, line, f"would be overwritten.*{NEW}")
     assert (project / NEW).read_text() == "the only copy\n"
 
 
@@ -201,13 +201,13 @@ def test_a_file_in_place_of_a_folder(line, project):
     git(project, "rm", "-r", "--quiet", ".github")
     (project / ".github").write_text("a file\n")
     commit(project, "Mine")
-    check_refused(project, line, r"In the way.*\.github")
+    check_refused(project, line, r"would be overwritten.*\.github")
 
 
 def test_a_folder_in_place_of_a_file(line, project):
     scene.write(project, {f"{NEW}/keep.txt": b"mine\n"})
     commit(project, "Mine")
-    check_refused(project, line, f"In the way.*{NEW}")
+    check_refused(project, line, f"would be overwritten.*{NEW}")
 
 
 def test_a_link_to_a_place_outside(line, project, tmp_path):
