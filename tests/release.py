@@ -16,7 +16,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from runtime_lib.upgrade.migrations import MIGRATIONS, version_of
+from runtime_lib.upgrade.migrations import MIGRATIONS
+from runtime_lib.upgrade.versions import version_of
 from tests.support.compatibility import breaking
 from tests.support.releases import RELEASES, REPOSITORY, library_at
 

@@ -1,4 +1,4 @@
-"""`mlops doctor` on a terminal: a finding a line, its command below it in one piece, to be copied."""
+"""`mlops doctor`: print each finding, and below it its command on one line, to be copied."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["diagnose", "doctor", "restored"]
 
-_COLOURS = {"ok": "green", "note": "yellow", "mend": "red"}
+_COLOURS = {"ok": "green", "note": "yellow", "fix": "red"}
 
 
 def doctor(
@@ -25,15 +25,15 @@ def doctor(
         list[str] | None,
         typer.Option(
             metavar="FILE",
-            help="Bring back edits that an update dropped ('all': every one), or the template's version of a "
+            help="Restore edits that an update dropped ('all': every one), or the template's version of a "
             "file that it owns; may be repeated.",
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check what is installed, reachable, out of date or half done, with the command that fixes each finding.
+    """Check what is installed, reachable, out of date or unfinished, and print the command that fixes it.
 
-    Also what a plain `copier update` leaves unsaid: conflicts, dropped edits, versions that disagree.
+    Also what a plain `copier update` does not report: conflicts, dropped edits, version mismatches.
     """
     if restore:
         return restored(find_root(), restore, as_json=as_json)
@@ -54,16 +54,16 @@ def diagnose(root: Path, *, as_json: bool) -> bool:
 
 
 def restored(root: Path, names: list[str], *, as_json: bool) -> None:
-    """Restore files and name each."""
+    """Restore files and print each name."""
     from runtime_lib.doctor.dropped import restore
     from runtime_lib.upgrade.rendering import Renderings
 
-    done = restore(root, names, Renderings(root))
+    done = restore(root, names, Renderings())
     if as_json:
         print_json([{"path": path, "conflict": not clean} for path, clean in done])
         return
     for path, clean in done:
-        typer.echo(f"Restored {path}" + ("" if clean else ": conflict markers are in it, resolve them"))
+        typer.echo(f"Restored {path}" + ("" if clean else ": it contains conflict markers, resolve them"))
     typer.echo("See `git status` and `git diff`." if done else "No update dropped an edit.")
 
 
@@ -76,15 +76,15 @@ def _print(findings: list[Finding]) -> None:
         row = Table.grid(padding=(0, 1))
         row.add_column(width=4)
         row.add_column(overflow="fold")
-        said = Text.assemble((finding.what, "bold"), f": {finding.found}")
-        row.add_row(Text(finding.level, style=_COLOURS[finding.level]), said)
+        text = Text.assemble((finding.what, "bold"), f": {finding.found}")
+        row.add_row(Text(finding.level, style=_COLOURS[finding.level]), text)
         screen.print(row)
-        if finding.mend:
-            _print_command(screen, finding.mend)
+        if finding.fix:
+            _print_command(screen, finding.fix)
 
 
-def _print_command(screen: Console, mend: str) -> None:
+def _print_command(screen: Console, fix: str) -> None:
     from rich.text import Text
 
-    # Never wrapped or cut by us: a terminal may wrap it, but it is copied as one line.
-    screen.print(Text(f"     → {mend}", style="cyan"), soft_wrap=True)
+    # Not wrapped or cut here: a terminal may wrap it, but it is still copied as one line.
+    screen.print(Text(f"     → {fix}", style="cyan"), soft_wrap=True)

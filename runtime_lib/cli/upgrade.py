@@ -1,4 +1,4 @@
-"""`mlops upgrade` on the screen: the plan as a table, what to do next, or JSON."""
+"""`mlops upgrade`: print the plan as a table and what to do next, or JSON."""
 
 from __future__ import annotations
 
@@ -23,37 +23,41 @@ def upgrade(
     plan: Annotated[
         bool, typer.Option("--plan", help="Show what would change, file by file; write nothing.")
     ] = False,
-    to: Annotated[str, typer.Option(help="Version to take, for instance v0.3.0. Default: the newest.")] = "",
+    to: Annotated[
+        str, typer.Option(help="Version to upgrade to, for instance v0.3.0. Default: the newest.")
+    ] = "",
     data: Annotated[
         list[str] | None,
         typer.Option("--data", "-d", metavar="QUESTION=ANSWER", help="Change an answer; may be repeated."),
     ] = None,
     lock: Annotated[bool, typer.Option(help="Bring uv.lock up to date.")] = True,
     tests: Annotated[bool, typer.Option(help="Run the project's tests before anything changes.")] = True,
-    finish: Annotated[bool, typer.Option("--finish", help="Go on: the conflicts are resolved.")] = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Continue after you have resolved the conflicts.")
+    ] = False,
     abort: Annotated[
-        bool, typer.Option("--abort", help="Give up: bring back the project as it was.")
+        bool, typer.Option("--abort", help="Give up and restore the project as it was.")
     ] = False,
     here: Annotated[bool, typer.Option("--here", hidden=True)] = False,
     as_json: Json = False,
 ) -> None:
-    """Take the newest version of the template and the library: merge, migrate, lock, test, commit.
+    """Upgrade to the newest version of the template and the library: merge, migrate, lock, test, commit.
 
-    All of it happens in a copy of the project, which then moves to the new state in one commit, or stays as
-    it was. Where you and the template changed the same lines, the conflict is left in the files: resolve it,
-    then `mlops upgrade --finish`, or give up with `--abort`.
+    All of this happens in a copy of the project. Then the project moves to the new state in one commit, or
+    stays as it was. If you and the template changed the same lines, the conflict is left in the files:
+    resolve it, then run `mlops upgrade --finish`, or give up with `--abort`.
     """
     checks = {"lock": lock, "tests": tests}
     mode = "plan" if plan else "finish" if finish else "abort" if abort else "upgrade"
     if plan + finish + abort > 1:
-        raise typer.BadParameter("--plan, --finish and --abort exclude one another.")
+        raise typer.BadParameter("Give only one of --plan, --finish and --abort.")
     _carry_out(mode, to=to, data=data or (), checks=checks, here=here, as_json=as_json)
 
 
 def _carry_out(
     mode: str, *, to: str, data: Sequence[str], checks: Mapping[str, bool], here: bool, as_json: bool
 ) -> None:
-    """Carry out `mode`: plan, upgrade, finish or abort."""
+    """Run `mode`: plan, upgrade, finish or abort."""
     from runtime_lib.upgrade import apply as run
     from runtime_lib.upgrade.answers import read_answers
     from runtime_lib.upgrade.launch import is_target, launch, named, newest
@@ -66,7 +70,7 @@ def _carry_out(
         return show({"aborted": True}, as_json, "The project is as it was before the upgrade.")
     if mode == "finish":
         commit = run.finish(project, checks=run.Checks(**checks))
-        return show({"commit": commit}, as_json, f"Done: commit {commit[:10]}. Go on with: uv sync")
+        return show({"commit": commit}, as_json, f"Done: commit {commit[:10]}. Next: uv sync")
     if mode == "plan":
         run.refuse_waiting(Repository.at(project))
     answers = read_answers(project)
@@ -100,10 +104,10 @@ def _next_steps(plan: Plan) -> list[str]:
     if plan.conflicts:
         return [
             "",
-            f"{len(plan.conflicts)} file(s) hold conflicts: {', '.join(plan.conflicts)}.",
-            "Edit them, then: uv run mlops upgrade --finish   (or go back: uv run mlops upgrade --abort)",
+            f"{len(plan.conflicts)} file(s) have conflicts: {', '.join(plan.conflicts)}.",
+            "Edit them, then: uv run mlops upgrade --finish   (or undo: uv run mlops upgrade --abort)",
         ]
-    return ["", f"The project follows {plan.ref} now, in one commit (git show --stat). Go on with: uv sync"]
+    return ["", f"The project now follows {plan.ref}, in one commit (git show --stat). Next: uv sync"]
 
 
 def _show_plan(plan: Plan) -> None:
@@ -143,9 +147,9 @@ def _note(plan: Plan, path: str) -> str:
 
 def _sections(plan: Plan) -> dict[str, list[str]]:
     return {
-        "Answers (others: --data QUESTION=ANSWER)": plan.answer_lines(),
+        "Answers (to change one: --data QUESTION=ANSWER)": plan.answer_lines(),
         "Migrations": list(plan.settings),
-        "Your code uses what the library gave up, or will": [
+        "Your code uses names that the library has removed or will remove": [
             f"{use.file}:{use.line}: {use.name} {'is gone' if use.removed else 'is deprecated'}: {use.advice}"
             for use in plan.uses
         ],

@@ -1,4 +1,4 @@
-"""What a merge left half done: markers in files, unmerged entries of the index, rejected patches."""
+"""What a merge left unfinished: conflict markers, unmerged index entries, rejected patches."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from runtime_lib.upgrade.merge import has_markers
 
 __all__ = ["conflicts"]
 
-# Larger files are data, which no merge writes markers into.
+# Larger files are data: no merge writes markers into them.
 _LARGEST = 20 * 2**20
-# Outside git nothing says what is ignored, so the folders that hold no sources are named here.
+# Without git there is no list of ignored files, so folders that hold no sources are named here.
 _NOT_SOURCES = {"data", "models", "reports", "var", "storage", "node_modules", "build", "dist"}
 
 
 def conflicts(root: Path) -> list[Finding]:
-    """Look at every file that git follows or would; outside git at all but hidden folders and results."""
+    """Check all tracked and untracked files; without git, all but hidden folders and generated files."""
     followed = history.in_git(root)
     names = history.files(root) if followed else sorted(_walk(root))
     unmerged = history.unmerged(root) if followed else []
@@ -31,28 +31,34 @@ def conflicts(root: Path) -> list[Finding]:
     if not followed:
         advice = 'git init && git add . && git commit -m "Start from the template"'
         found.append(
-            Finding("git", "note", "the project is not in git: no update, no look at its past", advice)
+            Finding(
+                "git",
+                "note",
+                "the project is not in git: it cannot be updated, and dropped edits cannot be found",
+                advice,
+            )
         )
     return found
 
 
 def _conflict(name: str, marked: bool, unmerged: bool) -> Finding:
     if not marked:
-        return Finding(name, "mend", "unmerged in git's index", f"look at the file, then: git add {name}")
+        return Finding(name, "fix", "unmerged in git's index", f"look at the file, then: git add {name}")
     state = "conflict markers, unmerged in git's index" if unmerged else "conflict markers"
-    if Path(name).name == "uv.lock":  # never by hand: uv writes it anew, from what pyproject.toml says
-        return Finding(
-            name, "mend", state, f"git restore --source=HEAD --staged --worktree {name} && uv lock"
-        )
+    if Path(name).name == "uv.lock":  # never resolved by hand: uv writes it from pyproject.toml
+        return Finding(name, "fix", state, f"git restore --source=HEAD --staged --worktree {name} && uv lock")
     return Finding(
-        name, "mend", state, f"choose between the marked lines, take the markers out, then: git add {name}"
+        name, "fix", state, f"choose between the marked lines, remove the markers, then: git add {name}"
     )
 
 
 def _rejected(name: str) -> Finding:
     target = name.removesuffix(".rej")
     return Finding(
-        name, "mend", "part of an update that did not fit", f"put it into {target} by hand, then: rm {name}"
+        name,
+        "fix",
+        "part of an update that could not be applied",
+        f"apply it to {target} by hand, then: rm {name}",
     )
 
 
@@ -66,9 +72,9 @@ def _marked(path: Path) -> bool:
 
 
 def _on_purpose(root: Path, names: list[str], followed: bool) -> set[str]:
-    """Leave out the files for which .gitattributes says that real markers have another length.
+    """Leave out files that have another conflict-marker-size in .gitattributes.
 
-    That is git's own way to keep a page about conflicts from looking like one.
+    That is how git lets a page about conflicts contain markers.
     """
     if not names or not followed:
         return set(names)

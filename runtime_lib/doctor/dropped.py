@@ -1,7 +1,7 @@
-"""Edits that a plain `copier update` dropped, found in git and brought back.
+"""Find edits that a plain `copier update` dropped, and restore them from git.
 
-Copier deletes a file that the template gave up, renamed or switched off, without a word about the lines that
-its user had written there.
+When the template removes, renames or switches off a file, copier deletes it and does not mention the lines
+that its user had added.
 """
 
 from __future__ import annotations
@@ -18,21 +18,22 @@ from runtime_lib.upgrade import git as history
 from runtime_lib.upgrade.answers import read_answers
 from runtime_lib.upgrade.git import Update
 from runtime_lib.upgrade.merge import Change, compare, has_markers, merge
-from runtime_lib.upgrade.migrations import pending, renames, version_of
+from runtime_lib.upgrade.migrations import pending, renames
 from runtime_lib.upgrade.render import Files
 from runtime_lib.upgrade.rendering import Renderings
+from runtime_lib.upgrade.versions import version_of
 
 __all__ = ["Dropped", "dropped", "restore"]
 
 
 @dataclass(frozen=True)
 class Dropped:
-    """Edits that an update took away.
+    """Edits that an update dropped.
 
     Attributes:
-        path: where they go back to.
+        path: the file to restore them to.
         content: the whole file with the edits in it; `clean` unless conflict markers are in there.
-        fresh: whether nothing stands at `path`, or just what the update wrote there.
+        fresh: whether `path` does not exist, or holds exactly what the update wrote.
         came_from: the old name, where the template renamed the file.
         update: the update that dropped them.
     """
@@ -46,7 +47,7 @@ class Dropped:
 
 
 def dropped(root: Path, renderings: Renderings) -> list[Dropped]:
-    """Return what the updates of the project dropped and nobody has brought back, the newest first.
+    """Return the edits that updates dropped and nobody has restored, newest first.
 
     Raises:
         UpgradeError: no readable answers, or the template cannot be rendered at one of the versions.
@@ -62,13 +63,13 @@ def dropped(root: Path, renderings: Renderings) -> list[Dropped]:
 
 
 def restore(root: Path, names: list[str], renderings: Renderings) -> list[tuple[str, bool]]:
-    """Write dropped edits back, or the template's version of a file that it owns; `all` is all dropped edits.
+    """Restore dropped edits, or the template's version of a file that it owns; `all`: all dropped edits.
 
     Returns:
         The files written, each with whether it is free of conflict markers.
 
     Raises:
-        UpgradeError: nothing is known of a file, or it holds changes that no commit has. Nothing is written.
+        UpgradeError: a file has nothing to restore, or has uncommitted changes. Nothing is written.
         MissingExtraError: copier is not installed.
     """
     lost = {drop.path: drop for drop in dropped(root, renderings)}
@@ -89,7 +90,7 @@ def restore(root: Path, names: list[str], renderings: Renderings) -> list[tuple[
 
 
 def _by(root: Path, update: Update, renderings: Renderings) -> Iterator[Dropped]:
-    """What one update dropped. Only where a file went away with it is the template rendered."""
+    """Yield what one update dropped. The template is rendered only if the update deleted a file."""
     before = history.files_at(root, update.before)
     left = _names_after(root, update)
     away = sorted(path for path in before if path not in left)
@@ -102,7 +103,7 @@ def _by(root: Path, update: Update, renderings: Renderings) -> Iterator[Dropped]
         return
     theirs = renderings.at(update.new)
     yours: Files = {path: content for path, content in edited.items() if content is not None}
-    # Not onto a file that its user had under that name: there the old name comes back.
+    # If the user already had a file of the new name, the edits are restored under the old name.
     renamed = {old: new for old, new in _renamed(update).items() if new not in before}
     for change in compare({p: base[p] for p in yours}, yours, theirs, renamed=renamed):
         lost = _lost(root, update, change, yours, base, theirs)
@@ -114,16 +115,18 @@ def _lost(
     root: Path, update: Update, change: Change, mine: Files, base: Files, theirs: Files
 ) -> Dropped | None:
     old = change.came_from or change.path
-    if old not in mine or _reported(root, update, old):  # a new file of the template, or one that was told of
+    if old not in mine or _reported(
+        root, update, old
+    ):  # a new file of the template, or one that the update reported
         return None
     if not change.came_from:
         if change.kind != "kept" or (root / old).exists() or _touched_since(root, update, old):
             return None
         return Dropped(old, mine[old], True, "", True, update)
-    if not (root / change.path).is_file():  # the new file was deleted since, so on purpose
+    if not (root / change.path).is_file():  # the new file was deleted later, on purpose
         return None
     now = (root / change.path).read_bytes()
-    if has_markers(now):  # a finding already, with both sides still in the file
+    if has_markers(now):  # already a finding, and both sides are still in the file
         return None
     fresh = now == theirs[change.path]
     content, clean = _merged(change) if fresh else merge(now, base[old], mine[old])
@@ -133,12 +136,12 @@ def _lost(
 
 
 def _reported(root: Path, update: Update, path: str) -> bool:
-    """Whether the update was an `mlops upgrade`, whose commit names the file: then its user has decided."""
+    """Whether the update was an `mlops upgrade` whose commit names the file: then the user has decided."""
     if not update.after:
         return False
     message = (history.git(root, "log", "-1", "--format=%B", update.after) or b"").decode(errors="replace")
-    told = [line.split(maxsplit=1) for line in message.splitlines()]
-    names = [words[1] for words in told if len(words) == 2 and words[0] in ("moved", "conflict", "kept")]
+    lines = [line.split(maxsplit=1) for line in message.splitlines()]
+    names = [words[1] for words in lines if len(words) == 2 and words[0] in ("moved", "conflict", "kept")]
     return any(name.startswith(f"{path} ") or name == path or f"(was {path})" in name for name in names)
 
 
@@ -147,7 +150,7 @@ def _merged(change: Change) -> tuple[bytes, bool]:
 
 
 def _holds(now: bytes, mine: bytes, base: bytes) -> bool:
-    """Whether every line that the user had added is in the file, in whichever way it came there."""
+    """Whether the file contains every line that the user had added."""
     added = set(mine.splitlines()) - set(base.splitlines())
     return bool(added) and added <= set(now.splitlines())
 
@@ -159,14 +162,14 @@ def _names_after(root: Path, update: Update) -> set[str]:
 
 
 def _touched_since(root: Path, update: Update, path: str) -> bool:
-    """Whether a later commit brought the file back and, as it is gone again, took it away on purpose."""
+    """Whether a later commit touched the file: it is gone again, so it was deleted on purpose."""
     if not update.after:
         return False
     return bool(history.git(root, "log", "-1", "--format=%H", f"{update.after}..HEAD", "--", path))
 
 
 def _renamed(update: Update) -> dict[str, str]:
-    """The renames of the releases that this update brought, not of later ones."""
+    """Return the renames of the releases that this update covers, not of later ones."""
     upto = version_of(update.new.commit)
     steps = [
         step
@@ -177,10 +180,10 @@ def _renamed(update: Update) -> dict[str, str]:
 
 
 def _refuse_newer_edits(root: Path, lost: Dropped) -> None:
-    """The update's own work may be written over; what was typed since may not, unless a commit has it."""
+    """What the update wrote may be overwritten; later changes only if they are committed."""
     if not lost.fresh and history.changed_since_head(root, lost.path):
         raise UpgradeError(
-            f"{lost.path} has changes that are not committed: commit them, then restore again."
+            f"{lost.path} has changes that are not committed: commit them, then run --restore again."
         )
 
 
@@ -194,20 +197,22 @@ def _of_template(root: Path, path: str, renderings: Renderings) -> bytes:
             f"`mlops doctor` names the files that can be restored."
         )
     mine = (root / path).read_bytes() if (root / path).is_file() else None
-    # In these two only lines of the template's are written, so edits that are not committed stay.
+    # In these two files only the template's lines are written, so uncommitted edits are kept.
     partly = path in (PACKAGING, answers.file)
     if mine not in (None, made[path]) and not partly:
         if not history.in_git(root):
             raise UpgradeError(
-                f"{path} is not in git, so its present content would be lost: move it away first."
+                f"{path} is not in git, so its content would be lost: move it elsewhere first."
             )
         if history.changed_since_head(root, path):
-            raise UpgradeError(f"{path} has changes that are not committed: commit them, then restore again.")
+            raise UpgradeError(
+                f"{path} has changes that are not committed: commit them, then run --restore again."
+            )
     return template_version(path, mine, made)
 
 
 def _relative(root: Path, name: str, known: dict[str, Dropped]) -> str:
-    """Names are relative to the project, as the doctor prints them, or to the folder that one is in."""
+    """Accept names relative to the project, as the doctor prints them, or to the current folder."""
     if name in known or (root / name).exists():
         return Path(name).as_posix()
     return Path(os.path.relpath(Path.cwd() / name, root)).as_posix()

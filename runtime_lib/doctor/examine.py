@@ -1,7 +1,7 @@
-"""What is installed, reachable, out of date or half done: one finding each, with what mends it.
+"""Check what is installed, reachable, out of date or unfinished: a finding each, with its fix.
 
-The most pressing comes first. Nothing is changed, and no check needs another one's success: a project whose
-files hold conflict markers is the one that needs a doctor most.
+The most urgent comes first. Nothing is changed. No check depends on another one's success: a project whose
+files contain conflict markers needs the doctor most.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from runtime_lib.upgrade import lockstep
 from runtime_lib.upgrade.answers import Answers, parse_answers, read_answers
 from runtime_lib.upgrade.rendering import Renderings
 from runtime_lib.upgrade.secrets import without_secrets
+from runtime_lib.upgrade.versions import is_release, version_of
 
 __all__ = ["Finding", "Level", "examine"]
 
@@ -40,13 +41,15 @@ _NEWEST_ALONE = "uvx --from {requirement} mlops doctor"
 
 
 def examine(root: Path) -> list[Finding]:
-    """Look at the project at `root` and at this machine; what cannot be looked at is a finding of its own."""
+    """Check the project at `root` and this machine; a check that cannot run is a finding too."""
     root = root.resolve()
     found = [*_waiting(root), *conflicts(root)]
     settings = _settings(root, found)
     answers = _answers(root, found)
     off = drift(root, answers)
-    if any(finding.what == "uv.lock" for finding in found):  # its conflict says what to do already
+    if any(
+        finding.what == "uv.lock" for finding in found
+    ):  # the finding about its conflict already says what to do
         off = [finding for finding in off if finding.what != "uv.lock" or finding.ok]
     lost, changed = _template(root, answers, fence=all(finding.ok for finding in off))
     found += [*lost, *off, *changed, *_packages(root)]
@@ -54,7 +57,7 @@ def examine(root: Path) -> list[Finding]:
         for what, check in {"device": _device, "tracking": _tracking, "champion": _champion}.items():
             found += _here(root, what, check, settings)
     return [
-        replace(f, found=without_secrets(f.found), mend=without_secrets(_typed(root, answers, f.mend)))
+        replace(f, found=without_secrets(f.found), fix=without_secrets(_typed(root, answers, f.fix)))
         for f in found
     ]
 
@@ -62,54 +65,54 @@ def examine(root: Path) -> list[Finding]:
 def _here(
     root: Path, what: str, check: Callable[[Settings], Iterator[Finding]], settings: Settings
 ) -> list[Finding]:
-    """Do a check that needs the project's packages; a borrowed command has none of them."""
+    """Run a check that needs the project's packages; a borrowed command has none of them."""
     try:
         return [*check(settings)]
     except ImportError as error:
         if isinstance(error, MissingExtraError) and not _borrows(root):
-            return [Finding(what, "mend", str(error), "uv sync")]
+            return [Finding(what, "fix", str(error), "uv sync")]
         missing = (
             str(error).partition("' is not")[0].strip("'") if isinstance(error, MlopsError) else error.name
         )
-        found = f"not looked at: {missing} is not installed here" if missing else f"not looked at: {error}"
+        found = f"not checked: {missing} is not installed here" if missing else f"not checked: {error}"
         return [Finding(what, "note", found, ".venv/bin/mlops doctor  # after uv sync")]
 
 
 def _borrows(root: Path) -> bool:
-    """Whether this runs outside the project's environment, as with `uvx`."""
+    """Whether this runs outside the project's environment, for instance with `uvx`."""
     if sorted((root / ".venv").glob("lib/python*/site-packages")):
         return Path(sys.prefix).resolve() != (root / ".venv").resolve()
     return find_spec("numpy") is None or find_spec("dvc") is None
 
 
-def _typed(root: Path, answers: Answers | None, mend: str) -> str:
-    """Write a command as it works in the project's present state."""
+def _typed(root: Path, answers: Answers | None, fix: str) -> str:
+    """Rewrite a command so that it works in the project's present state."""
     if not _uv_runs(root):
-        return mend.replace("uv run mlops", ".venv/bin/mlops")
-    return mend.replace(RESTORE, f"{_restorer(root, answers)} doctor --restore")
+        return fix.replace("uv run mlops", ".venv/bin/mlops")
+    return fix.replace(RESTORE, f"{_restorer(root, answers)} doctor --restore")
 
 
 def _restorer(root: Path, answers: Answers | None) -> str:
-    """`uv run` would install what the pin says first: another version may know no `--restore`."""
-    pins = [pin for pin in _pins(root) if lockstep.is_release(pin.ref)]
+    """`uv run` would first install the pinned version, which may not have `--restore`."""
+    pins = [pin for pin in _pins(root) if is_release(pin.ref)]
     if all(pin.ref == f"v{__version__}" for pin in pins):
         return "uv run mlops"
-    template = answers.commit if answers and lockstep.is_release(answers.commit) else ""
-    able = (lockstep.release_order(template) or ()) >= _FIRST_WITH_RESTORE
+    template = answers.commit if answers and is_release(answers.commit) else ""
+    able = (version_of(template) or ()) >= _FIRST_WITH_RESTORE
     wanted = f"runtime-lib[upgrade] @ {pins[0].url}@{template if able else f'v{__version__}'}"
     return f"uvx --from {shlex.quote(wanted)} mlops"
 
 
 def _uv_runs(root: Path) -> bool:
-    """Whether `uv run` may be advised: it reads these files first, and locks what they name."""
+    """Whether `uv run` is safe to advise: it reads these files first, and locks what they name."""
     try:
         for file in (root / "pyproject.toml", lockstep.lock_file(root)):
             tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:  # it makes a missing lock
+    except FileNotFoundError:  # uv creates a missing lock
         pass
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return False
-    return all(pin.url for pin in _pins(root))  # a bare name: it would fetch and run anybody's package
+    return all(pin.url for pin in _pins(root))  # for a bare name it would fetch and run anybody's package
 
 
 def _waiting(root: Path) -> Iterator[Finding]:
@@ -120,15 +123,15 @@ def _waiting(root: Path) -> Iterator[Finding]:
     except MlopsError:  # no git: no upgrade has begun
         return
     except ValueError as error:
-        found = f"its note is damaged ({error})"
-        yield Finding("upgrade", "mend", found, "uv run mlops upgrade --abort")
+        found = f"its journal is damaged ({error})"
+        yield Finding("upgrade", "fix", found, "uv run mlops upgrade --abort")
         return
     if waiting:
         yield Finding(
             "upgrade",
-            "mend",
-            "one waits for its conflicts to be resolved",
-            "uv run mlops upgrade --finish  # or --abort: back to where it began",
+            "fix",
+            "waiting for its conflicts to be resolved",
+            "uv run mlops upgrade --finish  # or --abort, to go back to the state before it",
         )
 
 
@@ -136,8 +139,8 @@ def _settings(root: Path, found: list[Finding]) -> Settings | None:
     try:
         return load_settings(root)
     except (MlopsError, OSError, UnicodeDecodeError) as error:
-        advice = "mend it; until then device, tracking and champion are not looked at"
-        found.append(Finding("settings", "mend", str(error), advice))
+        advice = "fix it; until then device, tracking and champion are not checked"
+        found.append(Finding("settings", "fix", str(error), advice))
         return None
 
 
@@ -145,15 +148,15 @@ def _answers(root: Path, found: list[Finding]) -> Answers | None:
     try:
         return read_answers(root)
     except MlopsError as error:
-        mend = "until then no version can be compared"
+        fix = "until this is fixed no version can be compared"
         if command := _last_readable(root):
-            mend = f"{command}  # {mend}"
-        found.append(Finding("answers", "mend", str(error), mend))
+            fix = f"{command}  # {fix}"
+        found.append(Finding("answers", "fix", str(error), fix))
         return None
 
 
 def _last_readable(root: Path) -> str:
-    """The command that takes back the last answers that git has in one piece."""
+    """Return the command that restores the last readable answers from git."""
     file = next((path.name for path in sorted(root.glob(".copier-answers*.yml"))), ".copier-answers.yml")
     log = history.git(root, "log", "-20", "--format=%h", "--", file) or b""
     for commit in log.decode().split():
@@ -167,23 +170,23 @@ def _last_readable(root: Path) -> str:
 
 
 def _template(root: Path, answers: Answers | None, *, fence: bool) -> tuple[list[Finding], list[Finding]]:
-    """Return dropped edits, and what else only the template at hand can tell.
+    """Return dropped edits, and the other findings that need the rendered template.
 
-    Where it cannot be had that is one note, whichever check asked first.
+    If the template cannot be rendered, that is a single note.
     """
     if answers is None:
         return [], []
-    renderings = Renderings(root)
+    renderings = Renderings()
     lost: list[Finding] = []
     try:
         lost += [_lost(drop) for drop in dropped(root, renderings)]
         made = renderings.at(answers)
         changed = [*unanswered(answers, made), *changed_by_hand(root, made, fence=fence)]
     except MissingExtraError:
-        said = "copier is not installed: dropped edits and changed files are not looked for"
+        said = "copier is not installed: dropped edits and changed files are not checked"
         return lost, [Finding("template", "note", said, _borrowed(root))]
     except MlopsError as error:
-        said = f"{error} Dropped edits and changed files are not looked for."
+        said = f"{error} Dropped edits and changed files are not checked."
         return lost, [Finding("template", "note", said)]
     if not lost and not changed:
         changed = [Finding("template's files", "ok", "as the template made them; no update dropped an edit")]
@@ -201,11 +204,11 @@ def _lost(drop: Dropped) -> Finding:
     else:
         found = f"the update {versions} deleted this file and with it your edits"
     conflict = "" if drop.clean else "  # leaves conflict markers for you to resolve"
-    return Finding(drop.path, "mend", found, f"{RESTORE} {name}{conflict}")
+    return Finding(drop.path, "fix", found, f"{RESTORE} {name}{conflict}")
 
 
 def _borrowed(root: Path) -> str:
-    """The command that looks with copier, for projects whose template did not yet install it."""
+    """Return the command that runs the doctor with copier, for projects that do not have it installed."""
     pin = next((pin for pin in _pins(root) if pin.url), None)
     if pin is None:
         return "uv sync"
@@ -229,11 +232,11 @@ def _packages(root: Path) -> Iterator[Finding]:
             yield Finding(package, "ok", version(package))
         except PackageNotFoundError:
             if _borrows(root):
-                found = "not looked at: this command runs outside the project's environment"
+                found = "not checked: this command runs outside the project's environment"
                 yield Finding(package, "note", found, ".venv/bin/mlops doctor  # after uv sync")
                 continue
-            mend = f"add '{extra}' to runtime-lib[…], then uv sync"
-            yield Finding(package, "mend", "not installed", mend)
+            fix = f"add '{extra}' to runtime-lib[…], then uv sync"
+            yield Finding(package, "fix", "not installed", fix)
 
 
 def _device(settings: Settings) -> Iterator[Finding]:
@@ -244,7 +247,7 @@ def _device(settings: Settings) -> Iterator[Finding]:
     except MissingExtraError:
         raise
     except MlopsError as error:
-        yield Finding("device", "mend", str(error), "uv sync")
+        yield Finding("device", "fix", str(error), "uv sync")
     else:
         yield Finding("device", "ok", f"{device.framework} on {device.name}: {device.reason}")
 
@@ -253,12 +256,12 @@ def _tracking(settings: Settings) -> Iterator[Finding]:
     uri = urlsplit(settings.tracking.uri)
     if uri.scheme in ("http", "https") and uri.hostname:
         port = uri.port or {"http": 80, "https": 443}[uri.scheme]
-        where = f"{uri.hostname}:{port}"  # never the whole URI: it may carry a password
+        where = f"{uri.hostname}:{port}"  # never the whole URI: it may contain a password
         try:
             socket.create_connection((uri.hostname, port), _PROBE_SECONDS).close()
         except OSError as error:
             found = f"{where}: {error.strerror or error}"
-            yield Finding("tracking", "mend", found, "start the server, or set tracking.uri")
+            yield Finding("tracking", "fix", found, "start the server, or set tracking.uri")
         else:
             yield Finding("tracking", "ok", f"{where} answers")
     else:
@@ -271,13 +274,13 @@ def _champion(settings: Settings) -> Iterator[Finding]:
 
     try:
         store = tracking_uri(settings)
-        # No store, no champion: MLflow takes seconds to load, and would make one.
+        # Without a store there is no champion. MLflow takes seconds to load, and would create a store.
         fresh = store.startswith("sqlite:///") and not Path(store.removeprefix("sqlite:///")).exists()
         held = None if fresh else champion(settings)
     except MissingExtraError:
         raise
     except MlopsError as error:
-        yield Finding("champion", "mend", str(error), "see the message")
+        yield Finding("champion", "fix", str(error), "see the message")
         return
     if held:
         yield Finding("champion", "ok", f"{held.name} version {held.version}")

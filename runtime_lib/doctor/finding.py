@@ -1,4 +1,4 @@
-"""What the doctor reports: one thing looked at, how it stands, and what mends it."""
+"""What the doctor reports: what it checked, what it found, and how to fix it."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from typing import Any, Literal
 
 __all__ = ["Finding", "Level"]
 
-Level = Literal["ok", "note", "mend"]
+Level = Literal["ok", "note", "fix"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at.
+    """The result of one check.
 
     Attributes:
-        what: the thing: a file, a package, a check.
-        level: ok; note (worth knowing, nothing has to be done); mend (something is wrong).
-        found: how it stands.
-        mend: a command or a short advice, empty where all is well.
+        what: what was checked: a file, a package, a setting.
+        level: ok; note (worth knowing, nothing has to be done); fix (something is wrong).
+        found: what was found.
+        fix: a command or short advice; empty if there is nothing to do.
     """
 
     what: str
     level: Level
     found: str
-    mend: str = ""
+    fix: str = ""
 
     @property
     def ok(self) -> bool:
-        return self.level != "mend"
+        return self.level != "fix"
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "ok": self.ok}

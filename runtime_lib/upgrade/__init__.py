@@ -1,1 +1,1 @@
-"""Upgrade: what is installed and out of date."""
+"""Upgrade: bring a project to another version of the template and the library."""

@@ -1,4 +1,4 @@
-"""The answers that a project was made with: which template, which version, which choices."""
+"""The answers that a project was created with: template, version and choices."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runtime_lib.errors import UpgradeError
 
 __all__ = ["Answers", "address", "parse_answers", "read_answers"]
 
-# Questions that only this template asks: another template may have left its own answers beside ours.
+# Questions that only this template asks: another template may have its own answers file next to ours.
 _OURS = ("project_package", "tracking_uri")
 _HOSTS = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
 
@@ -39,7 +39,7 @@ def read_answers(root: Path) -> Answers:
         raise UpgradeError(
             f"No answers of this template in {root} (.copier-answers.yml). Was the file deleted? "
             f"`git log -- .copier-answers.yml` finds the last commit that has it, "
-            f"`git restore --source COMMIT .copier-answers.yml` brings it back."
+            f"`git restore --source COMMIT .copier-answers.yml` restores it."
         )
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
@@ -53,14 +53,16 @@ def parse_answers(text: str, file: str) -> Answers:
     """Read the text of an answers file; `file` names it in messages.
 
     Raises:
-        UpgradeError: no YAML, or no source or version in it.
+        UpgradeError: not valid YAML, or without source or version.
     """
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UpgradeError(f"{file} is no YAML ({_where(error)}). Mend it, or take it from git.") from error
+        raise UpgradeError(
+            f"{file} is not valid YAML ({_where(error)}). Fix it, or restore it from git."
+        ) from error
     if not isinstance(content, dict):
-        raise UpgradeError(f"{file} holds {type(content).__name__}, not answers. Take it from git.")
+        raise UpgradeError(f"{file} contains {type(content).__name__}, not answers. Restore it from git.")
     missing = [key for key in ("_src_path", "_commit") if not content.get(key)]
     if missing:
         raise UpgradeError(
@@ -72,7 +74,7 @@ def parse_answers(text: str, file: str) -> Answers:
 
 
 def address(source: str) -> str:
-    """Return what git takes for a template's source as copier records it."""
+    """Return the address for git of a template's source as copier records it."""
     for short, host in _HOSTS.items():
         if source.startswith(short):
             return f"{host}{source.removeprefix(short).strip('/').removesuffix('.git')}.git"

@@ -1,4 +1,4 @@
-"""`mlops upgrade`: merge, migrate, lock, test beside the project; then one commit, or nothing."""
+"""`mlops upgrade`: merge, migrate, lock and test in a copy; then one commit, or nothing."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from runtime_lib.upgrade.repository import Repository
 __all__ = ["Checks", "abort", "finish", "journal", "refuse_waiting", "upgrade"]
 
 _TAIL_LINES = 40
-_FORMAT = 1  # of the note that waits for --finish or --abort
+_FORMAT = 1  # of the journal that waits for --finish or --abort
 
 
 @dataclass(frozen=True)
 class Checks:
-    """What runs on the merged files before they become a commit."""
+    """What is run on the merged files before they are committed."""
 
     lock: bool = True
     tests: bool = True
@@ -39,11 +39,11 @@ def upgrade(
 ) -> Plan:
     """Bring the project to the template's version `ref`; return what was done.
 
-    Ends in one commit; or, where both sides changed the same lines, with the conflicts in the files, for
-    `finish` or `abort`. On any failure, Ctrl-C or kill the project stays as it was.
+    Ends in one commit, or with conflicts in the files if both sides changed the same lines: then call
+    `finish` or `abort`. After a failure, Ctrl-C or a kill the project is unchanged.
 
     Raises:
-        UpgradeError: the tree is not clean, an upgrade waits already, the lock or a test fails.
+        UpgradeError: the tree is not clean, another upgrade waits, or the lock or a test fails.
         PipelineError: a run of the pipeline is under way.
     """
     repository = Repository.at(project)
@@ -69,34 +69,36 @@ def upgrade(
 
 
 def finish(project: Path, *, checks: Checks = Checks()) -> str:
-    """Go on after the conflicts of an upgrade were resolved; return the new commit.
+    """Continue after the conflicts of an upgrade are resolved; return the new commit.
 
-    It holds every change of a tracked file, as `git commit --all` does; untracked files stay as they are.
+    It contains all changes of tracked files, as with `git commit --all`; untracked files are left alone.
 
     Raises:
-        UpgradeError: no upgrade waits, markers are left, the lock or a test fails.
+        UpgradeError: no upgrade waits, markers are left, or the lock or a test fails.
     """
     repository = Repository.at(project)
     waiting = journal(project)
     if waiting is None:
-        raise UpgradeError("No upgrade waits to be finished here.")
+        raise UpgradeError("No upgrade is waiting to be finished here.")
     if not waiting["written"]:
         raise UpgradeError(
-            "The upgrade was interrupted while it wrote into the files, so it cannot be finished: "
-            "go back with `mlops upgrade --abort`, then start it again."
+            "The upgrade was interrupted while it was writing files, so it cannot be finished: "
+            "undo it with `mlops upgrade --abort`, then start it again."
         )
     with hold(Paths(root=project).lock("run")):
         files = [project / name for name in waiting["conflicts"] if (project / name).is_file()]
         if left := [str(file) for file in files if has_markers(file.read_bytes())]:
             raise UpgradeError(
-                f"Conflict markers are left in {', '.join(left)}. Edit each so that it holds what you want, "
-                f"without the lines starting with <<<<<<<, |||||||, ======= or >>>>>>>; then --finish again."
+                f"Conflict markers are left in {', '.join(left)}. Edit each file to what you want, without "
+                f"the lines starting with <<<<<<<, |||||||, ======= or >>>>>>>; then run --finish again."
             )
         with scratch_folder(_scratch()) as folder:
             commit = head = repository.head
             merged = repository.export(folder, repository.snapshot(folder, head))
             tree = _checked(repository, folder, merged, checks)
-            if tree != repository.git("rev-parse", f"{head}^{{tree}}"):  # else its user committed it by hand
+            if tree != repository.git(
+                "rev-parse", f"{head}^{{tree}}"
+            ):  # else the user has committed it by hand
                 commit = repository.commit(tree, waiting["message"], parent=head)
             _refuse_moved(repository, head)
             if (merged / "uv.lock").is_file():
@@ -108,19 +110,19 @@ def finish(project: Path, *, checks: Checks = Checks()) -> str:
 
 
 def abort(project: Path) -> None:
-    """Give up an upgrade that waits for its conflicts to be resolved; the project is as it was before.
+    """Undo an upgrade that waits for its conflicts to be resolved: restore the project as it was.
 
     Raises:
-        UpgradeError: no upgrade waits, or something was committed since.
+        UpgradeError: no upgrade waits, or something was committed in the meantime.
     """
     repository = Repository.at(project)
     waiting = journal(project)
     if waiting is None:
-        raise UpgradeError("No upgrade waits here; there is nothing to give up.")
+        raise UpgradeError("No upgrade is waiting here; there is nothing to undo.")
     if repository.head != waiting["before"]:
         raise UpgradeError(
             f"Something was committed since the upgrade began ({waiting['before'][:10]}). "
-            f"If that is the upgrade, `mlops upgrade --finish`; else go back with git, then delete "
+            f"If that is the upgrade, run `mlops upgrade --finish`; else undo it with git, then delete "
             f"{_journal_file(repository)}."
         )
     with hold(Paths(root=project).lock("run")):
@@ -129,7 +131,7 @@ def abort(project: Path) -> None:
 
 
 def journal(project: Path) -> dict[str, Any] | None:
-    """Return what an upgrade that waits for its user has noted, or None."""
+    """Return the journal of an upgrade that waits for the user, or None."""
     file = _journal_file(Repository.at(project))
     try:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -140,7 +142,7 @@ def journal(project: Path) -> dict[str, Any] | None:
 
 
 def _journal_file(repository: Repository) -> Path:
-    # In a monorepo each project has its own.
+    # Each project of a monorepo has its own.
     return repository.folder / f"mlops-upgrade-{repository.prefix.replace('/', '-')}.json"
 
 
@@ -148,8 +150,8 @@ def refuse_waiting(repository: Repository) -> None:
     """Raise UpgradeError while an upgrade waits for its conflicts to be resolved."""
     if _journal_file(repository).exists():
         raise UpgradeError(
-            "An upgrade waits here: resolve its conflicts, then `uv run mlops upgrade --finish`; or go back "
-            "with `--abort`."
+            "An upgrade is waiting here: resolve its conflicts, then run `uv run mlops upgrade --finish`; or "
+            "undo it with `--abort`."
         )
 
 
@@ -157,9 +159,9 @@ def _refuse_unready(repository: Repository) -> None:
     repository.who()
     refuse_waiting(repository)
     changed = repository.changed()
-    if changed == [" M uv.lock"]:  # `uv run` does so before it starts anything
+    if changed == [" M uv.lock"]:  # `uv run` updates it before it starts anything
         raise UpgradeError(
-            "uv.lock was behind pyproject.toml, and uv has brought it up to date. "
+            "uv.lock was behind pyproject.toml, and uv has updated it. "
             "Commit it, then start again: git commit -m 'Lock' uv.lock"
         )
     if changed:
@@ -167,21 +169,21 @@ def _refuse_unready(repository: Repository) -> None:
         more = f"\n  and {len(changed) - 10} more" if len(changed) > 10 else ""
         raise UpgradeError(
             f"The project has changes that are not committed:\n{shown}{more}\n"
-            f"Commit them first, or put them aside with `git stash -u`."
+            f"Commit them first, or set them aside with `git stash -u`."
         )
 
 
 def _refuse_moved(repository: Repository, head: str) -> None:
     if repository.head != head:
-        raise UpgradeError("Something was committed meanwhile, so nothing was changed. Start again.")
+        raise UpgradeError("Something was committed in the meantime, so nothing was changed. Start again.")
 
 
 def _refuse_obstacles(repository: Repository, plan: Plan) -> None:
     wanted = [change.path for change in plan.changes if change.content is not None]
     if found := repository.in_the_way(wanted):
         raise UpgradeError(
-            f"In the way of the template's files, and not in git: {', '.join(found)}. "
-            f"Move or remove, then start again."
+            f"These would be overwritten by the template's files, and are not in git: {', '.join(found)}. "
+            f"Move or remove them, then start again."
         )
 
 
@@ -197,13 +199,13 @@ def _apply(plan: Plan, folder: Path) -> None:
         if not (folder / path).resolve().is_relative_to(folder.resolve()):
             raise UpgradeError(
                 f"{path} is a link to a place outside the project, where a failure could not be undone. "
-                f"Put a copy in its place, commit, then start again."
+                f"Replace it by a copy, commit, then start again."
             )
     write_files(folder, written)
 
 
 def _stop_for_conflicts(repository: Repository, plan: Plan, before: str, tree: str) -> None:
-    """Leave the merge in the project's files, conflicts marked for git and for the eye."""
+    """Write the merge to the project's files, with conflict markers and unmerged index entries."""
     stages = {}
     for change in plan.changes:
         if change.kind == "conflict":
@@ -221,11 +223,11 @@ def _stop_for_conflicts(repository: Repository, plan: Plan, before: str, tree: s
         "message": message,
     }
     write_json(file, {**note, "written": False})
-    # read-tree goes by the times in the index, and takes a file with another time for one that was edited.
+    # read-tree compares file times with the index, and takes a file with another time for an edited one.
     repository.unstoppable("add", "--refresh", "--", repository.scope)
     try:
         repository.unstoppable("read-tree", "-m", "-u", before, tree)
-    except UpgradeError:  # git checks first, then writes: nothing has changed
+    except UpgradeError:  # git checks before it writes: nothing has changed
         file.unlink()
         raise
     repository.mark_unmerged(stages)
@@ -239,11 +241,11 @@ def _checked(repository: Repository, folder: Path, project: Path, checks: Checks
             _uv(project, folder, "lock", hint="--no-lock leaves uv.lock as it is")
     tree = repository.tree(folder)  # before the tests leave anything behind
     if checks.tests:
-        with step("Install the project beside itself"):
-            _uv(project, folder, "sync", hint="--no-tests does without")
+        with step("Install the merged project"):
+            _uv(project, folder, "sync", hint="--no-tests skips this")
         with step("Run its tests"):
             words = ("run", "--no-sync", "pytest", "-q", "-p", "no:cacheprovider")
-            _uv(project, folder, *words, hint="--no-tests does without")
+            _uv(project, folder, *words, hint="--no-tests skips this")
     return tree
 
 
@@ -256,7 +258,9 @@ def _uv(project: Path, folder: Path, *words: str, hint: str) -> None:
             ["uv", *words], cwd=project, env=environment, capture_output=True, text=True, check=False
         )
     except FileNotFoundError as error:
-        raise UpgradeError("uv is not installed, or not on PATH; or give --no-lock --no-tests.") from error
+        raise UpgradeError(
+            "uv is not installed, or not on PATH: install it, or give --no-lock --no-tests."
+        ) from error
     if done.returncode:
         tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_TAIL_LINES:])
         command = " ".join(("uv", *words))
@@ -271,7 +275,7 @@ def _message(old: str, new: str, lines: list[str]) -> str:
 
 
 def _scratch() -> Path:
-    """A place beside uv's cache, so that installing there links files instead of copying them."""
+    """Return a folder next to uv's cache, so that uv can link files instead of copying them."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mlops"
     try:
         cache.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
-"""Names of this library that a project's Python uses and that are deprecated or gone.
+"""Find names of this library in a project's Python files that are deprecated or removed.
 
-Everything is read from source (`ast`); nothing of the project or the library is imported. A name is
-deprecated by the decorator of PEP 702 in the library's own source: `@deprecated("use X; goes in 0.5")`.
-An import, and each use of a name through an imported module, counts. What is called by a text, or
-through a module of the project's own, is not seen.
+Everything is read from source (`ast`); neither project nor library is imported. A name is deprecated by the
+decorator of PEP 702 in the library's source: `@deprecated("use X; goes in 0.5")`. Imports count, and uses of
+a name through an imported module. Names in strings, or that come through the project's own modules, are not
+found.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ UNREAD = "(syntax error)"
 
 @dataclass(frozen=True)
 class Use:
-    """A line of a project that must change: now where `removed`, else before the version in `advice`.
+    """A line of a project that must change: now if `removed`, else before the version in `advice`.
 
-    A file that is no Python has one `Use` with the name `UNREAD`: its names could not be looked at.
+    A file that is not valid Python has one `Use` with the name `UNREAD`: its names cannot be checked.
     """
 
     file: str
@@ -37,11 +37,11 @@ class Use:
 
 
 def uses(files: Mapping[str, bytes], *, removed: Mapping[str, str], library: Path = LIBRARY) -> list[Use]:
-    """Return what in a project's Python files needs its owner, by file and line.
+    """Return the lines of a project's Python files that must change, by file and line.
 
     Args:
         files: path → content; only `*.py` that name this library are read.
-        removed: names that are gone, dotted, and what to write instead.
+        removed: dotted names that were removed, and what to write instead.
         library: the source of the library to compare with.
     """
     own = Library(library)
@@ -53,7 +53,7 @@ def uses(files: Mapping[str, bytes], *, removed: Mapping[str, str], library: Pat
 
 
 def deprecated(library: Path) -> dict[str, str]:
-    """Return every deprecated function, class and method below `library`, dotted, and its advice."""
+    """Return all deprecated functions, classes and methods below `library`: dotted name → advice."""
     own = Library(library)
     return {
         f"{module}.{name}": advice
@@ -67,7 +67,7 @@ def _uses_in(path: str, content: bytes, removed: Mapping[str, str], library: Lib
         tree = ast.parse(content)
     except (SyntaxError, ValueError) as error:  # ValueError: a null byte
         line = getattr(error, "lineno", None) or 1
-        yield Use(path, line, UNREAD, f"not looked at: {getattr(error, 'msg', error)}", False)
+        yield Use(path, line, UNREAD, f"not checked: {getattr(error, 'msg', error)}", False)
         return
     for line, place in Reader(tree).places():
         name = dotted(place)
@@ -83,14 +83,14 @@ def _uses_in(path: str, content: bytes, removed: Mapping[str, str], library: Lib
 
 @dataclass(frozen=True)
 class _Module:
-    """`names`: what the module has → the place it was imported from, empty where it is its own."""
+    """`names`: each name of the module → the place it was imported from; empty if it is defined there."""
 
     names: Mapping[str, str] = field(default_factory=dict)
     deprecated: Mapping[str, str] = field(default_factory=dict)
 
 
 class Library:
-    """The library's source, each module read once and only when it is asked for."""
+    """The library's source; each module is read once, when it is first needed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -115,7 +115,7 @@ class Library:
         return []
 
     def lacks(self, place: str) -> str:
-        """Say what of a place is not there; empty: all of it is."""
+        """Return a message if a place does not exist, else an empty text."""
         module, rest = self._follow(place)
         if not rest or rest[0].startswith("__") or rest[0] in self.module(module).names:
             return ""
@@ -125,15 +125,15 @@ class Library:
         return f"{module} has no '{rest[0]}'.{hint}"
 
     def deprecates(self, place: str) -> str:
-        """The advice of the deprecated function, class or method at a place, or empty."""
+        """Return the advice of the deprecated function, class or method at a place, else an empty text."""
         module, rest = self._follow(place)
         known = self.module(module).deprecated
         return next((known[key] for key in (".".join(rest[:1]), ".".join(rest[:2])) if key in known), "")
 
     def _follow(self, place: str) -> tuple[str, list[str]]:
-        """The module that defines what is at a place, and the rest; what a module passes on is followed."""
+        """Return the module that defines what is at a place, and the rest; re-exports are followed."""
         module, rest = self._start(place)
-        for _ in range(20):  # a circle of imports would not load, but must not hang this either
+        for _ in range(20):  # an import cycle would not load, but must not hang this either
             names = self.module(module).names
             if rest and (origin := names.get(rest[0])):
                 module, above = self._start(origin)

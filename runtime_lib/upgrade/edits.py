@@ -1,4 +1,4 @@
-"""Edits of a Python source by place: all other bytes stay as they are."""
+"""Edit parts of a Python source; all other bytes are unchanged."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Edits"]
 
 
 class Edits:
-    """Collects edits of a UTF-8 source; lines and columns are those of `ast`."""
+    """Collects edits of a UTF-8 source; positions are those of `ast`."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -29,7 +29,7 @@ class Edits:
         return self.content.startswith(text.encode(), start)
 
     def replace(self, start: int, old: str, new: str) -> bool:
-        """Note an edit; False where something else is: before Python 3.12, f-strings have wrong places."""
+        """Add an edit; False if `old` is not there: before Python 3.12, f-strings have wrong positions."""
         if not self.reads(start, old):
             return False
         self._edits[start, start + len(old.encode())] = new
@@ -39,7 +39,7 @@ class Edits:
         self._edits.pop((start, stop), None)
 
     def cut(self, start: int, stop: int) -> None:
-        """Take out a part, and its line if nothing else stands on it."""
+        """Remove a part, and its line if nothing else is on it."""
         line = self.content.rfind(b"\n", 0, start) + 1
         rest = self.content[stop:].partition(b"\n")[0]
         if not rest.strip():
@@ -50,7 +50,7 @@ class Edits:
         self._edits[start, stop] = ""
 
     def put_before(self, start: int, statement: str) -> None:
-        """Note a statement to stand in front of the one that starts there; each only once."""
+        """Add a statement in front of the one that starts there; each only once."""
         if statement not in self._before.setdefault(start, []):
             self._before[start].append(statement)
 
@@ -73,7 +73,7 @@ class Edits:
         return b"".join([*parts, self.content[end:]])
 
     def _joint(self, start: int) -> str:
-        """What separates a new statement from the one that starts here."""
+        """Return what separates a new statement from the one that starts here."""
         indent = self.content[self.content.rfind(b"\n", 0, start) + 1 : start]
         end = "\r\n" if b"\r\n" in self.content else "\n"
         return "; " if indent.strip() else end + indent.decode()

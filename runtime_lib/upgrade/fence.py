@@ -1,6 +1,6 @@
-"""The lines of pyproject.toml that are the template's: the library's pin between two comments, in each list.
+"""The lines of pyproject.toml that the template owns: in each list the library's pin between two comments.
 
-A fence may be damaged, since people edit this file; then no other line is taken for the template's.
+People edit this file, so a fence may be damaged; then no other line counts as the template's.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _NAMED = re.compile(r"""["']\s*runtime[-_.]+lib(?![\w.-])""", re.IGNORECASE)
 
 
 def fences(text: str) -> dict[str, list[str]]:
-    """Return, for each list such as `dependency-groups.dev`, its whole fences with the lines between.
+    """Return, for each list such as `dependency-groups.dev`, its complete fences with the lines between.
 
-    Whole is an opening line and a closing one of the same list, with no other opening line in between.
+    A complete fence has its opening and its closing line in the same list, and no other opening line between.
     """
     found: dict[str, list[str]] = {}
     where, block = "", list[str]()
@@ -40,15 +40,15 @@ def fences(text: str) -> dict[str, list[str]]:
 
 
 def is_ours(line: str) -> bool:
-    """Whether a line is a comment of the fence, or the library's pin and nothing else."""
+    """Whether a line is a comment of the fence, or only the library's pin."""
     return line.strip().startswith(FENCE) or _PIN.match(line) is not None
 
 
 def put(text: str, place: str, block: list[str]) -> str | None:
-    """Write `block` where the pin of one list stands, or its fence, or else at the list's start.
+    """Write `block` in place of one list's pin or fence, or else at the list's start.
 
     Returns:
-        None where the list is not there, or not opened on a line of its own.
+        None if the list does not exist, or has an entry on its opening line.
 
     Raises:
         UpgradeError: the pin shares its line with another entry.
@@ -63,7 +63,8 @@ def put(text: str, place: str, block: list[str]) -> str | None:
             continue
         if at == place and _NAMED.search(line.partition("#")[0]):
             raise UpgradeError(
-                f"In {place} the library shares a line: give each entry its own, then restore."
+                f"In {place} the library shares a line with another entry: put each on its own line, then "
+                f"run --restore again."
             )
         lines.append(line)
         if at == place and top < 0:  # the line that opens the list
@@ -75,7 +76,7 @@ def put(text: str, place: str, block: list[str]) -> str | None:
 
 
 def lost(old: str, new: str) -> list[str]:
-    """Return the lines of `old`, other than fence and pin, that `new` does not hold as often."""
+    """Return the lines of `old`, other than fence and pin, that occur less often in `new`."""
     kept = Counter(new.splitlines(keepends=True))
     return list(
         (Counter(line for line in old.splitlines(keepends=True) if not is_ours(line)) - kept).elements()
@@ -83,7 +84,7 @@ def lost(old: str, new: str) -> list[str]:
 
 
 def _placed(text: str) -> Iterator[tuple[str, str]]:
-    """Each line with the list that it stands in, such as `dependency-groups.dev`."""
+    """Yield each line with the list that it is in, such as `dependency-groups.dev`."""
     table = key = ""
     for line in text.splitlines(keepends=True):
         if header := re.match(r"\s*\[+([^\[\]]+)\]+\s*(#.*)?$", line):

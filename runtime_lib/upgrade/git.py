@@ -1,4 +1,4 @@
-"""Git: the one place that runs it, and what it knows of a project, read only.
+"""Run git, and read from it what it knows about a project.
 
 Paths are relative to the project, which may be a sub-folder.
 """
@@ -32,13 +32,13 @@ __all__ = [
 ]
 
 _SECONDS = 10.0
-# How many updates back the doctor looks, and how many changes of the answers it reads to find them.
+# How many past updates the doctor checks, and how many changes of the answers it reads to find them.
 _UPDATES, _CHANGES = 5, 50
 
 
 @dataclass(frozen=True)
 class Update:
-    """A change of version or answers, from commit `before` to `after`; empty while it is not committed."""
+    """A change of version or answers from commit `before` to `after`; empty until it is committed."""
 
     before: str
     after: str
@@ -53,10 +53,10 @@ def run(
     stdin: bytes | None = None,
     seconds: float | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run git in `folder`; with `seconds`, it and its helpers are killed when they take longer.
+    """Run git in `folder`; after `seconds`, it and its helpers are killed.
 
     Raises:
-        UpgradeError: git is not there, or took too long.
+        UpgradeError: git is not installed, or took too long.
     """
     try:
         process = subprocess.Popen(
@@ -66,7 +66,7 @@ def run(
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            # Else Ctrl-C and a passphrase prompt must reach it.
+            # Without a limit Ctrl-C and a passphrase prompt must reach it.
             start_new_session=seconds is not None,
         )
     except OSError as error:
@@ -75,7 +75,7 @@ def run(
         try:
             printed, said = process.communicate(stdin, timeout=seconds)
         except subprocess.TimeoutExpired as error:
-            os.killpg(process.pid, signal.SIGKILL)  # git's helper, which waits for the network, among them
+            os.killpg(process.pid, signal.SIGKILL)  # also git's helper, which waits for the network
             raise UpgradeError(f"git {words[0]} took longer than {seconds:.0f} s.") from error
         except BaseException:
             process.kill()
@@ -84,16 +84,16 @@ def run(
 
 
 def environment() -> dict[str, str]:
-    """Return what git is run with."""
-    # Set inside git's own hooks, where they name the top of the repository, not this folder.
+    """Return the environment that git is run with."""
+    # Git sets these for its hooks, to the top of the repository instead of this folder.
     hidden = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
     kept = {key: value for key, value in os.environ.items() if key not in hidden}
-    # Looking at the state must not write: `git status` locks the index to refresh it.
+    # Reading the state must not write: `git status` locks the index to refresh it.
     return {**kept, "GIT_OPTIONAL_LOCKS": "0"}
 
 
 def git(root: Path, *words: str, seconds: float = _SECONDS) -> bytes | None:
-    """Run git in `root`, return what it printed; None if it fails, needs a password or takes too long."""
+    """Run git in `root` and return its output; None if it fails, needs a password or takes too long."""
     try:
         done = run(root, *words, variables=_without_questions(), seconds=seconds)
     except UpgradeError:
@@ -109,10 +109,10 @@ def remote(source: str, *, seconds: float | None = None) -> dict[str, str]:
     """
     words = ("ls-remote", "--", address(source), "HEAD", "refs/tags/v*")
     try:
-        # Who waits for it may be asked for the passphrase of an ssh key.
+        # Without a limit, the user is there to enter the passphrase of an ssh key.
         variables = _without_questions() if seconds else {"GIT_TERMINAL_PROMPT": "0"}
         done = run(Path.cwd(), *words, variables=variables, seconds=seconds)
-        # Git ends with two lines of advice that read as if the repository were there.
+        # Git's last two lines are advice that reads as if the repository existed.
         said = done.stderr.decode(errors="replace").partition("Please make sure")[0]
         problem = " ".join(said.split()) or "no answer" if done.returncode else ""
     except UpgradeError as error:
@@ -124,19 +124,19 @@ def remote(source: str, *, seconds: float | None = None) -> dict[str, str]:
 
 
 def _without_questions() -> dict[str, str]:
-    """A missing login is an error, not a question that nobody sees."""
+    """Return variables that make a missing login an error, not a prompt that nobody sees."""
     ssh = os.environ.get("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
     return {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": ssh, "LC_ALL": "C"}
 
 
 def in_git(root: Path) -> bool:
-    """Whether git follows this folder; one that a repository around it ignores is outside."""
+    """Whether git tracks this folder; False if the surrounding repository ignores it."""
     inside = git(root, "rev-parse", "--is-inside-work-tree")
     return inside is not None and inside.strip() == b"true" and git(root, "check-ignore", "-q", ".") is None
 
 
 def files(root: Path) -> list[str]:
-    """Return tracked files and those that `git add` would take."""
+    """Return tracked files and those that `git add` would add."""
     listed = git(
         root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate", "--", "."
     )
@@ -144,7 +144,7 @@ def files(root: Path) -> list[str]:
 
 
 def unmerged(root: Path) -> list[str]:
-    """Return the files that a merge left for its user to resolve."""
+    """Return the files with unresolved conflicts of a merge."""
     listed = git(root, "ls-files", "-z", "--unmerged", "--", ".") or b""
     return sorted({entry.partition("\t")[2] for entry in _names(listed)})
 
@@ -158,12 +158,12 @@ def file_at(root: Path, commit: str, path: str) -> bytes | None:
 
 
 def changed_since_head(root: Path, path: str) -> bool:
-    """Whether `path` holds something that no commit has: edited, staged or never added."""
+    """Whether `path` has content that is not committed: edited, staged or never added."""
     return bool(git(root, "status", "--porcelain", "--untracked-files=all", "--ignored", "--", path))
 
 
 def updates(root: Path, answers: Answers) -> Iterator[Update]:
-    """Yield the updates of the project, newest first: also those that only switched an answer."""
+    """Yield the project's updates, newest first, including those that only changed an answer."""
     head = _answers_at(root, "HEAD", answers.file)
     if head and _differ(head, answers):
         yield Update("HEAD", "", head, answers)

@@ -1,7 +1,7 @@
-"""What a Python file imports of this library, and what it uses through those imports: read from source.
+"""Read from source what a Python file imports from this library, and what it uses through those imports.
 
-A place is written `module:name.name`. The colon separates the module from the names in it: a package may have
-a name and a module that are spelled alike.
+A place is written `module:name.name`. The colon separates the module from the names in it, since a package
+may have a name and a module with the same spelling.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ __all__ = ["PACKAGE", "Chain", "Import", "Reader", "bindings", "bound", "chain",
 
 PACKAGE = "runtime_lib"
 
-# What a name stands for; None where it is not of this library.
+# Name → place in this library; None if it is something else.
 _Scope = dict[str, str | None]
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
 @dataclass(frozen=True)
 class Import:
-    """An import statement that names this library; `local`: it stands inside a function."""
+    """An import statement that names this library; `local`: it is inside a function."""
 
     node: ast.Import | ast.ImportFrom
     local: bool
@@ -49,7 +49,7 @@ class Chain:
 
 
 class Reader(ast.NodeVisitor):
-    """Collects the imports of the library and the uses of names through what they bound."""
+    """Collects the imports of the library and the uses of the names that they bind."""
 
     def __init__(self, tree: ast.Module) -> None:
         self.imports: list[Import] = []
@@ -113,7 +113,7 @@ class Reader(ast.NodeVisitor):
         self._scopes.pop()
 
     def _origin(self, name: str) -> str | None:
-        """What a name stands for here, if that is of the library; a class's names end at its methods."""
+        """Return the place in the library that a name means here; methods do not see their class's names."""
         for place, (node, scope) in enumerate(reversed(self._scopes)):
             if name in scope and not (place and isinstance(node, ast.ClassDef)):
                 return scope[name]
@@ -121,17 +121,17 @@ class Reader(ast.NodeVisitor):
 
 
 def bindings(scope: ast.AST) -> _Scope:
-    """Return the names that a scope binds: to a place in the library, or to None for all else."""
+    """Return the names that a scope binds: to a place in the library, or to None for anything else."""
     found: _Scope = {}
     for node in _own_nodes(scope):
         for name, origin in bound(node):
-            # Bound twice to different things, a name may be either here: nothing is claimed of it.
+            # A name that is bound to different things may be either, so nothing is known about it.
             found[name] = origin if found.get(name, origin) == origin else None
     return found
 
 
 def bound(node: ast.AST) -> Iterator[tuple[str, str | None]]:
-    """Yield the names that one node binds, without what is inside it."""
+    """Yield the names that one node binds, without those inside it."""
     if isinstance(node, ast.Import):
         for alias in node.names:
             top = alias.name.partition(".")[0]
@@ -150,7 +150,7 @@ def bound(node: ast.AST) -> Iterator[tuple[str, str | None]]:
 
 
 def _own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
-    """What belongs to a scope: its nodes, without the insides of the functions and classes in it."""
+    """Yield the nodes of a scope, without the bodies of the functions and classes in it."""
     waiting = list(ast.iter_child_nodes(scope))
     while waiting:
         node = waiting.pop()
@@ -160,7 +160,7 @@ def _own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
 
 
 def chain(node: ast.expr) -> list[str]:
-    """`a.b.c` as its parts; empty for anything else, such as the result of a call."""
+    """Return the parts of `a.b.c`; empty for anything else, such as the result of a call."""
     parts: list[str] = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)

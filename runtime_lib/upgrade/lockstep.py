@@ -1,4 +1,4 @@
-"""Which version of the library pyproject.toml, uv.lock and the environment name, read from their files."""
+"""Read which version of the library pyproject.toml, uv.lock and the environment name."""
 
 from __future__ import annotations
 
@@ -15,25 +15,23 @@ from urllib.parse import unquote, urlsplit
 
 from runtime_lib import __version__
 from runtime_lib.upgrade.fence import fences
+from runtime_lib.upgrade.versions import is_release
 
 __all__ = [
     "Installed",
     "Locked",
     "Pin",
     "installed",
-    "is_release",
     "lock_file",
     "locked",
     "override",
     "pins",
-    "release_order",
     "same_place",
     "same_version",
 ]
 
 _NAME = re.compile(r"\s*runtime[-_.]+lib(?![\w.-])", re.IGNORECASE)
 _REQUIREMENT = re.compile(r"\s*[\w.-]+\s*(?:\[(?P<extras>[^\]]*)\])?\s*(?:@\s*(?P<url>[^\s;]+))?")
-_RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:(a|b|rc)(\d+))?")
 _HASH = re.compile(r"[0-9a-f]{7,40}")
 
 
@@ -42,10 +40,10 @@ class Pin:
     """One requirement of the library in pyproject.toml.
 
     Attributes:
-        place: the list that it stands in, such as `dependency-groups.dev`.
-        url: its address without version; empty for a bare name, which an index would answer.
+        place: the list that it is in, such as `dependency-groups.dev`.
+        url: its address without version; empty for a bare name, which is looked up in an index.
         ref: tag or commit; empty for a checkout.
-        fenced: whether it stands between the two comment lines of the template, both of them in its list.
+        fenced: whether it is between the template's two comment lines, both in the same list.
     """
 
     place: str
@@ -72,7 +70,7 @@ class Locked:
 
 @dataclass(frozen=True)
 class Installed:
-    """The library in the project's environment. `kind` is git, local or index; `here`: it runs right now."""
+    """The library in the project's environment. `kind` is git, local or index; `here`: it is running now."""
 
     kind: str
     version: str
@@ -81,22 +79,8 @@ class Installed:
     here: bool = True
 
 
-def is_release(name: str) -> bool:
-    """Whether `name` is the tag of a release, as the pin uses it."""
-    return name.startswith("v") and _RELEASE.fullmatch(name) is not None
-
-
-def release_order(name: str) -> tuple[int, int, int, int, int] | None:
-    """Return what orders `v0.2.0`, `0.2.0` and `0.2.0rc1`; None for what is no version."""
-    found = _RELEASE.fullmatch(name)
-    if not found:
-        return None
-    major, minor, patch, stage, number = found.groups()
-    return int(major), int(minor), int(patch), ["a", "b", "rc", None].index(stage), int(number or 0)
-
-
 def same_version(ref: str, commit: str) -> bool:
-    """Whether a pin's `ref` is what copier recorded as `commit`, perhaps cut short: `v0.2.0-3-g1a2b3c4`."""
+    """Whether a pin's `ref` is what copier recorded as `commit`, which may be short: `v0.2.0-3-g1a2b3c4`."""
     if is_release(commit) or ref == commit:
         return ref == commit
     short = commit.rpartition("-g")[2]
@@ -104,7 +88,7 @@ def same_version(ref: str, commit: str) -> bool:
 
 
 def same_place(one: str, other: str) -> bool:
-    """Whether two addresses are one repository or folder, however they are spelt."""
+    """Whether two addresses name the same repository or folder, in any spelling."""
     return _plain(one) == _plain(other)
 
 
@@ -121,13 +105,13 @@ def pins(text: str) -> list[Pin]:
 
 
 def override(text: str) -> Any:
-    """Return what `[tool.uv.sources]` says of the library: uv prefers it to the pin, pip does not see it."""
+    """Return the library's entry in `[tool.uv.sources]`: uv prefers it to the pin, pip ignores it."""
     sources = tomllib.loads(text).get("tool", {}).get("uv", {}).get("sources", {})
     return next((source for name, source in sources.items() if _NAME.fullmatch(name)), None)
 
 
 def lock_file(root: Path) -> Path:
-    """Return where uv.lock stands or would: a project of a uv workspace shares its workspace's."""
+    """Return the path of uv.lock, whether or not it exists; projects of a uv workspace share one."""
     for folder in (root, *root.parents):
         if (folder / "uv.lock").is_file() and (folder == root or _is_workspace(folder / "pyproject.toml")):
             return folder / "uv.lock"
@@ -145,7 +129,7 @@ def locked(text: str) -> list[Locked]:
 
 
 def installed(root: Path) -> Installed | None:
-    """Look into the project's own environment, or where there is none into that of this process."""
+    """Read the project's own environment, or this process's if there is none."""
     sites = sorted((root / ".venv").glob("lib/python*/site-packages"))
     here = not sites or Path(sys.prefix).resolve() == (root / ".venv").resolve()
     try:
@@ -213,7 +197,7 @@ def _installed(found: Distribution, here: bool) -> Installed:
 
 
 def _version(found: Distribution, url: str) -> str:
-    """An editable install goes on with its checkout, whatever version stood there when it was made."""
+    """Return the version; that of an editable install is its checkout's, not the one at install time."""
     file = Path(unquote(urlsplit(url).path)) / "runtime_lib" / "VERSION"
     if url and file.is_file():
         return file.read_text(encoding="utf-8").strip()

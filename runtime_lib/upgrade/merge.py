@@ -1,7 +1,7 @@
-"""Three states of a project's files → what an update does to each: pure, but for `git merge-file`.
+"""Three-way merge of a project's files: what an update does to each. Pure, except for `git merge-file`.
 
-`base` is what the template made once, `mine` what its user has now, `theirs` what the template makes today.
-The rule above all others: a line of the user's is in the result, or the file is reported.
+`base` is what the template made then, `mine` what the user has now, `theirs` what the template makes now.
+The first rule: every line of the user is in the result, or the file is reported.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Change:
     """What happens to one file.
 
     Attributes:
-        path: where the result stands, relative to the project.
+        path: the resulting file, relative to the project.
         kind: added, changed, merged, moved, deleted; conflict (markers are in `content`); kept (the template
-            no longer has it, its user edited it); gone (its user deleted it, and so it stays).
-        content: what it will hold; None where nothing is written.
+            no longer has it, the user edited it); gone (the user deleted it, and it stays deleted).
+        content: the new content; None if nothing is written.
         came_from: the old path of a file that the template renamed.
         reason: why a file is kept.
     """
@@ -46,7 +46,7 @@ def compare(
     arrived = {
         new: old
         for old, new in (renamed or {}).items()
-        # Not where the user has a file of that name: both stay, and the new one is merged or conflicts.
+        # Not if the user has a file of that name: both stay, and the new one is merged or conflicts.
         if old in base and old not in theirs and new in theirs and new not in mine
     }
     changes = []
@@ -79,7 +79,7 @@ def _change(path: str, base: bytes | None, mine: bytes | None, theirs: bytes | N
 
 def merge(mine: bytes, base: bytes, theirs: bytes) -> tuple[bytes, bool]:
     """Merge line by line; return the result and whether it is free of conflicts."""
-    if b"\0" in mine + theirs:  # no lines to merge: the user's file stays, the conflict is reported
+    if b"\0" in mine + theirs:  # no lines to merge: the user's file is kept, a conflict is reported
         return mine, False
     with tempfile.TemporaryDirectory(prefix="mlops-merge-") as name:
         files = [Path(name) / part for part in ("mine", "base", "theirs")]
@@ -97,20 +97,20 @@ def merge(mine: bytes, base: bytes, theirs: bytes) -> tuple[bytes, bool]:
 
 
 def _ends_in_crlf(content: bytes) -> bool:
-    """Whether every line ends as on Windows: git can be told to check files out so."""
+    """Whether every line ends with CRLF: git can check files out like that."""
     lines = content.count(b"\n")
     return lines > 0 and lines == content.count(b"\r\n")
 
 
 def _with_crlf(content: bytes | None) -> bytes | None:
-    """The template's lines as the user has them; else each of them would count as edited."""
+    """Return the template's lines with CRLF like the user's; else each would count as edited."""
     if content is None or b"\0" in content or b"\r\n" in content:
         return content
     return content.replace(b"\n", b"\r\n")
 
 
 def has_markers(content: bytes) -> bool:
-    """Whether a merge's conflict is still in there: both its ends, each at the start of a line."""
+    """Whether there is an unresolved conflict: both its outer markers, each at the start of a line."""
     lines = content.splitlines()
     return _any_starts(lines, b"<<<<<<< ") and _any_starts(lines, b">>>>>>> ")
 

@@ -1,8 +1,8 @@
-"""What a release asks of projects beyond its new files: one `Migration` for each such release, oldest first.
+"""What a release changes in projects beyond its new files: one `Migration` per such release, oldest first.
 
-The merge brings every changed line of the template. It cannot know that a file has another name now, that a
-setting moved or that a stored document has another shape; that is said here, in the release that does it.
-Each step may run on a project that has it already: then nothing changes.
+The merge brings every changed line of the template. It cannot know that a file was renamed, that a setting
+moved or that a stored document changed its format; each release declares that here. A step may run on a
+project that already has it: then it changes nothing.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ from pathlib import Path
 
 from runtime_lib.upgrade.moved import GONE, MOVED
 from runtime_lib.upgrade.rewrite import Moves, rewrite
+from runtime_lib.upgrade.versions import version_of
 
 __all__ = [
     "MIGRATIONS",
     "Migration",
     "migrate",
     "pending",
-    "release_tags",
     "removals",
     "renames",
-    "version_of",
 ]
 
 _HEADER = re.compile(r"\s*\[(?P<table>[^\[\]]+)\]")
@@ -33,17 +32,17 @@ _ENVIRONMENT = re.compile(r"(environments\.[^.]+\.)?(.*)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Migration:
-    """What the release `version` did to names that projects hold.
+    """What the release `version` changed in names that projects use.
 
     Attributes:
         version: the release, as in runtime_lib/VERSION.
-        renamed: generated files, old path → new path; `{package}` stands for the project's package.
-        removed: generated files that the template gave up. A copy that its user edited stays.
-        settings: keys of mlops.toml, "table.key" → its new name; "" where it is gone.
-        moved: public names and modules of this library, dotted → where they are now. The project's Python
+        renamed: generated files, old path → new path; `{package}` is the project's package.
+        removed: generated files that the template no longer has. A copy that the user edited stays.
+        settings: keys of mlops.toml, "table.key" → its new name; "" if it was removed.
+        moved: public names and modules of this library, old dotted name → new one. The project's Python
             files are rewritten.
-        names: public names of this library that are gone, dotted → what to use instead.
-        change: anything else (stages of dvc.yaml, stored formats), on the project's folder. Must change
+        names: public names of this library that were removed, dotted → what to use instead.
+        change: anything else (stages of dvc.yaml, stored formats), in the project's folder. Must change
             nothing the second time; returns a line for each thing that it did.
     """
 
@@ -62,7 +61,7 @@ MIGRATIONS: tuple[Migration, ...] = (Migration("0.5.0", moved=MOVED, names=GONE)
 def pending(commit: str, migrations: Iterable[Migration] | None = None) -> list[Migration]:
     """Return what was released after `commit`: a tag, or what `git describe` says of a commit past one.
 
-    For a commit without any release before it that is everything.
+    Everything, for a commit without a release before it.
     """
     every = MIGRATIONS if migrations is None else tuple(migrations)
     known = version_of(commit)
@@ -72,7 +71,7 @@ def pending(commit: str, migrations: Iterable[Migration] | None = None) -> list[
 
 
 def renames(migrations: Iterable[Migration], package: str) -> dict[str, str]:
-    """Return where generated files went, old path → newest path, through all of `migrations` in order."""
+    """Return the renames of generated files, old path → newest path, through all of `migrations` in order."""
     moved: dict[str, str] = {}
     for migration in migrations:
         step = {_fill(old, package): _fill(new, package) for old, new in migration.renamed.items()}
@@ -83,12 +82,12 @@ def renames(migrations: Iterable[Migration], package: str) -> dict[str, str]:
 
 
 def removals(migrations: Iterable[Migration], package: str) -> set[str]:
-    """Return the generated files that the template gave up in any of `migrations`."""
+    """Return the generated files that any of `migrations` removed from the template."""
     return {_fill(path, package) for migration in migrations for path in migration.removed}
 
 
 def migrate(project: Path, migrations: Iterable[Migration]) -> list[str]:
-    """Take each step on the files of `project`, in order; return what was done, a line each."""
+    """Run each step on the files of `project`, in order; return a line for each thing done."""
     done = []
     for migration in migrations:
         done += _move_settings(project / "mlops.toml", migration.settings)
@@ -102,22 +101,10 @@ def _fill(path: str, package: str) -> str:
     return path.replace("{package}", package)
 
 
-def release_tags(names: Iterable[str]) -> list[str]:
-    """Return the release tags among `names`, oldest first."""
-    tags = [name for name in names if re.fullmatch(r"v\d+[.]\d+[.]\d+", name)]
-    return sorted(tags, key=lambda name: version_of(name) or ())
-
-
-def version_of(name: str) -> tuple[int, ...] | None:
-    """`v0.2.0`, `0.2.0` and `v0.2.0-3-g1a2b3c4` → (0, 2, 0); None where there is no version in front."""
-    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", name)
-    return tuple(int(part) for part in found.groups()) if found else None
-
-
 def _move_settings(file: Path, moved: Mapping[str, str]) -> list[str]:
-    """Move keys in the settings file, in its tables and those of every environment.
+    """Move keys of the settings file, in its tables and in those of every environment.
 
-    Line by line, so that comments, order and the values' own spelling stay as their owner wrote them.
+    Done line by line, so that comments, order and the spelling of values are kept.
     """
     if not moved or not file.is_file():
         return []
@@ -142,7 +129,7 @@ def _move_settings(file: Path, moved: Mapping[str, str]) -> list[str]:
             leaving.setdefault(environment + new_table, []).append(renamed)
         where = f"[{environment.rstrip('.')}] " if environment else ""
         done.append(
-            f"mlops.toml: {where}{old} is {moved[old] or 'no longer used and was taken out'}: {line.strip()}"
+            f"mlops.toml: {where}{old} is {moved[old] or 'no longer used and was removed'}: {line.strip()}"
         )
     for table, keys in leaving.items():
         _insert(lines, table, keys)
@@ -152,7 +139,7 @@ def _move_settings(file: Path, moved: Mapping[str, str]) -> list[str]:
 
 
 def _move_names(project: Path, moves: Moves) -> list[str]:
-    """Rewrite the project's Python files; a line for each name, by file and line."""
+    """Rewrite the project's Python files; return a line for each renamed use."""
     done = []
     for file in sorted(project.rglob("*.py")):
         content, renames = rewrite(file.read_bytes(), moves) if file.is_file() else (b"", [])
@@ -164,7 +151,7 @@ def _move_names(project: Path, moves: Moves) -> list[str]:
 
 
 def _insert(lines: list[str], table: str, keys: list[str]) -> None:
-    """Put `keys` right below the header of `table`, which is made at the end if there is none."""
+    """Put `keys` right below the header of `table`, which is added at the end if it is missing."""
     headers = [_HEADER.match(line) for line in lines]
     places = [i for i, header in enumerate(headers, start=1) if header and header["table"].strip() == table]
     if not places:

@@ -1,8 +1,8 @@
 """Where the public names of earlier releases are now; `mlops upgrade` rewrites a project's imports by this.
 
-One row for each module or name that moved, without `runtime_lib.` in front. A name that left its module, or
-has another name now, needs a row of its own next to the module's. What has no successor belongs in `_GONE`.
-Names of `cli` and `upgrade` need no row: of those only the commands were ever promised.
+One row for each module or name that moved, without the prefix `runtime_lib.`. A name that left its module or
+was renamed needs its own row next to the module's. A name without a successor belongs in `_GONE`. Names of
+`cli` and `upgrade` need no row: only their commands were ever promised.
 """
 
 from __future__ import annotations
@@ -113,11 +113,11 @@ _GONE: dict[str, str] = {
             *("hardware.parse." + name for name in ("processors", "profile", "table")),
             *("hardware.readings." + name for name in ("free_percent", "power_sample")),
         ),
-        "the source it read is no longer asked; runtime_lib.hardware.facts has what a machine says",
+        "the source it parsed is no longer read; runtime_lib.hardware.facts has a machine's facts",
     ),
 }
 
-# A package that binds a name like one of its modules hides the module: there the name is meant.
+# A package that binds a name like one of its modules hides the module: then the name is meant.
 _HIDDEN = ("hardware.facts",)
 
 

@@ -1,4 +1,4 @@
-"""What taking another version of the template would do to a project; nothing is written."""
+"""What an upgrade to another version of the template would change in a project; nothing is written."""
 
 from __future__ import annotations
 
@@ -15,41 +15,42 @@ from runtime_lib.errors import UpgradeError
 from runtime_lib.upgrade.answers import Answers, parse_answers, read_answers
 from runtime_lib.upgrade.deprecations import Use, uses
 from runtime_lib.upgrade.merge import Change, compare
-from runtime_lib.upgrade.migrations import Migration, migrate, pending, renames, version_of
+from runtime_lib.upgrade.migrations import Migration, migrate, pending, renames
 from runtime_lib.upgrade.render import Files, read_files, render
 from runtime_lib.upgrade.repository import Repository
+from runtime_lib.upgrade.versions import version_of
 
 __all__ = ["Plan", "make_plan"]
 
-# What a reader must know first, last.
+# In the order of printing: the most important is last, next to the prompt.
 KINDS = {
     "added": "new in the template",
-    "changed": "the template's alone, you have not touched it",
+    "changed": "changed in the template, you have not touched it",
     "deleted": "no longer in the template, you have not touched it",
-    "merged": "both sides' changes are in it",
-    "moved": "has another name in the template, your edits go along",
-    "migrated": "a migration goes over it",
-    "gone": "you deleted it, and so it stays",
+    "merged": "contains the changes of both sides",
+    "moved": "renamed in the template, your edits are kept",
+    "migrated": "changed by a migration",
+    "gone": "you deleted it, and it stays deleted",
     "kept": "no longer in the template; you have edited it, so it is yours",
-    "conflict": "both sides changed the same lines, for you to resolve",
+    "conflict": "both sides changed the same lines; resolve them",
 }
 _YES_OR_NO = ("true", "false", "yes", "no", "on", "off", "y", "n", "1", "0")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """An update, before it happens.
+    """An upgrade, before it happens.
 
     Attributes:
-        answers: how the project was made.
-        ref: the git ref of the template to take.
+        answers: what the project was created with.
+        ref: the git ref of the template to upgrade to.
         changes: what happens to each file that changes.
-        questions: new questions with the answers that they get.
-        changed_answers: old questions with other answers than before.
-        settings: what the migrations do to the project's own files, a line each.
-        uses: where the project's code calls what the library gave up or is about to.
-        changelog: the sections of the releases in between.
-        base, theirs: the template's files before and now, without the user's.
+        questions: new questions, with the answers used.
+        changed_answers: old questions whose answers change.
+        settings: what the migrations change in the project's own files, a line each.
+        uses: where the project's code uses names that the library has removed or will remove.
+        changelog: the sections of the releases since the project's.
+        base, theirs: the template's files before and after, without the user's changes.
     """
 
     answers: Answers
@@ -72,7 +73,7 @@ class Plan:
         return not self.changes
 
     def lines(self) -> list[str]:
-        """The report in plain text: for a terminal without colours, and for the commit's message."""
+        """Return the report in plain text, for the commit message."""
         lines = []
         for kind in KINDS:
             for change in (change for change in self.changes if change.kind == kind):
@@ -82,7 +83,7 @@ class Plan:
         return lines
 
     def answer_lines(self) -> list[str]:
-        """The new and the changed answers, spelt as `--data` takes them."""
+        """Return the new and the changed answers, written as `--data` takes them."""
         new = [f"{key}={_spelt(value)} (new)" for key, value in self.questions.items()]
         was = self.answers.values
         return new + [
@@ -135,9 +136,9 @@ def make_plan(
         base = _with_new_answers(answers, data, base, mine)
     untouched = {path for path, content in mine.items() if content == base.get(path)}
     migrated, done = _migrate(mine, steps)
-    # Both sides of the merge take the migrations: what they move is then no difference between the two.
+    # Both sides of the merge are migrated, so that a migration is not a difference between the two.
     base, _ = _migrate(base, steps)
-    # Copier's own record is never merged, always the new one.
+    # Copier's own record is never merged: the new one is always used.
     changes = compare(base, {**migrated, answers.file: base[answers.file]}, theirs, renamed=moved)
     changes = _with_migrated(changes, mine, migrated)
     if data and any(change.kind == "kept" for change in changes):
@@ -148,7 +149,7 @@ def make_plan(
         changes=tuple(changes),
         questions={key: after[key] for key in after if key not in before},
         changed_answers={key: after[key] for key in after if key in before and before[key] != after[key]},
-        # Of Python that only the template wrote there is nothing to report: it is replaced by today's.
+        # Python files that only the template wrote are not reported: they are replaced by the new ones.
         settings=tuple(line for line in done if line.partition(".py:")[0] + ".py" not in untouched),
         uses=tuple(uses(_python(migrated), removed={k: v for step in steps for k, v in step.names.items()})),
         changelog=changelog(since=answers.commit),
@@ -160,7 +161,7 @@ def make_plan(
 def changelog(*, since: str) -> str:
     """Return the sections of CHANGELOG.md for the releases after `since`, newest first."""
     package = Path(__file__).parents[1]
-    # Beside the package in a checkout; inside it once it is installed.
+    # Next to the package in a checkout, inside it once installed.
     file = next((f for f in (package / "CHANGELOG.md", package.parent / "CHANGELOG.md") if f.is_file()), None)
     if file is None:
         return ""
@@ -184,7 +185,7 @@ def _refuse_older(commit: str, ref: str) -> None:
     old, new = version_of(commit), version_of(ref)
     if old and new and new < old:
         raise UpgradeError(
-            f"The project follows {commit}; {ref} is older. Only newer versions can be taken: to go back, "
+            f"The project follows {commit}; {ref} is older. Only newer versions are possible: to go back, "
             f"revert the commit that took the update."
         )
 
@@ -195,13 +196,13 @@ def _refuse_wrong(data: Mapping[str, Any], known: Mapping[str, Any]) -> None:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(sorted(known))}."
             raise UpgradeError(f"The template asks no question '{key}' (--data). {hint}")
-        # Copier takes any word that it does not know for a yes.
+        # Copier takes every unknown word as a yes.
         if isinstance(known[key], bool) and str(data[key]).lower() not in _YES_OR_NO:
             raise UpgradeError(f"--data {key}={data[key]}: answer with true or false.")
 
 
 def _with_new_answers(answers: Answers, data: Mapping[str, Any], base: Files, mine: Files) -> Files:
-    """Add a base for files that only the new answers bring but the user has already.
+    """Add a base for files that only the new answers bring, but that the user already has.
 
     They were kept when their feature was switched off. With the old template's version as base, edits merge.
     """
@@ -222,7 +223,7 @@ def _migrate(files: Files, steps: Sequence[Migration]) -> tuple[Files, list[str]
 
 
 def _with_migrated(changes: list[Change], before: Files, after: Files) -> list[Change]:
-    """Add what the migrations did to files that the new version itself leaves alone."""
+    """Add what the migrations changed in files that the new version itself does not change."""
     touched = {path: after[path] for path in after if after[path] != before.get(path)}
     changes = [
         replace(change, content=touched.get(change.path)) if change.kind == "kept" else change
@@ -240,7 +241,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _switched_off(changes: list[Change], without: Files) -> list[Change]:
-    """Tell files that the new answers switch off from those that the new version gave up."""
+    """Mark the kept files that the new answers switch off; the new version removed the others."""
     return [
         replace(c, reason="switched off") if c.kind == "kept" and c.path in without else c for c in changes
     ]

@@ -1,4 +1,4 @@
-"""The template at one version with one project's answers, as files in memory."""
+"""Render the template at one version with one project's answers, as files in memory."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from runtime_lib.upgrade.answers import Answers, parse_answers
 
 __all__ = ["Files", "read_files", "render"]
 
-# Copier says all that it refuses by the same kind of error; these have nothing to do with answers.
+# Copier raises the same kind of error for everything; these are not about answers.
 _NOT_THERE = ("Unknown revision", "Local template must be a directory")
-# Git sets these for its hooks. With them, copier's clone would go into the index of the project.
+# Git sets these for its hooks. With them, copier's clone would write to the project's index.
 _OF_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
 # Path relative to the project, with forward slashes → content.
 Files = dict[str, bytes]
 
 
 def render(answers: Answers, *, ref: str, changes: Mapping[str, Any] | None = None) -> Files:
-    """Render the template of `answers` at the git ref `ref`; `changes` go over the stored answers.
+    """Render the template of `answers` at the git ref `ref`; `changes` override the stored answers.
 
-    New questions take their defaults. Nothing of the project is read or written.
+    New questions get their defaults. The project is neither read nor written.
 
     Raises:
         UpgradeError: the template or the ref cannot be reached, or an answer is refused.
@@ -44,8 +44,8 @@ def render(answers: Answers, *, ref: str, changes: Mapping[str, Any] | None = No
             plumbum.local.env.pop(variable, None)
         folder = Path(name) / "project"
         folder.mkdir()
-        # Stored answers come from their file, as in an update: one whose question is not asked any more,
-        # because another answer has changed, gives way to the default.
+        # Stored answers are read from their file, as in an update: if a question is no longer asked because
+        # another answer changed, its default is used.
         (folder / answers.file).write_text(yaml.safe_dump(answers.values), encoding="utf-8")
         try:
             copier.run_copy(
@@ -66,7 +66,7 @@ def render(answers: Answers, *, ref: str, changes: Mapping[str, Any] | None = No
                 raise UpgradeError(f"{answers.source} at version {ref} cannot be reached: {error}") from error
             raise UpgradeError(
                 f"The template at version {ref} refuses an answer: {error} "
-                f"Give another with --data QUESTION=ANSWER."
+                f"Give another one with --data QUESTION=ANSWER."
             ) from error
         files = read_files(folder)
     _refuse_lost_answers(answers, ref, files, changes or {})
@@ -74,13 +74,13 @@ def render(answers: Answers, *, ref: str, changes: Mapping[str, Any] | None = No
 
 
 def _refuse_lost_answers(answers: Answers, ref: str, files: Files, changes: Mapping[str, Any]) -> None:
-    """Copier answers with the default, without a word, where the template takes a stored answer no more."""
+    """Copier silently uses the default if the template no longer accepts a stored answer."""
     now = parse_answers(files[answers.file].decode("utf-8"), answers.file).values
     for key, value in answers.values.items():
         if key not in changes and now.get(key, value) != value:
             raise UpgradeError(
-                f"The template at version {ref} no longer takes the answer {key}={value}; it would be "
-                f"{key}={now[key]}. Say which you want with --data {key}=ANSWER."
+                f"The template at version {ref} no longer accepts the answer {key}={value}; it would become "
+                f"{key}={now[key]}. Choose with --data {key}=ANSWER."
             )
 
 

@@ -1,17 +1,16 @@
-"""The template of one project, asked for each version at most once."""
+"""The template of one project, rendered at most once for each version."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import replace
-from pathlib import Path
 
 from runtime_lib.errors import MlopsError, UpgradeError
 from runtime_lib.upgrade.answers import Answers
 from runtime_lib.upgrade.git import remote
-from runtime_lib.upgrade.migrations import release_tags, version_of
 from runtime_lib.upgrade.render import Files, render
+from runtime_lib.upgrade.versions import release_tags, version_of
 
 __all__ = ["Renderings"]
 
@@ -19,10 +18,9 @@ _PROBE_SECONDS = 5.0
 
 
 class Renderings:
-    """Renders at a project's own versions. A template that cannot be reached is asked once, not again."""
+    """Renders a project's own versions. A template that cannot be reached is tried only once."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self) -> None:
         self._made: dict[str, Files] = {}
         self._tags: dict[str, list[str] | None] = {}  # None: not reachable
 
@@ -42,7 +40,7 @@ class Renderings:
         return self._made[key.hexdigest()]
 
     def before(self, old: Answers, new: Answers) -> Files:
-        """Render what the project had before an update; a template that moved is found at its new place."""
+        """Render what the project had before an update; if the template has moved, from its new address."""
         try:
             return self.at(old)
         except MlopsError:
@@ -51,7 +49,7 @@ class Renderings:
             return self.at(replace(old, source=new.source))
 
     def newest(self, answers: Answers) -> str:
-        """Return the newest release that is out, if it is newer than the project's version; else nothing.
+        """Return the newest release if it is newer than the project's version, else an empty text.
 
         Raises:
             UpgradeError: the template cannot be reached.
@@ -61,7 +59,7 @@ class Renderings:
         return last if known and (version_of(last) or ()) > known else ""
 
     def _reach(self, source: str) -> list[str]:
-        """Ask git first: it can be told not to wait, copier's clone cannot. Its tags come along."""
+        """Return the template's tags. Git is asked first: it has a time limit, copier's clone has none."""
         if source not in self._tags:
             try:
                 self._tags[source] = list(remote(source, seconds=_PROBE_SECONDS))
@@ -69,5 +67,5 @@ class Renderings:
                 self._tags[source] = None
         found = self._tags[source]
         if found is None:
-            raise UpgradeError(f"The template at {source} cannot be reached from here.")
+            raise UpgradeError(f"The template at {source} cannot be reached.")
         return found

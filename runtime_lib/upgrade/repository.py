@@ -1,6 +1,6 @@
-"""Git, below the porcelain: a project's state out of the repository and another one into it.
+"""Git plumbing: export a project's state from the repository, and bring a new one in.
 
-A new state is built beside the project and becomes a commit object that nothing refers to. Then the project
+A new state is built outside the project and becomes a commit object that nothing refers to. Then the project
 moves to it in one step, which git finishes even if this process is killed. Before that step nothing in the
 project has changed; after it everything has.
 """
@@ -26,7 +26,7 @@ class Repository:
 
     Attributes:
         top: its top folder.
-        prefix: the project's folder below `top` with a slash at its end; empty where the two are the same.
+        prefix: the project's folder below `top`, with a trailing slash; empty if the two are the same.
         folder: git's own folder for this working tree (`.git`, or a worktree's).
     """
 
@@ -39,7 +39,7 @@ class Repository:
         """Find the repository of the project at `project`.
 
         Raises:
-            UpgradeError: no repository, or none with a commit.
+            UpgradeError: there is no repository, or it has no commit.
         """
         try:
             said = _git(project, "rev-parse", "--show-toplevel", "--show-prefix", "--absolute-git-dir").split(
@@ -48,7 +48,7 @@ class Repository:
             _git(project, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
         except UpgradeError as error:
             raise UpgradeError(
-                f"{project} is in no git repository with a commit; an update is a merge and needs one: "
+                f"{project} is not in a git repository with a commit; an upgrade is a merge and needs one: "
                 f"git init && git add . && git commit -m 'Before the update'"
             ) from error
         return cls(Path(said[0]), said[1], Path(said[2]))
@@ -56,7 +56,7 @@ class Repository:
     def git(
         self, *words: str, index: Path | None = None, tree: Path | None = None, stdin: bytes | None = None
     ) -> str:
-        """Run git at the top of the repository, with another index or working tree if given."""
+        """Run git at the top of the repository, on another index or working tree if given."""
         variables = {
             **({"GIT_INDEX_FILE": str(index)} if index else {}),
             **({"GIT_WORK_TREE": str(tree), "GIT_DIR": str(self.folder)} if tree else {}),
@@ -69,7 +69,7 @@ class Repository:
 
     @property
     def scope(self) -> str:
-        """The project as a path for git commands at the top."""
+        """The project's path for git commands that run at the top."""
         return self.prefix or "."
 
     def files(self) -> list[str]:
@@ -78,7 +78,7 @@ class Repository:
         return [name for name in names if (self.top / self.prefix / name).is_file()]
 
     def in_the_way(self, paths: Iterable[str]) -> list[str]:
-        """Which of `paths` cannot be written without replacing what git has no copy of."""
+        """Return what would be overwritten by writing `paths` and has no copy in git."""
         tracked = set(self._listed("--cached"))
         project = self.top / self.prefix
         return sorted({found for path in paths if (found := _obstacle(project, path, tracked))})
@@ -88,11 +88,11 @@ class Repository:
         return [name.removeprefix(self.prefix) for name in listed.split("\0") if name]
 
     def changed(self) -> list[str]:
-        """What differs from the last commit, untracked files among it, as `git status --short` shows it."""
+        """Return what differs from the last commit, also untracked files, as `git status --short` does."""
         return self.git("status", "--porcelain", "--untracked-files=all", "--", self.scope).splitlines()
 
     def export(self, folder: Path, state: str) -> Path:
-        """Write the project's files at the commit or tree `state` below `folder`; return where they stand."""
+        """Write the project's files at the commit or tree `state` below `folder`; return their folder."""
         index = folder / "index"
         self.git("read-tree", state, index=index)
         names = self.git("ls-files", "-z", "--", self.scope, index=index)
@@ -102,7 +102,7 @@ class Repository:
         return target / self.prefix
 
     def snapshot(self, folder: Path, commit: str) -> str:
-        """Store the project's tracked files as they stand, beside the rest of `commit`, as a tree."""
+        """Store the project's tracked files as they are now, with the rest of `commit`, as a tree."""
         index = folder / "snapshot"
         self.git("read-tree", commit, index=index)
         self.git("rm", "-r", "--cached", "--quiet", "--ignore-unmatch", "--", self.scope, index=index)
@@ -112,17 +112,17 @@ class Repository:
         return self.git("write-tree", index=index)
 
     def tree(self, folder: Path) -> str:
-        """Store what `export` wrote to `folder`, changed since, as a tree object; return its hash."""
+        """Store what `export` wrote to `folder`, as it is now, as a tree object; return its hash."""
         index = folder / "index"
-        # By force: a file of the template belongs into the commit even where a user's .gitignore matches it.
+        # Forced: a file of the template belongs in the commit even if the user's .gitignore matches it.
         self.git("add", "--all", "--force", "--", self.scope, index=index, tree=folder / "tree")
         return self.git("write-tree", index=index)
 
     def commit(self, tree: str, message: str, *, parent: str) -> str:
         """Store a commit of `tree` on top of `parent` without moving to it; return its hash.
 
-        `parent` is what the tree was made from. HEAD may have moved since; on top of that, this tree would
-        take back what its user has just committed.
+        `parent` is what the tree was made from. HEAD may have moved since: on top of that, this tree would
+        undo what the user has just committed.
         """
         sign = (
             ["-S"]
@@ -136,9 +136,9 @@ class Repository:
         """Bring branch, index and files to `commit`, a child of HEAD, in one step.
 
         Raises:
-            UpgradeError: somebody changed a file or committed meanwhile; nothing was moved.
+            UpgradeError: somebody changed a file or committed in the meantime; nothing was moved.
         """
-        # git may not overwrite a file that it ignores either: an `.env` is nobody's to replace.
+        # Git must not overwrite ignored files either, such as an `.env`.
         self.unstoppable(
             "merge",
             "--ff-only",
@@ -152,7 +152,7 @@ class Repository:
     def unstoppable(self, *words: str, stdin: bytes = b"") -> None:
         """Run git so that neither Ctrl-C nor the end of this process stops it half-way.
 
-        For all that writes to the project, its index or a branch: a git that is killed leaves a lock there.
+        For every write to the project, its index or a branch: a killed git leaves a lock there.
         """
         with tempfile.TemporaryFile() as given:
             given.write(stdin)
@@ -176,7 +176,7 @@ class Repository:
             raise UpgradeError(f"git could not bring the project to its new state: {said.strip()}")
 
     def mark_unmerged(self, stages: Mapping[str, tuple[bytes | None, bytes | None, bytes | None]]) -> None:
-        """Tell git which files are in conflict; base, ours and theirs each as content, or None."""
+        """Record in git which files are in conflict; base, ours and theirs each as content, or None."""
         lines = []
         for path, contents in stages.items():
             name = self.prefix + path
@@ -188,9 +188,9 @@ class Repository:
         self.unstoppable("update-index", "-z", "--index-info", stdin=_bytes("\0".join(lines) + "\0"))
 
     def restore(self, commit: str, merged: str) -> None:
-        """Bring what differs between `commit` and the tree `merged` back to `commit`, in index and files.
+        """Restore what differs between `commit` and the tree `merged` from `commit`, in index and files.
 
-        Nothing else is touched: what its user edited, added or wrote meanwhile elsewhere has no copy in git.
+        Nothing else is touched: what the user edited or added elsewhere in the meantime has no copy in git.
         """
         differing = self.git("diff-tree", "-r", "-z", "--name-only", "--no-renames", commit, merged)
         touched = {name for name in differing.split("\0") if name}
@@ -206,19 +206,19 @@ class Repository:
             self.unstoppable(*command, stdin=_bytes("\0".join(paths)))
 
     def who(self) -> None:
-        """Make sure that git knows whom to name as the author of a commit."""
+        """Check that git knows the author of a commit."""
         try:
             self.git("var", "GIT_COMMITTER_IDENT")
             self.git("var", "GIT_AUTHOR_IDENT")
         except UpgradeError as error:
             raise UpgradeError(
-                "git does not know who commits: "
+                "git does not know who is committing: "
                 "git config user.name 'Your Name'; git config user.email you@example.org"
             ) from error
 
 
 def _obstacle(project: Path, path: str, tracked: set[str]) -> str:
-    """The file in place of a folder, the folder in place of a file, the file that git does not know."""
+    """Return what blocks `path`: a file instead of a folder, or the reverse, or an untracked file."""
     *folders, _ = parts = Path(path).parts
     for count in range(1, len(folders) + 1):
         folder = project.joinpath(*parts[:count])
@@ -229,7 +229,7 @@ def _obstacle(project: Path, path: str, tracked: set[str]) -> str:
 
 
 def _bytes(names: str) -> bytes:
-    """Names as git gave them: any bytes, not only UTF-8."""
+    """Return names as git gave them: any bytes, not only UTF-8."""
     return names.encode(errors="surrogateescape")
 
 

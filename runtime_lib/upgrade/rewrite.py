@@ -1,10 +1,10 @@
-"""Python source of a project → the same source with the library's names where they are now.
+"""Rewrite a project's Python source so that it uses the library's present names.
 
-Only the text of names changes. What an import binds keeps its name, so that the rest of the file, and
-whoever imports from it, still finds it: `from runtime_lib.data import months as periods`. Inside a function,
-where nobody else sees it, the new name is used throughout if it is free in the file. The template's own
-functions then read as the template writes them today: in a merge, a line that the user added there could not
-know that the import above it was changed.
+Only names change. What an import binds keeps its name, so that the rest of the file, and other files that
+import from it, still work: `from runtime_lib.data import months as periods`. Inside a function, where no
+other code sees it, the new name is used throughout if it is free in the file. The template's own functions
+then read as the template writes them now: after a merge, a line that the user added there would otherwise
+use the name of an import that was changed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _COMMA = re.compile(rb"\s*,[ \t]*")
 
 @dataclass(frozen=True, order=True)
 class Rename:
-    """One use of a name in a file: its line before the rewriting, what it was and what it is now, dotted."""
+    """One use of a name in a file: its line before the rewrite, the old and the new dotted name."""
 
     line: int
     old: str
@@ -36,19 +36,19 @@ class Rename:
 
 
 class Moves:
-    """Old → new dotted names. The longest known beginning of a name decides.
+    """Old → new dotted names. The longest known prefix of a name decides.
 
     Args:
         moved: old name → new name, of modules and of names in them.
-        stay: names that are not rewritten, such as those that are gone.
+        stay: names that are not rewritten, such as removed ones.
     """
 
     def __init__(self, moved: Mapping[str, str], stay: Iterable[str] = ()) -> None:
-        # A new name may begin like an old one: `monitoring.alerts.webhook`. It has arrived, and stays.
+        # A new name may begin with an old one: `monitoring.alerts.webhook`. It is not moved again.
         self._known = {**{name: name for name in (*moved.values(), *stay)}, **moved}
 
     def row(self, name: str) -> tuple[str, str]:
-        """Return the known beginning of a name and where that is now; both empty if nothing is known."""
+        """Return the known prefix of a name and what it is now; both empty if there is none."""
         parts = name.split(".")
         known = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
         return next(((each, self._known[each]) for each in known if each in self._known), ("", ""))
@@ -58,7 +58,7 @@ class Moves:
         return new + name.removeprefix(old)
 
     def at(self, place: str) -> str:
-        """Return where the name at a place is now; a name of a package goes before the module it hides."""
+        """Return the present name of a place; a package's name wins over the module that it hides."""
         module, name = place.partition(":")[0], dotted(place)
         hidden = any(f"{name}.".startswith(f"{each}.") for each in HIDDEN if each != module)
         return name if hidden else self.of(name)
@@ -67,7 +67,7 @@ class Moves:
 def rewrite(content: bytes, moves: Moves) -> tuple[bytes, list[Rename]]:
     """Return the rewritten source and what was renamed in it, by line.
 
-    A file that is no Python, or is not in UTF-8, comes back as it is.
+    A file that is not valid Python, or not in UTF-8, is returned unchanged.
     """
     if PACKAGE.encode() not in content:
         return content, []
@@ -89,16 +89,16 @@ class _Rewriting:
         self._tree = ast.parse(content)
         self._reader = Reader(self._tree)
         self._taken = {name for node in ast.walk(self._tree) for name in _identifiers(node)}
-        self._aliases: dict[str, str] = {}  # name that left its module → what the file calls it now
+        self._aliases: dict[str, str] = {}  # name that left its module → its name in this file
         self._needed: dict[str, set[str]] = {}  # what an import binds → what must be imported next to it
         self.edits = Edits(content)
         self.renames: set[Rename] = set()
-        spelt = dict(self._new_spellings())
+        spellings = dict(self._new_spellings())
         for use in self._reader.chains:
             self._chain(use)
         for each in self._reader.imports:
             if isinstance(each.node, ast.ImportFrom):
-                self._import_from(each.node, spelt if each.local else {})
+                self._import_from(each.node, spellings if each.local else {})
             else:
                 self._import(each.node)
         self._texts()
@@ -107,7 +107,7 @@ class _Rewriting:
         self.renames.add(Rename(line, old, new))
 
     def _new_spellings(self) -> Iterator[tuple[str, str]]:
-        """Rename what only imports in functions bind, where the new name is free; yield old and new."""
+        """Rename what only imports in functions bind, if the new name is free; yield old and new."""
         new: dict[str, set[str]] = {}
         for node in ast.walk(self._tree):
             for name, place in bound(node):
@@ -146,19 +146,19 @@ class _Rewriting:
         if was == rest or not self.edits.replace(root_stop, was, rest):
             return
         self._note(line, old, new)
-        if use.origin == f"{PACKAGE}:":  # bound by `import runtime_lib.…`, which may bring another module
+        if use.origin == f"{PACKAGE}:":  # bound by `import runtime_lib.…`, which may import another module
             module = self._imported_module(old)
             if not f"{new}.".startswith(f"{self._moves.of(module)}."):
                 self._needed.setdefault(module, set()).add(self._moves.row(old)[1].rpartition(".")[0])
 
     def _imported_module(self, name: str) -> str:
-        """The longest module that an import without `as` names, of those that `name` begins with."""
+        """Return the longest module name, imported without `as`, that `name` begins with."""
         nodes = [each.node for each in self._reader.imports if isinstance(each.node, ast.Import)]
         named = [alias.name for node in nodes for alias in node.names if alias.asname is None]
         return max((each for each in named if f"{name}.".startswith(f"{each}.")), key=len, default=PACKAGE)
 
     def _chain_of_its_own(self, use: Chain) -> None:
-        """A name that has left the module which the import binds: it gets an import of its own."""
+        """Give a name that has left its imported module a separate import."""
         row, target = self._moves.row(dotted(use.place))
         count = row.count(".") - dotted(use.origin).count(".")
         was = ".".join((use.root.id, *use.parts))
@@ -178,7 +178,7 @@ class _Rewriting:
         return self._aliases[target]
 
     def _texts(self) -> None:
-        """Names in a text of their own, as `monkeypatch.setattr("runtime_lib.…")` takes them."""
+        """Rewrite strings that are names, as in `monkeypatch.setattr("runtime_lib.…")`."""
         for node in ast.walk(self._tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and _TEXT.fullmatch(node.value):
                 new = self._moves.of(node.value)
@@ -198,14 +198,14 @@ class _Rewriting:
                 self.edits.replace(self.edits.span(alias)[0], alias.name, ", ".join((new, *more)))
                 self._note(alias.lineno, alias.name, new)
 
-    def _import_from(self, node: ast.ImportFrom, spelt: Mapping[str, str]) -> None:
+    def _import_from(self, node: ast.ImportFrom, spellings: Mapping[str, str]) -> None:
         module, (start, _) = str(node.module), self.edits.span(node)
         head = _FROM.match(self.edits.content, start)
         if head is None or not self.edits.reads(head.end(), module):
             return
         groups: dict[str, list[tuple[ast.alias, str]]] = {}
         for alias in node.names:
-            parent, text = self._from(module, alias, spelt)
+            parent, text = self._from(module, alias, spellings)
             groups.setdefault(parent, []).append((alias, text))
             self._bring(node, f"{module}:{alias.name}")
         stays = module if module in groups else next(iter(groups))
@@ -218,14 +218,14 @@ class _Rewriting:
             self.edits.put_before(start, f"from {parent} import {', '.join(text for _, text in rows)}")
         self._take_out(node, {id(alias) for rows in groups.values() for alias, _ in rows})
 
-    def _from(self, module: str, alias: ast.alias, spelt: Mapping[str, str]) -> tuple[str, str]:
-        """Where an imported name is now, and how it is written after `import`."""
+    def _from(self, module: str, alias: ast.alias, spellings: Mapping[str, str]) -> tuple[str, str]:
+        """Return the present module of an imported name, and how it is written after `import`."""
         star = alias.name == "*"
         new = f"{self._moves.of(module)}.*" if star else self._moves.at(f"{module}:{alias.name}")
         if new != f"{module}.{alias.name}":
             self._note(alias.lineno, f"{module}.{alias.name}", new)
         parent, _, name = new.rpartition(".")
-        bound_as = alias.asname or spelt.get(alias.name, alias.name)
+        bound_as = alias.asname or spellings.get(alias.name, alias.name)
         return parent, name if bound_as == name and not alias.asname else f"{name} as {bound_as}"
 
     def _bring(self, node: ast.Import | ast.ImportFrom, binds: str) -> None:
@@ -235,7 +235,7 @@ class _Rewriting:
             self.edits.put_before(self.edits.span(node)[0], statement)
 
     def _take_out(self, node: ast.ImportFrom, away: set[int]) -> None:
-        """Take names out of a statement's list; comments between them stay."""
+        """Remove names from a statement's list; comments between them stay."""
         content, end = self.edits.content, self.edits.span(node)[1]
         open_ended = content[end - 1 : end] == b")"
         for (gone, _), run in groupby(

@@ -1,4 +1,4 @@
-"""Messages without the passwords that an address may carry."""
+"""Remove passwords from the addresses in messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 __all__ = ["without_secrets"]
 
-# A password or token in front of a host. `git@` of an ssh address is a user name that everybody knows.
+# A password or token in front of a host. The `git@` of an ssh address is not a secret.
 _LOGIN = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<user>[^/@\s:]*)(?P<password>:[^/@\s]*)?@", re.IGNORECASE
 )
@@ -14,7 +14,7 @@ _PARAMETER = re.compile(r"([?&](?:sig|secret|key|token|password)[^=\s&]*=)[^&#\s
 
 
 def without_secrets(text: str) -> str:
-    """Take passwords and tokens out of the addresses in `text`."""
+    """Return `text` without the passwords and tokens in its addresses."""
     return _PARAMETER.sub(r"\1…", _LOGIN.sub(_login, text))
 
 

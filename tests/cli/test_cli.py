@@ -83,7 +83,7 @@ def test_doctor_names_what_is_missing_and_how_to_fix_it(project):
         "level": "note",
         "ok": True,
         "found": "none yet",
-        "mend": "uv run mlops run",
+        "fix": "uv run mlops run",
     }
     assert findings["mlflow"]["ok"]
 

@@ -1,4 +1,4 @@
-"""The doctor: what an update left, said most pressing first, also where the project's files are torn."""
+"""The doctor: what an update left unfinished, most urgent first, even if the project's files are damaged."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from runtime_lib.doctor.conflicts import conflicts
 from runtime_lib.doctor.examine import examine
 from runtime_lib.doctor.finding import Finding
 from runtime_lib.upgrade import apply as run
+from runtime_lib.upgrade import git as history
 from runtime_lib.upgrade import rendering
 from runtime_lib.upgrade.secrets import without_secrets
 from tests.conftest import copy_template
@@ -100,9 +101,9 @@ def test_a_conflict_of_a_real_update_is_found(project):
     copier.run_update(project, defaults=True, overwrite=True, quiet=True)
     found = quickly(project)
     conflict = found[0]
-    assert (conflict.what, conflict.level) == ("noxfile.py", "mend")
+    assert (conflict.what, conflict.level) == ("noxfile.py", "fix")
     assert "unmerged" in conflict.found
-    assert "git add noxfile.py" in conflict.mend
+    assert "git add noxfile.py" in conflict.fix
     assert "noxfile.py" not in [f.what for f in found if f.level == "note"], "said once"
     (project / "noxfile.py").write_text("# resolved\n")
     assert conflicts(project)[0].found == "unmerged in git's index"
@@ -123,8 +124,8 @@ def test_markers_and_rejected_parts_are_found(project, followed):
     if followed == "no git":
         shutil.rmtree(project / ".git")
     found = conflicts(project)
-    assert [f.what for f in found if f.level == "mend"] == ["docs/mine.md", "docs/mine.py.rej"]
-    assert about("docs/mine.py.rej", found).mend.endswith("rm docs/mine.py.rej")
+    assert [f.what for f in found if f.level == "fix"] == ["docs/mine.md", "docs/mine.py.rej"]
+    assert about("docs/mine.py.rej", found).fix.endswith("rm docs/mine.py.rej")
     assert [f.what for f in found if f.level == "note"] == (["git"] if followed == "no git" else [])
 
 
@@ -161,18 +162,18 @@ def test_a_torn_file_does_not_stop_the_doctor(project, name):
     assert (other in whats[1:]) is (name != "uv.lock"), "of a lock, one command is enough"
     assert "dvc" in whats
     assert ("device" in whats) is False
-    commands = " ".join(finding.mend for finding in found)
+    commands = " ".join(finding.fix for finding in found)
     if name == "uv.lock":
-        assert found[0].mend == "git restore --source=HEAD --staged --worktree uv.lock && uv lock"
+        assert found[0].fix == "git restore --source=HEAD --staged --worktree uv.lock && uv lock"
     if name in ("pyproject.toml", "uv.lock"):
         assert "uv run mlops" not in commands, "uv does not start where it cannot read these"
 
 
-def test_no_command_would_fetch_a_bare_name_before_it_is_mended(project):
+def test_no_command_would_fetch_a_bare_name_before_it_is_fixed(project):
     text = (project / "pyproject.toml").read_text()
     (project / "pyproject.toml").write_text(re.sub(r'"(runtime-lib\[data[^]]*\]) @ [^"]*"', r'"\1"', text))
     finding = about("library's pin (project.dependencies)", quickly(project))
-    assert finding.mend.startswith(".venv/bin/mlops doctor --restore pyproject.toml && uv lock")
+    assert finding.fix.startswith(".venv/bin/mlops doctor --restore pyproject.toml && uv lock")
     assert done("doctor", "--restore", "pyproject.toml", cwd=project).returncode == 0
     assert (project / "pyproject.toml").read_text() == text
 
@@ -186,12 +187,12 @@ def test_changed_files_of_the_template_are_notes_with_a_way_back(project):
     (project / ".pre-commit-config.yaml").unlink()
     (project / "uv.lock").write_text("")
     found = quickly(project)
-    notes = {f.what: f.mend for f in found if f.level == "note"}
+    notes = {f.what: f.fix for f in found if f.level == "note"}
     assert f"--restore {STAGES}" in notes[STAGES]
     assert notes.pop("template") == "uv run mlops upgrade --plan"
     assert set(notes) == {STAGES}, "fenced lines are only judged where the versions agree"
     (project / "uv.lock").write_text(locked(project))
-    notes = {f.what: f.mend for f in quickly(project) if f.level == "note"}
+    notes = {f.what: f.fix for f in quickly(project) if f.level == "note"}
     assert set(notes) == {STAGES, "pyproject.toml", "template"}
     assert done("doctor", "--restore", "pyproject.toml", cwd=project / "src").returncode == 0
     assert "data-s3" not in (project / "pyproject.toml").read_text()
@@ -225,7 +226,7 @@ def test_questions_without_an_answer_and_answers_without_a_question(project):
     assert git(project, "status", "--porcelain") == ""
 
 
-def test_a_refused_answer_is_told(project):
+def test_a_refused_answer_is_reported(project):
     edit(project / ".copier-answers.yml", "ci_provider: github", "ci_provider: jenkins")
     assert "jenkins" in about("template", quickly(project)).found
 
@@ -257,11 +258,11 @@ def test_a_server_that_does_not_answer_is_not_waited_for(project, monkeypatch):
 
 
 def test_without_copier_the_rest_goes_on(project):
-    """In an interpreter that has no copier: the doctor names the command that brings it along."""
+    """In an interpreter without copier the doctor names the command that provides it."""
     script = (
         "import sys; sys.modules['copier'] = None\n"
         "from pathlib import Path; from runtime_lib.doctor.examine import examine\n"
-        "[print(f.level, f.what, f.found, f.mend) for f in examine(Path())]"
+        "[print(f.level, f.what, f.found, f.fix) for f in examine(Path())]"
     )
     edit(project / "mlops.toml", "[project]", "[project")  # so that MLflow is not loaded
     said = subprocess.run(
@@ -269,19 +270,19 @@ def test_without_copier_the_rest_goes_on(project):
     )
     (line,) = [line for line in said.stdout.splitlines() if line.startswith("note template copier")]
     assert "uvx --from 'runtime-lib[upgrade] @ git+file://" in line
-    assert "mend uv.lock" in said.stdout
+    assert "fix uv.lock" in said.stdout
 
 
 @pytest.mark.parametrize("environment", ["none", "its own"])
 def test_a_borrowed_command_does_without_the_projects_packages(project, environment):
-    """As `uvx` runs it: none of numpy, dvc, MLflow is at hand, which says nothing of the project."""
+    """As `uvx` runs it: numpy, dvc and MLflow are missing, which says nothing about the project."""
     if environment == "its own":
         (project / ".venv" / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
     script = (
         "import sys; sys.modules.update(dict.fromkeys(['numpy', 'mlflow', 'dvc', 'torch', 'mlx']))\n"
-        "from runtime_lib.upgrade import doctor\n"
-        "def absent(name): raise doctor.PackageNotFoundError(name)\n"
-        "doctor.version = absent\n"
+        "from runtime_lib.doctor import examine\n"
+        "def absent(name): raise examine.PackageNotFoundError(name)\n"
+        "examine.version = absent\n"
         "from pathlib import Path; from runtime_lib.cli.doctor import diagnose\n"
         "diagnose(Path(), as_json=True)"
     )
@@ -290,25 +291,25 @@ def test_a_borrowed_command_does_without_the_projects_packages(project, environm
     found = {finding["what"]: finding for finding in json.loads(said.stdout)}
     for what in ("device", "champion", "dvc", "mlflow"):
         assert found[what]["level"] == "note", found[what]
-        assert "not looked at" in found[what]["found"]
-    assert found["champion"]["found"] == "not looked at: numpy is not installed here"
+        assert "not checked" in found[what]["found"]
+    assert found["champion"]["found"] == "not checked: numpy is not installed here"
 
 
-def test_a_healthy_new_project_has_nothing_to_mend_for_want_of_a_champion(project):
+def test_a_healthy_new_project_has_nothing_to_fix_for_want_of_a_champion(project):
     assert about("champion", examine(project)).level == "note"
 
 
-def test_a_pin_held_back_is_mended_by_the_templates_own_version(project):
+def test_a_pin_held_back_is_fixed_by_the_templates_own_version(project):
     edit(project / ".copier-answers.yml", f"_commit: v{__version__}", "_commit: v9.0.0")
     finding = about("library's pin", quickly(project))
-    assert finding.mend == f"{RESTORE_HERE} pyproject.toml && uv lock && uv sync", "this version knows how"
+    assert finding.fix == f"{RESTORE_HERE} pyproject.toml && uv lock && uv sync", "this version knows how"
     text = (project / "pyproject.toml").read_text()
     (project / "pyproject.toml").write_text(text.replace(f"@v{__version__}", "@v0.1.0"))
     finding = about("library's pin", quickly(project))
     assert re.fullmatch(
         r"uvx --from 'runtime-lib\[upgrade\] @ git\+file://\S+@v9\.0\.0' mlops doctor "
         r"--restore pyproject.toml && uv lock && uv sync",
-        finding.mend,
+        finding.fix,
     )
 
 
@@ -316,8 +317,8 @@ def test_a_library_moved_alone_is_locked_and_committed_before_the_upgrade(projec
     text = (project / "pyproject.toml").read_text()
     (project / "pyproject.toml").write_text(text.replace(f"@v{__version__}", "@v9.0.0"))
     commit(project, "Bumped by a bot")
-    mend = about("library's pin", quickly(project)).mend
-    locking, _, upgrading = mend.partition("  # ")[0].rpartition(" && ")
+    fix = about("library's pin", quickly(project)).fix
+    locking, _, upgrading = fix.partition("  # ")[0].rpartition(" && ")
     assert upgrading == "uv run mlops upgrade --to v9.0.0"
     for lock in ("one\n", "two\n", "two\n"):
         typed = locking.replace("uv lock", f"printf '{lock}' > uv.lock", 1)
@@ -332,9 +333,9 @@ def test_torn_answers_come_back_from_the_last_commit_that_has_them_whole(project
     file.write_text(whole + TORN)
     if committed:
         commit(project, "Too early")
-    mend = about("answers", quickly(project)).mend
-    assert mend.startswith("git restore --source=")
-    subprocess.run(mend, cwd=project, shell=True, check=True)
+    fix = about("answers", quickly(project)).fix
+    assert fix.startswith("git restore --source=")
+    subprocess.run(fix, cwd=project, shell=True, check=True)
     assert file.read_text() == whole
 
 
@@ -348,24 +349,24 @@ def test_the_lock_comes_out_of_a_conflict_by_the_command_printed(project):
     (project / "uv.lock").write_text("three\n")
     commit(project, "Mine")
     subprocess.run(["git", "merge", "--quiet", "other"], cwd=project, capture_output=True)
-    mend = about("uv.lock", quickly(project)).mend
-    subprocess.run(mend.removesuffix(" && uv lock"), cwd=project, shell=True, check=True)
+    fix = about("uv.lock", quickly(project)).fix
+    subprocess.run(fix.removesuffix(" && uv lock"), cwd=project, shell=True, check=True)
     assert (project / "uv.lock").read_text() == "three\n"
     assert conflicts(project)[0].level == "ok"
 
 
 def test_a_newer_release_is_a_note_at_no_second_call(project, monkeypatch):
     calls = []
-    asked = rendering.history.git
+    run_git = history.run
 
-    def counted(root, *words, **options):
+    def counted(folder, *words, **options):
         calls.append(words[0])
-        return asked(root, *words, **options)
+        return run_git(folder, *words, **options)
 
-    monkeypatch.setattr(rendering.history, "git", counted)
+    monkeypatch.setattr(history, "run", counted)
     finding = about("template", quickly(project))
     assert (finding.level, finding.found) == ("note", "v9.0.0 is out")
-    assert finding.mend == "uv run mlops upgrade --plan"
+    assert finding.fix == "uv run mlops upgrade --plan"
     assert calls.count("ls-remote") == 1
     edit(project / ".copier-answers.yml", f"_commit: v{__version__}", "_commit: v9.0.0")
     assert "template" not in [finding.what for finding in quickly(project)]
@@ -382,7 +383,7 @@ def test_an_upgrade_that_waits_comes_first(project, source):
     run.upgrade(project, ref="v9.0.0", checks=run.Checks(lock=False, tests=False))
     found = quickly(project)
     assert found[0].what == "upgrade"
-    assert "mlops upgrade --finish" in found[0].mend
+    assert "mlops upgrade --finish" in found[0].fix
     run.abort(project)
     assert "upgrade" not in [finding.what for finding in quickly(project)]
 
@@ -411,8 +412,8 @@ def test_on_a_narrow_terminal_no_command_is_cut(project):
     assert printed.returncode == spoken.returncode == 4
     assert printed.stderr == spoken.stderr == ""
     for finding in json.loads(spoken.stdout):
-        assert finding["ok"] is (finding["level"] != "mend")
-        assert finding["mend"] in printed.stdout
+        assert finding["ok"] is (finding["level"] != "fix")
+        assert finding["fix"] in printed.stdout
         assert finding["what"].split()[0] in printed.stdout
 
 
@@ -422,7 +423,7 @@ def test_notes_alone_leave_exit_code_0(project, capsys):
     _print([Finding("a", "note", "b [c] d", "e"), Finding("f", "ok", "g")])
     assert capsys.readouterr().out.split("\n")[:2] == ["note a: b [c] d", "     → e"]
     assert Finding("a", "note", "b").ok
-    assert not Finding("a", "mend", "b").ok
+    assert not Finding("a", "fix", "b").ok
 
 
 def test_restoring_nothing_is_no_error_and_the_unknown_is(project):

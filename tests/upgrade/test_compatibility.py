@@ -57,7 +57,7 @@ def test_no_release_broke_the_one_before(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "other", "told"),
+    ("file", "text", "other", "reported"),
     [
         (
             "registry/champion.py",
@@ -140,14 +140,14 @@ def test_no_release_broke_the_one_before(tmp_path):
         ("cli/monitor.py", '"--open"', '"--show"', "mlops monitor --open: removed"),
     ],
 )
-def test_a_break_is_told(mutate, file, text, other, told):
-    assert told in breaking(REPOSITORY, mutate("new", (file, text, other)))
+def test_a_break_is_reported(mutate, file, text, other, reported):
+    assert reported in breaking(REPOSITORY, mutate("new", (file, text, other)))
 
 
 def test_a_name_is_compared_where_its_package_takes_it_from(mutate):
     new = mutate("new", ("hardware/device/choice.py", "def choose_device(", "def choose_device(power: str, "))
-    told = "runtime_lib.hardware.device.choice.choose_device: parameter was added as required 'power'"
-    assert told in breaking(REPOSITORY, new)
+    reported = "runtime_lib.hardware.device.choice.choose_device: parameter was added as required 'power'"
+    assert reported in breaking(REPOSITORY, new)
 
 
 @needs_history
@@ -253,8 +253,8 @@ def test_a_removal_that_was_announced_is_accepted(mutate):
 @pytest.mark.parametrize(("announced", "names"), [(True, {}), (False, NAMES), (False, {})])
 def test_half_an_announcement_is_none(mutate, announced, names):
     old, new = removing_promote(mutate, announced=announced)
-    told = breaking(old, new, migrations=[Migration("0.3.0", names=names)])
-    assert told == ["runtime_lib.registry.champion.promote: removed"]
+    reported = breaking(old, new, migrations=[Migration("0.3.0", names=names)])
+    assert reported == ["runtime_lib.registry.champion.promote: removed"]
 
 
 @pytest.mark.parametrize(
@@ -275,8 +275,8 @@ def test_a_setting_is_renamed_with_a_minor_version_of_notice(mutate, until, sett
             f'RENAMED = {{"monitoring.max_drop": Moved("monitoring.max_loss", "{until}")}}',
         ),
     )
-    told = breaking(REPOSITORY, new, version="0.4.0", migrations=[Migration("0.4.0", settings=settings)])
-    assert told == ([] if accepted else ["monitoring.max_drop: the setting was removed"])
+    reported = breaking(REPOSITORY, new, version="0.4.0", migrations=[Migration("0.4.0", settings=settings)])
+    assert reported == ([] if accepted else ["monitoring.max_drop: the setting was removed"])
 
 
 def test_settings_that_are_renamed_are_rewritten_in_projects_too():

@@ -38,7 +38,7 @@ def project(line, tmp_path) -> Path:
 def stopped(line, project) -> Path:
     done = scene.upgrade(project, "--to", line.next, code=line.folder)
     assert done.returncode == 4, done.stderr
-    assert f"2 file(s) hold conflicts: params.yaml, {RENAMED}." in done.stdout
+    assert f"2 file(s) have conflicts: params.yaml, {RENAMED}." in done.stdout
     assert "mlops upgrade --finish" in done.stdout
     return project
 
@@ -101,7 +101,7 @@ def test_neither_a_second_upgrade_nor_an_early_finish(line, stopped):
     before = state(stopped)
     again = scene.upgrade(stopped, "--to", line.next, code=line.folder)
     assert again.returncode == 1
-    assert "--finish`; or go back with `--abort`" in again.stderr
+    assert "--finish`; or undo it with `--abort`" in again.stderr
     early = run_finish(stopped)
     assert early.returncode == 1
     assert "params.yaml" in early.stderr
@@ -135,7 +135,7 @@ def test_after_resolving_one_commit_holds_it_all(line, stopped, added):
     assert "100755" in git(stopped, "ls-tree", "HEAD", RENAMED)
     assert git(stopped, "show", "HEAD:note.md") == "Written meanwhile"
     assert git(stopped, "log", "-1", "--format=%s") == f"Take version {line.next} of the template"
-    with pytest.raises(UpgradeError, match="No upgrade waits"):
+    with pytest.raises(UpgradeError, match="No upgrade is waiting"):
         finish(stopped, checks=NOTHING)
 
 
@@ -156,7 +156,7 @@ def test_giving_up_brings_everything_back(line, project):
     done = scene.upgrade(project, "--abort")
     assert done.returncode == 0, done.stderr
     assert state(project) == before
-    with pytest.raises(UpgradeError, match="No upgrade waits"):
+    with pytest.raises(UpgradeError, match="No upgrade is waiting"):
         abort(project)
 
 
@@ -251,7 +251,7 @@ def test_a_project_without_gits_knowledge_of_its_author(stopped):
 
 
 def test_an_upgrade_after_one_with_conflicts_changes_nothing(line, stopped):
-    """What was resolved is part of the project, not a difference that conflicts for ever."""
+    """What was resolved is part of the project, not a difference that conflicts again and again."""
     resolve(stopped)
     finish(stopped, checks=NOTHING)
     done = scene.upgrade(stopped, "--to", line.next, code=line.folder)

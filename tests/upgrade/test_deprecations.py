@@ -151,12 +151,12 @@ def test_a_file_that_cannot_be_read_is_told_and_does_not_hide_the_others(library
         "c.py": b"nor this one, but it does not name the library",
         "d.txt": b"from runtime_lib.data import fetch",
     }
-    told = uses(files, removed={}, library=library)
-    assert [(use.file, use.line, use.name, use.removed) for use in told] == [
+    found = uses(files, removed={}, library=library)
+    assert [(use.file, use.line, use.name, use.removed) for use in found] == [
         ("a.py", 2, UNREAD, False),
         ("b.py", 1, "runtime_lib.data.fetch", False),
     ]
-    assert "not looked at: invalid syntax" in told[0].advice
+    assert "not checked: invalid syntax" in found[0].advice
 
 
 def test_a_circle_of_imports_ends(tmp_path):

@@ -15,8 +15,8 @@ from runtime_lib.upgrade.migrations import (
     pending,
     removals,
     renames,
-    version_of,
 )
+from runtime_lib.upgrade.versions import version_of
 from tests.support import scene
 from tests.support.releases import RELEASES, SAMPLE
 from tests.support.scene import ANSWERS

@@ -131,5 +131,5 @@ def test_a_choice_that_is_gone(broken):
     """Copier would take the default instead, without a word."""
     replace(broken / "copier.yml", 'choices: ["3.11", "3.12", "3.13"]', 'choices: ["3.11", "3.12"]')
     commit(broken, "A choice less")
-    with pytest.raises(UpgradeError, match=r"no longer takes the answer python_version=3\.13"):
+    with pytest.raises(UpgradeError, match=r"no longer accepts the answer python_version=3\.13"):
         changed_meaning(broken, VERSIONS[0], "HEAD", pending(VERSIONS[0]), [{"python_version": "3.13"}])

@@ -39,6 +39,6 @@ def test_an_answer_that_is_no_longer_offered_is_refused(tagged, answers, tmp_pat
     questions.write_text(text)
     ref = commit(later, "Another word for a choice")
     moved = Answers(answers.file, str(later), answers.commit, answers.values)
-    with pytest.raises(UpgradeError, match=r"no longer takes the answer framework=auto.*framework=either"):
+    with pytest.raises(UpgradeError, match=r"no longer accepts the answer framework=auto.*framework=either"):
         render(moved, ref=ref)
     assert b'framework = "torch"' in render(moved, ref=ref, changes={"framework": "torch"})["mlops.toml"]

@@ -163,7 +163,7 @@ def test_a_template_that_is_gone(line, project):
 
 def test_outside_git(line, tmp_path):
     scene.write(tmp_path / "project", scene.rendered(line.folder, FIRST, "default"))
-    with pytest.raises(UpgradeError, match="in no git repository"):
+    with pytest.raises(UpgradeError, match="not in a git repository"):
         take(tmp_path / "project", line)
 
 
@@ -193,7 +193,7 @@ def test_an_ignored_file_in_the_way_of_a_new_one_stays(line, project, conflict):
         (project / "params.yaml").write_text(text.replace("learning_rate: ", "learning_rate: 9"))
     commit(project, "Mine")
     (project / NEW).write_text("the only copy\n")
-    check_refused(project, line, f"In the way.*{NEW}")
+    check_refused(project, line, f"would be overwritten.*{NEW}")
     assert (project / NEW).read_text() == "the only copy\n"
 
 
@@ -201,13 +201,13 @@ def test_a_file_in_place_of_a_folder(line, project):
     git(project, "rm", "-r", "--quiet", ".github")
     (project / ".github").write_text("a file\n")
     commit(project, "Mine")
-    check_refused(project, line, r"In the way.*\.github")
+    check_refused(project, line, r"would be overwritten.*\.github")
 
 
 def test_a_folder_in_place_of_a_file(line, project):
     scene.write(project, {f"{NEW}/keep.txt": b"mine\n"})
     commit(project, "Mine")
-    check_refused(project, line, f"In the way.*{NEW}")
+    check_refused(project, line, f"would be overwritten.*{NEW}")
 
 
 def test_a_link_to_a_place_outside(line, project, tmp_path):
@@ -238,7 +238,7 @@ def test_a_link_inside_is_followed(line, project):
 
 
 def test_a_folder_of_a_larger_repository(line, tmp_path):
-    """Beside it there is work in progress, some of it staged; none of it is touched or committed."""
+    """Next to it there is work in progress, some of it staged; none of it is touched or committed."""
     top = tmp_path / "top"
     scene.write(top, {"other/a.txt": b"a\n", "other/b.txt": b"b\n", "README.md": b"Ours\n"})
     scene.start_git(top)
@@ -268,7 +268,7 @@ def test_another_project_of_the_same_repository_may_wait(line, tmp_path):
     commit(top, "Both")
     first = upgrade(top / "one", ref=line.head, checks=NOTHING)
     assert first.conflicts == ["params.yaml"]
-    # Git commits nothing while files are unmerged, wherever in the repository; and it says so.
+    # Git commits nothing while any file of the repository is unmerged, and says so.
     before = git(top, "status", "--porcelain")
     with pytest.raises(UpgradeError, match="git could not bring the project to its new state"):
         take(top / "two", line)
@@ -337,7 +337,7 @@ def test_filters_and_files_that_archives_leave_out(line, project):
 
 
 def test_modes_links_and_names_of_the_users(line, project):
-    """Own files with an executable bit, a name that is no UTF-8, a link to nowhere: all as they were."""
+    """Own files with an executable bit, a name that is not UTF-8, a link to nowhere: all as they were."""
     (project / "src/late_flights/stages.py").chmod(0o755)
     scene.write(project, {"tool.sh": b"#!/bin/sh\n", "with space/and ünïcode.txt": b"x\n"})
     (project / "tool.sh").chmod(0o755)
@@ -426,7 +426,7 @@ def test_a_commit_made_meanwhile_is_not_taken_back(line, project, tmp_path, monk
     (tmp_path / "bin/uv").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setenv("PROJECT", str(project))
-    with pytest.raises(UpgradeError, match="committed meanwhile"):
+    with pytest.raises(UpgradeError, match="committed in the meantime"):
         finish(project, checks=slow) if stopped else upgrade(project, ref=line.head, checks=slow)
     assert git(project, "log", "-1", "--format=%s") == "Meanwhile"
     assert (project / "meanwhile.txt").read_text() == "lock\n"

@@ -93,7 +93,8 @@ def test_it_locks_and_tests_and_lands_in_one_commit(line, project, own_cache):
     done = scene.upgrade(project, "--to", line.head, aside=())
     assert done.returncode == 0, done.stderr
     assert all(
-        step in done.stderr for step in ("Lock the dependencies", "Install the project", "Run its tests")
+        step in done.stderr
+        for step in ("Lock the dependencies", "Install the merged project", "Run its tests")
     )
     assert git(project, "rev-list", f"{before}..HEAD", "--count") == "1"
     assert git(project, "status", "--porcelain") == ""
@@ -114,7 +115,7 @@ def test_it_locks_and_tests_and_lands_in_one_commit(line, project, own_cache):
     assert "tests/test_calls.py:9: runtime_lib.tracking.locks.locked is runtime_lib.locks.locked" in git(
         project, "log", "-1", "--format=%B"
     )
-    assert not (project / ".venv").exists()  # all of it happened beside the project
+    assert not (project / ".venv").exists()  # all of it happened outside the project
     assert [path for path in own_cache.iterdir() if path.name.endswith(".tmp")] == []
 
 
