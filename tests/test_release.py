@@ -109,10 +109,10 @@ def test_a_migration_of_another_version_is_refused(clone):
 
 def remove(clone: Path, version: str) -> None:
     """Take a function away at `version`, with each announcement but the one in the release before."""
-    change(clone / "runtime_lib/training/model.py", "def digest(", "def _digest(")
+    change(clone / "runtime_lib/data/columns.py", "def check_rows(", "def _check_rows(")
     with (clone / "runtime_lib/upgrade/migrations.py").open("a") as file:
-        names = '{"runtime_lib.training.model.digest": "nothing"}'
-        file.write(f'\nMIGRATIONS = (Migration("{version}", names={names}),)\n')
+        names = '{"runtime_lib.data.columns.check_rows": "nothing"}'
+        file.write(f'\nMIGRATIONS = (*MIGRATIONS, Migration("{version}", names={names}))\n')
     commit(clone, "Remove a function")
 
 
@@ -121,7 +121,7 @@ def test_a_function_that_goes_without_a_word_stops_the_release(clone):
     before = state(clone)
     done = script(clone, NEXT)
     assert done.returncode == 1
-    assert "runtime_lib.training.model.digest: removed" in done.stdout
+    assert "runtime_lib.data.columns.check_rows: removed" in done.stdout
     assert state(clone) == before
 
 
@@ -161,15 +161,15 @@ def test_the_next_version_is_released(clone):
 
 @pytest.mark.slow
 def test_what_was_deprecated_goes_with_a_minor_version_and_not_with_a_patch(clone):
-    model, start = clone / "runtime_lib/training/model.py", "from __future__ import annotations\n"
-    change(model, start, f"{start}from typing_extensions import deprecated\n")
-    change(model, "def digest(", '@deprecated("use nothing; goes in the next")\ndef digest(')
+    columns, start = clone / "runtime_lib/data/columns.py", "from __future__ import annotations\n"
+    change(columns, start, f"{start}from typing_extensions import deprecated\n")
+    change(columns, "def check_rows(", '@deprecated("use nothing; goes in the next")\ndef check_rows(')
     commit(clone, "Deprecate")
     assert script(clone, code=f"from tests.release import release; release('{NEXT}')").returncode == 0
     patch, minor = f"{MAJOR}.{MINOR + 1}.1", f"{MAJOR}.{MINOR + 2}.0"
     change(clone / "CHANGELOG.md", f"## {NEXT}\n", f"{SECTION}## {NEXT}\n")
     remove(clone, patch)
-    assert "runtime_lib.training.model.digest: removed" in script(clone, patch).stdout
+    assert "runtime_lib.data.columns.check_rows: removed" in script(clone, patch).stdout
     change(clone / "runtime_lib/upgrade/migrations.py", f'Migration("{patch}"', f'Migration("{minor}"')
     commit(clone, "A minor version, then")
     done = script(clone, minor, "--dry-run")

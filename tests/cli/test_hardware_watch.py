@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 from contextlib import suppress
@@ -77,8 +78,9 @@ def test_on_a_terminal_the_state_is_drawn_anew(tmp_path):
             shown += os.read(ours, 4096)
         os.killpg(watching.pid, signal.SIGINT)
         with suppress(OSError):  # the other end is closed
-            while os.read(ours, 4096):
+            while select.select([ours], [], [], 30)[0] and os.read(ours, 4096):
                 pass
+        watching.wait(10)
         said = watching.stderr.read().decode()
     os.close(ours)
     assert watching.returncode == 0

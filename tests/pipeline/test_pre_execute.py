@@ -247,7 +247,7 @@ def test_what_cannot_be_read_counts_as_nothing_remembered(left, tmp_path, monkey
     store = Store(mlops_hardware_gate=left)
     context = {"task_state_store": store, "ti": SimpleNamespace(try_number=1), "task": None}
     gate(Hardware())(context)  # after a wait for heat, Moderate would be too hot
-    assert "cannot be read, so the wait begins anew" in caplog.text
+    assert "cannot be read, so the wait starts again" in caplog.text
     mac.heat(2)
     with pytest.raises(AirflowRescheduleException):
         gate(Hardware())(context)
@@ -266,6 +266,6 @@ def test_what_can_be_read_counts(tmp_path, monkeypatch):
 
 def test_in_airflow_too_a_damaged_memory_fails_no_task(airflow):
     said = airflow.test(left="{")
-    assert "cannot be read, so the wait begins anew" in said
+    assert "cannot be read, so the wait starts again" in said
     assert "state success" in said, said
     assert airflow.ran == "ran with all\n"

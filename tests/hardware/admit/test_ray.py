@@ -17,7 +17,8 @@ from runtime_lib.hardware.admit.ray import asked, misfit, resources
 from runtime_lib.hardware.device.device import Device, device_for
 from runtime_lib.hardware.read.facts import Facts
 from runtime_lib.serving.engines import ray
-from runtime_lib.settings import Hardware, Project, Settings
+from runtime_lib.settings import Hardware, Settings
+from runtime_lib.settings.tables import ProjectNames
 from tests.support.replayed import ReplayedMac
 
 GIB = 2**30
@@ -63,7 +64,7 @@ def test_a_server_offers_what_metal_recommends_and_its_replica_may_take_it(monke
     monkeypatch.setattr(ray, "facts", lambda: mac)
     monkeypatch.setattr(here, "facts", lambda probe: mac)
     policy = Hardware(serving_memory_gib=45, unknown="run")
-    settings = Settings(project=Project(name="a", package="a"), hardware=policy)
+    settings = Settings(project=ProjectNames(name="a", package="a"), hardware=policy)
     assert ray._offered(settings) == OFFERED
     demand = Demand(45 * GIB, gpu=True)  # more than 66 % of the memory, less than Metal recommends
     taken = here.decide_here(policy, demand, device=METAL)
