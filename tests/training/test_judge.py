@@ -14,7 +14,8 @@ from runtime_lib.hardware import choose_device
 from runtime_lib.registry.champion import promote
 from runtime_lib.registry.register import register
 from runtime_lib.serving.service import open_service
-from runtime_lib.settings import Training, load
+from runtime_lib.settings import load
+from runtime_lib.settings.tables import Training
 from runtime_lib.training import hold
 from runtime_lib.training.evaluate import evaluate
 from runtime_lib.training.judge import judge_table, open_model
