@@ -86,7 +86,7 @@ def test_a_server_predicts_a_large_request_in_pieces(settings, little_memory, pr
     ).start()
     table = make_table(600, 5).drop(columns=["id", "time", "label"])
     try:
-        answer = service.thread.submit(service.predict, table.to_dict("list")).result()
+        answer = service.predictor.thread.submit(service.predict, table.to_dict("list")).result()
     finally:
         service.stop()
     assert {name for name, _ in predicted} == {"mlx"}
