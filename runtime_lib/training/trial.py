@@ -90,14 +90,13 @@ def load_split(settings: Settings, prepared: Prepared) -> Split:
     Raises:
         DataError: a value cannot be used, or the table is no longer the one that was planned for.
     """
-    folder = settings.split
     parts = []
-    for name in ("train", "validation"):
-        inputs, label, _ = read_features(folder / f"{name}.parquet")
+    for path in (settings.split_part("train"), settings.split_part("validation")):
+        inputs, label, _ = read_features(path)
         parts += [check_rows(inputs, prepared.columns), label]
     split = Split(*parts)
     if len(split.train_label) != prepared.rows:
-        raise _changed(folder, f"{len(split.train_label):,} rows", f"{prepared.rows:,}")
+        raise _changed(settings, f"{len(split.train_label):,} rows", f"{prepared.rows:,}")
     return split
 
 
@@ -105,8 +104,7 @@ def fit_split(settings: Settings, prepared: Prepared, split: Split, *, on_epoch:
     """Fit encoder and network; the middle of `trial` and of `train`."""
     encoder = Encoder.fit(split.train, prepared.columns)
     if encoder.width != prepared.width:
-        folder = settings.split
-        raise _changed(folder, f"{encoder.width} encoded inputs", f"{prepared.width}")
+        raise _changed(settings, f"{encoder.width} encoded inputs", f"{prepared.width}")
     network = network_for(
         prepared.architecture,
         params=prepared.params,
@@ -129,8 +127,8 @@ def fit_split(settings: Settings, prepared: Prepared, split: Split, *, on_epoch:
     return Trial(figures, prepared, encoder, fitted, task.threshold(label, probability), profile)
 
 
-def _changed(folder: Path, found: str, planned: str) -> DataError:
+def _changed(settings: Settings, found: str, planned: str) -> DataError:
     return DataError(
-        f"{folder / 'train.parquet'} has {found}, {planned} were planned for: it was rewritten while this "
-        f"training waited for its share of the machine. Run again."
+        f"{settings.split_part('train')} has {found}, {planned} were planned for: it was rewritten while "
+        f"this training waited for its share of the machine. Run again."
     )

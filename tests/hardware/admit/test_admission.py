@@ -17,24 +17,7 @@ from runtime_lib.hardware.read.facts import Facts, facts
 from runtime_lib.hardware.read.state import SENSORS, State
 from runtime_lib.hardware.replay.folder import Replay
 from runtime_lib.settings import Hardware, load
-from tests.support.recorded import RECORDED
-
-GB = 10**9
-TERABYTE = Demand(memory_bytes=1000 * GB)
-FOLDERS = sorted(path for path in RECORDED.glob("*") if path.is_dir())
-MAC = Facts(
-    "darwin", "arm64", "Apple M4 Max", 16, 64 * GB, False, False, generation=4, working_set_bytes=48 * GB
-)
-WELL = State(
-    thermal="Nominal",
-    memory_pressure="normal",
-    power_mode="auto",
-    on_battery=False,
-    battery=1.0,
-    free_memory_bytes=40 * GB,
-)
-LEVELS = ("Nominal", "Moderate", "Heavy", "Trapping", "Sleeping")
-PRESSURES = ("normal", "warning", "critical")
+from tests.support.admission import FOLDERS, GB, LEVELS, MAC, PRESSURES, TERABYTE, WELL
 
 policies = st.builds(
     Hardware,
