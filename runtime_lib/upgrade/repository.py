@@ -195,7 +195,8 @@ class Repository:
         differing = self.git("diff-tree", "-r", "-z", "--name-only", "--no-renames", commit, merged)
         touched = {name for name in differing.split("\0") if name}
         # git restore refuses unmerged files, and paths that neither side knows.
-        unmerged = self.git("diff", "--name-only", "--diff-filter=U", "-z", "--", self.scope)
+        # `git diff` would lock the index to refresh it, whatever GIT_OPTIONAL_LOCKS says.
+        unmerged = self.git("diff-files", "--name-only", "--diff-filter=U", "-z", "--", self.scope)
         self.unstoppable("update-index", "--add", "--remove", "-z", "--stdin", stdin=_bytes(unmerged))
         before = set(self.git("ls-tree", "-r", "-z", "--name-only", commit).split("\0"))
         staged = {self.prefix + name for name in self._listed("--cached")}

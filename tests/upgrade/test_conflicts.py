@@ -14,11 +14,13 @@ from runtime_lib.errors import UpgradeError
 from runtime_lib.upgrade.apply import Checks, abort, finish, journal, upgrade
 from runtime_lib.upgrade.repository import Repository
 from tests.support import scene
+from tests.support.depth import examples
 from tests.support.releases import RELEASES, commit, git
 from tests.support.scene import state
 
 FIRST = f"v{RELEASES[0][0]}" if RELEASES else ""
 NOTHING = Checks(lock=False, tests=False)
+KILLS = examples(4, 10)
 RENAMED = "src/late_flights/steps.py"
 
 
@@ -285,18 +287,33 @@ def test_interrupted_before_the_conflicts_are_written(line, project, monkeypatch
     assert state(project) == before
 
 
+def test_giving_up_reads_without_a_lock(stopped, monkeypatch):
+    """`git diff` refreshes an index whose times are old; killed at that, it leaves index.lock for ever."""
+    for path in scene.files(stopped):
+        os.utime(stopped / path, (0, 0))
+    index = (stopped / ".git/index").read_bytes()
+
+    def end(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Repository, "unstoppable", end)
+    with pytest.raises(KeyboardInterrupt):
+        abort(stopped)
+    assert (stopped / ".git/index").read_bytes() == index
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("step", ["--abort", "--finish"])
 def test_killed_while_it_writes_the_conflicts(line, project, tmp_path, step):
-    """Ten times, at moments around the stop: giving up always works, finishing where it is offered."""
+    """At moments around the stop: giving up always works, finishing where it is offered."""
     start = time.monotonic()
     whole = scene.copy(project, tmp_path / "whole")
     assert scene.upgrade(whole, "--to", line.next, code=line.folder).returncode == 4
     took = time.monotonic() - start
-    for number in range(10):
+    for number in range(KILLS):
         one = scene.copy(project, tmp_path / f"{step}{number}")
         before = state(one)
-        kill_after(one, took * (0.75 + 0.03 * number), line)
+        kill_after(one, took * (0.75 + 0.3 * number / KILLS), line)
         if journal(one) is None:
             assert state(one) == before
             continue
@@ -340,9 +357,9 @@ def test_killed_on_the_way_out(line, stopped, tmp_path, step):
     start = time.monotonic()
     assert scene.upgrade(whole, step).returncode == 0
     took = time.monotonic() - start
-    for number in range(10):
+    for number in range(KILLS):
         one = scene.copy(stopped, tmp_path / str(number))
-        kill_after(one, took * (0.4 + 0.06 * number), line, step)
+        kill_after(one, took * (0.4 + 0.6 * number / KILLS), line, step)
         if journal(one) is not None:
             done = scene.upgrade(one, step)
             assert done.returncode == 0, done.stderr
