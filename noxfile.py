@@ -12,7 +12,9 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 # File by file in each worker, the longest first (tests/durations.json); each has 1 to 2 GB of its own.
-SIDE_BY_SIDE = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder")
+# One more than there are cores: a third of the time a test waits, for Ray, Airflow or a machine that is hot.
+WORKERS = min(4, (os.cpu_count() or 1) + 1)
+SIDE_BY_SIDE = ("-n", str(WORKERS), "--dist", "loadfile", "--no-loadscope-reorder")
 SLOWEST = "--durations=20"
 ROOMS = "data,tracking,serve,monitoring,torch,mlx,airflow,upgrade"
 

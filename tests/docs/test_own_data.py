@@ -42,8 +42,6 @@ class Reader:
             "GIT_CEILING_DIRECTORIES": str(folder),
             "MLOPS_SERVING__PORT": str(self.port),
             "MLOPS_SERVING__ENGINE": "local",
-            # Beside other tests, torch's threads would spend most of their time waiting for each other.
-            "OMP_WAIT_POLICY": "PASSIVE",
         }
         for who in ("AUTHOR", "COMMITTER"):
             self.env |= {f"GIT_{who}_NAME": "Reader", f"GIT_{who}_EMAIL": "reader@example.invalid"}

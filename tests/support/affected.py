@@ -38,12 +38,12 @@ def main(minutes: float, options: list[str]) -> int:
 
 
 def changed() -> set[str]:
-    """Files that differ from the last release; at a release, from the commit before it."""
-    if not RELEASES:
+    """Files that differ from the last release before HEAD: at a release, all that it brings."""
+    head = git(REPOSITORY, "rev-parse", "HEAD") if RELEASES else ""
+    past = [commit for _, commit in RELEASES if commit != head]
+    if not past:
         return set()
-    last = RELEASES[-1][1]
-    base = f"{last}~" if git(REPOSITORY, "rev-parse", "HEAD") == last else last
-    there = git(REPOSITORY, "diff", "--name-only", base).splitlines()
+    there = git(REPOSITORY, "diff", "--name-only", past[-1]).splitlines()
     new = git(REPOSITORY, "ls-files", "--others", "--exclude-standard").splitlines()
     return {*there, *new}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from tests.support.edits import edit, lost
-from tests.pipeline.test_run import small
+from tests.pipeline.test_run import STAGES, small
 from tests.support.depth import DEEP, examples
 from tests.support.projects import borrowed, run
 from tests.support.releases import RELEASES, commit, git
@@ -163,8 +164,12 @@ def test_a_project_in_a_folder_of_a_larger_repository_runs(render, tmp_path):
         commit(small(folder), "Small")
         env |= borrowed()
     run(folder, "uv", "run", "--no-sync", "ruff", "check", ".", **env)
-    run(folder, "uv", "run", "--no-sync", "mlops", "run", **env)
-    assert (folder / "reports" / "promotion.json").is_file()
+    # What comes after the training reads no path of the repository.
+    stages = () if DEEP else STAGES[: STAGES.index("train") + 1]
+    run(folder, "uv", "run", "--no-sync", "mlops", "run", *(f"--stage={stage}" for stage in stages), **env)
+    record = json.loads((folder / "models" / "record" / "record.json").read_text())
+    assert record["tags"]["mlflow.source.git.commit"] == git(top, "rev-parse", "HEAD")
+    assert (folder / "reports" / "promotion.json").is_file() == DEEP
     assert _touched(top) == {"teams/flights/dvc.lock", *(["teams/flights/uv.lock"] if DEEP else [])}
 
 

@@ -24,10 +24,10 @@ KILLS = examples(4, 10)
 RENAMED = "src/late_flights/steps.py"
 
 
-@pytest.fixture
-def project(line, tmp_path) -> Path:
+@pytest.fixture(scope="module")
+def edited(line, tmp_path_factory) -> Path:
     """Edits in the way of the release after next: of a file that it changes, of one that it renames."""
-    project = scene.make(line.folder, FIRST, tmp_path / "project")
+    project = scene.make(line.folder, FIRST, tmp_path_factory.mktemp("edited") / "project")
     scene.replace(project / "params.yaml", "batch_size: 1024", "batch_size: 64")
     scene.replace(
         project / "src/late_flights/stages.py", '"""Train the candidate."""', '"""Train it my way."""'
@@ -37,12 +37,24 @@ def project(line, tmp_path) -> Path:
 
 
 @pytest.fixture
-def stopped(line, project) -> Path:
+def project(edited, tmp_path) -> Path:
+    return scene.copy(edited, tmp_path / "project")
+
+
+@pytest.fixture(scope="module")
+def waiting(line, edited, tmp_path_factory) -> Path:
+    """Where the upgrade has stopped for its owner to resolve the conflicts."""
+    project = scene.copy(edited, tmp_path_factory.mktemp("waiting") / "project")
     done = scene.upgrade(project, "--to", line.next, code=line.folder)
     assert done.returncode == 4, done.stderr
     assert f"2 file(s) have conflicts: params.yaml, {RENAMED}." in done.stdout
     assert "mlops upgrade --finish" in done.stdout
     return project
+
+
+@pytest.fixture
+def stopped(waiting, tmp_path) -> Path:
+    return scene.copy(waiting, tmp_path / "project")
 
 
 def resolve(project: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import scene
+from tests.support.depth import DEEP
 from tests.support.projects import environment, run
 from tests.support.releases import RELEASES, commit, git
 from tests.support.scene import state
@@ -78,6 +79,8 @@ def edited(line, tmp_path_factory) -> Path:
     scene.replace(folder / "mlops.toml", "port = 8000", "port = 8008")
     with (folder / "AGENTS.md").open("a") as file:
         file.write("- Mine.\n")
+    if not DEEP:
+        (folder / "tests/test_flow.py").unlink()  # a run of the pipeline, as in test_living.py
     run(folder, "uv", "add", "--quiet", "--no-sync", "humanize>=4,<5", **environment())
     commit(folder, "Mine")
     return folder
