@@ -14,6 +14,7 @@ stages:
   ingest: {cmd: i, outs: [data/raw]}
   split: {cmd: s, deps: [data/raw], outs: [data/split]}
   evaluate: {cmd: e, deps: [models/candidate, data/split], metrics: [{reports/e.json: {cache: false}}]}
+  register: {cmd: r, deps: [reports/e.json]}
 """
 
 
@@ -24,12 +25,13 @@ def graph(tmp_path, text):
 
 def test_edges_run_from_outputs_to_dependencies(tmp_path):
     found = graph(tmp_path, PIPELINE)
-    assert found.stages == ("ingest", "split", "train", "evaluate")
+    assert found.stages == ("ingest", "split", "train", "evaluate", "register")
     assert found.upstream == {
         "ingest": frozenset(),
         "split": {"ingest"},
         "train": {"split"},  # its dependency lies inside an output
         "evaluate": {"train", "split"},
+        "register": {"evaluate"},  # metrics are outputs too
     }
 
 

@@ -56,6 +56,16 @@ def change(settings, part, **columns):
     pd.read_parquet(path).assign(**columns).to_parquet(path)
 
 
+def test_the_best_epoch_is_kept_not_the_last(settings):
+    """A learning rate this high makes the network worse again."""
+    seen = []
+    wild = {**PARAMS, "epochs": 12, "patience": 12, "learning_rate": 2.0}
+    found = trial(settings, model, wild, on_epoch=lambda _, figures: seen.append(figures))
+    scores = [figures["validation_roc_auc"] for figures in seen]
+    assert scores[-1] < max(scores) - 0.01
+    assert found.figures["roc_auc"] == pytest.approx(max(scores))
+
+
 def test_trials_differ_by_their_parameters_and_leave_no_trace(settings):
     train(settings, model, PARAMS)
     before = digest(settings.candidate), record_folder(settings).stat().st_mtime_ns

@@ -125,6 +125,17 @@ def test_rosetta_in_a_linux_guest_is_a_translated_virtual_machine(tmp_path):
             },
             2 * GB,
         ),
+        *(
+            (
+                {
+                    "proc_self_cgroup.txt": "0::/a/b\n",
+                    "sys_fs_cgroup_a_b_memory.max.txt": f"{inner * GB}\n",
+                    "sys_fs_cgroup_a_memory.max.txt": f"{outer * GB}\n",
+                },
+                2 * GB,
+            )
+            for inner, outer in ((2, 4), (4, 2))
+        ),
         (
             {
                 "proc_self_cgroup.txt": "8:memory:/\n",
