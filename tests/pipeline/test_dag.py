@@ -88,7 +88,9 @@ def test_a_second_run_changes_nothing(scheduled):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not DEEP, reason="test_pre_execute.py refuses tasks in real Airflow; in a DAG: nox -s deep")
+@pytest.mark.skipif(
+    not DEEP, reason="test_pre_execute.py refuses tasks in real Airflow; in a DAG: nox -s deep"
+)
 def test_no_stage_starts_on_a_machine_that_is_hot_or_too_small(scheduled, tmp_path):
     before = scheduled.written()
     mac = ReplayedMac(tmp_path / "mac", 3)
