@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["validate"]
 
 _SHOWN_ROWS = 5
+# pandas has no missing value of these types, and says so of every such column without a word about why.
+_WITH_GAPS = {
+    "dtype('int": "whole numbers with missing values are float",
+    "dtype('bool": 'yes and no with missing values is "boolean", coerce=True',
+}
 
 
 def validate(schema: pa.DataFrameSchema, raw: Path, report: Path) -> None:
@@ -53,4 +58,6 @@ def _describe(column: Any, check: Any, cases: pd.DataFrame) -> str:
     rows = [str(int(row)) for row in cases["index"].dropna()[:_SHOWN_ROWS]]
     values = [repr(value) for value in cases["failure_case"][:_SHOWN_ROWS]]
     more = f" and {len(cases) - len(rows):,} more" if len(cases) > len(rows) else ""
-    return f"column '{column}', rule {check}: row {', '.join(rows)}{more}, value {', '.join(values)}"
+    where = f"row {', '.join(rows)}{more}, value" if rows else "the column is"
+    hints = [f" ({hint})" for start, hint in _WITH_GAPS.items() if str(check).startswith(start)]
+    return f"column '{column}', rule {check}: {where} {', '.join(values)}{''.join(hints)}"

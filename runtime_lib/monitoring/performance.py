@@ -159,6 +159,8 @@ def _decide(
         return False, f"{title} is {live:.3f} on {labels:,} labels; a decision needs {min_rows:,}."
     found = f"{title} {live:.3f} against {expected:.3f} on held-out data ({-drop:+.1%}) on {labels:,} labels"
     bound = f"95 % upper bound {upper:.3f}"
+    if drop <= 0:
+        return False, f"{found}: no drop."
     if drop < max_drop:
         return False, f"{found}: less than the drop of {max_drop:.0%} that calls for retraining."
     if upper >= expected:

@@ -144,7 +144,8 @@ class _Server:
             body = reply.read()
         except (OSError, http.client.HTTPException) as error:
             raise ServiceError(
-                f"No answer from {self._url} ({error}). Start the server with `mlops serve`."
+                f"No answer from {self._url} ({error}). Start the server with `mlops serve`; "
+                f"if it has another port, set serving.port or give --url."
             ) from error
         try:
             answer = json.loads(body)

@@ -94,6 +94,34 @@ def test_validation_names_month_column_rule_and_rows(tmp_path):
     assert not (tmp_path / "report.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("values", "kind", "named"),
+    [
+        (
+            [True, None, False],
+            bool,
+            r"rule dtype\('bool'\): the column is 'object' \(yes and no with missing",
+        ),
+        (
+            [1990.0, None, 1980.0],
+            int,
+            r"rule dtype\('int64'\): row 1, value nan \(whole numbers with missing",
+        ),
+    ],
+)
+def test_a_type_without_missing_values_says_what_to_use(tmp_path, values, kind, named):
+    import pandera.pandas as pa
+
+    (tmp_path / "raw").mkdir()
+    pd.DataFrame({"x": values}).to_parquet(tmp_path / "raw/2013-01.parquet")
+    schema = pa.DataFrameSchema({"x": pa.Column(kind, nullable=True)})
+    with pytest.raises(DataError, match=named):
+        validate(schema, tmp_path / "raw", tmp_path / "report.json")
+    # What it says is what works.
+    kinds = {bool: pa.Column("boolean", nullable=True, coerce=True), int: pa.Column(float, nullable=True)}
+    validate(pa.DataFrameSchema({"x": kinds[kind]}), tmp_path / "raw", tmp_path / "report.json")
+
+
 def test_a_damaged_month_is_named(features, tmp_path):
     (features / "2013-03.parquet").write_bytes(b"PAR1 torn")
     with pytest.raises(DataError, match=r"2013-03.parquet cannot be read"):

@@ -45,7 +45,15 @@ def test_the_metric_that_is_asked_for_decides():
 def test_the_same_performance_does_not():
     result = judge(*answers(4_000, 1.19))
     assert not result.retrain
+    assert result.drop > 0
     assert "less than the drop" in result.reason
+
+
+def test_a_rise_is_not_called_a_drop():
+    result = judge(*answers(4_000, 2.0))
+    assert not result.retrain
+    assert result.drop < 0
+    assert result.reason.endswith(": no drop.")
 
 
 def test_a_sure_drop_of_less_than_the_limit_does_not():
