@@ -77,6 +77,8 @@ class Project:
 
 
 def main(folder: Path) -> None:
+    # In the background Ctrl-C may be ignored, also by all that is started from there; it ends the server.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     started = time.monotonic()
     project = create(folder)
     train(project)

@@ -11,7 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import yaml
+
 from runtime_lib.errors import PipelineError, SettingsError, require
+from runtime_lib.files import atomic_file
 
 __all__ = ["reproduce"]
 
@@ -39,7 +42,7 @@ def reproduce(
 
     _drop_torn_lock(root)
     try:
-        with _stdout_to_stderr(), Repo(str(root), config=_without_git(root)) as repo:
+        with _lock_kept(root), _stdout_to_stderr(), Repo(str(root), config=_without_git(root)) as repo:
             done = repo.reproduce(list(stages) or None, single_item=only, force=force)
     except ReproductionError as error:
         cause = str(error.__cause__ or "unknown cause")
@@ -77,6 +80,45 @@ def _drop_torn_lock(root: Path) -> None:
         pass
     except ValueError:
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _lock_kept(root: Path) -> Iterator[None]:
+    """Put back the dvc.lock of before if the last run was killed while DVC wrote it; keep this run's.
+
+    DVC writes it in place, and refuses every command over a torn one. What the killed run has finished is
+    then taken from DVC's run cache. A file that is wrong for another reason is its owner's to fix.
+    """
+    lock, kept = root / "dvc.lock", root / ".dvc" / "tmp" / "dvc.lock.before"
+    if kept.exists() and not _is_whole(lock):
+        before = kept.read_bytes()
+        _write(lock, before) if before else lock.unlink()
+    if _is_whole(lock):
+        _write(kept, lock.read_bytes() if lock.exists() else b"")  # empty: there was none
+    try:
+        yield
+    finally:
+        if _is_whole(lock):
+            kept.unlink(missing_ok=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def _is_whole(lock: Path) -> bool:
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from voluptuous import Invalid
+
+    try:
+        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(lock.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return True
+    except (yaml.YAMLError, UnicodeDecodeError, Invalid):
+        return False
+    return True
 
 
 def _without_git(root: Path) -> dict[str, dict[str, bool]]:
