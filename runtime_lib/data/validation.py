@@ -48,16 +48,17 @@ def _broken_rules(schema: pa.DataFrameSchema, table: pd.DataFrame) -> list[str]:
         schema.validate(table, lazy=True)
     except SchemaErrors as error:
         groups = error.failure_cases.groupby(["column", "check"], dropna=False, sort=False)
-        return [_describe(column, check, cases) for (column, check), cases in groups]
+        gaps = {column for column in table if table[column].isna().any()}
+        return [_describe(column, check, cases, column in gaps) for (column, check), cases in groups]
     return []
 
 
-def _describe(column: Any, check: Any, cases: pd.DataFrame) -> str:
+def _describe(column: Any, check: Any, cases: pd.DataFrame, gaps: bool) -> str:
     if check == "column_in_dataframe":
         return f"column '{cases['failure_case'].iloc[0]}', rule {check}: the column is missing"
     rows = [str(int(row)) for row in cases["index"].dropna()[:_SHOWN_ROWS]]
     values = [repr(value) for value in cases["failure_case"][:_SHOWN_ROWS]]
     more = f" and {len(cases) - len(rows):,} more" if len(cases) > len(rows) else ""
     where = f"row {', '.join(rows)}{more}, value" if rows else "the column is"
-    hints = [f" ({hint})" for start, hint in _WITH_GAPS.items() if str(check).startswith(start)]
+    hints = [f" ({hint})" for start, hint in _WITH_GAPS.items() if gaps and str(check).startswith(start)]
     return f"column '{column}', rule {check}: {where} {', '.join(values)}{''.join(hints)}"

@@ -91,9 +91,13 @@ def _lock_kept(root: Path) -> Iterator[None]:
     """
     lock, kept = root / "dvc.lock", root / ".dvc" / "tmp" / "dvc.lock.before"
     if kept.exists() and not _is_whole(lock):
-        before = kept.read_bytes()
-        _write(lock, before) if before else lock.unlink()
-    if _is_whole(lock):
+        if before := kept.read_bytes():
+            _write(lock, before)
+        else:
+            lock.unlink()
+    # Where the folder is not DVC's own, making its folder would hide that from DVC.
+    if (root / ".dvc").is_dir() and _is_whole(lock):
+        kept.parent.mkdir(exist_ok=True)
         _write(kept, lock.read_bytes() if lock.exists() else b"")  # empty: there was none
     try:
         yield
@@ -103,7 +107,6 @@ def _lock_kept(root: Path) -> Iterator[None]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as temporary:
         temporary.write_bytes(content)
 

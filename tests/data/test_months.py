@@ -122,6 +122,16 @@ def test_a_type_without_missing_values_says_what_to_use(tmp_path, values, kind, 
     validate(pa.DataFrameSchema({"x": kinds[kind]}), tmp_path / "raw", tmp_path / "report.json")
 
 
+def test_a_column_of_another_type_without_missing_values_gets_no_such_advice(tmp_path):
+    import pandera.pandas as pa
+
+    (tmp_path / "raw").mkdir()
+    pd.DataFrame({"x": ["a", "b"]}).to_parquet(tmp_path / "raw/2013-01.parquet")
+    with pytest.raises(DataError, match=r"rule dtype\('int64'\)") as caught:
+        validate(pa.DataFrameSchema({"x": pa.Column(int)}), tmp_path / "raw", tmp_path / "report.json")
+    assert "missing values" not in str(caught.value)
+
+
 def test_a_damaged_month_is_named(features, tmp_path):
     (features / "2013-03.parquet").write_bytes(b"PAR1 torn")
     with pytest.raises(DataError, match=r"2013-03.parquet cannot be read"):

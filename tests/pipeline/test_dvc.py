@@ -82,3 +82,10 @@ def test_a_dvc_lock_that_is_wrong_for_another_reason_is_left_to_its_owner(killed
         with pytest.raises(PipelineError, match=r"dvc\.lock"):
             reproduce(killed)
     assert (killed / "dvc.lock").read_text() == mine
+
+
+def test_a_folder_that_is_not_dvcs_stays_as_it_was(tmp_path):
+    (tmp_path / "dvc.yaml").write_text(TORN)
+    with pytest.raises(PipelineError, match="DVC"):
+        reproduce(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["dvc.yaml"]
