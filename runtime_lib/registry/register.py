@@ -12,6 +12,7 @@ from runtime_lib.errors import DataError, ModelError
 from runtime_lib.files import read_json, write_json
 from runtime_lib.locks import locked
 from runtime_lib.registry import flavor
+from runtime_lib.registry.versions import DIGEST_TAG
 from runtime_lib.settings import Settings
 from runtime_lib.tracking.record import RunState, read, record_folder
 from runtime_lib.tracking.ship import ship, ship_pending
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["DIGEST_TAG", "read_evaluation", "register"]
+__all__ = ["read_evaluation", "register"]
 
-DIGEST_TAG = "mlops.digest"
 _FORMAT = 1  # of reports/registered.json; `read_json` says how to raise it
 
 

@@ -54,7 +54,7 @@ def make_champion(root: Path, engine: str, port: int) -> Path:
     """Put a model into a real registry under the alias, without the training that leads there."""
     from runtime_lib.registry import flavor
     from runtime_lib.registry.champion import ALIAS
-    from runtime_lib.registry.register import DIGEST_TAG
+    from runtime_lib.registry.versions import DIGEST_TAG
     from runtime_lib.tracking.store import connect, experiment_id
     from runtime_lib.training.model import digest
 

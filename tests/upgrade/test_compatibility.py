@@ -60,10 +60,10 @@ def test_no_release_broke_the_one_before(tmp_path):
     ("file", "text", "other", "reported"),
     [
         (
-            "registry/champion.py",
-            "def promote(",
-            "def advance(",
-            "runtime_lib.registry.champion.promote: removed",
+            "registry/register.py",
+            "def register(",
+            "def enter(",
+            "runtime_lib.registry.register.register: removed",
         ),
         (
             "hardware/__init__.py",
@@ -235,14 +235,14 @@ def test_what_a_project_cannot_notice_is_no_break(mutate):
 def removing_promote(mutate, *, announced: bool) -> tuple[Path, Path]:
     start = "from __future__ import annotations\n"
     marked = [
-        ("registry/champion.py", start, f"{start}from typing_extensions import deprecated\n"),
-        ("registry/champion.py", "def promote(", f"{DEPRECATED}def promote("),
+        ("registry/register.py", start, f"{start}from typing_extensions import deprecated\n"),
+        ("registry/register.py", "def register(", f"{DEPRECATED}def register("),
     ]
     old = mutate("old", *(marked if announced else []))
-    return old, mutate("new", ("registry/champion.py", "def promote(", "def advance("))
+    return old, mutate("new", ("registry/register.py", "def register(", "def enter("))
 
 
-NAMES = {"runtime_lib.registry.champion.promote": "nothing"}
+NAMES = {"runtime_lib.registry.register.register": "nothing"}
 
 
 def test_a_removal_that_was_announced_is_accepted(mutate):
@@ -254,7 +254,7 @@ def test_a_removal_that_was_announced_is_accepted(mutate):
 def test_half_an_announcement_is_none(mutate, announced, names):
     old, new = removing_promote(mutate, announced=announced)
     reported = breaking(old, new, migrations=[Migration("0.3.0", names=names)])
-    assert reported == ["runtime_lib.registry.champion.promote: removed"]
+    assert reported == ["runtime_lib.registry.register.register: removed"]
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,9 @@ from runtime_lib.errors import MlopsError
 from runtime_lib.monitoring.labels import read_labels
 from runtime_lib.monitoring.monitor import monitor
 from runtime_lib.pipeline.run import judged
-from runtime_lib.registry.champion import FIGURES_TAG, champion, promote
+from runtime_lib.registry.champion import champion, promote
 from runtime_lib.registry.register import read_evaluation, register
+from runtime_lib.registry.versions import FIGURES_TAG
 from runtime_lib.serving.log import read_predictions
 from runtime_lib.settings import Settings, load
 from runtime_lib.tracking.record import read, record_folder, spool_folder
