@@ -11,18 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime_lib import tables
+from runtime_lib.data.features import KEYS, Features
 from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.files import atomic_folder
 from runtime_lib.progress import track
-from runtime_lib.task import binary as task
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["KEYS", "ingest", "make_features", "month_files", "months", "read_features", "read_table", "split"]
-
-# What a feature table holds besides the model's inputs: the row's business key, its time, what happened.
-KEYS = ("id", "time", "label")
+__all__ = ["ingest", "make_features", "month_files", "months", "read_features", "read_table", "split"]
 
 
 def months(first: str, last: str) -> list[str]:
@@ -57,13 +54,25 @@ def ingest(load: Callable[[str], pd.DataFrame], folder: Path, *, first: str, las
             table.to_parquet(new / f"{month}.parquet", index=False)
 
 
-def make_features(features: Callable[[pd.DataFrame], pd.DataFrame], raw: Path, folder: Path) -> None:
-    """Apply `features` to each month of `raw` and write the result to `folder`."""
+def make_features(
+    features: Callable[[pd.DataFrame], pd.DataFrame],
+    raw: Path,
+    folder: Path,
+    label: Callable[[pd.DataFrame], pd.Series[Any]] | None = None,
+) -> None:
+    """Apply `features` and `label` to each month of `raw`; write the rows with a known outcome.
+
+    Args:
+        features: of one month's raw rows, see `Features`.
+        label: of the same rows: 1, 0 or missing; None where `features` returns the column itself.
+
+    Raises:
+        DataError: a key or a row is missing, an id comes twice, or a label is another value.
+    """
+    both = Features(features, label)
     with atomic_folder(folder) as new:
         for path in track(month_files(raw), "Make features"):
-            read_table(path).pipe(features).pipe(_check_features, path.stem).to_parquet(
-                new / path.name, index=False
-            )
+            both.labelled(read_table(path), path.stem).to_parquet(new / path.name, index=False)
 
 
 def read_features(path: Path) -> tuple[dict[str, Any], Any, pd.DataFrame]:
@@ -96,26 +105,6 @@ def split(folder: Path, out: Path, *, validation: int, test: int) -> None:
         for name, paths in parts.items():
             table = pd.concat([read_table(path) for path in paths], ignore_index=True)
             table.to_parquet(new / f"{name}.parquet", index=False)
-
-
-def _check_features(table: pd.DataFrame, month: str) -> pd.DataFrame:
-    for key in KEYS:
-        if key not in table.columns:
-            raise DataError(f"features() returned no column '{key}' for {month}; it needs {', '.join(KEYS)}.")
-    if table.empty:
-        raise DataError(f"features() returned no rows for {month}.")
-    if table["id"].duplicated().any():
-        twice = table.loc[table["id"].duplicated(), "id"].iloc[0]
-        raise DataError(
-            f"features() returned the id {twice!r} twice for {month}; ids tie late labels to predictions."
-        )
-    if (wrong := task.wrong_labels(table["label"])).any():
-        found = sorted(map(str, table["label"][wrong].unique()))
-        raise DataError(
-            f"features() returned the labels {found} for {month}; each must be {task.LABELS}. "
-            f"Leave out rows whose label is not known."
-        )
-    return table
 
 
 def month_files(folder: Path) -> list[Path]:

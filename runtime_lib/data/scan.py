@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime_lib.data.columns import Column, columns_of
-from runtime_lib.data.months import KEYS
+from runtime_lib.data.features import KEYS
 from runtime_lib.errors import DataError
 
 __all__ = ["Scan", "scan"]

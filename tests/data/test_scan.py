@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from runtime_lib.data.columns import columns_of
-from runtime_lib.data.months import KEYS, read_table
+from runtime_lib.data.features import KEYS
+from runtime_lib.data.months import read_table
 from runtime_lib.data.scan import scan
 from runtime_lib.errors import DataError
 

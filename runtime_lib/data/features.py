@@ -1,0 +1,136 @@
+"""The project's `features` and `label`, applied to raw rows and checked: one way to train and to score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runtime_lib.errors import DataError
+from runtime_lib.task import binary as task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["KEYS", "Features"]
+
+# What a feature table holds besides the model's inputs: the row's business key, its time, what happened.
+KEYS = ("id", "time", "label")
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of a row, the same whether its outcome is known or not.
+
+    `features` gives `id`, `time` and the inputs of every raw row, `label` its outcome: 1, 0, or missing while
+    it is open, with the index of raw. Without `label`, as in projects made before 0.6, `features` returns the
+    column `label` too and leaves open rows out.
+
+    `where` names the rows in messages: a month, a file.
+    """
+
+    features: Callable[[pd.DataFrame], pd.DataFrame]
+    label: Callable[[pd.DataFrame], pd.Series[Any]] | None = None
+
+    def inputs(self, raw: pd.DataFrame, where: str) -> pd.DataFrame:
+        """Return `id`, `time` and the inputs: of every raw row, in raw's order.
+
+        Without `label`, of the rows that `features` returns.
+
+        Raises:
+            DataError: a key or a row is missing, an id comes twice, or `features` returned the label.
+        """
+        if self.label is None:
+            table = _check_ids(self.features(raw.copy(deep=False)), where, KEYS[:2])
+            return table.drop(columns="label", errors="ignore")
+        return self._every_row(_numbered(raw), where)
+
+    def labelled(self, raw: pd.DataFrame, where: str) -> pd.DataFrame:
+        """Return the inputs with `label`, 0 or 1; rows whose outcome is open are left out.
+
+        Raises:
+            DataError: as `inputs`; a label is another value; no row has one.
+        """
+        if self.label is None:
+            table = _check_ids(self.features(raw.copy(deep=False)), where, KEYS)
+            if table.empty:
+                raise DataError(f"features() returned no rows for {where}.")
+            _check_labels(table["label"], where, "features()", "Leave out rows whose label is not known.")
+            return table
+        raw = _numbered(raw)
+        table = self._every_row(raw, where)
+        label = self._outcomes(raw, where)
+        known = label.notna()
+        if not known.any():
+            raise DataError(
+                f"label() knows no outcome of {where} yet: all {len(raw):,} rows are open. Train on earlier "
+                f"months (data.last in params.yaml), and score this one with `mlops predict --month`."
+            )
+        return table[known].assign(label=label[known].astype("int8"))
+
+    def _every_row(self, raw: pd.DataFrame, where: str) -> pd.DataFrame:
+        table = self.features(raw.copy(deep=False))
+        if "label" in table.columns:
+            raise DataError(
+                "features() returned a column 'label', and features.py has a function label(). "
+                "Leave the outcome to label() alone: it must not be among the inputs."
+            )
+        if len(table) != len(raw) or not table.index.isin(raw.index).all() or table.index.has_duplicates:
+            raise DataError(
+                f"features() returned {len(table):,} rows for the {len(raw):,} of {where}, or not under "
+                f"their index. It returns one row for each, labelled or not, and keeps raw's index: "
+                f"no filter, no reset_index; after a merge, `.set_index(raw.index)`."
+            )
+        return _check_ids(table.loc[raw.index], where, KEYS[:2])
+
+    def _outcomes(self, raw: pd.DataFrame, where: str) -> pd.Series[Any]:
+        import pandas as pd
+
+        assert self.label is not None
+        label = self.label(raw.copy(deep=False))
+        if not isinstance(label, pd.Series) or not label.index.equals(raw.index):
+            raise DataError(
+                f"label() must return a pandas Series with the index of raw, one value a row; for {where} it "
+                f"returned {_described(label)} for {len(raw):,} rows."
+            )
+        hint = "Leave the value missing while the outcome is open."
+        _check_labels(label[label.notna()], where, "label()", hint)
+        return label
+
+
+def _numbered(raw: pd.DataFrame) -> pd.DataFrame:
+    """Number the rows from 1: an index that `features` makes anew counts from 0 and is noticed by that.
+
+    Sorted rows under a new index would get each other's labels without an error.
+    """
+    import pandas as pd
+
+    return raw.set_axis(pd.RangeIndex(1, len(raw) + 1), axis="index")
+
+
+def _check_ids(table: pd.DataFrame, where: str, keys: tuple[str, ...]) -> pd.DataFrame:
+    for key in keys:
+        if key not in table.columns:
+            raise DataError(f"features() returned no column '{key}' for {where}; it needs {', '.join(keys)}.")
+    if table["id"].duplicated().any():
+        twice = table.loc[table["id"].duplicated(), "id"].iloc[0]
+        raise DataError(
+            f"features() returned the id {twice!r} twice for {where}; ids tie late labels to predictions."
+        )
+    return table
+
+
+def _check_labels(label: pd.Series[Any], where: str, by: str, hint: str) -> None:
+    if (wrong := task.wrong_labels(label)).any():
+        values = sorted(map(str, label[wrong].unique()))
+        found = f"{values[:_SHOWN]}" + (f" and {len(values) - _SHOWN:,} more" if values[_SHOWN:] else "")
+        raise DataError(f"{by} returned the labels {found} for {where}; each must be {task.LABELS}. {hint}")
+
+
+def _described(value: object) -> str:
+    import pandas as pd
+
+    if isinstance(value, pd.Series):
+        return f"a Series of {len(value):,} values under another index"
+    return f"{type(value).__name__}"

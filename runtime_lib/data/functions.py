@@ -1,0 +1,77 @@
+"""The project's own functions, found by convention in its package.
+
+    <package>/data.py        load, schema
+    <package>/features.py    features, and label in a project made since 0.6
+
+The one place that knows these names and where they lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Literal
+
+from runtime_lib.data.features import Features
+from runtime_lib.errors import DataError
+
+__all__ = ["find_features", "find_function", "find_label"]
+
+_MODULES = {"load": "data", "schema": "data", "features": "features", "label": "features"}
+
+
+def find_function(package: str, name: Literal["load", "schema", "features"]) -> Callable[..., Any]:
+    """Return one of the project's functions.
+
+    Args:
+        package: the project's package, `project.package` in mlops.toml.
+
+    Raises:
+        DataError: the package is not installed, its module cannot be imported, or it lacks the function.
+    """
+    module = _module(package, _MODULES[name])
+    found = getattr(module, name, None)
+    if not callable(found):
+        raise DataError(f"{module.__file__} has no function '{name}'. The library looks for it there.")
+    return found  # type: ignore[no-any-return]
+
+
+def find_label(package: str) -> Callable[..., Any] | None:
+    """Return the project's function `label`; None where `features` returns the label itself, as before 0.6.
+
+    Raises:
+        DataError: the package is not installed, or its module cannot be imported.
+    """
+    found = getattr(_module(package, _MODULES["label"]), "label", None)
+    return found if callable(found) else None
+
+
+def find_features(package: str) -> Features:
+    """Return the project's `features` and `label` as one.
+
+    Raises:
+        DataError: see `find_function`.
+    """
+    return Features(find_function(package, "features"), find_label(package))
+
+
+def _module(package: str, name: str) -> ModuleType:
+    path = f"{package}.{name}"
+    try:
+        return import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name == package:
+            raise DataError(
+                f"The project's package '{package}' (project.package in mlops.toml) is not installed here: "
+                f"run `uv sync`, and this command as `uv run mlops …`."
+            ) from error
+        if error.name == path:
+            raise DataError(f"The package '{package}' has no module '{name}'.") from error
+        raise _broken(path, error) from error
+    except Exception as error:  # whatever the project's module does while it is imported
+        raise _broken(path, error) from error
+
+
+def _broken(path: str, error: Exception) -> DataError:
+    return DataError(f"{path} cannot be imported: {type(error).__name__}: {error}.")
