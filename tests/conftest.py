@@ -75,7 +75,7 @@ def render(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
 
     def run(source: str = str(template), **answers: Any) -> Path:
         folder = tmp_path_factory.mktemp("render") / "project"
-        answers.setdefault("library_source", str(REPOSITORY))
+        answers = {"library_source": str(REPOSITORY), "project_name": "flight-delays", **answers}
         copier.run_copy(source, folder, data=answers, defaults=True, quiet=True)
         return folder
 

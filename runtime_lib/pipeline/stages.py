@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from runtime_lib import settings as settings_file
 from runtime_lib.errors import MlopsError, PipelineError, SettingsError
 from runtime_lib.pipeline.run_lock import die_with_the_run
 
-__all__ = ["Project", "Stages"]
+__all__ = ["Project", "Stages", "unwritten"]
 
 # How a stage ends on Ctrl-C: 128 + SIGINT, as shells count.
 _INTERRUPTED = 130
@@ -63,5 +64,25 @@ class Stages(dict[str, Callable[[Project], None]]):
         except MlopsError as error:
             print(f"Stage {' '.join(names)}: {error}", file=sys.stderr)
             raise SystemExit(error.exit_code) from error
+        except NotImplementedError as error:
+            if not (sentence := unwritten(error)):
+                raise
+            print(f"Stage {' '.join(names)}: {sentence}", file=sys.stderr)
+            raise SystemExit(MlopsError.exit_code) from error
         except KeyboardInterrupt as error:
             raise SystemExit(_INTERRUPTED) from error
+
+
+def unwritten(error: NotImplementedError) -> str:
+    """Say which function of the project is still to be written, and what it returns.
+
+    Empty if `error` was raised by a package and not by a function below the `src/` of this project.
+    """
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    try:
+        path = Path(frame.f_code.co_filename).resolve().relative_to(settings_file.load().root.resolve())
+    except ValueError:
+        return ""
+    if path.parts[0] != "src":
+        return ""
+    return f"write {frame.f_code.co_name}() in {path.as_posix()}: {error}."

@@ -61,6 +61,21 @@ def rendered(template: Path, ref: str, name: str, changes: tuple[tuple[str, Any]
         return files(target)
 
 
+def renewed(template: Path, version: str, ref: str, name: str) -> Files:
+    """What a project of `ANSWERS[name]` made at `version` is at `ref`: a new one of its own answers."""
+    stored = answers_of(rendered(template, version, name))
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "project"
+        copier.run_copy(str(template), target, data=stored, defaults=True, quiet=True, vcs_ref=ref)
+        return files(target)
+
+
+def answers_of(project: Files) -> dict[str, Any]:
+    """The answers of a project, as `--data` takes them; those that it was made before keep it as it was."""
+    stored = yaml.safe_load(project[".copier-answers.yml"])
+    return {"start": "earlier"} | {key: value for key, value in stored.items() if not key.startswith("_")}
+
+
 def make(template: Path, ref: str, folder: Path, name: str = "default") -> Path:
     """Make a project of `ANSWERS[name]` and commit it, under a name that git finds in its configuration."""
     write(folder, rendered(template, ref, name))
@@ -208,7 +223,7 @@ def add_next_release(clone: Path, version: str) -> str:
         file.write_text(file.read_text().replace("max_loss_to_incumbent", "max_loss"))
     mark = "# ---------------------------------------------------------------- computed from the answers"
     replace(clone / "copier.yml", mark, _QUESTION + mark)
-    replace(template / "params.yaml", "  batch_size: 1024", "  batch_size: 1025")
+    replace(template / "{% if start != 'blank' %}params.yaml{% endif %}.jinja", "  batch_size: 1024", "  batch_size: 1025")
     (template / "docs_alerts.md.jinja").write_text("Alerts: {{ with_alerts }}.\n")
     with (clone / "runtime_lib/upgrade/migrations.py").open("a") as file:
         file.write(_MIGRATION.format(version=version))

@@ -14,6 +14,8 @@ REPOSITORY = Path(__file__).parents[2]
 
 REFUSED = [
     ({"project_name": "My Project!"}, "'My Project!' is no usable name: 2 to 40 lower-case letters"),
+    ({"start": "csv"}, "'csv' is not in ['example', 'blank']"),
+    ({"start": "earlier"}, "'earlier' is not in ['example', 'blank']"),  # for projects that are there already
     ({"project_name": "a\n"}, "is no usable name"),
     ({"project_name": "a--b"}, "single hyphens"),
     ({"project_name": "x" * 41}, "2 to 40"),

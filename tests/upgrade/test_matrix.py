@@ -114,7 +114,7 @@ def test_to_head_untouched(line, tmp_path, version, name):
     project, _ = _project(line, version, name, tmp_path / "project", edited=False)
     before = git(project, "rev-parse", "HEAD")
     plan = upgrade(project, ref=line.head, checks=NOTHING)
-    check_untouched(project, plan.to_dict(), before, scene.rendered(line.folder, line.head, name))
+    check_untouched(project, plan.to_dict(), before, scene.renewed(line.folder, version, line.head, name))
     load(project)
 
 
@@ -131,7 +131,8 @@ def test_to_head_edited(line, tmp_path, version, name):
 @pytest.mark.parametrize(("version", "name"), TO_NEXT)
 def test_to_the_release_after_untouched(line, to_next, version, name):
     project, plan, _, before = to_next[version, name, False]
-    check_untouched(project, plan, before, scene.rendered(line.folder, line.next, name))
+    start = line.head if version == "head" else version
+    check_untouched(project, plan, before, scene.renewed(line.folder, start, line.next, name))
     own = f"src/{scene.package(project)}"
     assert kinds(plan)["AGENTS.md"] == "deleted"
     assert kinds(plan)[f"{own}/steps.py"] == "moved"

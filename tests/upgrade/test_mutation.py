@@ -63,15 +63,17 @@ def test_a_renamed_file_without_a_migration(broken, name):
     assert lost == {f"src/{PACKAGES[name]}/stages.py"}
 
 
+_REPLAY = "{% if with_serving and start == 'earlier' %}replay.py{% endif %}.jinja"
+
+
 def _flip_serving(template: Path) -> None:
     folder = template / "template/src/{{project_package}}"
-    old = "{% if with_serving %}replay.py{% endif %}.jinja"
-    (folder / old).rename(folder / old.replace("if with", "if not with"))
+    (folder / _REPLAY).rename(folder / _REPLAY.replace("if with", "if not with"))
 
 
 def _always_serve(template: Path) -> None:
     folder = template / "template/src/{{project_package}}"
-    (folder / "{% if with_serving %}replay.py{% endif %}.jinja").rename(folder / "replay.py.jinja")
+    (folder / _REPLAY).rename(folder / _REPLAY.replace("with_serving and ", ""))
 
 
 def _swap_frameworks(template: Path) -> None:
