@@ -47,6 +47,7 @@ def run(
             {"ran": done, **before},
             as_json,
             f"Version {before['version']} was judged before: {_verb(before)}.",
+            *(f"  {reason}" for reason in before["reasons"] if before.get("suspects")),
         )
     _promote(settings, {"ran": done}, as_json=as_json, exit_zero=False)
 

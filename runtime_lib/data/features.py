@@ -12,7 +12,7 @@ from runtime_lib.task import binary as task
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["KEYS", "Features"]
+__all__ = ["KEYS", "Features", "known_rows"]
 
 # What a feature table holds besides the model's inputs: the row's business key, its time, what happened.
 KEYS = ("id", "time", "label")
@@ -46,11 +46,13 @@ class Features:
             return table.drop(columns="label", errors="ignore")
         return self._every_row(_numbered(raw), where)
 
-    def labelled(self, raw: pd.DataFrame, where: str) -> pd.DataFrame:
-        """Return the inputs with `label`, 0 or 1; rows whose outcome is open are left out.
+    def with_outcomes(self, raw: pd.DataFrame, where: str) -> pd.DataFrame:
+        """Return the inputs with `label`: 0, 1, or missing while the outcome is open.
+
+        Without `label`, of the rows that `features` returns, none of them open.
 
         Raises:
-            DataError: as `inputs`; a label is another value; no row has one.
+            DataError: as `inputs`; a label is another value.
         """
         if self.label is None:
             table = _check_ids(self.features(raw.copy(deep=False)), where, KEYS)
@@ -59,15 +61,15 @@ class Features:
             _check_labels(table["label"], where, "features()", "Leave out rows whose label is not known.")
             return table
         raw = _numbered(raw)
-        table = self._every_row(raw, where)
-        label = self._outcomes(raw, where)
-        known = label.notna()
-        if not known.any():
-            raise DataError(
-                f"label() knows no outcome of {where} yet: all {len(raw):,} rows are open. Train on earlier "
-                f"months (data.last in params.yaml), and score this one with `mlops predict --month`."
-            )
-        return table[known].assign(label=label[known].astype("int8"))
+        return self._every_row(raw, where).assign(label=self._outcomes(raw, where))
+
+    def labelled(self, raw: pd.DataFrame, where: str) -> pd.DataFrame:
+        """Return the inputs with `label`, 0 or 1; rows whose outcome is open are left out.
+
+        Raises:
+            DataError: as `with_outcomes`; no row has one.
+        """
+        return known_rows(self.with_outcomes(raw, where), where)
 
     def _every_row(self, raw: pd.DataFrame, where: str) -> pd.DataFrame:
         table = self.features(raw.copy(deep=False))
@@ -97,6 +99,21 @@ class Features:
         hint = "Leave the value missing while the outcome is open."
         _check_labels(label[label.notna()], where, "label()", hint)
         return label
+
+
+def known_rows(table: pd.DataFrame, where: str) -> pd.DataFrame:
+    """The rows of `with_outcomes` whose outcome is known.
+
+    Raises:
+        DataError: no row has one.
+    """
+    known = table["label"].notna()
+    if not known.any():
+        raise DataError(
+            f"label() knows no outcome of {where} yet: all {len(table):,} rows are open. Train on earlier "
+            f"months (data.last in params.yaml), and score this one with `mlops predict --month`."
+        )
+    return table[known].astype({"label": "int8"})
 
 
 def _numbered(raw: pd.DataFrame) -> pd.DataFrame:

@@ -6,20 +6,34 @@ One Parquet file a month, so that a new month is a new file and DVC stores the o
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime_lib import tables
-from runtime_lib.data.features import KEYS, Features
+from runtime_lib.data.features import KEYS, Features, known_rows
+from runtime_lib.data.leaks.suspect import Suspect
+from runtime_lib.data.leaks.watch import Watch
 from runtime_lib.errors import DataError, SettingsError
-from runtime_lib.files import atomic_folder
+from runtime_lib.files import atomic_folder, read_json, write_json
 from runtime_lib.progress import track
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ingest", "make_features", "month_files", "months", "read_features", "read_table", "split"]
+__all__ = [
+    "ingest",
+    "make_features",
+    "month_files",
+    "months",
+    "read_features",
+    "read_suspects",
+    "read_table",
+    "split",
+]
+
+# In the folders of features and of the split: what was suspicious when the features were made.
+_SUSPECTS = "suspects.json"
 
 
 def months(first: str, last: str) -> list[str]:
@@ -62,17 +76,27 @@ def make_features(
 ) -> None:
     """Apply `features` and `label` to each month of `raw`; write the rows with a known outcome.
 
+    Says which inputs are ids, dates, or filled only once the outcome is known; `evaluate` reports them.
+
     Args:
         features: of one month's raw rows, see `Features`.
         label: of the same rows: 1, 0 or missing; None where `features` returns the column itself.
 
     Raises:
-        DataError: a key or a row is missing, an id comes twice, or a label is another value.
+        DataError: a key or a row is missing, an id comes twice, a label is another value, or an input is
+            of a type that no model takes.
     """
     both = Features(features, label)
+    watch = Watch(KEYS)
     with atomic_folder(folder) as new:
         for path in track(month_files(raw), "Make features"):
-            both.labelled(read_table(path), path.stem).to_parquet(new / path.name, index=False)
+            rows = read_table(path)
+            table = both.with_outcomes(rows, path.stem)
+            watch.add(rows, table)
+            known_rows(table, path.stem).to_parquet(new / path.name, index=False)
+        _write_suspects(new, watch.suspects())
+    for line in (*map(str, watch.suspects()), *watch.notes()):
+        print(f"Look at {line}", flush=True)
 
 
 def read_features(path: Path) -> tuple[dict[str, Any], Any, pd.DataFrame]:
@@ -105,6 +129,20 @@ def split(folder: Path, out: Path, *, validation: int, test: int) -> None:
         for name, paths in parts.items():
             table = pd.concat([read_table(path) for path in paths], ignore_index=True)
             table.to_parquet(new / f"{name}.parquet", index=False)
+        _write_suspects(new, read_suspects(folder))
+
+
+def _write_suspects(folder: Path, suspects: Sequence[Suspect]) -> None:
+    if suspects:
+        write_json(folder / _SUSPECTS, {"format": 1, "suspects": [each.to_dict() for each in suspects]})
+
+
+def read_suspects(folder: Path) -> list[Suspect]:
+    """What `make_features` found suspicious; nothing where it was made by an earlier release."""
+    path = folder / _SUSPECTS
+    if not path.exists():
+        return []
+    return [Suspect.from_dict(fields) for fields in read_json(path, made_by="mlops run")["suspects"]]
 
 
 def month_files(folder: Path) -> list[Path]:

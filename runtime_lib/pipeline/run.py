@@ -45,12 +45,18 @@ def run(
 
 
 def judged(settings: Settings) -> dict[str, Any] | None:
-    """Return the gate's decision on the registered version, if it was judged before."""
+    """Return the gate's decision on the registered version, if it was judged before.
+
+    One that waited for columns to be confirmed is none any more once they all are.
+    """
     registered, promotion = settings.report("registered"), settings.report("promotion")
     if not (registered.is_file() and promotion.is_file()):
         return None
     decision = read_json(promotion, made_by="mlops promote")
     decision.pop("format", None)  # of the file, not of the decision
+    waited = set(decision.get("suspects", ()))
+    if waited and waited <= set(settings.registry.confirmed):
+        return None
     version = read_json(registered, made_by="mlops run")["version"]
     return decision if decision["version"] == str(version) else None
 

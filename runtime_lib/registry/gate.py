@@ -22,11 +22,15 @@ _EPSILON = 1e-12  # a difference of 0.01 may be 0.0099999… in binary
 
 @dataclass(frozen=True)
 class Decision:
-    """`promoted`: the candidate is the champion now. `figures`: everything that was compared."""
+    """`promoted`: the candidate is the champion now. `figures`: everything that was compared.
+
+    `suspects`: columns that stopped it and that a person may confirm.
+    """
 
     promoted: bool
     reasons: tuple[str, ...]
     figures: dict[str, Any] = field(default_factory=dict)
+    suspects: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

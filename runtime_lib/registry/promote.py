@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runtime_lib.data.months import read_table
@@ -13,6 +14,7 @@ from runtime_lib.locks import locked
 from runtime_lib.registry.files import Champion, fetch
 from runtime_lib.registry.gate import Decision, judge
 from runtime_lib.registry.register import read_evaluation, register
+from runtime_lib.registry.suspects import hold_back
 from runtime_lib.registry.versions import (
     ALIAS,
     DECISION_TAG,
@@ -77,7 +79,8 @@ def _decide(settings: Settings, version: ModelVersion, holder: ModelVersion | No
     if note and incumbent is None:
         return Decision(False, (note,), {"candidate": figures})
     decision = judge(figures, evaluation["naive"], incumbent, settings.registry)
-    return Decision(decision.promoted, (*([note] if note else []), *decision.reasons), decision.figures)
+    decision = hold_back(decision, evaluation, settings.registry)
+    return replace(decision, reasons=(*([note] if note else []), *decision.reasons))
 
 
 def _incumbent(

@@ -65,6 +65,9 @@ class Registry(_Table, frozen=True):
     metric: Literal["roc_auc", "average_precision"] = "roc_auc"
     min_gain_over_baseline: Share = 0.01
     max_loss_to_incumbent: Share = 0.0
+    # Columns that know the label suspiciously well and that a person has confirmed; "<metric>" and
+    # "<duplicates>" where no column is to blame: docs/training.md.
+    confirmed: tuple[str, ...] = ()
 
 
 class Serving(_Table, frozen=True):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runtime_lib.data.columns import check_rows
-from runtime_lib.data.months import read_features
+from runtime_lib.data.columns import Column, check_rows
+from runtime_lib.data.leaks.find import find_suspects, near_perfect
+from runtime_lib.data.leaks.suspect import Suspect, remedy, unconfirmed
+from runtime_lib.data.months import read_features, read_suspects, read_table
 from runtime_lib.errors import SettingsError
 from runtime_lib.files import write_json
 from runtime_lib.settings import Settings
@@ -20,6 +22,9 @@ __all__ = ["evaluate"]
 def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
     """Judge the candidate and the baselines on the held-out months; write `reports/evaluation.json`.
 
+    Under `suspects` it says what is too good to be true, and prints it: the gate waits until a person has
+    confirmed it.
+
     Args:
         params: the table `evaluate` of params.yaml; `logistic: false` leaves the regression out.
     """
@@ -27,7 +32,7 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
         raise SettingsError(f"params.yaml, evaluate: unknown key '{min(unknown)}'. Known: logistic.")
     folder = settings.split
     model = open_model(settings, settings.candidate)
-    inputs, label, _ = read_features(folder / "train.parquet")
+    inputs, label, train = read_features(folder / "train.parquet")
     rows = check_rows(inputs, model.columns)
     test_inputs, test_label, test = read_features(folder / "test.parquet")
     test_rows = check_rows(test_inputs, held_out_columns(model.columns))
@@ -43,7 +48,31 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
     if params.get("logistic", True):
         logistic = task.logistic(model.encode(rows), label, unseen=model.encode(test_rows))
         report["logistic"] = task.figures(test_label, logistic)
+    parts = {"train": train, "validation": read_table(folder / "validation.parquet"), "test": test}
+    suspects = _suspects(settings, parts, model.columns, report["candidate"])
+    report["suspects"] = [suspect.to_dict() for suspect in suspects]
     write_json(settings.report("evaluation"), report)
+    _say_suspects(suspects, settings.registry.confirmed)
+
+
+def _suspects(
+    settings: Settings, parts: Mapping[str, Any], columns: Sequence[Column], figures: Mapping[str, float]
+) -> list[Suspect]:
+    """What the split holds; the figures only where no column explains them."""
+    found = [*find_suspects(parts, columns), *read_suspects(settings.split)]
+    by_column = {suspect.column: suspect for suspect in reversed(found)}
+    if not by_column and (suspect := near_perfect(figures)):
+        return [suspect]
+    return [suspect for suspect in found if by_column[suspect.column] is suspect]
+
+
+def _say_suspects(suspects: Sequence[Suspect], confirmed: Sequence[str]) -> None:
+    if not (waiting := unconfirmed(suspects, confirmed)):
+        return
+    print("TOO GOOD TO BE TRUE: what follows knows the label. The gate refuses until you have looked.")
+    for suspect in waiting:
+        print(f"  {suspect}")
+    print(f"  {remedy(waiting, confirmed)}", flush=True)
 
 
 def _say_missing(model: Model, table: Any) -> None:
