@@ -95,8 +95,8 @@ def make_features(
             watch.add(rows, table)
             known_rows(table, path.stem).to_parquet(new / path.name, index=False)
         _write_suspects(new, watch.suspects())
-    for line in (*map(str, watch.suspects()), *watch.notes()):
-        print(f"Look at {line}", flush=True)
+    for line in (*(f"Too good to be true? {each}" for each in watch.suspects()), *watch.notes()):
+        print(line, flush=True)
 
 
 def read_features(path: Path) -> tuple[dict[str, Any], Any, pd.DataFrame]:

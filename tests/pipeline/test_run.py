@@ -187,3 +187,23 @@ def test_a_failing_stage_is_named_and_nothing_half_written_stays(render):
     assert "'ingest'" in said
     assert not (project / "data" / "raw").exists()
     mlops(project, "run", "--set", "data.first=2013-01", "--stage", "ingest")
+
+
+@pytest.mark.slow
+def test_a_version_that_waited_for_a_confirmation_is_judged_again_once_it_is_given(finished):
+    """`mlops run` repeats what to do as long as it waits, and never calls it judged afterwards."""
+    promotion, toml = finished / "reports" / "promotion.json", finished / "mlops.toml"
+    decision, settings = promotion.read_text(), toml.read_text()
+    waits = {"promoted": False, "suspects": ["distance"], "reasons": ["or write confirmed"]}
+    try:
+        promotion.write_text(json.dumps({**json.loads(decision), **waits}))
+        said = mlops(finished, "run")
+        assert "was judged before: refused" in said
+        assert "or write confirmed" in said
+        toml.write_text(settings.replace("[registry]", '[registry]\nconfirmed = ["distance"]'))
+        said = mlops(finished, "run")
+        assert "judged before" not in said
+        assert "Gate: champion" in said
+    finally:
+        toml.write_text(settings)
+        promotion.write_text(decision)

@@ -20,6 +20,7 @@ _COVERED = 0.1
 _TEXTS = 20  # levels; fewer are told apart as they are
 _MOST_TEXTS = 100_000
 _WORD = re.compile(r"\w+")
+_TEN_YEARS, _MOSTLY = 10 * 365.25 * 86_400, 0.99
 _UNITS = {"seconds": 1.0, "milliseconds": 1e3, "nanoseconds": 1e9, "minutes": 1 / 60, "days": 1 / 86400}
 
 _SAYS = {
@@ -142,9 +143,9 @@ def _count_words(levels: Sequence[str], rows: Array) -> dict[str, Array]:
 
 
 def _unit(values: Array, seconds: Array) -> str:
-    """The unit in which `values` count the time; "" if they do not."""
-    if len(values) < 2 or np.ptp(values) == 0 or np.ptp(seconds) == 0:
-        return ""
-    spread = float(values.std() / seconds.std())
-    near = [unit for unit, per_second in _UNITS.items() if abs(spread / per_second - 1) < 0.1]
-    return near[0] if near and np.corrcoef(values, seconds)[0, 1] > 0.9 else ""
+    """The unit in which `values` are times within ten years of the rows' own; "" if they are none."""
+    for unit, per_second in _UNITS.items():
+        near = np.abs(values / per_second - seconds) < _TEN_YEARS
+        if near.size and near.mean() > _MOSTLY:
+            return unit
+    return ""

@@ -1,0 +1,119 @@
+"""What is too good to be true stops the promotion until it is confirmed by name."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from runtime_lib.pipeline.run import judged
+from runtime_lib.registry.champion import champion
+from runtime_lib.registry.gate import Decision
+from runtime_lib.registry.promote import promote
+from runtime_lib.registry.register import register
+from runtime_lib.registry.suspects import hold_back
+from runtime_lib.settings import Registry, load
+from runtime_lib.training.evaluate import evaluate
+from runtime_lib.training.network import Architecture
+from runtime_lib.training.train import train
+from tests.registry.conftest import TOML
+
+REFUND = {"column": "refund", "kind": "ranks", "figure": 1.0, "why": "it knows"}
+
+
+def leak(project):
+    """Put a column of the future into all parts, and train, evaluate and register again."""
+    for path in project.split.glob("*.parquet"):
+        table = pd.read_parquet(path)
+        amount = np.random.default_rng(1).lognormal(3, 0.5, len(table))
+        table.assign(refund=amount * table["label"]).to_parquet(path)
+    architecture = lambda width, options: Architecture("mlp", {"inputs": width, "hidden": [8]})  # noqa: E731
+    train(project, architecture, {"seed": 1, "epochs": 4, "learning_rate": 0.03, "batch_size": 64})
+    evaluate(project, {"logistic": False})
+    register(project)
+
+
+def confirm(project, *names):
+    line = f"[registry]\nconfirmed = [{', '.join(json.dumps(name) for name in names)}]\n"
+    (project.root / "mlops.toml").write_text(TOML + line)
+    return load(project.root, environ={})
+
+
+def mlops(project, *words):
+    command = [str(Path(sys.executable).with_name("mlops")), *words]
+    done = subprocess.run(command, cwd=project.root, env=os.environ, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_leak_stops_the_promotion_until_it_is_confirmed_by_name(project, capsys):
+    """Friction 1 of a newcomer: two leaked columns gave ROC AUC 1.0000 and "Gate: champion"."""
+    leak(project)
+    printed = capsys.readouterr().out
+    assert "TOO GOOD TO BE TRUE" in printed
+    assert "refund (ranks): its values alone rank the label with ROC AUC 1.0000" in printed
+    evaluation = json.loads(project.report("evaluation").read_text())
+    assert [(s["column"], s["kind"]) for s in evaluation["suspects"]] == [("refund", "ranks")]
+    assert evaluation["candidate"]["roc_auc"] > 0.97
+
+    code, said = mlops(project, "promote")
+    assert code == 3
+    assert "too good to be true: refund (ranks)" in said
+    assert "take 'refund' out of features() and run `mlops run`" in said
+    assert 'confirmed = ["refund"]' in said
+    assert champion(project) is None
+    assert judged(project)["suspects"] == ["refund"]
+
+    project = confirm(project, "refund")
+    assert judged(project) is None  # so `mlops run` judges again, and never says "judged before: refused"
+    decision = promote(project)
+    assert decision.promoted, decision.reasons
+    assert any(reason.startswith("confirmed in registry.confirmed: refund") for reason in decision.reasons)
+    assert champion(project).version == "1"
+    assert judged(project)["promoted"]
+
+
+def test_an_honest_table_is_promoted_as_ever(project):
+    assert json.loads(project.report("evaluation").read_text())["suspects"] == []
+    register(project)
+    assert promote(project).promoted
+
+
+@pytest.mark.parametrize(
+    ("confirmed", "promoted"), [((), False), (("refunds", "Refund"), False), (("x", "refund"), True)]
+)
+def test_only_the_column_itself_is_confirmed(confirmed, promoted):
+    decision = hold_back(Decision(True, ("above",)), {"suspects": [REFUND]}, Registry(confirmed=confirmed))
+    assert decision.promoted is promoted
+    assert decision.suspects == (() if promoted else ("refund",))
+    assert decision.reasons[0] == "above"
+
+
+def test_a_confirmation_does_not_promote_what_the_figures_refuse():
+    refused = Decision(False, ("below the baseline",))
+    rules = Registry(confirmed=("refund",))
+    assert not hold_back(refused, {"suspects": [REFUND]}, rules).promoted
+
+
+def test_the_advice_keeps_what_was_confirmed_before():
+    rules = Registry(confirmed=("odds",))
+    decision = hold_back(Decision(True, ()), {"suspects": [REFUND]}, rules)
+    assert 'confirmed = ["odds", "refund"]' in decision.reasons[-1]
+
+
+def test_figures_without_a_column_to_blame_are_confirmed_as_such():
+    metric = {"column": "<metric>", "kind": "metric", "figure": 1.0, "why": "hardly any outcome"}
+    decision = hold_back(Decision(True, ()), {"suspects": [metric]}, Registry())
+    assert "find what gives the label away" in decision.reasons[-1]
+    assert 'confirmed = ["<metric>"]' in decision.reasons[-1]
+    assert hold_back(Decision(True, ()), {"suspects": [metric]}, Registry(confirmed=("<metric>",))).promoted
+
+
+def test_an_evaluation_of_an_earlier_release_names_no_suspects():
+    decision = Decision(True, ("above",))
+    assert hold_back(decision, {"naive": {}}, Registry()) == decision
