@@ -55,6 +55,7 @@ def test_a_planted_column_is_found_by_name_and_no_other(customers, column):
 def test_rows_on_both_sides_of_the_split_are_found(customers, name):
     [suspect] = find(planted.ROW_LEAKS[name](customers))
     assert (suspect.column, suspect.kind) == (DUPLICATES, "duplicates")
+    assert ("with the same id and time" in suspect.why) is name.endswith("of another month")
 
 
 def test_several_leaks_at_once_are_all_named(customers):
