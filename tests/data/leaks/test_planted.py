@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from runtime_lib.data.columns import columns_of
 from runtime_lib.data.features import KEYS
-from runtime_lib.data.leaks.find import find_suspects
-from runtime_lib.data.leaks.suspect import DUPLICATES
+from runtime_lib.data.leaks.find import find_suspects, near_perfect
+from runtime_lib.data.leaks.suspect import DUPLICATES, METRIC
 from tests.support import planted
 from tests.support.depth import examples
 
@@ -78,3 +79,32 @@ def test_the_time_of_a_row_may_be_any_order(customers):
     table = planted.joined("noisy_copy", customers)
     parts = {name: part.assign(time=range(len(part))) for name, part in planted.parted(table).items()}
     assert [suspect.column for suspect in find(parts)] == ["noisy_copy"]
+
+
+@pytest.mark.parametrize(
+    ("roc_auc", "rate", "rows", "suspicious"),
+    [
+        (1.0, 0.5, 600, True),
+        (1.0, 0.02, 15_000, True),  # a newcomer's two months: 614 positives, ROC AUC 1.0000
+        (1.0, 0.98, 15_000, True),
+        (1.0, 0.5, 500, False),  # 250 rows without a mistake prove no more than 0.989
+        (0.99, 0.5, 100_000, False),
+        (0.75, 0.2, 100_000, False),
+    ],
+)
+def test_figures_near_perfection_are_suspicious_where_there_are_rows_enough(roc_auc, rate, rows, suspicious):
+    suspect = near_perfect({"roc_auc": roc_auc, "rate": rate, "rows": float(rows)})
+    assert (suspect is not None) is suspicious
+    assert suspect is None or (suspect.column == METRIC and f"{roc_auc:.4f}" in suspect.why)
+
+
+def test_figures_that_lack_what_is_needed_say_nothing():
+    assert near_perfect({"average_precision": 1.0, "rows": 9_000.0}) is None
+
+
+def test_two_columns_that_give_the_label_away_together_are_seen_in_the_figures_alone(customers):
+    """Neither a departure nor an arrival tells what their difference does: this is what `<metric>` is for."""
+    random = np.random.default_rng(1)
+    planned = random.uniform(0, 1_000, len(customers))
+    real = planned + np.where(customers["label"] == 1, 5, -5) + random.normal(0, 1, len(customers))
+    assert find(planted.parted(customers.assign(planned=planned, real=real))) == []
