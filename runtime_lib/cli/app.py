@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from runtime_lib import __version__
+from runtime_lib.cli.champion import champion
 from runtime_lib.cli.doctor import doctor
 from runtime_lib.cli.hardware_command import hardware
 from runtime_lib.cli.monitor import monitor
@@ -45,3 +46,4 @@ def _unwrapped(docstring: str | None) -> str:
 
 for _command in (run, promote, serve, predict, monitor, doctor, upgrade, hardware):
     app.command(help=_unwrapped(_command.__doc__))(_command)
+app.add_typer(champion, name="champion")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from runtime_lib.cli.output import ExitZero, Json, show
 from runtime_lib.errors import GateError
 from runtime_lib.settings import Settings, load
+
+if TYPE_CHECKING:
+    from runtime_lib.registry.gate import Decision
 
 __all__ = ["promote", "run"]
 
@@ -33,7 +36,6 @@ def run(
     Stages whose inputs did not change are skipped. After a failure, Ctrl-C or a kill, run it again:
     finished stages are kept.
     """
-    from runtime_lib.pipeline.run import judged
     from runtime_lib.pipeline.run import run as run_pipeline
 
     settings = load()
@@ -42,38 +44,39 @@ def run(
         typer.echo(f"Ran: {', '.join(done) or 'nothing, all is up to date'}.")
     if stage or not promote:
         return show({"ran": done}, as_json)
-    if before := judged(settings):
-        return show(
-            {"ran": done, **before},
-            as_json,
-            f"Version {before['version']} was judged before: {_verb(before)}.",
-            *(f"  {reason}" for reason in before["reasons"] if before.get("suspects")),
-        )
-    _promote(settings, {"ran": done}, as_json=as_json, exit_zero=False)
+    _promote(settings, {"ran": done}, again=False, as_json=as_json, exit_zero=False)
 
 
 def promote(as_json: Json = False, exit_zero: ExitZero = False) -> None:
     """Judge the newest version on held-out months; make it champion if it is good enough.
 
-    It must beat the naive baseline and not fall behind the champion (table `registry` of mlops.toml).
+    It must beat the naive baseline and not fall behind the champion (table `registry` of mlops.toml). A
+    version that was set aside by hand is not judged again: `mlops champion`.
     """
-    _promote(load(), {}, as_json=as_json, exit_zero=exit_zero)
+    _promote(load(), {}, again=True, as_json=as_json, exit_zero=exit_zero)
 
 
-def _promote(settings: Settings, before: Mapping[str, Any], *, as_json: bool, exit_zero: bool) -> None:
+def _promote(
+    settings: Settings, before: Mapping[str, Any], *, again: bool, as_json: bool, exit_zero: bool
+) -> None:
     from runtime_lib.registry.champion import promote as judge
 
-    decision = judge(settings)
-    verb = _verb(decision.to_dict())
+    decision = judge(settings, again=again)
+    told = not again and not decision.judged
     show(
         {**before, **decision.to_dict()},
         as_json,
-        f"Gate: {verb}.",
+        f"Version {decision.version} was judged before: {_verb(decision)}."
+        if told
+        else f"Gate: {_verb(decision)}.",
         *(f"  {reason}" for reason in decision.reasons),
     )
-    if not decision.promoted and not exit_zero:
-        raise GateError("The gate refused this version; the champion stays. The reasons are above.")
+    if not decision.promoted and not told and not exit_zero:
+        what = "This version was set aside" if decision.set_aside else "The gate refused this version"
+        raise GateError(f"{what}; the champion stays. The reasons are above.")
 
 
-def _verb(decision: Mapping[str, Any]) -> str:
-    return "champion" if decision["promoted"] else "refused"
+def _verb(decision: Decision) -> str:
+    if decision.set_aside:
+        return "set aside"
+    return "champion" if decision.promoted else "refused"

@@ -7,7 +7,6 @@ files contain conflict markers needs the doctor most.
 from __future__ import annotations
 
 import shlex
-import socket
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
@@ -15,9 +14,9 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from runtime_lib import __version__
+from runtime_lib.doctor.addresses import addresses
 from runtime_lib.doctor.conflicts import conflicts
 from runtime_lib.doctor.dropped import Dropped, dropped
 from runtime_lib.doctor.finding import Finding, Level
@@ -35,7 +34,6 @@ from runtime_lib.upgrade.versions import is_release, version_of
 
 __all__ = ["Finding", "Level", "examine"]
 
-_PROBE_SECONDS = 3.0
 _FIRST_WITH_RESTORE = (0, 3, 0)
 _NEWEST_ALONE = "uvx --from {requirement} mlops doctor"
 
@@ -54,8 +52,12 @@ def examine(root: Path) -> list[Finding]:
     lost, changed = _template(root, answers, fence=all(finding.ok for finding in off))
     found += [*lost, *off, *changed, *_packages(root)]
     if settings:
-        for what, check in {"device": _device, "tracking": _tracking, "champion": _champion}.items():
-            found += _here(root, what, check, settings)
+        found += _here(root, "device", _device, settings)
+        found += (asked := [*addresses(settings)])
+        if all(finding.ok for finding in asked if finding.what in ("tracking", "artifacts")):
+            found += _here(root, "champion", _champion, settings)
+        else:
+            found.append(Finding("champion", "note", "not checked: the registry does not answer"))
     return [
         replace(f, found=without_secrets(f.found), fix=without_secrets(_typed(root, answers, f.fix)))
         for f in found
@@ -252,24 +254,8 @@ def _device(settings: Settings) -> Iterator[Finding]:
         yield Finding("device", "ok", f"{device.framework} on {device.name}: {device.reason}")
 
 
-def _tracking(settings: Settings) -> Iterator[Finding]:
-    uri = urlsplit(settings.tracking.uri)
-    if uri.scheme in ("http", "https") and uri.hostname:
-        port = uri.port or {"http": 80, "https": 443}[uri.scheme]
-        where = f"{uri.hostname}:{port}"  # never the whole URI: it may contain a password
-        try:
-            socket.create_connection((uri.hostname, port), _PROBE_SECONDS).close()
-        except OSError as error:
-            found = f"{where}: {error.strerror or error}"
-            yield Finding("tracking", "fix", found, "start the server, or set tracking.uri")
-        else:
-            yield Finding("tracking", "ok", f"{where} answers")
-    else:
-        yield Finding("tracking", "ok", f"embedded {uri.scheme}")
-
-
 def _champion(settings: Settings) -> Iterator[Finding]:
-    from runtime_lib.registry.champion import champion
+    from runtime_lib.registry.champion import champion, no_champion
     from runtime_lib.tracking.store import tracking_uri
 
     try:
@@ -285,4 +271,5 @@ def _champion(settings: Settings) -> Iterator[Finding]:
     if held:
         yield Finding("champion", "ok", f"{held.name} version {held.version}")
     else:
-        yield Finding("champion", "note", "none yet", "uv run mlops run")
+        found = "none yet" if fresh else no_champion(settings)
+        yield Finding("champion", "note", found, "uv run mlops run" if fresh else "uv run mlops champion")

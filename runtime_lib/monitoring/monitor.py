@@ -78,13 +78,11 @@ def monitor(
 
 
 def _champion(settings: Settings) -> Served:
-    from runtime_lib.registry.champion import champion
+    from runtime_lib.registry.champion import champion, no_champion
 
     found: Served | None = champion(settings)
     if found is None:
-        raise DataError(
-            f"'{settings.model_name}' has no champion to monitor: train and register one with `mlops run`."
-        )
+        raise DataError(no_champion(settings))
     return found
 
 

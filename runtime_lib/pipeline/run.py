@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from runtime_lib.errors import SettingsError
-from runtime_lib.files import atomic_file, read_json
+from runtime_lib.files import atomic_file
 from runtime_lib.pipeline.dvc import reproduce
 from runtime_lib.pipeline.graph import read_graph
 from runtime_lib.pipeline.run_lock import hold
 from runtime_lib.settings import Settings
 
-__all__ = ["judged", "run", "set_params"]
+__all__ = ["run", "set_params"]
 
 
 def run(
@@ -42,23 +42,6 @@ def run(
         if changes:
             set_params(settings.root / "params.yaml", changes)
         return reproduce(settings.root, stages, only=bool(stages), force=force)
-
-
-def judged(settings: Settings) -> dict[str, Any] | None:
-    """Return the gate's decision on the registered version, if it was judged before.
-
-    One that waited for columns to be confirmed is none any more once they all are.
-    """
-    registered, promotion = settings.report("registered"), settings.report("promotion")
-    if not (registered.is_file() and promotion.is_file()):
-        return None
-    decision = read_json(promotion, made_by="mlops promote")
-    decision.pop("format", None)  # of the file, not of the decision
-    waited = set(decision.get("suspects", ()))
-    if waited and waited <= set(settings.registry.confirmed):
-        return None
-    version = read_json(registered, made_by="mlops run")["version"]
-    return decision if decision["version"] == str(version) else None
 
 
 def set_params(path: Path, changes: Sequence[str]) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from runtime_lib.registry.files import Champion, fetch
 from runtime_lib.registry.promote import promote
+from runtime_lib.registry.show import no_champion
 from runtime_lib.registry.versions import ALIAS, under_alias
 from runtime_lib.settings import Settings
 from runtime_lib.tracking.store import connect, service
 
-__all__ = ["ALIAS", "Champion", "champion", "promote"]
+__all__ = ["ALIAS", "Champion", "champion", "no_champion", "promote"]
 
 
 def champion(settings: Settings) -> Champion | None:

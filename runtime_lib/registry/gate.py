@@ -22,15 +22,24 @@ _EPSILON = 1e-12  # a difference of 0.01 may be 0.0099999… in binary
 
 @dataclass(frozen=True)
 class Decision:
-    """`promoted`: the candidate is the champion now. `figures`: everything that was compared.
+    """What is said of a version.
 
-    `suspects`: columns that stopped it and that a person may confirm.
+    Attributes:
+        promoted: it is the champion now.
+        figures: everything that was compared.
+        suspects: columns that stopped it and that a person may confirm.
+        version: its number; empty where only figures were given.
+        judged: by these figures, now; else it is told what holds.
+        set_aside: it was not judged, because an earlier decision stands.
     """
 
     promoted: bool
     reasons: tuple[str, ...]
     figures: dict[str, Any] = field(default_factory=dict)
     suspects: tuple[str, ...] = ()
+    version: str = ""
+    judged: bool = True
+    set_aside: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -60,7 +69,7 @@ def judge(
     passed, reason = _over_baseline(score, _score(baseline, rules.metric, "baseline"), rules)
     reasons = [f"{head} {reason}"]
     if incumbent is None:
-        reasons.append("there is no champion yet")
+        reasons.append("there is no champion: the baseline alone decides")
     else:
         kept_up, reason = _beside_incumbent(score, _score(incumbent, rules.metric, "incumbent"), rules)
         passed = passed and kept_up

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runtime_lib.data.months import read_table
-from runtime_lib.errors import DataError, MissingExtraError, ModelError
+from runtime_lib.errors import DataError
 from runtime_lib.files import read_json, write_json
 from runtime_lib.locks import locked
-from runtime_lib.registry.files import Champion, fetch
+from runtime_lib.registry.decide import move, note, settle
+from runtime_lib.registry.files import fetch
 from runtime_lib.registry.gate import Decision, judge
-from runtime_lib.registry.register import read_evaluation, register
+from runtime_lib.registry.incumbent import fingerprint, rival
+from runtime_lib.registry.register import enter, read_evaluation
+from runtime_lib.registry.standing import Registered, set_aside
 from runtime_lib.registry.suspects import hold_back
+from runtime_lib.registry.trail import Entry
 from runtime_lib.registry.versions import (
-    ALIAS,
     DECISION_TAG,
     DIGEST_TAG,
     FIGURES_FORMAT,
     FIGURES_TAG,
     REASONS_TAG,
-    held_out,
-    under_alias,
+    figures_of,
+    find,
+    registered,
+    where,
 )
 from runtime_lib.settings import Settings
 from runtime_lib.tracking.store import connect, service
@@ -39,97 +43,161 @@ __all__ = ["promote"]
 _FORMAT = 1  # of reports/promotion.json
 
 
-def promote(settings: Settings) -> Decision:
+def promote(settings: Settings, *, again: bool = True) -> Decision:
     """Judge the registered candidate on the held-out test table; move the alias if it passes.
 
-    A candidate that is the champion already stays so, unjudged. A champion that cannot predict the
-    test table (the features changed) is represented by the figures of its own promotion; one without
-    any is not replaced. Tags the version with the decision and writes `reports/promotion.json`.
+    A candidate that is the champion already stays so, unjudged; one that was set aside stays that. A registry
+    that does not know the candidate is given it first. Tags the version with the decision, adds it to the
+    trail, and writes `reports/promotion.json`.
+
+    Args:
+        again: judge also a version that this registry's gate has judged before (default); else say what holds
+            of it now, and write nothing.
 
     Raises:
         DataError, ModelError, ServiceError: something the decision needs is missing, damaged or down.
     """
     client = connect(settings)
     with locked(settings.lock("promote")), service(settings):
-        version = _registered(settings, client)
-        holder = under_alias(client, settings.model_name)
-        if holder and holder.tags.get(DIGEST_TAG) == version.tags[DIGEST_TAG]:
-            decision = Decision(True, (f"version {holder.version} is already the champion: nothing changed",))
-        else:
-            decision = _decide(settings, version, holder)
-            _carry_out(client, version, decision)
-    report = {"format": _FORMAT, "version": str(version.version), **decision.to_dict()}
-    write_json(settings.report("promotion"), report)
+        found, new = _candidate(settings, client)
+        model = registered(client, settings.model_name)
+        if again:
+            model = settle(client, model)
+        decision = _standing(client, model, found, again=again or _confirmed(found[0], settings))
+        if decision is None:
+            model = settle(client, model)
+            decision = _judge(settings, client, model, found[0])
+    decision = replace(decision, version=str(found[0].version), reasons=(*new, *decision.reasons))
+    if again or decision.judged:
+        write_json(settings.report("promotion"), {"format": _FORMAT, **decision.to_dict()})
     return decision
 
 
-def _decide(settings: Settings, version: ModelVersion, holder: ModelVersion | None) -> Decision:
+def _candidate(settings: Settings, client: MlflowClient) -> tuple[list[ModelVersion], tuple[str, ...]]:
+    """The versions with the digest in `reports/registered.json`, by whatever numbers this registry has them.
+
+    Where this registry lacks it, because it is another one or new, it is registered there, and that is said.
+    """
+    known = read_json(settings.report("registered"), made_by="mlops run")
+    if found := find(client, settings.model_name, known["digest"]):
+        return found, ()
+    version = enter(settings, client)
+    what = f"version {version.version} of '{version.name}'"
+    return [version], (f"registered as {what} in {where(settings)}, which did not know this model",)
+
+
+def _standing(
+    client: MlflowClient, model: Registered, found: list[ModelVersion], *, again: bool
+) -> Decision | None:
+    """What an earlier decision says of a model, registered once or more; None: the gate has to judge it."""
+    newest, number = found[0], str(found[0].version)
+    if model.champion and _digest(client, model) == newest.tags[DIGEST_TAG]:
+        said = f"version {model.champion} is already the champion: nothing changed"
+        return Decision(True, (said,), _figures(newest), judged=False)
+    for version in found:
+        if why := set_aside(model, str(version.version), version.tags.get(DECISION_TAG, "")):
+            now = f"now version {model.champion} is" if model.champion else "now there is none"
+            way = f'`mlops champion set {number} --reason "…"` makes it champion; a new version is judged'
+            return Decision(False, (why, now, way), _figures(version), judged=False, set_aside=True)
+    if again or newest.tags.get(DECISION_TAG) != "refused":
+        return None
+    reasons = (newest.tags.get(REASONS_TAG, ""), *_since(model, number))
+    return Decision(False, reasons, _figures(newest), judged=False)
+
+
+def _confirmed(version: ModelVersion, settings: Settings) -> bool:
+    """Whether the version waited for columns to be confirmed, and all of them are by now."""
+    waited = set(figures_of(version).get("suspects", ()))
+    return bool(waited) and waited <= set(settings.registry.confirmed)
+
+
+def _since(model: Registered, version: str) -> tuple[str, ...]:
+    """What to do where a version was refused next to a champion that is none any more."""
+    rivals = [entry.before for entry in model.held if entry.version == version and entry.action == "refused"]
+    if not rivals or rivals[-1] == model.champion:
+        return ()
+    now = f"version {model.champion}" if model.champion else "none"
+    return (f"that was next to champion {rivals[-1]}; now it is {now}: `mlops promote` judges again",)
+
+
+def _judge(settings: Settings, client: MlflowClient, model: Registered, version: ModelVersion) -> Decision:
+    table = _held_out_table(settings)
+    holder = client.get_model_version(model.name, model.champion) if model.champion else None
+    decision = _decide(settings, version, holder, table)
+    number, action = str(version.version), "promoted" if decision.promoted else "refused"
+    after = number if decision.promoted else model.champion
+    tags = {
+        DECISION_TAG: action,
+        REASONS_TAG: "; ".join(decision.reasons),
+        FIGURES_TAG: json.dumps(
+            {
+                "format": FIGURES_FORMAT,
+                "table": fingerprint(table),
+                "suspects": decision.suspects,
+                **decision.figures,
+            }
+        ),
+    }
+    entry = Entry(
+        "promoted" if decision.promoted else "refused",
+        number,
+        model.champion,
+        after,
+        decision.reasons,
+        decision.figures,
+    )
+    if decision.promoted:
+        move(client, model, entry, tags)
+    else:
+        note(client, model, entry, tags)
+    return decision
+
+
+def _decide(
+    settings: Settings, version: ModelVersion, holder: ModelVersion | None, table: pd.DataFrame
+) -> Decision:
     evaluation = read_evaluation(settings, version.tags[DIGEST_TAG])
-    path = settings.split_part("test")
-    if not path.exists():
-        raise DataError(f"{path} does not exist: make it with `mlops run`, or fetch it with `dvc pull`.")
-    table = read_table(path)
     if evaluation.get("rows") != len(table):
         raise DataError(
-            f"reports/evaluation.json judged {evaluation.get('rows')} rows, {path.name} has {len(table)}: "
+            f"reports/evaluation.json judged {evaluation.get('rows')} rows, the test table has {len(table)}: "
             f"the baselines are of another table. Evaluate again with `mlops run`."
         )
-    figures = _evaluate(settings, fetch(settings, version), table)
-    incumbent, note = (None, "") if holder is None else _incumbent(settings, holder, table)
-    if note and incumbent is None:
-        return Decision(False, (note,), {"candidate": figures})
-    decision = judge(figures, evaluation["naive"], incumbent, settings.registry)
-    decision = hold_back(decision, evaluation, settings.registry)
-    return replace(decision, reasons=(*([note] if note else []), *decision.reasons))
+    candidate = fetch(settings, version)
+    figures = judge_table(settings, open_model(settings, candidate.folder), table)
+    other = rival(settings, holder, candidate, table) if holder else None
+    way = _way_on(version, holder)
+    if other and other.blocks:
+        return Decision(False, (other.note, f"refused. {way}"), {"candidate": figures})
+    decision = judge(figures, evaluation["naive"], other.figures if other else None, settings.registry)
+    reasons = [other.note] if other and other.note else []
+    reasons += decision.reasons
+    if other and other.figures is None:  # the note says why, where the gate saw no champion
+        reasons[-1] = "the baseline alone decides"
+    if other and other.figures and not decision.promoted:
+        reasons.append(way)
+    return hold_back(replace(decision, reasons=tuple(reasons)), evaluation, settings.registry)
 
 
-def _incumbent(
-    settings: Settings, holder: ModelVersion, table: pd.DataFrame
-) -> tuple[Mapping[str, float] | None, str]:
-    """The champion's figures, and a note when they are not of this table; no figures: cannot be judged."""
-    try:
-        return _evaluate(settings, fetch(settings, holder), table), ""
-    except (DataError, ModelError, MissingExtraError) as error:
-        why = f"the champion (version {holder.version}) cannot be judged on this test table: {error}"
-    if stored := held_out(holder):
-        rows = int(stored.get("rows", 0))
-        return stored, f"{why} Its figures of {rows:,} rows at its own promotion are used instead."
-    return None, (
-        f"{why} It has no figures of an earlier promotion either: refused. To decide yourself, give the "
-        f"alias '{ALIAS}' to the version of your choice in MLflow, or delete the alias."
+def _way_on(version: ModelVersion, holder: ModelVersion | None) -> str:
+    held = f"version {holder.version}" if holder else "the champion"
+    return (
+        f"If {held} is no measure (it knew the label, or its data is gone): "
+        f'`mlops champion clear --reason "…"`, then `mlops promote`. To have version {version.version} '
+        f'in any case: `mlops champion set {version.version} --reason "…"`.'
     )
 
 
-def _evaluate(settings: Settings, held: Champion, table: pd.DataFrame) -> dict[str, float]:
-    return judge_table(settings, open_model(settings, held.folder), table)
+def _held_out_table(settings: Settings) -> pd.DataFrame:
+    path = settings.split_part("test")
+    if not path.exists():
+        raise DataError(f"{path} does not exist: make it with `mlops run`, or fetch it with `dvc pull`.")
+    return read_table(path)
 
 
-def _carry_out(client: MlflowClient, version: ModelVersion, decision: Decision) -> None:
-    # Tags first: killed in between, the next attempt judges again. The other way round, there would be a
-    # champion without the figures of its promotion.
-    for tag, value in {
-        DECISION_TAG: "promoted" if decision.promoted else "refused",
-        REASONS_TAG: "; ".join(decision.reasons),
-        FIGURES_TAG: json.dumps({"format": FIGURES_FORMAT, **decision.figures}),
-    }.items():
-        client.set_model_version_tag(version.name, version.version, tag, value)
-    if decision.promoted:
-        client.set_registered_model_alias(version.name, ALIAS, version.version)
+def _digest(client: MlflowClient, model: Registered) -> str | None:
+    version = client.get_model_version(model.name, str(model.champion))
+    return None if version is None else version.tags.get(DIGEST_TAG)
 
 
-def _registered(settings: Settings, client: MlflowClient) -> ModelVersion:
-    """The version that `reports/registered.json` names; registered again where the registry lacks it,
-    as after a fresh clone whose reports came from DVC.
-    """
-    from mlflow.exceptions import MlflowException
-
-    known = read_json(settings.report("registered"), made_by="mlops run")
-    try:
-        version = client.get_model_version(known["name"], known["version"])
-        if version.tags.get(DIGEST_TAG) == known["digest"]:
-            return version
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-    known = register(settings)
-    return client.get_model_version(known["name"], known["version"])
+def _figures(version: ModelVersion) -> dict[str, Any]:
+    return {who: what for who, what in figures_of(version).items() if isinstance(what, dict)}

@@ -12,7 +12,7 @@ from runtime_lib.errors import DataError, ModelError
 from runtime_lib.files import read_json, write_json
 from runtime_lib.locks import locked
 from runtime_lib.registry import flavor
-from runtime_lib.registry.versions import DIGEST_TAG
+from runtime_lib.registry.versions import DIGEST_TAG, find
 from runtime_lib.settings import Settings
 from runtime_lib.tracking.record import RunState, read, record_folder
 from runtime_lib.tracking.ship import ship, ship_pending
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["read_evaluation", "register"]
+__all__ = ["enter", "read_evaluation", "register"]
 
 _FORMAT = 1  # of reports/registered.json; `read_json` says how to raise it
 
@@ -40,6 +40,23 @@ def register(settings: Settings) -> dict[str, str]:
         DataError, ModelError: no candidate, no record or evaluation of it, or one of another model.
         ServiceError: the registry does not answer.
     """
+    version = enter(settings, connect(settings))
+    result = {
+        "name": settings.model_name,
+        "version": str(version.version),
+        "run_id": str(version.run_id),
+        "digest": str(version.tags[DIGEST_TAG]),
+    }
+    write_json(settings.report("registered"), {"format": _FORMAT, **result})
+    return result
+
+
+def enter(settings: Settings, client: MlflowClient) -> ModelVersion:
+    """Do what `register` does, but for its report: that is a file of DVC's, and no registry's own.
+
+    Returns:
+        The one version with the candidate's digest.
+    """
     identity = digest(settings.candidate)
     state, _ = read(record_folder(settings))
     if state.model_digest != identity:
@@ -49,8 +66,7 @@ def register(settings: Settings) -> dict[str, str]:
             f"with `dvc checkout`, or train again with `mlops run`."
         )
     evaluation = read_evaluation(settings, identity)
-    run_id = ship(settings, record_folder(settings))
-    client = connect(settings)
+    run_id = ship(settings, record_folder(settings), client)
     with locked(settings.lock("register")), service(settings):
         _log_evaluation(client, run_id, state, evaluation)
         version = _find(client, settings.model_name, identity)
@@ -58,14 +74,7 @@ def register(settings: Settings) -> dict[str, str]:
             model_id = _logged(settings, client, run_id, identity)
             version = _new_version(client, settings.model_name, model_id, run_id, identity)
     ship_pending(settings)
-    result = {
-        "name": settings.model_name,
-        "version": str(version.version),
-        "run_id": str(version.run_id),
-        "digest": identity,
-    }
-    write_json(settings.report("registered"), {"format": _FORMAT, **result})
-    return result
+    return version
 
 
 def read_evaluation(settings: Settings, identity: str) -> dict[str, Any]:
@@ -78,9 +87,7 @@ def read_evaluation(settings: Settings, identity: str) -> dict[str, Any]:
 
 
 def _find(client: MlflowClient, name: str, identity: str) -> ModelVersion | None:
-    query = f"name = '{name}' and tags.`{DIGEST_TAG}` = '{identity}'"
-    versions: list[ModelVersion] = list(client.search_model_versions(query))
-    for version in sorted(versions, key=lambda version: int(version.version), reverse=True):
+    for version in find(client, name, identity):
         if _has_files(client, str(version.source).rpartition("/")[2]):
             return version
     return None

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from runtime_lib.files import check_format
+from runtime_lib.registry import trail
+from runtime_lib.registry.standing import Registered
+from runtime_lib.settings import Settings
+from runtime_lib.tracking.store import plain, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -19,8 +23,14 @@ __all__ = [
     "FIGURES_FORMAT",
     "FIGURES_TAG",
     "REASONS_TAG",
+    "figures_of",
+    "find",
     "held_out",
+    "promoted",
+    "registered",
     "under_alias",
+    "versions",
+    "where",
 ]
 
 ALIAS = "champion"
@@ -29,7 +39,49 @@ DECISION_TAG, REASONS_TAG, FIGURES_TAG = "mlops.decision", "mlops.reasons", "mlo
 FIGURES_FORMAT = 1  # of the figures in their tag
 
 
+def where(settings: Settings) -> str:
+    """The registry that the settings name, without the password of its address."""
+    return plain(tracking_uri(settings))
+
+
+def registered(client: MlflowClient, name: str) -> Registered:
+    """The model's champion and trail, in one request; a registry that does not know it has neither."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        model = client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return Registered(name)
+        raise
+    under = model.aliases.get(ALIAS)
+    return Registered(name, None if under is None else str(under), trail.read(model.tags))
+
+
+def versions(client: MlflowClient, name: str) -> list[ModelVersion]:
+    """Every version, the newest first."""
+    found: list[ModelVersion] = []
+    token = None
+    while True:
+        page = client.search_model_versions(f"name = '{name}'", page_token=token)
+        found += page
+        if not (token := page.token):
+            return sorted(found, key=lambda version: int(version.version), reverse=True)
+
+
+def find(client: MlflowClient, name: str, identity: str) -> list[ModelVersion]:
+    """The versions with this digest, the newest first."""
+    query = f"name = '{name}' and tags.`{DIGEST_TAG}` = '{identity}'"
+    return sorted(client.search_model_versions(query), key=lambda v: int(v.version), reverse=True)
+
+
+def promoted(found: Iterable[ModelVersion]) -> list[str]:
+    """The numbers of those that the gate has let pass."""
+    return [str(version.version) for version in found if version.tags.get(DECISION_TAG) == "promoted"]
+
+
 def under_alias(client: MlflowClient, name: str) -> ModelVersion | None:
+    """The champion; None while there is none."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -41,8 +93,18 @@ def under_alias(client: MlflowClient, name: str) -> ModelVersion | None:
 
 
 def held_out(version: ModelVersion) -> Mapping[str, float] | None:
-    figures = json.loads(version.tags.get(FIGURES_TAG, "{}"))
+    """The figures that the gate saw when it judged this version; None if it never did."""
+    held_out: Mapping[str, float] | None = figures_of(version).get("candidate")
+    return held_out
+
+
+def figures_of(version: ModelVersion) -> dict[str, Any]:
+    """All that the gate compared when it judged this version, and the fingerprint of the table.
+
+    Raises:
+        DataError: they are of a later format.
+    """
+    figures: dict[str, Any] = json.loads(version.tags.get(FIGURES_TAG, "{}"))
     where = f"The tag {FIGURES_TAG} of version {version.version} of '{version.name}'"
     check_format(figures.get("format", 1), newest=FIGURES_FORMAT, where=where)
-    held_out: Mapping[str, float] | None = figures.get("candidate")
-    return held_out
+    return figures

@@ -26,14 +26,11 @@ def serve(settings: Settings) -> None:
     """
     host, port = settings.serving.host, settings.serving.port
     listen(host, port).close()
-    from runtime_lib.registry.champion import champion
+    from runtime_lib.registry.champion import champion, no_champion
 
     found = champion(settings)
     if found is None:
-        raise ServiceError(
-            f"The model '{settings.model_name}' has no champion yet. "
-            f"`mlops run` trains a candidate and promotes it if it passes the gate."
-        )
+        raise ServiceError(no_champion(settings))
     name, version, folder = found.name, str(found.version), found.folder
     on_ready = _announcement(settings, name, version, folder)
     if settings.serving.engine == "local":

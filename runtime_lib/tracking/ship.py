@@ -30,17 +30,20 @@ METRICS, PARAMS, LONGEST = 1000, 100, 6000
 T = TypeVar("T")
 
 
-def ship(settings: Settings, folder: Path) -> str:
+def ship(settings: Settings, folder: Path, client: MlflowClient | None = None) -> str:
     """Bring the record in `folder` into MLflow, once, and return its run's id.
 
     A record that was never finished (its process was killed) becomes a run with the status KILLED.
+
+    Args:
+        client: of a caller that has connected already.
 
     Raises:
         DataError: no readable record there.
         ServiceError: the server does not answer; the record stays where it is, for the next time.
     """
     state, measures = read(folder)
-    client = connect(settings)
+    client = client or connect(settings)
     with locked(settings.lock("ship")), service(settings):
         run = find_run(settings, client, state.id)
         if run is None:

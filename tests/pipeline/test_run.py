@@ -9,11 +9,15 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.support.depth import DEEP
+from tests.support.projects import free_port
 
 STAGES = ("ingest", "validate", "featurize", "split", "train", "evaluate", "register")
 MLOPS = str(Path(sys.executable).with_name("mlops"))
@@ -190,20 +194,59 @@ def test_a_failing_stage_is_named_and_nothing_half_written_stays(render):
 
 
 @pytest.mark.slow
-def test_a_version_that_waited_for_a_confirmation_is_judged_again_once_it_is_given(finished):
-    """`mlops run` repeats what to do as long as it waits, and never calls it judged afterwards."""
-    promotion, toml = finished / "reports" / "promotion.json", finished / "mlops.toml"
-    decision, settings = promotion.read_text(), toml.read_text()
-    waits = {"promoted": False, "suspects": ["distance"], "reasons": ["or write confirmed"]}
+def test_a_rollback_outlives_run_promote_and_the_dags_own_command(finished, monkeypatch):
+    monkeypatch.setenv("MLOPS_REGISTRY__MAX_LOSS_TO_INCUMBENT", "1")  # any honest model passes
+    first = json.loads(mlops(finished, "champion", "--json"))["version"]
+    second = json.loads(mlops(finished, "run", "--set", "train.seed=9", "--json"))
+    assert second["promoted"], second["reasons"]
+    mlops(finished, "champion", "rollback", "--reason", "wrong in the evening")
+    again = json.loads(mlops(finished, "run", "--json"))
+    assert (again["ran"], again["version"], again["set_aside"]) == ([], second["version"], True)
+    assert "wrong in the evening" in mlops(finished, "promote", code=3)
+    mlops(finished, "promote", "--exit-zero")  # the DAG's last task
+    assert json.loads(mlops(finished, "champion", "--json"))["version"] == first
+    third = json.loads(mlops(finished, "run", "--set", "train.seed=10", "--json"))
+    assert third["promoted"], third["reasons"]
+    trail = json.loads(mlops(finished, "champion", "trail", "--json"))
+    assert [(e["by"], e["action"], e["before"], e["after"]) for e in trail[-3:]] == [
+        ("gate", "promoted", first, second["version"]),
+        ("hand", "rolled back", second["version"], first),
+        ("gate", "promoted", first, third["version"]),
+    ]
+
+
+@pytest.mark.slow
+def test_another_registry_is_given_the_model_and_serves_it(finished, monkeypatch):
+    lock = (finished / "dvc.lock").read_bytes()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("MLOPS_TRACKING__URI", "sqlite:///var/other.db")
+        said = mlops(finished, "serve", "--engine", "local", "--port", str(free_port()), code=1)
+        assert "var/other.db: it holds no version. `mlops run` registers" in said
+        done = json.loads(mlops(finished, "run", "--json"))
+        assert (done["ran"], done["version"], done["promoted"]) == ([], "1", True), done
+        assert "registered as version 1" in done["reasons"][0]
+        with serving(finished) as url:
+            urllib.request.urlopen(f"{url}/ready", timeout=5).close()
+    there = json.loads(mlops(finished, "run", "--json"))
+    assert (there["ran"], there["judged"], there["promoted"]) == ([], False, True), there
+    assert int(there["version"]) > 1
+    assert (finished / "dvc.lock").read_bytes() == lock
+
+
+@contextmanager
+def serving(project: Path) -> Iterator[str]:
+    port = free_port()
+    server = subprocess.Popen(
+        [MLOPS, "serve", "--engine", "local", "--port", str(port)],
+        cwd=project,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
     try:
-        promotion.write_text(json.dumps({**json.loads(decision), **waits}))
-        said = mlops(finished, "run")
-        assert "was judged before: refused" in said
-        assert "or write confirmed" in said
-        toml.write_text(settings.replace("[registry]", '[registry]\nconfirmed = ["distance"]'))
-        said = mlops(finished, "run")
-        assert "judged before" not in said
-        assert "Gate: champion" in said
+        assert "Serving" in server.stdout.readline()
+        yield f"http://127.0.0.1:{port}"
     finally:
-        toml.write_text(settings)
-        promotion.write_text(decision)
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=60)

@@ -9,7 +9,7 @@ from runtime_lib.registry.champion import champion, promote
 from runtime_lib.registry.register import register
 from runtime_lib.tracking.store import connect
 from runtime_lib.training.model import digest
-from tests.registry.conftest import train_candidate
+from tests.registry.conftest import retrain, train_candidate
 
 
 def test_the_first_good_model_becomes_champion(project):
@@ -66,17 +66,11 @@ def test_a_model_below_the_champion_alone_is_refused(project):
 
 def weaken(project):
     """Train on a table whose `kind` means nothing, so that the model is worse and not hopeless."""
-    from runtime_lib.training.evaluate import evaluate
-    from runtime_lib.training.network import Architecture
-    from runtime_lib.training.train import train
-
     path = project.root / "data" / "split" / "train.parquet"
     table = pd.read_parquet(path)
     table["kind"] = table["kind"].sample(frac=1, random_state=1).to_numpy()
     table.to_parquet(path)
-    architecture = lambda width, options: Architecture("mlp", {"inputs": width, "hidden": [8]})  # noqa: E731
-    train(project, architecture, {"seed": 1, "epochs": 6, "learning_rate": 0.02, "batch_size": 64})
-    evaluate(project, {"logistic": False})
+    retrain(project)
 
 
 def test_without_a_model_there_is_no_champion(project):
@@ -128,7 +122,7 @@ def test_a_champion_that_lost_its_columns_is_judged_by_its_own_promotion(project
     decision = promote(project)
     assert "cannot be judged on this test table" in decision.reasons[0]
     assert "Column 'x' is missing" in decision.reasons[0]
-    assert "600 rows at its own promotion are used instead" in decision.reasons[0]
+    assert "figures at its own promotion are of these rows too" in decision.reasons[0]
     assert decision.promoted, decision.reasons
     assert champion(project).version == "2"
 
@@ -140,19 +134,14 @@ def test_a_champion_without_any_figures_is_not_replaced(project):
     register(project)
     decision = promote(project)
     assert not decision.promoted
-    assert "no figures of an earlier promotion" in decision.reasons[0]
+    assert "of other rows" in decision.reasons[0]
+    assert "mlops champion clear --reason" in decision.reasons[-1]
 
 
 def rename_column(project):
-    from runtime_lib.training.evaluate import evaluate
-    from runtime_lib.training.network import Architecture
-    from runtime_lib.training.train import train
-
     for path in (project.root / "data" / "split").iterdir():
         pd.read_parquet(path).rename(columns={"x": "distance"}).to_parquet(path)
-    architecture = lambda width, options: Architecture("mlp", {"inputs": width, "hidden": [8]})  # noqa: E731
-    train(project, architecture, {"seed": 1, "epochs": 6, "learning_rate": 0.02, "batch_size": 64})
-    evaluate(project, {"logistic": False})
+    retrain(project)
 
 
 def test_baselines_of_another_table_are_refused(project):

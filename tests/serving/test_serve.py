@@ -85,7 +85,10 @@ def test_a_port_in_use_is_found_before_anything_heavy_is_imported(tmp_path: Path
 
 
 def test_a_project_without_a_champion_says_how_to_get_one(tmp_path: Path) -> None:
-    with pytest.raises(ServiceError, match=r"'flights' has no champion yet. `mlops run`"):
+    with pytest.raises(
+        ServiceError,
+        match=r"'flights' has no champion in the registry at .*: it holds no version. `mlops run`",
+    ):
         serve(make_project(tmp_path, port=free_port()))
 
 

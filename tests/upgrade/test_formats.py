@@ -20,7 +20,6 @@ from runtime_lib.data.columns import check_rows
 from runtime_lib.errors import MlopsError
 from runtime_lib.monitoring.labels import read_labels
 from runtime_lib.monitoring.monitor import monitor
-from runtime_lib.pipeline.run import judged
 from runtime_lib.registry.champion import champion, promote
 from runtime_lib.registry.register import read_evaluation, register
 from runtime_lib.registry.versions import FIGURES_TAG
@@ -108,9 +107,9 @@ def test_the_champion_stays_and_the_reports_still_speak_of_it(old):
     assert held is not None
     assert (held.version, held.digest) == (old.expected["version"], old.expected["digest"])
     assert held.held_out == old.expected["held_out"]
-    decision = judged(old.settings)
-    assert decision is not None
-    assert decision["promoted"]
+    decision = promote(old.settings, again=False)
+    assert decision.promoted
+    assert not decision.judged
     rows = read_evaluation(old.settings, held.digest)["rows"]
     assert rows == held.held_out["rows"] == 600
     assert "already the champion" in promote(old.settings).reasons[0]
@@ -163,8 +162,7 @@ def later_stream(file: Path) -> None:
         ),
         ("models/record/record.json", later_json, lambda s: read(record_folder(s))),
         ("reports/evaluation.json", later_json, lambda s: read_evaluation(s, digest(s.candidate))),
-        ("reports/registered.json", later_json, judged),
-        ("reports/promotion.json", later_json, judged),
+        ("reports/registered.json", later_json, promote),
         ("var/labels/*.parquet", later_parquet, lambda s: read_labels(s.var / "labels")),
         ("var/predictions/*/*.arrows", later_stream, lambda s: read_predictions(s.var / "predictions")),
     ],

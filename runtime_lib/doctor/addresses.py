@@ -1,0 +1,106 @@
+"""Ask every address that is set whether somebody answers there: each under its own name, in seconds."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from configparser import ConfigParser
+from configparser import Error as ConfigError
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import urlopen
+
+from runtime_lib.doctor.finding import Finding
+from runtime_lib.settings import Settings
+
+__all__ = ["addresses"]
+
+_SECONDS = 3.0
+_PORTS = {
+    "http": 80,
+    "https": 443,
+    "ssh": 22,
+    "sftp": 22,
+    "postgresql": 5432,
+    "mysql": 3306,
+    "mssql": 1433,
+}
+# Where an object store is, if no endpoint of another maker is set.
+_STORES = {"s3": "https://s3.amazonaws.com", "gs": "https://storage.googleapis.com"}
+_S3_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+
+
+def addresses(settings: Settings) -> Iterator[Finding]:
+    """Yield a finding for the tracking server, the artifact store, each data remote and the webhook.
+
+    Only those that are set; folders and files of this machine are not asked, but for the embedded store.
+    Answers of any kind will do, so that no credentials are needed. A finding names host and port alone.
+    """
+    tracking = urlsplit(settings.tracking.uri)
+    if tracking.scheme == "sqlite":
+        yield Finding("tracking", "ok", "embedded sqlite")
+    else:
+        yield _ask("tracking", tracking, "start the server, or set tracking.uri")
+    if "://" in settings.tracking.artifacts and tracking.scheme not in ("http", "https"):
+        own = os.environ.get("MLFLOW_S3_ENDPOINT_URL", "")
+        where = _store(urlsplit(settings.tracking.artifacts), {"endpointurl": own})
+        yield _ask("artifacts", where, "start the store, or set tracking.artifacts")
+    for name, remote in _remotes(settings.root):
+        where = _store(urlsplit(remote.get("url", "")), remote)
+        if where.scheme:
+            yield _ask(f"data remote {name}", where, "start it, or correct .dvc/config")
+    if settings.monitoring.webhook:
+        yield _ask("webhook", urlsplit(settings.monitoring.webhook), "correct monitoring.webhook")
+
+
+def _ask(what: str, url: SplitResult, fix: str) -> Finding:
+    scheme = url.scheme.partition("+")[0]
+    try:
+        port = url.port or _PORTS.get(scheme)
+    except ValueError as error:
+        return Finding(what, "fix", f"{url.hostname}: {error}", fix)
+    if not url.hostname or port is None:
+        return Finding(what, "note", f"not checked: an address of the kind {url.scheme or '(none)'}")
+    where = f"{url.hostname}:{port}"
+    try:
+        if scheme in ("http", "https"):
+            # As MLflow, DVC and the webhook go: through a proxy, if one is set.
+            urlopen(f"{scheme}://{where}/", timeout=_SECONDS).close()  # noqa: S310 (scheme checked)
+        else:
+            socket.create_connection((url.hostname, port), _SECONDS).close()
+    except HTTPError as error:
+        if error.code in (502, 503, 504):  # a proxy answers for a server that is not there
+            return Finding(what, "fix", f"{where}: HTTP {error.code}", fix)
+    except OSError as error:
+        reason = error.reason if isinstance(error, URLError) else error
+        said = reason.strerror if isinstance(reason, OSError) and reason.strerror else reason
+        return Finding(what, "fix", f"{where}: {said}", fix)
+    return Finding(what, "ok", f"{where} answers")
+
+
+def _store(url: SplitResult, options: Mapping[str, str]) -> SplitResult:
+    """The address behind a bucket's: that of its endpoint."""
+    if url.scheme == "azure":
+        account = options.get("account_name")
+        return urlsplit(f"https://{account}.blob.core.windows.net" if account else "azure:")
+    if url.scheme == "wasbs":  # container@account…
+        return urlsplit(f"https://{url.hostname}")
+    if url.scheme not in _STORES:
+        return url
+    others = [os.environ.get(name, "") for name in _S3_ENDPOINTS] if url.scheme == "s3" else []
+    return urlsplit(next(filter(None, [options.get("endpointurl", ""), *others]), _STORES[url.scheme]))
+
+
+def _remotes(root: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """The data remotes of DVC's own files, by name; a file that cannot be read is for DVC to report."""
+    config = ConfigParser(interpolation=None, strict=False)
+    try:
+        config.read([root / ".dvc" / "config", root / ".dvc" / "config.local"], encoding="utf-8")
+    except (ConfigError, UnicodeDecodeError):
+        return
+    for section in config.sections():
+        kind, _, name = section.strip("'").partition(" ")
+        if kind == "remote" and "://" in config[section].get("url", ""):
+            yield name.strip('"'), config[section]
