@@ -16,7 +16,8 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 WORKERS = min(4, (os.cpu_count() or 1) + 1)
 SIDE_BY_SIDE = ("-n", str(WORKERS), "--dist", "loadfile", "--no-loadscope-reorder")
 SLOWEST = "--durations=20"
-ROOMS = "data,tracking,serve,monitoring,torch,mlx,airflow,upgrade"
+TESTING = ("dev", "lint", "servers")
+ROOMS = "data,tracking,postgres,s3,serve,monitoring,torch,mlx,airflow,upgrade"
 
 
 def _prepare(session: nox.Session, *packages: str, groups: tuple[str, ...] = ()) -> None:
@@ -40,7 +41,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests, file by file side by side. `-- -m 'not slow'` leaves out what installs or serves."""
-    _prepare(session, "-e", f".[{ROOMS}]", "uv", groups=("dev", "lint"))
+    _prepare(session, "-e", f".[{ROOMS}]", "uv", groups=TESTING)
     session.run("pytest", *SIDE_BY_SIDE, SLOWEST, *session.posargs)
 
 
@@ -50,7 +51,7 @@ def deep(session: nox.Session) -> None:
 
     6 is a number of minutes; what does not fit into them is named. `-- FILE` runs one file whole.
     """
-    _prepare(session, "-e", f".[{ROOMS}]", "uv", groups=("dev", "lint"))
+    _prepare(session, "-e", f".[{ROOMS}]", "uv", groups=TESTING)
     session.env["MLOPS_TESTS_DEEP"] = "1"
     if session.posargs[:1] == ["--changed"]:
         session.run("python", "-m", "tests.support.affected", session.posargs[1], *SIDE_BY_SIDE, SLOWEST)
@@ -92,7 +93,7 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def release(session: nox.Session) -> None:
     """Run the deep tests, check that a version may be released, commit and tag it. `-- 0.3.0 [--dry-run]`."""
-    _prepare(session, "-e", f".[{ROOMS}]", "uv", groups=("dev", "lint"))
+    _prepare(session, "-e", f".[{ROOMS}]", "uv", groups=TESTING)
     session.run("pytest", *SIDE_BY_SIDE, SLOWEST, env={"MLOPS_TESTS_DEEP": "1"})
     session.run("python", "-m", "tests.release", *session.posargs)
 
@@ -103,5 +104,5 @@ def lock(session: nox.Session) -> None:
     session.install("uv")
     # The file names versions for every platform, not where this machine found them.
     options = ("--universal", "--upgrade", "--no-header", "--no-annotate", "--no-emit-find-links")
-    wanted = ("--all-extras", "--group", "dev", "--group", "docs", "--group", "lint")
+    wanted = ("--all-extras", "--group", "dev", "--group", "docs", "--group", "lint", "--group", "servers")
     session.run("uv", "pip", "compile", *options, *wanted, "-o", "constraints.txt", "pyproject.toml")

@@ -97,8 +97,8 @@ class MissingExtraError(MlopsError, ImportError):
 
     def __init__(self, module: str, extra: str) -> None:
         super().__init__(
-            f"'{module}' is not installed. It comes with the extra '{extra}': add it to the brackets of "
-            f"runtime-lib[…] in pyproject.toml and run `uv sync`."
+            f"'{module}' is not installed. It comes with the extra '{extra}': write the line "
+            f'"runtime-lib[{extra}]" into the dependencies in pyproject.toml, then `uv sync`.'
         )
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 
 from runtime_lib.errors import MlopsError
+from runtime_lib.secrets import guard
 
 __all__ = ["main"]
 
@@ -15,6 +16,7 @@ def main() -> None:
     from runtime_lib.cli.app import app
     from runtime_lib.cli.output import INTERRUPTED, complain
 
+    guard()
     try:
         app()
     except MlopsError as error:

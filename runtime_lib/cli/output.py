@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from runtime_lib.secrets import without_secrets
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -31,17 +33,27 @@ def show(result: Mapping[str, Any], as_json: bool, *lines: str) -> None:
         print_json(result)
         return
     for line in lines:
-        typer.echo(line)
+        typer.echo(without_secrets(line))
 
 
 def print_json(result: Any) -> None:
     """Print what JSON holds, and paths as text."""
-    typer.echo(json.dumps(result, indent=2, default=str))
+    typer.echo(json.dumps(_cleaned(result), indent=2))
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _cleaned(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_cleaned(inner) for inner in value]
+    if value is None or isinstance(value, int | float):
+        return value
+    return without_secrets(str(value))
 
 
 def complain(message: str) -> None:
     """Print an error or a warning on stderr."""
-    print(f"mlops: {message}", file=sys.stderr)
+    print(f"mlops: {without_secrets(message)}", file=sys.stderr)
 
 
 def console() -> Console:

@@ -23,13 +23,13 @@ from runtime_lib.doctor.finding import Finding, Level
 from runtime_lib.doctor.owned import changed_by_hand, unanswered
 from runtime_lib.doctor.skew import RESTORE, drift
 from runtime_lib.errors import MissingExtraError, MlopsError
+from runtime_lib.secrets import without_secrets
 from runtime_lib.settings import Settings
 from runtime_lib.settings import load as load_settings
 from runtime_lib.upgrade import git as history
 from runtime_lib.upgrade import lockstep
 from runtime_lib.upgrade.answers import Answers, parse_answers, read_answers
 from runtime_lib.upgrade.rendering import Renderings
-from runtime_lib.upgrade.secrets import without_secrets
 from runtime_lib.upgrade.versions import is_release, version_of
 
 __all__ = ["Finding", "Level", "examine"]
@@ -114,7 +114,7 @@ def _uv_runs(root: Path) -> bool:
         pass
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return False
-    return all(pin.url for pin in _pins(root))  # for a bare name it would fetch and run anybody's package
+    return not lockstep.unsourced(_pins(root))  # for a bare name it would fetch and run anybody's package
 
 
 def _waiting(root: Path) -> Iterator[Finding]:
@@ -237,7 +237,7 @@ def _packages(root: Path) -> Iterator[Finding]:
                 found = "not checked: this command runs outside the project's environment"
                 yield Finding(package, "note", found, ".venv/bin/mlops doctor  # after uv sync")
                 continue
-            fix = f"add '{extra}' to runtime-lib[…], then uv sync"
+            fix = f'write "runtime-lib[{extra}]" into the dependencies in pyproject.toml, then uv sync'
             yield Finding(package, "fix", "not installed", fix)
 
 

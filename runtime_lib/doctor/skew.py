@@ -82,12 +82,12 @@ def _pins(pins: list[Pin], answers: Answers | None) -> Iterator[Finding]:
 
 def _pin(pin: Pin, pins: list[Pin]) -> Iterator[Finding]:
     what = f"library's pin ({pin.place})"
-    if not pin.url:
+    if pin in lockstep.unsourced(pins):
         advice = _PIN_BACK if pin.place in PLACES else _written_out(pin, pins)
         yield Finding(what, "fix", "a bare name: an index may serve anybody's package of that name", advice)
-    elif not pin.local and not pin.ref:
+    elif pin.url and not pin.local and not pin.ref:
         yield Finding(what, "fix", f"no version: {pin.url} may have other content tomorrow", _PIN_BACK)
-    elif not pin.fenced and pin.place in PLACES:
+    elif pin.url and not pin.fenced and pin.place in PLACES:
         found = "the comment lines around it are missing: every update would conflict there"
         yield Finding(what, "fix", found, f"{RESTORE} pyproject.toml")
 

@@ -13,6 +13,7 @@ from typing import Any
 from runtime_lib import settings as settings_file
 from runtime_lib.errors import MlopsError, PipelineError, SettingsError
 from runtime_lib.pipeline.run_lock import die_with_the_run
+from runtime_lib.secrets import guard, without_secrets
 
 __all__ = ["Project", "Stages", "unwritten"]
 
@@ -55,6 +56,7 @@ class Stages(dict[str, Callable[[Project], None]]):
 
     def main(self, argv: list[str] | None = None) -> None:
         """Run the stage named on the command line; a known error is printed without a traceback."""
+        guard()
         names = sys.argv[1:] if argv is None else argv
         try:
             if len(names) != 1 or names[0] not in self:
@@ -62,7 +64,7 @@ class Stages(dict[str, Callable[[Project], None]]):
             die_with_the_run(os.environ)
             self[names[0]](Project.load())
         except MlopsError as error:
-            print(f"Stage {' '.join(names)}: {error}", file=sys.stderr)
+            print(without_secrets(f"Stage {' '.join(names)}: {error}"), file=sys.stderr)
             raise SystemExit(error.exit_code) from error
         except NotImplementedError as error:
             if not (sentence := unwritten(error)):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime_lib.data.columns import Array, Column, check_rows
+from runtime_lib.secrets import without_secrets
 from runtime_lib.tracking.lineage import library_version
 from runtime_lib.training.model import Model, read_columns
 
@@ -76,8 +76,7 @@ def requirement() -> str:
     except PackageNotFoundError:
         origin = {}
     if commit := origin.get("vcs_info", {}).get("commit_id"):
-        url = re.sub(r"//[^/@]*@", "//", origin["url"])  # never store a token that was used to install
-        return f"{name} @ git+{url}@{commit}"
+        return f"{name} @ git+{without_secrets(origin['url'])}@{commit}"  # a token was used to install
     return f"{name}=={library_version()}"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime_lib.errors import SettingsError
+from runtime_lib.secrets import hide, is_encoded, password_of
 from runtime_lib.settings.build import build
 from runtime_lib.settings.layers import Key, Layer, Layers, unknown
 from runtime_lib.settings.renamed import take_renamed
@@ -45,6 +46,8 @@ def load(root: Path | None = None, *, environ: Mapping[str, str] | None = None) 
     environment = environ.get("MLOPS_ENV", "local")
     layers = read_layers(root / FILE, environment, environ)
     settings = build(Settings, layers, environment=environment, root=root)
+    hide(settings.tracking.uri, settings.tracking.artifacts, settings.monitoring.webhook)
+    _check_addresses(settings, layers)
     whole, least = settings.hardware.memory_gib, settings.hardware.least_memory_gib
     if 0 < whole < least:
         raise SettingsError(
@@ -52,6 +55,22 @@ def load(root: Path | None = None, *, environ: Mapping[str, str] | None = None) 
             f"hardware.memory_gib = {whole:g}."
         )
     return settings
+
+
+def _check_addresses(settings: Settings, layers: Layers) -> None:
+    """Refuse an address that cannot be taken apart, or that would be stored with its password."""
+    for key in ("uri", "artifacts"):
+        if not is_encoded(getattr(settings.tracking, key)):
+            raise SettingsError(
+                f"tracking.{key} holds a login or port that cannot be read. Write special characters of a "
+                f"login percent-encoded: / as %2F, @ as %40, : as %3A, # as %23, ? as %3F, % as %25, "
+                f"a space as %20. Set in {layers.place(('tracking', key))}."
+            )
+    if password_of(settings.tracking.artifacts):
+        raise SettingsError(
+            f"tracking.artifacts holds a password, and MLflow would store it. Leave it out: the store's own "
+            f"variables hold it. Set in {layers.place(('tracking', 'artifacts'))}."
+        )
 
 
 def read_layers(file: Path, environment: str, environ: Mapping[str, str]) -> Layers:

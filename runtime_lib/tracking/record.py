@@ -21,6 +21,7 @@ from typing import IO, Any
 from runtime_lib.errors import DataError
 from runtime_lib.files import atomic_file, atomic_folder, check_format
 from runtime_lib.locks import try_lock
+from runtime_lib.secrets import without_secrets
 from runtime_lib.settings import Settings
 from runtime_lib.tracking import lineage
 
@@ -151,7 +152,8 @@ class Record:
         if kind is None:
             self.finish()
         else:
-            self.finish(status="FAILED", tags={"mlops.error": f"{kind.__name__}: {error}"[:500]})
+            what = without_secrets(f"{kind.__name__}: {error}")
+            self.finish(status="FAILED", tags={"mlops.error": what[:500]})
 
 
 def read(folder: Path) -> tuple[RunState, list[Measure]]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime_lib.errors import DataError
 from runtime_lib.locks import locked, try_lock
+from runtime_lib.secrets import without_secrets
 from runtime_lib.settings import Settings
 from runtime_lib.tracking.record import LOCK, Measure, RunState, read, spool_folder
 from runtime_lib.tracking.store import connect, experiment_id, service
@@ -100,8 +101,8 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 def _deliver(client: MlflowClient, run_id: str, state: RunState, measures: Sequence[Measure]) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
-    client.log_batch(run_id, tags=[RunTag(_name(key), value[:LONGEST]) for key, value in state.tags.items()])
-    params = {_name(key): value[:LONGEST] for key, value in flatten(state.params).items()}
+    client.log_batch(run_id, tags=[RunTag(_name(key), _text(value)) for key, value in state.tags.items()])
+    params = {_name(key): _text(value) for key, value in flatten(state.params).items()}
     for some in _portions([Param(key, value) for key, value in params.items()], PARAMS):
         client.log_batch(run_id, params=some)
     client.log_inputs(run_id, datasets=_datasets(state.data))
@@ -126,6 +127,10 @@ def _datasets(data: Mapping[str, str]) -> list[Any]:
 def _name(name: str) -> str:
     """`name` with what MLflow refuses in a name replaced, so that one odd key cannot hold up a record."""
     return re.sub(r"[^\w./ -]", "_", name)[:250]
+
+
+def _text(value: str) -> str:
+    return without_secrets(value)[:LONGEST]
 
 
 def _portions(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

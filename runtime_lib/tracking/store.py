@@ -1,35 +1,26 @@
-"""MLflow is reached through here only: a client for the store that the settings name, ready to use.
-
-An embedded sqlite store is created and migrated under a lock and moved into place whole: MLflow on
-its own breaks a fresh store when several processes meet there, or when one is killed half-way.
-"""
+"""MLflow is reached through here only: a client for the store that the settings name, ready to use."""
 
 from __future__ import annotations
 
 import logging
 import os
-import re
-import shutil
-import socket
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import Request, url2pathname, urlopen
+from urllib.request import url2pathname
 
 from runtime_lib.errors import ServiceError, SettingsError, require
 from runtime_lib.locks import locked
 from runtime_lib.settings import Settings
+from runtime_lib.tracking.embedded import prepare
+from runtime_lib.tracking.reach import DATABASE_PORTS, ask_artifacts, ask_store, service
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["connect", "experiment_id", "plain", "service", "tracking_uri"]
+# `service`, `ask_store` and `ask_artifacts` are here for whoever uses the store.
+__all__ = ["ask_artifacts", "ask_store", "connect", "experiment_id", "service", "tracking_uri"]
 
-PROBE_SECONDS = 3.0
 # MLflow's own patience is 7 retries of up to 120 s each: four minutes until it says that a server is down.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 QUIET = {
@@ -37,8 +28,10 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+# Not a matter of choice: MLflow would print the server's address with its password, and upload pyproject.toml
+# and uv.lock, which may name a package index with one. What a model needs is in its requirements.
+DISCREET = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_UV_AUTO_DETECT": "false"}
 CHATTY = ("alembic", "mlflow.store.db.utils", "mlflow.store.model_registry")
-DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
 def connect(settings: Settings) -> MlflowClient:
@@ -53,16 +46,16 @@ def connect(settings: Settings) -> MlflowClient:
     # Read while mlflow is imported, hence before; whoever sets them differently keeps their choice.
     for name, value in {**QUIET, **PATIENCE}.items():
         os.environ.setdefault(name, value)
+    os.environ.update(DISCREET)
     uri = tracking_uri(settings)
-    if not uri.startswith("sqlite:"):
-        _probe(uri)
+    ask_store(settings)
     mlflow = require("mlflow", extra="tracking")
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     with service(settings):
-        return _open_sqlite(uri) if uri.startswith("sqlite:") else _client(uri)
+        return _open_sqlite(settings, uri) if uri.startswith("sqlite:") else _client(uri)
 
 
 def tracking_uri(settings: Settings) -> str:
@@ -103,27 +96,6 @@ def experiment_id(settings: Settings, client: MlflowClient) -> str:
     return str(found.experiment_id)
 
 
-@contextmanager
-def service(settings: Settings) -> Iterator[None]:
-    """Turn what MLflow raises in the block into a `ServiceError` that holds no credentials."""
-    from mlflow.exceptions import MlflowException
-    from requests import RequestException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (MlflowException, RequestException, SQLAlchemyError) as error:
-        # Not chained: the original's text may hold the URI with its password.
-        reason = plain(str(error)).strip().rstrip(".")
-        raise ServiceError(f"MLflow at {plain(tracking_uri(settings))}: {reason}.") from None
-
-
-def plain(text: str) -> str:
-    """`text` without the user and password, and the query, of the URIs in it."""
-    text = re.sub(r"(\w[\w+.-]*://)[^/\s]*@", r"\1", text)
-    return re.sub(r"(\w[\w+.-]*://[^\s?]*)\?[^\s'\")]*", r"\1", text)
-
-
 def _artifacts(settings: Settings) -> str | None:
     artifacts = settings.tracking.artifacts
     if "://" in artifacts:
@@ -139,8 +111,8 @@ def _refuse_moved(settings: Settings, location: str) -> None:
     gone = location.startswith("file:") and not Path(url2pathname(urlsplit(location).path)).exists()
     if gone and expected.startswith("file:") and location != expected:
         raise ServiceError(
-            f"The files of earlier runs were in {location}, which is gone; was the project moved? "
-            f"Move it back, or start a new history: remove var/mlflow.db, then `mlops run`."
+            f"The files of earlier runs were in {location}, which is gone. Bring that folder back, or start "
+            f"a new history under another name: set tracking.experiment in mlops.toml, then `mlops run`."
         )
 
 
@@ -153,72 +125,8 @@ def _client(uri: str) -> MlflowClient:
     return client
 
 
-def _open_sqlite(uri: str) -> MlflowClient:
+def _open_sqlite(settings: Settings, uri: str) -> MlflowClient:
     path = Path(uri.removeprefix("sqlite:///"))
     with locked(path.with_name(path.name + ".lock")):
-        if not path.exists():
-            _migrate(path, source=None)
-        elif _is_older(path):
-            _migrate(path, source=path)
+        prepare(settings, path)
         return _client(uri)
-
-
-def _is_older(path: Path) -> bool:
-    """Whether the store's schema is older than the installed MLflow's; a later one is refused."""
-    import mlflow
-    from alembic.script import ScriptDirectory
-    from alembic.util import CommandError
-
-    migrations = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
-    try:
-        with closing(sqlite3.connect(path)) as database:
-            [revision] = database.execute("select version_num from alembic_version").fetchone()
-        migrations.get_revision(revision)
-    except sqlite3.OperationalError:  # no such table: it was never migrated
-        return True
-    except sqlite3.DatabaseError as error:
-        raise ServiceError(f"{path} is not MLflow's database ({error}): restore it, or remove it.") from error
-    except CommandError as error:
-        raise ServiceError(
-            f"{path} was written by a later MLflow than {mlflow.__version__}, which is installed: update it."
-        ) from error
-    return bool(revision != migrations.get_current_head())
-
-
-def _migrate(path: Path, *, source: Path | None) -> None:
-    """Put a store of the newest schema at `path`; an older `source` is kept next to it as `….before`."""
-    from mlflow.db import upgrade
-
-    new = path.with_name(path.name + ".new")
-    new.unlink(missing_ok=True)
-    if source:
-        shutil.copy2(source, path.with_name(path.name + ".before"))
-        shutil.copy2(source, new)
-    assert upgrade.callback is not None
-    upgrade.callback(f"sqlite:///{new}")
-    new.replace(path)
-
-
-def _probe(uri: str) -> None:
-    """Raise within seconds if no server answers; any answer will do."""
-    parts = urlsplit(uri)
-    scheme = parts.scheme.partition("+")[0]
-    try:
-        if scheme in ("http", "https"):
-            _ask(plain(uri).rstrip("/") + "/health")
-        elif scheme in DATABASE_PORTS and parts.hostname:
-            port = parts.port or DATABASE_PORTS[scheme]
-            socket.create_connection((parts.hostname, port), timeout=PROBE_SECONDS).close()
-    except OSError as error:
-        raise ServiceError(
-            f"No answer from MLflow at {plain(uri)} ({error}). Start it, or correct tracking.uri in "
-            f"mlops.toml. Nothing is lost: what was recorded is delivered next time."
-        ) from None
-
-
-def _ask(url: str) -> None:
-    try:
-        urlopen(Request(url), timeout=PROBE_SECONDS).close()  # noqa: S310 (scheme checked by the caller)
-    except HTTPError as error:
-        if error.code in (502, 503, 504):  # a proxy answers for a server that is not there
-            raise

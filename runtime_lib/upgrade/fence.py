@@ -17,6 +17,8 @@ FENCE = ("# >>> runtime library", "# <<< runtime library")
 
 _START, _END = FENCE
 _PIN = re.compile(r"""\s*(["'])runtime[-_.]+lib(?![\w.-])[^"']*\1\s*,?\s*(#.*)?$""", re.IGNORECASE)
+# A bare name with extras is the user's own line: it adds them to the pin.
+_EXTRAS = re.compile(r"""\s*["'][\w.-]+\s*\[[^\]@"']*\]\s*["']""")
 _NAMED = re.compile(r"""["']\s*runtime[-_.]+lib(?![\w.-])""", re.IGNORECASE)
 
 
@@ -41,7 +43,8 @@ def fences(text: str) -> dict[str, list[str]]:
 
 def is_ours(line: str) -> bool:
     """Whether a line is a comment of the fence, or only the library's pin."""
-    return line.strip().startswith(FENCE) or _PIN.match(line) is not None
+    pin = _PIN.match(line) is not None and _EXTRAS.match(line) is None
+    return line.strip().startswith(FENCE) or pin
 
 
 def put(text: str, place: str, block: list[str]) -> str | None:
@@ -56,12 +59,12 @@ def put(text: str, place: str, block: list[str]) -> str | None:
     lines, pin, comment, top = list[str](), -1, -1, -1
     for at, line in _placed(text):
         if at == place and is_ours(line):
-            if _PIN.match(line):
+            if not line.strip().startswith(FENCE):
                 pin = len(lines) if pin < 0 else pin
             elif comment < 0:
                 comment = len(lines)
             continue
-        if at == place and _NAMED.search(line.partition("#")[0]):
+        if at == place and not _EXTRAS.match(line) and _NAMED.search(line.partition("#")[0]):
             raise UpgradeError(
                 f"In {place} the library shares a line with another entry: put each on its own line, then "
                 f"run --restore again."

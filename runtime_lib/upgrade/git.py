@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime_lib.errors import UpgradeError
+from runtime_lib.secrets import without_secrets
 from runtime_lib.upgrade.answers import Answers, address, parse_answers
-from runtime_lib.upgrade.secrets import without_secrets
 
 __all__ = [
     "Update",

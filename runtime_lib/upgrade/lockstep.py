@@ -28,6 +28,7 @@ __all__ = [
     "pins",
     "same_place",
     "same_version",
+    "unsourced",
 ]
 
 _NAME = re.compile(r"\s*runtime[-_.]+lib(?![\w.-])", re.IGNORECASE)
@@ -102,6 +103,15 @@ def pins(text: str) -> list[Pin]:
     return [
         _pin(place, line, line in whole.get(place, "")) for place, line in _requirements(tomllib.loads(text))
     ]
+
+
+def unsourced(pins: list[Pin]) -> list[Pin]:
+    """Return the bare names that an index may serve.
+
+    One with extras, in the same list as a pin with an address, only adds them: uv takes it from there.
+    """
+    addressed = {pin.place for pin in pins if pin.url}
+    return [pin for pin in pins if not pin.url and not (pin.extras and pin.place in addressed)]
 
 
 def override(text: str) -> Any:

@@ -23,7 +23,6 @@ from runtime_lib.doctor.finding import Finding
 from runtime_lib.upgrade import apply as run
 from runtime_lib.upgrade import git as history
 from runtime_lib.upgrade import rendering
-from runtime_lib.upgrade.secrets import without_secrets
 from tests.conftest import copy_template
 from tests.support.releases import commit, git
 
@@ -432,18 +431,3 @@ def test_restoring_nothing_is_no_error_and_the_unknown_is(project):
     unknown = done("doctor", "--restore", "params.yaml", cwd=project)
     assert unknown.returncode == 1
     assert "the template does not own it" in unknown.stderr
-
-
-@pytest.mark.parametrize(
-    ("text", "bare"),
-    [
-        ("git+https://me:pw@host/a.git@v1", "git+https://host/a.git@v1"),
-        ("see https://token@host/a, twice https://token@host/b", "see https://host/a, twice https://host/b"),
-        ("git+ssh://git@host/a.git", "git+ssh://git@host/a.git"),
-        ("ssh://me:pw@host/a.git", "ssh://me@host/a.git"),
-        ("https://host/a?token=abc&x=1", "https://host/a?token=…&x=1"),
-        ("mail me@example.org", "mail me@example.org"),
-    ],
-)
-def test_secrets_of_an_address_are_not_printed(text, bare):
-    assert without_secrets(text) == bare

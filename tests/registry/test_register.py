@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime_lib.errors import DataError, ModelError, ServiceError
+from runtime_lib.errors import DataError, ModelError
 from runtime_lib.registry.register import register
-from runtime_lib.settings import load
 from runtime_lib.tracking.record import record_folder
 from runtime_lib.tracking.store import connect, experiment_id
 from runtime_lib.training.model import digest
@@ -65,14 +64,6 @@ def test_a_version_whose_files_are_gone_is_registered_anew(project):
     shutil.rmtree(project.var / "artifacts")
     (project.var / "artifacts").mkdir()
     assert register(project)["version"] == "2"
-
-
-def test_a_moved_project_is_told_so(project):
-    register(project)
-    moved = project.root.with_name("moved")
-    project.root.rename(moved)
-    with pytest.raises(ServiceError, match="was the project moved"):
-        register(load(moved, environ={}))
 
 
 def test_an_evaluation_of_another_model_is_refused(project):

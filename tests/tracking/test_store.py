@@ -9,7 +9,7 @@ import pytest
 
 from runtime_lib.errors import ServiceError, SettingsError
 from runtime_lib.locks import locked, try_lock
-from runtime_lib.tracking.store import connect, experiment_id, plain, tracking_uri
+from runtime_lib.tracking.store import connect, experiment_id, tracking_uri
 
 FIRST_USE = """
 import sys
@@ -112,7 +112,7 @@ def test_a_store_in_memory_is_refused(project, uri):
 
 
 def test_a_database_that_is_down_is_told_in_seconds_without_its_password(project):
-    with pytest.raises(ServiceError, match=r"postgresql://127.0.0.1:9/mlflow ") as caught:
+    with pytest.raises(ServiceError, match=r"postgresql://127.0.0.1:9/mlflow\?password=… ") as caught:
         connect(with_tracking(project, uri="postgresql://me:geheim@127.0.0.1:9/mlflow?password=geheim"))
     assert "geheim" not in str(caught.value)
 
@@ -123,19 +123,6 @@ def test_a_deleted_experiment_is_named_with_the_way_back(project):
     client.delete_experiment(number)
     with pytest.raises(ServiceError, match=f"mlflow experiments restore -x {number}"):
         experiment_id(project, client)
-
-
-@pytest.mark.parametrize(
-    ("text", "clean"),
-    [
-        ("at https://me:pw@host:1/x failed", "at https://host:1/x failed"),
-        ("postgresql+psycopg://u:p@w@host/db", "postgresql+psycopg://host/db"),
-        ("http://host/a?token=1 (x)", "http://host/a (x)"),
-        ("nothing here: a@b", "nothing here: a@b"),
-    ],
-)
-def test_plain_drops_credentials(text, clean):
-    assert plain(text) == clean
 
 
 def test_telemetry_is_off(project):

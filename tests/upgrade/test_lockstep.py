@@ -10,7 +10,7 @@ import pytest
 
 from runtime_lib import __version__
 from runtime_lib.doctor.skew import drift
-from runtime_lib.upgrade import lockstep
+from runtime_lib.upgrade import fence, lockstep
 from runtime_lib.upgrade.answers import Answers
 from tests.conftest import REPOSITORY
 from tests.support.projects import run
@@ -196,6 +196,19 @@ def test_a_bare_name_in_a_list_of_ones_own_is_written_out(tmp_path):
     ((what, _, fix),) = fixes(folder)
     assert what == "library's pin (dependency-groups.bench)"
     assert f'"runtime-lib[serve] @ {URL}@v0.2.0"' in fix
+
+
+def test_a_line_with_extras_below_the_pin_adds_them_and_stays(tmp_path):
+    folder = project(tmp_path)
+    file, mine = folder / "pyproject.toml", '"runtime-lib[postgres,s3]",\n'
+    text = file.read_text().replace(f"{FENCE[1]}\n]", f"{FENCE[1]}\n{mine}]")
+    file.write_text(text)
+    assert ("postgres", "s3") in {pin.extras for pin in lockstep.pins(text)}
+    assert fixes(folder) == []
+    renewed = fence.put(text, "project.dependencies", ['"runtime-lib[x] @ https://u",\n'])
+    assert mine in renewed
+    assert "lib[x]" in renewed
+    assert fence.lost(text, renewed.replace(mine, "")) == [mine]
 
 
 def test_a_second_source_is_told(tmp_path):
