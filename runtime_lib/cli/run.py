@@ -26,8 +26,19 @@ def run(
         typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change params.yaml first; may be repeated."),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Run stages even if nothing they depend on changed.")
+        bool,
+        typer.Option(
+            "--force", help="Run stages even if nothing they depend on changed; reads every month again."
+        ),
     ] = False,
+    refresh: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MONTH|late|all",
+            help="Read a month again from the source, or those read before their labels were complete, or "
+            "all; may be repeated.",
+        ),
+    ] = None,
     promote: Annotated[bool, typer.Option(help="Let the gate judge the new version at the end.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -35,11 +46,16 @@ def run(
 
     Stages whose inputs did not change are skipped. After a failure, Ctrl-C or a kill, run it again:
     finished stages are kept.
+
+    Months that were read before their labels were complete (labels_after below [data] in mlops.toml) are read
+    again by themselves; others that have changed at the source, by --refresh.
     """
     from runtime_lib.pipeline.run import run as run_pipeline
 
     settings = load()
-    done = run_pipeline(settings, stages=stage or (), changes=change or (), force=force)
+    done = run_pipeline(
+        settings, stages=stage or (), changes=change or (), force=force, refresh=refresh or ()
+    )
     if not as_json:
         typer.echo(f"Ran: {', '.join(done) or 'nothing, all is up to date'}.")
     if stage or not promote:

@@ -5,13 +5,14 @@ One Parquet file a month, so that a new month is a new file and DVC stores the o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime_lib import tables
+from runtime_lib.data.calendar import months
 from runtime_lib.data.features import KEYS, Features, known_rows
+from runtime_lib.data.ingest import fetch
 from runtime_lib.data.leaks.suspect import Suspect
 from runtime_lib.data.leaks.watch import Watch
 from runtime_lib.errors import DataError, SettingsError
@@ -36,36 +37,16 @@ __all__ = [
 _SUSPECTS = "suspects.json"
 
 
-def months(first: str, last: str) -> list[str]:
-    """List the months from `first` to `last`, both included, as `YYYY-MM`."""
-    numbers = []
-    for name, value in (("first", first), ("last", last)):
-        match = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])", str(value))
-        if not match:
-            raise SettingsError(
-                f"data.{name} = {value!r} in params.yaml is not a month; write it as YYYY-MM."
-            )
-        numbers.append(int(match[1]) * 12 + int(match[2]) - 1)
-    start, end = numbers
-    if end < start:
-        raise SettingsError(f"data.last = {last} in params.yaml lies before data.first = {first}.")
-    return [f"{number // 12:04d}-{number % 12 + 1:02d}" for number in range(start, end + 1)]
-
-
 def ingest(load: Callable[[str], pd.DataFrame], folder: Path, *, first: str, last: str) -> None:
-    """Write the table of each month to `folder`, as `load` returns it.
+    """Write the table of each month to `folder`, as `load` returns it, or as it was read before (`reads`).
+
+    Args:
+        last: a month, or `latest`: the newest complete one.
 
     Raises:
         DataError: a month has no rows.
     """
-    with atomic_folder(folder) as new:
-        for month in track(months(first, last), "Ingest months"):
-            table = load(month)
-            if table.empty:
-                raise DataError(
-                    f"The month {month} has no rows. Set data.first and data.last in params.yaml."
-                )
-            table.to_parquet(new / f"{month}.parquet", index=False)
+    fetch(load, folder, months(first, last))
 
 
 def make_features(

@@ -2,48 +2,116 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from runtime_lib.errors import PipelineError, SettingsError, require
 from runtime_lib.files import atomic_file
 
-__all__ = ["reproduce"]
+__all__ = ["Standing", "reproduce", "standing"]
 
 # The end of DVC's message when Ctrl-C ended the stage: by its exit code, or by the signal itself.
 _INTERRUPTED = ("exited with 130", "exited with -2")
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How a stage stands.
+
+    `changed`: DVC would run it. `key`: a digest of all that it depends on. `recorded`: the hash of its output
+    in `dvc.lock`, "" if there is none. `true`: output and key are those of `dvc.lock`.
+    """
+
+    changed: bool
+    key: str
+    recorded: str
+    true: bool
+
+
+def standing(root: Path, name: str, out: Path, *, but: Collection[str] = ()) -> Standing:
+    """Compare a stage with what `dvc.lock` says of it; nothing is changed.
+
+    Args:
+        out: the output that is meant.
+        but: parameters (`table.key`) that the key leaves out.
+    """
+    from dvc.exceptions import DvcException
+
+    _drop_torn_lock(root)
+    try:
+        with _lock_kept(root), _repo(root) as repo, repo.lock:
+            (stage,) = repo.stage.collect(name)
+            key, recorded = (_key(stage, but, now=now) for now in (True, False))
+            found = [o for o in stage.outs if Path(o.fs_path) == out.absolute() and o.hash_info]
+            true = bool(found) and key == recorded and not found[0].status()
+            return Standing(stage.changed(), key, found[0].hash_info.value if found else "", true)
+    except DvcException as error:
+        raise PipelineError(f"DVC: {error}") from error
+
+
+def _key(stage: Any, but: Collection[str], *, now: bool) -> str:
+    """Digest what a stage depends on: as it is now, or as `dvc.lock` has it."""
+    from dvc.dependency import ParamsDependency
+
+    found: list[Any] = [stage.cmd if now or not stage.cmd_changed else None]
+    for dep in stage.deps:
+        if not isinstance(dep, ParamsDependency):
+            found.append((dep.def_path, (dep.get_hash() if now and dep.exists else dep.hash_info).value))
+            continue
+        values = dep.read_params() if now else dep.hash_info.value or {}
+        found.append((dep.def_path, _without(values, but)))
+    return hashlib.sha256(json.dumps(found, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _without(values: Mapping[str, Any], but: Collection[str], above: str = "") -> dict[str, Any]:
+    return {
+        key: _without(value, but, f"{above}{key}.") if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if f"{above}{key}" not in but
+    }
+
+
 def reproduce(
-    root: Path, stages: Sequence[str] = (), *, only: bool = False, force: bool = False
+    root: Path,
+    stages: Sequence[str] = (),
+    *,
+    only: bool = False,
+    force: bool = False,
+    run_cache: bool = True,
 ) -> list[str]:
     """Bring the pipeline up to date and return the names of the stages that ran.
+
+    A stage that fails leaves the outputs that `dvc.lock` names: DVC deletes them before it starts a stage.
 
     Args:
         root: the project's folder.
         stages: where to stop (default: everything).
         only: run just these stages, not the ones they depend on.
         force: run them even if nothing changed.
+        run_cache: take the outputs of an earlier run with the same inputs, if DVC has them. Its cache knows
+            a run by command, dependencies and parameters, and gives back the newest.
 
     Raises:
         PipelineError: a stage failed, or a file of DVC cannot be read.
     """
     require("dvc", extra="data")
     from dvc.exceptions import DvcException, ReproductionError
-    from dvc.repo import Repo
 
     _drop_torn_lock(root)
     try:
-        with _lock_kept(root), _stdout_to_stderr(), Repo(str(root), config=_without_git(root)) as repo:
-            done = repo.reproduce(list(stages) or None, single_item=only, force=force)
+        with _lock_kept(root), _stdout_to_stderr(), _repo(root) as repo, _outputs_kept(repo):
+            done = repo.reproduce(list(stages) or None, single_item=only, force=force, run_cache=run_cache)
     except ReproductionError as error:
         cause = str(error.__cause__ or "unknown cause")
         if cause.endswith(_INTERRUPTED):
@@ -56,6 +124,29 @@ def reproduce(
     except DvcException as error:
         raise PipelineError(f"DVC: {error}") from error
     return [stage.addressing for stage in done]
+
+
+def _repo(root: Path) -> Any:
+    require("dvc", extra="data")
+    from dvc.repo import Repo
+
+    return Repo(str(root), config=_without_git(root))
+
+
+@contextmanager
+def _outputs_kept(repo: Any) -> Iterator[None]:
+    """If a stage fails, bring back what `dvc.lock` names and is missing, as far as the cache has it."""
+    from dvc.exceptions import DvcException, ReproductionError
+
+    try:
+        yield
+    except ReproductionError:
+        outs = (out for stage in repo.index.stages for out in stage.outs)
+        missing = [out.fs_path for out in outs if out.use_cache and out.hash_info and not out.exists]
+        with suppress(DvcException):  # the stage's own failure is what matters
+            if missing:
+                repo.checkout(missing, force=True, allow_missing=True)
+        raise
 
 
 def _ended(cause: str) -> str:

@@ -12,6 +12,7 @@ from runtime_lib.errors import SettingsError
 from runtime_lib.files import atomic_file
 from runtime_lib.pipeline.dvc import reproduce
 from runtime_lib.pipeline.graph import read_graph
+from runtime_lib.pipeline.refresh import INGEST, Refresh
 from runtime_lib.pipeline.run_lock import hold
 from runtime_lib.settings import Settings
 
@@ -19,7 +20,12 @@ __all__ = ["run", "set_params"]
 
 
 def run(
-    settings: Settings, *, stages: Sequence[str] = (), changes: Sequence[str] = (), force: bool = False
+    settings: Settings,
+    *,
+    stages: Sequence[str] = (),
+    changes: Sequence[str] = (),
+    force: bool = False,
+    refresh: Sequence[str] = (),
 ) -> list[str]:
     """Run what is out of date and return the names of the stages that ran.
 
@@ -27,21 +33,37 @@ def run(
         changes: of params.yaml, see `set_params`; made once no other run is under way, which would
             otherwise record the new values for what it trained with the old ones.
         stages: run just these, as a task of an orchestrator does (default: all, in order).
-        force: run even what did not change.
+        force: run even what did not change; every month is read from the source again.
+        refresh: months to read again although neither code nor parameters changed; also `late`, the months
+            that were read before their labels were complete, and `all`.
 
     Raises:
-        SettingsError: a parameter or stage is unknown.
+        SettingsError: a parameter, stage or month is unknown.
         PipelineError: a stage failed, or another run is under way.
     """
-    known = read_graph(settings.root / "dvc.yaml").stages
-    if unknown := [stage for stage in stages if stage not in known]:
-        raise SettingsError(f"dvc.yaml has no stage '{unknown[0]}'. Known: {', '.join(known)}.")
+    graph = read_graph(settings.root / "dvc.yaml")
+    if unknown := [stage for stage in stages if stage not in graph.stages]:
+        raise SettingsError(f"dvc.yaml has no stage '{unknown[0]}'. Known: {', '.join(graph.stages)}.")
+    if refresh and INGEST not in (stages or graph.stages):
+        raise SettingsError(
+            f"--refresh reads months again in the stage {INGEST}, which is not to run. Name it as well, "
+            f"or leave out --stage."
+        )
     # dvc.yaml says `python`: it must be this one, even where no environment is activated.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     with hold(settings.lock("run")):
         if changes:
             set_params(settings.root / "params.yaml", changes)
-        return reproduce(settings.root, stages, only=bool(stages), force=force)
+        if INGEST not in (stages or graph.stages):
+            return reproduce(settings.root, stages, only=bool(stages), force=force)
+        ingest = Refresh(settings)
+        if force:
+            return ingest.force(stages)
+        first = ingest.run(refresh, upstream=() if stages else graph.upstream[INGEST])
+        rest = [stage for stage in stages if stage != INGEST]
+        if stages and not rest:
+            return first
+        return [*first, *reproduce(settings.root, rest, only=bool(stages))]
 
 
 def set_params(path: Path, changes: Sequence[str]) -> dict[str, Any]:

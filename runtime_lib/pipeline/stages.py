@@ -15,7 +15,7 @@ from runtime_lib.errors import MlopsError, PipelineError, SettingsError
 from runtime_lib.pipeline.run_lock import die_with_the_run
 from runtime_lib.secrets import guard, without_secrets
 
-__all__ = ["Project", "Stages", "unwritten"]
+__all__ = ["Project", "Stages", "read_params", "unwritten"]
 
 # How a stage ends on Ctrl-C: 128 + SIGINT, as shells count.
 _INTERRUPTED = 130
@@ -34,17 +34,26 @@ class Project:
 
     @classmethod
     def load(cls) -> Project:
-        import yaml
-
         settings = settings_file.load()
-        path = settings.root / "params.yaml"
-        try:
-            params = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            raise SettingsError(f"{path} cannot be read: {error}") from error
-        if not isinstance(params, dict):
-            raise SettingsError(f"{path} must hold tables of parameters, not {params!r}.")
-        return cls(settings, params)
+        return cls(settings, read_params(settings.root))
+
+
+def read_params(root: Path) -> dict[str, Any]:
+    """Read `params.yaml` in the project's folder as tables.
+
+    Raises:
+        SettingsError: it cannot be read, or holds no tables.
+    """
+    import yaml
+
+    path = root / "params.yaml"
+    try:
+        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from error
+    if not isinstance(params, dict):
+        raise SettingsError(f"{path} must hold tables of parameters, not {params!r}.")
+    return params
 
 
 class Stages(dict[str, Callable[[Project], None]]):

@@ -67,6 +67,11 @@ class Paths(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return self.root / "var"
 
     @property
+    def ingest(self) -> Path:
+        """Folder of the ledger of reads, see `runtime_lib.data.reads`."""
+        return self.var / "ingest"
+
+    @property
     def predictions(self) -> Path:
         """Folder of the log of what was served."""
         return self.var / "predictions"

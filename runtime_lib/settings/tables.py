@@ -46,6 +46,12 @@ class ProjectNames(_Table, frozen=True):
     package: str
 
 
+class Data(_Table, frozen=True):
+    """How data arrives. `labels_after`: days from the end of a month until its labels are complete."""
+
+    labels_after: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 0
+
+
 class Training(_Table, frozen=True):
     framework: Literal["auto", "mlx", "torch"] = "auto"
 
@@ -123,6 +129,7 @@ class Settings(Paths, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
 
     project: ProjectNames
+    data: Data = msgspec.field(default_factory=Data)
     training: Training = msgspec.field(default_factory=Training)
     tracking: Tracking = msgspec.field(default_factory=Tracking)
     registry: Registry = msgspec.field(default_factory=Registry)
