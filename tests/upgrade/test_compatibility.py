@@ -78,7 +78,7 @@ def test_no_release_broke_the_one_before(tmp_path):
             "runtime_lib.training.model.Model.predict: removed",
         ),
         (
-            "data/months.py",
+            "data/calendar.py",
             "def months(first: str, last: str)",
             "def months(last: str, first: str)",
             "runtime_lib.data.months.months: positional parameter was moved 'first'",
@@ -224,7 +224,7 @@ def test_what_a_project_cannot_notice_is_no_break(mutate):
         ),
         ("training/model.py", "def digest(", "def fingerprint("),
         (
-            "data/months.py",
+            "data/calendar.py",
             "def months(first: str, last: str)",
             "def months(first: str, last: str, step: int = 1)",
         ),
