@@ -57,7 +57,10 @@ class Features:
         if self.label is None:
             table = _check_ids(self.features(raw.copy(deep=False)), where, KEYS)
             if table.empty:
-                raise DataError(f"features() returned no rows for {where}.")
+                raise DataError(
+                    f"features() returned no rows for {where}. If its labels have arrived at the source, "
+                    f"`mlops run --refresh {where}` reads them."
+                )
             _check_labels(table["label"], where, "features()", "Leave out rows whose label is not known.")
             return table
         raw = _numbered(raw)
@@ -111,7 +114,8 @@ def known_rows(table: pd.DataFrame, where: str) -> pd.DataFrame:
     if not known.any():
         raise DataError(
             f"label() knows no outcome of {where} yet: all {len(table):,} rows are open. Train on earlier "
-            f"months (data.last in params.yaml), and score this one with `mlops predict --month`."
+            f"months (data.last in params.yaml), and score this one with `mlops predict --month`; if its "
+            f"labels have arrived at the source, `mlops run --refresh {where}` reads them."
         )
     return table[known].astype({"label": "int8"})
 

@@ -5,7 +5,8 @@ One Parquet file a month, so that a new month is a new file and DVC stores the o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ __all__ = [
 
 # In the folders of features and of the split: what was suspicious when the features were made.
 _SUSPECTS = "suspects.json"
+
+_SHOWN = 5  # months that a message names
 
 
 def ingest(load: Callable[[str], pd.DataFrame], folder: Path, *, first: str, last: str) -> None:
@@ -69,15 +72,34 @@ def make_features(
     """
     both = Features(features, label)
     watch = Watch(KEYS)
+    rows: dict[str, tuple[int, int]] = {}
     with atomic_folder(folder) as new:
         for path in track(month_files(raw), "Make features"):
-            rows = read_table(path)
-            table = both.with_outcomes(rows, path.stem)
-            watch.add(rows, table)
-            known_rows(table, path.stem).to_parquet(new / path.name, index=False)
+            month = read_table(path)
+            table = both.with_outcomes(month, path.stem)
+            watch.add(month, table)
+            known = known_rows(table, path.stem)
+            rows[path.stem] = len(known), len(month)
+            known.to_parquet(new / path.name, index=False)
         _write_suspects(new, watch.suspects())
+    _say_unlabelled(rows)
     for line in (*(f"Too good to be true? {each}" for each in watch.suspects()), *watch.notes()):
         print(line, flush=True)
+
+
+def _say_unlabelled(rows: Mapping[str, tuple[int, int]]) -> None:
+    """Print how many rows had no label, and the months with the largest share; `rows`: labelled, all."""
+    open_rows = {month: (total - known) for month, (known, total) in rows.items() if known < total}
+    if not open_rows:
+        return
+    most = sorted(open_rows, key=lambda month: open_rows[month] / rows[month][1], reverse=True)[:_SHOWN]
+    named = ", ".join(f"{month} ({open_rows[month]:,} of {rows[month][1]:,})" for month in sorted(most))
+    which = "in" if len(most) == len(open_rows) else "most in"
+    print(
+        f"Left out, as they have no label: {sum(open_rows.values()):,} rows, {which} {named}. "
+        f"If labels have arrived since, `mlops run --refresh MONTH` reads them.",
+        file=sys.stderr,
+    )
 
 
 def read_features(path: Path) -> tuple[dict[str, Any], Any, pd.DataFrame]:

@@ -135,17 +135,17 @@ def _repo(root: Path) -> Any:
 
 @contextmanager
 def _outputs_kept(repo: Any) -> Iterator[None]:
-    """If a stage fails, bring back what `dvc.lock` names and is missing, as far as the cache has it."""
+    """If a stage fails, bring back its outputs of `dvc.lock`, as far as the cache has them."""
     from dvc.exceptions import DvcException, ReproductionError
 
     try:
         yield
-    except ReproductionError:
-        outs = (out for stage in repo.index.stages for out in stage.outs)
-        missing = [out.fs_path for out in outs if out.use_cache and out.hash_info and not out.exists]
-        with suppress(DvcException):  # the stage's own failure is what matters
-            if missing:
-                repo.checkout(missing, force=True, allow_missing=True)
+    except ReproductionError as error:
+        failed = (stage for stage in repo.index.stages if repr(stage.addressing) in str(error))
+        outs = (out for stage in failed for out in stage.outs if out.use_cache and out.hash_info)
+        if paths := [out.fs_path for out in outs]:
+            with suppress(DvcException):  # the stage's own failure is what matters
+                repo.checkout(paths, force=True, allow_missing=True)
         raise
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
+
 import pandas as pd
 import pytest
 
+from runtime_lib.data.calendar import complete_on, newest_complete
 from runtime_lib.data.months import ingest, make_features, months, split
+from runtime_lib.data.reads import Read, plan
 from runtime_lib.data.validation import validate
 from runtime_lib.errors import DataError, SettingsError
 
@@ -136,3 +140,58 @@ def test_a_damaged_month_is_named(features, tmp_path):
     (features / "2013-03.parquet").write_bytes(b"PAR1 torn")
     with pytest.raises(DataError, match=r"2013-03.parquet cannot be read"):
         split(features, tmp_path / "split", validation=1, test=1)
+
+
+def test_months_that_are_labelled_in_part_are_named(features, tmp_path, capsys):
+    def known(raw):
+        return raw[(raw["time"].dt.month < 4) | (raw["x"] < 1)]
+
+    make_features(known, tmp_path / "raw", tmp_path / "again")
+    said = capsys.readouterr().err
+    assert "no label: 6 rows, in 2013-04 (3 of 4), 2013-05 (3 of 4)." in said
+    make_features(lambda raw: raw, tmp_path / "raw", tmp_path / "again")
+    assert "no label" not in capsys.readouterr().err
+
+
+def test_a_load_that_fails_or_returns_no_table_names_the_month(tmp_path):
+    with pytest.raises(KeyError) as caught:
+        ingest(lambda month: {}[month], tmp_path / "raw", first="2013-01", last="2013-02")
+    assert "load('2013-01')" in caught.value.__notes__[0]
+    with pytest.raises(DataError, match=r"load\('2013-01'\) returned list, not a table"):
+        ingest(lambda month: [], tmp_path / "raw", first="2013-01", last="2013-02")
+
+
+@pytest.mark.parametrize(
+    ("today", "labels_after", "newest"),
+    [
+        (date(2025, 1, 1), 0, "2024-12"),
+        (date(2025, 1, 30), 30, "2024-11"),
+        (date(2025, 1, 31), 30, "2024-12"),
+        (date(2024, 3, 1), 1, "2024-01"),
+    ],
+)
+def test_the_newest_complete_month(today, labels_after, newest):
+    assert newest_complete(today, labels_after) == newest
+    assert complete_on(newest, labels_after) <= today
+
+
+def test_a_plan_says_why_each_month_is_read():
+    def read(day, **more):
+        moment = datetime(2025, 1, day, tzinfo=UTC)
+        return Read(**{"read": moment, "key": "k", "rows": 1, "digest": "d", **more})
+
+    reads = {
+        "2024-10": read(5),
+        "2024-11": read(5, key="other"),
+        "2024-09": read(5, again=True),
+        "2024-12": read(5),
+    }
+    months = ["2024-09", "2024-10", "2024-11", "2024-12", "2025-01"]
+    assert plan(months, reads, today=date(2025, 1, 31), labels_after=30, key="k") == {
+        "2024-09": "asked for",
+        "2024-10": "",
+        "2024-11": "what reads it has changed",
+        "2024-12": "complete since 2025-01-31, last read on 2025-01-05",
+        "2025-01": "new",
+    }
+    assert plan(["2024-12"], reads, today=date(2025, 1, 30), labels_after=30) == {"2024-12": ""}

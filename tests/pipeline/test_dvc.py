@@ -89,3 +89,26 @@ def test_a_folder_that_is_not_dvcs_stays_as_it_was(tmp_path):
     with pytest.raises(PipelineError, match="DVC"):
         reproduce(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["dvc.yaml"]
+
+
+def test_a_stage_that_fails_leaves_its_last_outputs(tmp_path, monkeypatch):
+    """DVC deletes them before it starts the stage."""
+    from dvc.repo import Repo
+
+    monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True).close()
+    train = "mkdir candidate && cp seed candidate/model && cp seed record && test ! -f broken"
+    (tmp_path / "dvc.yaml").write_text(
+        f"stages:\n  train:\n    cmd: {train}\n    deps: [seed]\n    outs: [candidate, record]\n"
+    )
+    (tmp_path / "seed").write_text("7")
+    reproduce(tmp_path)
+    (tmp_path / "seed").write_text("8")
+    (tmp_path / "broken").touch()
+    with pytest.raises(PipelineError, match="train"):
+        reproduce(tmp_path)
+    assert (tmp_path / "candidate" / "model").read_text() == "7"
+    assert (tmp_path / "record").read_text() == "7"
+    (tmp_path / "broken").unlink()
+    assert reproduce(tmp_path) == ["train"], "what is there is not taken for what was asked"
+    assert (tmp_path / "candidate" / "model").read_text() == "8"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -83,10 +84,32 @@ def test_a_kill_while_dvc_writes_its_lock_stops_nobody(finished, torn):
 
 @pytest.mark.slow
 def test_a_changed_parameter_runs_what_depends_on_it(finished):
+    commit(finished)
     done = json.loads(mlops(finished, "run", "--set", "train.seed=8", "--no-promote", "--json"))
     assert done["ran"] == ["train", "evaluate", "register"]
+    assert_dvc_shows_figures_of_the_commit(finished)
     done = json.loads(mlops(finished, "run", "--set", "train.seed=7", "--no-promote", "--json"))
     assert "ingest" not in done["ran"]
+
+
+def commit(project: Path) -> None:
+    git = ["git", "-c", "user.name=Tester", "-c", "user.email=tester@example.invalid"]
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "As it ran"]):
+        subprocess.run([*git, *words], cwd=project, check=True)
+
+
+def assert_dvc_shows_figures_of_the_commit(project: Path) -> None:
+    def dvc(*words: str) -> str:
+        command = [sys.executable, "-m", "dvc", *words]
+        return subprocess.run(command, cwd=project, capture_output=True, text=True, check=True).stdout
+
+    diff = json.loads(dvc("metrics", "diff", "HEAD", "--json"))
+    figure = diff["diff"]["reports/evaluation.json"]["candidate.roc_auc"]
+    assert 0.5 < figure["old"] < 1
+    assert figure["diff"] == pytest.approx(figure["new"] - figure["old"])
+    workspace, head = list(csv.DictReader(dvc("exp", "show", "--csv").splitlines()))
+    assert float(workspace["candidate.roc_auc"]) == pytest.approx(figure["new"])
+    assert float(head["candidate.roc_auc"]) == pytest.approx(figure["old"])
 
 
 @pytest.mark.slow
