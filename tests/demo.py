@@ -94,7 +94,7 @@ def main(folder: Path) -> None:
         f"  uv run mlops serve              # the champion on http://127.0.0.1:8000\n"
         f"  uv run mlops run --set train.epochs=20\n"
         f"  uv run mlops monitor --open     # the report in a browser\n"
-        f"  uv run mlflow ui --backend-store-uri sqlite:///var/mlflow.db --host 127.0.0.1\n"
+        f"  uv run mlops ui\n"
     )
 
 

@@ -11,6 +11,7 @@ from runtime_lib import __version__
 from runtime_lib.cli.champion import champion
 from runtime_lib.cli.doctor import doctor
 from runtime_lib.cli.hardware_command import hardware
+from runtime_lib.cli.look import runs, ui
 from runtime_lib.cli.monitor import monitor
 from runtime_lib.cli.run import promote, run
 from runtime_lib.cli.serve import predict, serve
@@ -44,6 +45,6 @@ def _unwrapped(docstring: str | None) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
-for _command in (run, promote, serve, predict, monitor, doctor, upgrade, hardware):
+for _command in (run, promote, runs, ui, serve, predict, monitor, doctor, upgrade, hardware):
     app.command(help=_unwrapped(_command.__doc__))(_command)
 app.add_typer(champion, name="champion")

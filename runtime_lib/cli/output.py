@@ -14,7 +14,17 @@ from runtime_lib.secrets import without_secrets
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["FOUND", "INTERRUPTED", "ExitZero", "Json", "complain", "console", "print_json", "show"]
+__all__ = [
+    "FOUND",
+    "INTERRUPTED",
+    "ExitZero",
+    "Json",
+    "complain",
+    "console",
+    "open_page",
+    "print_json",
+    "show",
+]
 
 # Exit codes next to 0, 1 (failed) and 2 (used wrongly), which the errors carry, as GateError does its 3.
 FOUND = 4
@@ -39,6 +49,7 @@ def show(result: Mapping[str, Any], as_json: bool, *lines: str) -> None:
 def print_json(result: Any) -> None:
     """Print what JSON holds, and paths as text."""
     typer.echo(json.dumps(_cleaned(result), indent=2))
+    sys.stdout.flush()  # a command may go on for hours
 
 
 def _cleaned(value: Any) -> Any:
@@ -54,6 +65,15 @@ def _cleaned(value: Any) -> Any:
 def complain(message: str) -> None:
     """Print an error or a warning on stderr."""
     print(f"mlops: {without_secrets(message)}", file=sys.stderr)
+
+
+def open_page(url: str) -> None:
+    """Open a page in a browser, where there is a screen: else one might start in this terminal."""
+    import os
+
+    screen = sys.platform == "darwin" or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
+    if screen and sys.stdout.isatty():
+        typer.launch(url)
 
 
 def console() -> Console:

@@ -80,12 +80,13 @@ def _promote(
     decision = judge(settings, again=again)
     told = not again and not decision.judged
     show(
-        {**before, **decision.to_dict()},
+        {**before, **decision.to_dict(), "page": settings.evaluation_page},
         as_json,
         f"Version {decision.version} was judged before: {_verb(decision)}."
         if told
         else f"Gate: {_verb(decision)}.",
         *(f"  {reason}" for reason in decision.reasons),
+        f"Evaluation: {settings.evaluation_page}",
     )
     if not decision.promoted and not told and not exit_zero:
         what = "This version was set aside" if decision.set_aside else "The gate refused this version"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import signal
@@ -108,6 +109,7 @@ def reproduce(
     require("dvc", extra="data")
     from dvc.exceptions import DvcException, ReproductionError
 
+    _without_hints()
     _drop_torn_lock(root)
     try:
         with _lock_kept(root), _stdout_to_stderr(), _repo(root) as repo, _outputs_kept(repo):
@@ -147,6 +149,15 @@ def _outputs_kept(repo: Any) -> Iterator[None]:
             with suppress(DvcException):  # the stage's own failure is what matters
                 repo.checkout(paths, force=True, allow_missing=True)
         raise
+
+
+def _without_hints() -> None:
+    """Leave out what DVC says at each stage and end about dvc.lock, which a project's README says once."""
+    from dvc import dvcfile
+    from dvc.repo import scm_context
+
+    for module in (dvcfile, scm_context):
+        module.logger.setLevel(logging.WARNING)
 
 
 def _ended(cause: str) -> str:

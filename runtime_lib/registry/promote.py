@@ -11,9 +11,11 @@ from runtime_lib.errors import DataError
 from runtime_lib.files import read_json, write_json
 from runtime_lib.locks import locked
 from runtime_lib.registry.decide import move, note, settle
+from runtime_lib.registry.describe import describe
 from runtime_lib.registry.files import fetch
 from runtime_lib.registry.gate import Decision, judge
 from runtime_lib.registry.incumbent import fingerprint, rival
+from runtime_lib.registry.page import upload_page, write_page
 from runtime_lib.registry.register import enter, read_evaluation
 from runtime_lib.registry.standing import Registered, set_aside
 from runtime_lib.registry.suspects import hold_back
@@ -67,9 +69,14 @@ def promote(settings: Settings, *, again: bool = True) -> Decision:
         if decision is None:
             model = settle(client, model)
             decision = _judge(settings, client, model, found[0])
+            describe(settings, client, found[0])
     decision = replace(decision, version=str(found[0].version), reasons=(*new, *decision.reasons))
     if again or decision.judged:
         write_json(settings.report("promotion"), {"format": _FORMAT, **decision.to_dict()})
+        with service(settings):
+            upload_page(settings, client, str(found[0].run_id))
+    else:
+        write_page(settings)  # DVC may have brought the reports back without it
     return decision
 
 

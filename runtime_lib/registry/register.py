@@ -12,6 +12,8 @@ from runtime_lib.errors import DataError, ModelError
 from runtime_lib.files import read_json, write_json
 from runtime_lib.locks import locked
 from runtime_lib.registry import flavor
+from runtime_lib.registry.describe import describe
+from runtime_lib.registry.page import upload_page
 from runtime_lib.registry.versions import DIGEST_TAG, find
 from runtime_lib.settings import Settings
 from runtime_lib.tracking.record import RunState, read, record_folder
@@ -73,6 +75,8 @@ def enter(settings: Settings, client: MlflowClient) -> ModelVersion:
         if version is None:
             model_id = _logged(settings, client, run_id, identity)
             version = _new_version(client, settings.model_name, model_id, run_id, identity)
+        describe(settings, client, version)
+        upload_page(settings, client, run_id)
     ship_pending(settings)
     return version
 

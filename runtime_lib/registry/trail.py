@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.files import check_format
-from runtime_lib.tracking.store import plain
+from runtime_lib.secrets import without_secrets
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -114,7 +114,7 @@ def checked_reason(reason: str) -> str:
         SettingsError: it is empty or too long.
     """
     # A byte that is no UTF-8 comes from the command line as half a character, which no store takes.
-    reason = " ".join(plain(reason).encode(errors="replace").decode().split())
+    reason = " ".join(without_secrets(reason).encode(errors="replace").decode().split())
     if not reason:
         raise SettingsError('--reason is empty: say why, for instance --reason "scores too low in Spain".')
     if len(reason) > LONGEST_REASON:
@@ -141,7 +141,7 @@ def _who() -> str:
 
 
 def _text(entry: Entry) -> str:
-    entry = replace(entry, reasons=tuple(plain(reason) for reason in entry.reasons))
+    entry = replace(entry, reasons=tuple(without_secrets(reason) for reason in entry.reasons))
     if len(text := _json(entry)) <= _LONGEST:
         return text
     # No decision by hand is as long. The version's own tags hold what the gate said, whole.

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from runtime_lib.files import check_format
 from runtime_lib.registry import trail
 from runtime_lib.registry.standing import Registered
+from runtime_lib.secrets import without_secrets
 from runtime_lib.settings import Settings
-from runtime_lib.tracking.store import plain, tracking_uri
+from runtime_lib.tracking.store import tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,7 +42,7 @@ FIGURES_FORMAT = 1  # of the figures in their tag
 
 def where(settings: Settings) -> str:
     """The registry that the settings name, without the password of its address."""
-    return plain(tracking_uri(settings))
+    return without_secrets(tracking_uri(settings))
 
 
 def registered(client: MlflowClient, name: str) -> Registered:

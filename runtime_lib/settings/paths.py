@@ -62,6 +62,11 @@ class Paths(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return self.reports / f"{name}.json"
 
     @property
+    def evaluation_page(self) -> Path:
+        """The evaluation as an HTML page, next to the report it is drawn from."""
+        return self.reports / "evaluation.html"
+
+    @property
     def var(self) -> Path:
         """What the project writes while it runs and git ignores: databases, logs, state."""
         return self.root / "var"

@@ -27,6 +27,8 @@ __all__ = [
     "Metric",
     "answer",
     "bounds",
+    "confusion",
+    "curves",
     "decide",
     "figures",
     "logistic",
@@ -47,6 +49,7 @@ WIDTH, LOSS = 1, "binary_cross_entropy"
 
 _Z95 = 1.6448536269514722  # one-sided 95 % quantile of the normal distribution
 _BINS = 10
+_POINTS = 60  # of a drawn curve
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,54 @@ def _logit_bounds(value: float, rows: int) -> tuple[float, float]:
     centre, half = math.log(inner / (1 - inner)), _Z95 / math.sqrt(rows * inner * (1 - inner))
     lower, upper = (1 / (1 + math.exp(-point)) for point in (centre - half, centre + half))
     return min(lower, value), max(upper, value)
+
+
+def curves(label: Array, probability: Array) -> dict[str, list[list[float]]]:
+    """Return what is drawn of probabilities of label 1, each curve as a few dozen points, from left to right.
+
+    Returns:
+        `roc`: false and true positive rate. `precision_recall`: recall and precision. `calibration`: mean
+        probability, share of label 1 and rows, of ten bins with equally many rows.
+
+    Raises:
+        DataError: only one class is present.
+    """
+    from sklearn import metrics
+
+    figures(label, probability)  # refuses what cannot be judged
+    wrong, right, _ = metrics.roc_curve(label, probability)
+    precision, recall, _ = metrics.precision_recall_curve(label, probability)
+    # Of a few rows the precision is chance, and the last point, of none, is scikit-learn's own.
+    told = recall[::-1] >= 1 / _POINTS
+    recall, precision = recall[::-1][told], precision[::-1][told]
+    return {
+        "roc": _points(wrong + right, wrong, right),
+        "precision_recall": _points(recall, recall, precision),
+        "calibration": _calibration(label, probability),
+    }
+
+
+def confusion(label: Array, probability: Array, threshold: float) -> list[list[int]]:
+    """Count rows by what happened (0, 1) and within it by what was decided (0, 1)."""
+    decided = decide(probability, threshold)
+    return [[int(np.sum((label == truth) & (decided == said))) for said in (0, 1)] for truth in (0, 1)]
+
+
+def _points(way: Array, *axes: Array) -> list[list[float]]:
+    """Some points of a curve, at equal steps of `way`, which never falls."""
+    places = np.searchsorted(way, np.linspace(way[0], way[-1], _POINTS + 1))
+    chosen = np.unique(np.append(places, len(way) - 1))
+    return _rounded(np.column_stack([axis[chosen] for axis in axes]))
+
+
+def _calibration(label: Array, probability: Array) -> list[list[float]]:
+    order = np.argsort(probability, kind="stable")
+    bins = [some for some in np.array_split(order, _BINS) if len(some)]
+    return _rounded(np.array([[probability[b].mean(), label[b].mean(), len(b)] for b in bins]))
+
+
+def _rounded(values: Array) -> list[list[float]]:
+    return [[round(float(value), 5) for value in row] for row in values]
 
 
 def threshold(label: Array, probability: Array) -> float:

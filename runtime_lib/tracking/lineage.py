@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import subprocess
@@ -11,8 +12,9 @@ from pathlib import Path
 from runtime_lib.hardware import facts
 from runtime_lib.hardware.device.compute_plan import ComputePlan
 from runtime_lib.hardware.replay.folder import replayed
+from runtime_lib.settings import Settings
 
-__all__ = ["data_versions", "library_version", "plan_tags", "tags"]
+__all__ = ["content_tags", "data_versions", "library_version", "plan_tags", "tags"]
 
 
 def tags(root: Path) -> dict[str, str]:
@@ -34,19 +36,29 @@ def tags(root: Path) -> dict[str, str]:
 
 
 def plan_tags(plan: ComputePlan) -> dict[str, str]:
-    """Tags of a training: framework, device and why, the plan as JSON, and a description to read."""
-    device, chip = plan.device, facts().chip or "unknown"
+    """Tags of a training: framework, device and why, and the plan as JSON."""
+    device = plan.device
     return {
         "mlops.framework": device.framework,
         "mlops.device": device.name,
         "mlops.device_reason": device.reason,
         "mlops.plan": json.dumps(plan.to_dict()),
-        # The name under which MLflow shows a description, as Markdown.
-        "mlflow.note.content": (
-            f"Trained on **{chip}** with **{device.framework}** on **{device.name}**: {device.reason}.\n\n"
-            f"Plan: {'; '.join(plan.reasons)}."
-        ),
     }
+
+
+def content_tags(settings: Settings) -> dict[str, str]:
+    """The months that have features, and a hash of each file of the project's package."""
+    found = {}
+    if months := sorted(path.stem for path in settings.features.glob("*.parquet")):
+        found["mlops.months"] = f"{months[0]} to {months[-1]}"
+    package = settings.root / "src" / settings.project.package
+    hashes = {
+        path.relative_to(package).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        for path in sorted(package.rglob("*.py"))
+    }
+    if hashes:
+        found["mlops.code"] = json.dumps(hashes)
+    return found
 
 
 def data_versions(root: Path) -> dict[str, str]:

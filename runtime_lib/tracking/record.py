@@ -24,6 +24,7 @@ from runtime_lib.locks import try_lock
 from runtime_lib.secrets import without_secrets
 from runtime_lib.settings import Settings
 from runtime_lib.tracking import lineage
+from runtime_lib.tracking.summary import ERROR_TAG
 
 __all__ = ["Measure", "Record", "RunState", "read", "record_folder", "spool_folder"]
 
@@ -99,6 +100,7 @@ class Record:
             params=dict(params),
             tags={
                 **lineage.tags(settings.root),
+                **lineage.content_tags(settings),
                 "mlops.environment": settings.environment,
                 **(tags or {}),
             },
@@ -153,7 +155,7 @@ class Record:
             self.finish()
         else:
             what = without_secrets(f"{kind.__name__}: {error}")
-            self.finish(status="FAILED", tags={"mlops.error": what[:500]})
+            self.finish(status="FAILED", tags={ERROR_TAG: what[:500]})
 
 
 def read(folder: Path) -> tuple[RunState, list[Measure]]:

@@ -9,6 +9,7 @@ import logging
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,11 +19,22 @@ from runtime_lib.secrets import without_secrets
 from runtime_lib.settings import Settings
 from runtime_lib.tracking.record import LOCK, Measure, RunState, read, spool_folder
 from runtime_lib.tracking.store import connect, experiment_id, service
+from runtime_lib.tracking.summary import (
+    CHANGED_TAG,
+    ERROR_TAG,
+    KILLED,
+    NOTE_TAG,
+    SINCE_TAG,
+    Known,
+    changes,
+    note,
+    run_name,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["RECORD_TAG", "find_run", "flatten", "ship", "ship_pending"]
+__all__ = ["RECORD_TAG", "find_run", "flatten", "known", "ship", "ship_pending", "tell"]
 
 RECORD_TAG = "mlops.record"
 # MLflow's limits of one request and of one value.
@@ -52,11 +64,12 @@ def ship(settings: Settings, folder: Path, client: MlflowClient | None = None) -
                 experiment_id(settings, client),
                 start_time=state.start,
                 tags={RECORD_TAG: state.id},
-                run_name=f"train-{state.id[:8]}",
             )
         run_id = str(run.info.run_id)
         if run.info.status == "RUNNING":  # the status is written last: anything else is wholly delivered
             _deliver(client, run_id, state, measures)
+            _introduce(settings, client, run_id, _status(state))
+            _close(client, run_id, state, measures)
     shutil.rmtree(spool_folder(settings) / state.id, ignore_errors=True)
     return run_id
 
@@ -87,6 +100,29 @@ def find_run(settings: Settings, client: MlflowClient, record_id: str) -> Any | 
     return found[0] if found else None
 
 
+def tell(
+    settings: Settings, client: MlflowClient, run_id: str, *, status: str = "", verdict: str = ""
+) -> str:
+    """Name the run and write its description, from what the store knows of it by now; return that.
+
+    Args:
+        status: that it ends with, where the store does not have it yet.
+        verdict: of the gate, in Markdown.
+    """
+    run = known(client.get_run(run_id))
+    run = replace(run, status=status or run.status)
+    text = note(run, verdict)
+    client.set_tag(run_id, NOTE_TAG, text[:LONGEST])
+    client.update_run(run_id, name=run_name(run, settings.registry.metric))
+    return text
+
+
+def known(run: Any) -> Known:
+    """A run of MLflow's, in the form that it is summed up from."""
+    given = {each.dataset.name: each.dataset.digest for each in run.inputs.dataset_inputs}
+    return Known(run.data.params, run.data.tags, run.data.metrics, given, run.info.status)
+
+
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """`{"model": {"width": 8}}` → `{"model.width": "8"}`."""
     flat: dict[str, str] = {}
@@ -109,9 +145,35 @@ def _deliver(client: MlflowClient, run_id: str, state: RunState, measures: Seque
     metrics = [Metric(_name(m.name), m.value, m.time, m.step) for m in measures]
     for batch in _portions(metrics, METRICS):
         client.log_batch(run_id, metrics=batch)
+
+
+def _introduce(settings: Settings, client: MlflowClient, run_id: str, status: str) -> None:
+    """Give the run a name, and say what changed since the last finished run before it."""
+    if status == "KILLED":
+        client.set_tag(run_id, ERROR_TAG, KILLED)
+    run = client.get_run(run_id)
+    earlier = client.search_runs(
+        [run.info.experiment_id],
+        filter_string=f"attributes.start_time < {run.info.start_time} and attributes.status = 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+    )
+    if earlier:
+        changed = "; ".join(changes(known(run), known(earlier[0]))) or "nothing that is recorded"
+        client.set_tag(run_id, SINCE_TAG, str(earlier[0].info.run_name))
+    else:
+        changed = "first run"
+    client.set_tag(run_id, CHANGED_TAG, changed[:LONGEST])
+    tell(settings, client, run_id, status=status)
+
+
+def _close(client: MlflowClient, run_id: str, state: RunState, measures: Sequence[Measure]) -> None:
     last = max([state.start, *(measure.time for measure in measures)])
-    killed = state.status == "RUNNING"
-    client.set_terminated(run_id, "KILLED" if killed else state.status, end_time=state.end or last)
+    client.set_terminated(run_id, _status(state), end_time=state.end or last)
+
+
+def _status(state: RunState) -> str:
+    return "KILLED" if state.status == "RUNNING" else state.status
 
 
 def _datasets(data: Mapping[str, str]) -> list[Any]:

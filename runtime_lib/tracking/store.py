@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 # `service`, `ask_store` and `ask_artifacts` are here for whoever uses the store.
-__all__ = ["ask_artifacts", "ask_store", "connect", "experiment_id", "service", "tracking_uri"]
+__all__ = [
+    "artifact_root",
+    "ask_artifacts",
+    "ask_store",
+    "connect",
+    "experiment_id",
+    "is_server",
+    "service",
+    "tracking_uri",
+]
 
 # MLflow's own patience is 7 retries of up to 120 s each: four minutes until it says that a server is down.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
@@ -82,7 +91,9 @@ def experiment_id(settings: Settings, client: MlflowClient) -> str:
     found = client.get_experiment_by_name(settings.experiment)
     if found is None:
         try:
-            return str(client.create_experiment(settings.experiment, artifact_location=_artifacts(settings)))
+            return str(
+                client.create_experiment(settings.experiment, artifact_location=artifact_root(settings))
+            )
         except MlflowException:
             found = client.get_experiment_by_name(settings.experiment)  # another process was faster
             if found is None:
@@ -96,7 +107,13 @@ def experiment_id(settings: Settings, client: MlflowClient) -> str:
     return str(found.experiment_id)
 
 
-def _artifacts(settings: Settings) -> str | None:
+def is_server(settings: Settings) -> bool:
+    """Whether `tracking.uri` names a tracking server, which has pages of its own."""
+    return urlsplit(settings.tracking.uri).scheme in ("http", "https")
+
+
+def artifact_root(settings: Settings) -> str | None:
+    """Where the files of runs go, as a URI; None: a server decides."""
     artifacts = settings.tracking.artifacts
     if "://" in artifacts:
         return artifacts
@@ -107,7 +124,7 @@ def _artifacts(settings: Settings) -> str | None:
 
 def _refuse_moved(settings: Settings, location: str) -> None:
     """MLflow keeps absolute paths for good; below a folder that is gone it would start a second tree."""
-    expected = _artifacts(settings) or ""
+    expected = artifact_root(settings) or ""
     gone = location.startswith("file:") and not Path(url2pathname(urlsplit(location).path)).exists()
     if gone and expected.startswith("file:") and location != expected:
         raise ServiceError(

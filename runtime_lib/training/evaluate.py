@@ -13,7 +13,8 @@ from runtime_lib.errors import SettingsError
 from runtime_lib.files import write_json
 from runtime_lib.settings import Settings
 from runtime_lib.task import binary as task
-from runtime_lib.training.judge import held_out_columns, judge_table, open_model
+from runtime_lib.training.importance import importance
+from runtime_lib.training.judge import held_out_columns, open_model, within_limits
 from runtime_lib.training.model import Model, digest
 
 __all__ = ["evaluate"]
@@ -37,19 +38,28 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
     test_inputs, test_label, test = read_features(folder / "test.parquet")
     test_rows = check_rows(test_inputs, held_out_columns(model.columns))
     _say_missing(model, test)
-    column, naive = task.naive(rows, label, model.columns, unseen=test_rows)
+    with within_limits(settings, model, len(test_label)) as able:
+        answers = {"candidate": able.predict(test_rows)}
+        needed = importance(able, test_rows, test_label)
+    column, answers["naive"] = task.naive(rows, label, model.columns, unseen=test_rows)
+    if params.get("logistic", True):
+        answers["logistic"] = task.logistic(model.encode(rows), label, unseen=model.encode(test_rows))
+    figures: dict[str, dict[str, Any]] = {
+        who: dict(task.figures(test_label, answer)) for who, answer in answers.items()
+    }
+    figures["naive"]["column"] = column
     report: dict[str, Any] = {
         "format": 1,
         "digest": digest(settings.candidate),
         "rows": len(test_label),
-        "candidate": judge_table(settings, model, test),
-        "naive": {**task.figures(test_label, naive), "column": column},
+        **figures,
+        # Lists, which `dvc metrics show` passes over: it is for figures.
+        "curves": {who: task.curves(test_label, answer) for who, answer in answers.items()},
+        "confusion": task.confusion(test_label, answers["candidate"], model.threshold),
+        "importance": needed,
     }
-    if params.get("logistic", True):
-        logistic = task.logistic(model.encode(rows), label, unseen=model.encode(test_rows))
-        report["logistic"] = task.figures(test_label, logistic)
     parts = {"train": train, "validation": read_table(folder / "validation.parquet"), "test": test}
-    suspects = _suspects(settings, parts, model.columns, report["candidate"])
+    suspects = _suspects(settings, parts, model.columns, figures["candidate"])
     report["suspects"] = [suspect.to_dict() for suspect in suspects]
     write_json(settings.report("evaluation"), report)
     _say_suspects(suspects, settings.registry.confirmed)

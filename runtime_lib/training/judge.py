@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -20,7 +21,7 @@ from runtime_lib.training.model import Model
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["held_out_columns", "judge_table", "open_model"]
+__all__ = ["held_out_columns", "judge_table", "open_model", "within_limits"]
 
 
 def open_model(
@@ -67,10 +68,20 @@ def judge_table(settings: Settings, model: Model, table: pd.DataFrame) -> dict[s
     """
     inputs = {column.name: table[column.name] for column in model.columns if column.name in table.columns}
     rows = check_rows(inputs, held_out_columns(model.columns))
-    plan = _plan(settings, model, len(table))
+    with within_limits(settings, model, len(table)) as able:
+        return task.figures(table["label"].to_numpy(), able.predict(rows))
+
+
+@contextmanager
+def within_limits(settings: Settings, model: Model, rows: int) -> Iterator[Model]:
+    """Yield the model as it may predict so many rows on this machine, whose limits hold meanwhile.
+
+    Raises:
+        CapacityError: not even one row at a time fits.
+    """
+    plan = _plan(settings, model, rows)
     with applied(plan):
-        answer = replace(model, predict_rows=plan.predict_rows).predict(rows)
-    return task.figures(table["label"].to_numpy(), answer)
+        yield replace(model, predict_rows=plan.predict_rows)
 
 
 def held_out_columns(columns: Sequence[Column]) -> tuple[Column, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +17,7 @@ from runtime_lib.tracking.record import Record
 from runtime_lib.training.hold import held
 from runtime_lib.training.model import digest
 from runtime_lib.training.prepare import ModelFunction, Prepared, prepare
-from runtime_lib.training.trial import fit_split, load_split
+from runtime_lib.training.trial import OnEpoch, Trial, fit_split, load_split
 
 __all__ = ["train"]
 
@@ -32,12 +33,31 @@ def train(settings: Settings, model: ModelFunction, params: Mapping[str, Any]) -
     # Waiting for a share of the machine is no part of the run, costs it no energy and holds no tables.
     with held(settings, prepared.plan):
         split = load_split(settings, prepared)
-        with Record.start(settings, prepared.described(), tags=plan_tags(prepared.plan)) as record:
+        tags = {
+            **plan_tags(prepared.plan),
+            "mlops.columns": json.dumps([column.name for column in prepared.columns]),
+        }
+        with Record.start(settings, prepared.described(), tags=tags) as record:
             _say(prepared)
             with _metered(settings, prepared.device, record):
-                trial = fit_split(settings, prepared, split, on_epoch=record.metrics)
+                trial = fit_split(settings, prepared, split, on_epoch=_epochs(record))
+            _keep(record, trial)
             trial.save(settings.candidate)
             record.finish(model_digest=digest(settings.candidate))
+
+
+def _epochs(record: Record) -> OnEpoch:
+    """Record an epoch's figures below `epoch/`: a name without it is for the figures of the model."""
+    return lambda epoch, figures: record.metrics(
+        epoch, {f"epoch/{name}": value for name, value in figures.items()}
+    )
+
+
+def _keep(record: Record, trial: Trial) -> None:
+    """Record the figures of the epoch whose weights are kept, which is seldom the last one."""
+    kept = trial.fitted.epoch
+    figures = {f"validation_{name}": value for name, value in trial.figures.items()}
+    record.metrics(kept, {"kept_epoch": kept, "epochs_run": trial.fitted.epochs, **figures})
 
 
 def _say(prepared: Prepared) -> None:

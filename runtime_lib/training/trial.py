@@ -20,7 +20,7 @@ from runtime_lib.training.network import predict
 from runtime_lib.training.prepare import ModelFunction, Prepared, prepare
 from runtime_lib.training.profile import build_profile
 
-__all__ = ["Split", "Trial", "fit_split", "load_split", "trial"]
+__all__ = ["OnEpoch", "Split", "Trial", "fit_split", "load_split", "trial"]
 
 OnEpoch = Callable[[int, Mapping[str, float]], None]
 

@@ -64,8 +64,63 @@ def reports(project: Path) -> dict[str, dict]:
 def finished(render):
     """A project whose pipeline has run once."""
     project = small(render(project_name="calm", project_package="calm"))
-    assert json.loads(mlops(project, "run", "--json"))["ran"] == list(STAGES)
+    subprocess.run(["git", "init", "-q"], cwd=project, check=True)  # DVC advises where git is
+    done = subprocess.run(
+        [MLOPS, "run", "--json"], cwd=project, env=environment(), capture_output=True, text=True
+    )
+    assert json.loads(done.stdout)["ran"] == list(STAGES), done.stderr
+    (project / "var" / "said.txt").write_text(done.stderr)
     return project
+
+
+@pytest.mark.slow
+def test_a_run_says_what_it_does_and_no_more(finished):
+    said = (finished / "var" / "said.txt").read_text()
+    assert "Running stage 'train'" in said
+    assert "validation roc_auc" in said
+    for noise in ("git add", "autostage", "lock file", "INFO", "Warning", "alembic", "mlflow"):
+        assert noise not in said, said
+
+
+@pytest.mark.slow
+def test_a_run_names_its_page_of_the_evaluation(finished):
+    page = finished / "reports" / "evaluation.html"
+    page.unlink()
+    assert mlops(finished, "run").splitlines()[-1] == f"Evaluation: {page}"
+    assert "passed the gate" in page.read_text()
+
+
+@pytest.mark.slow
+def test_dvc_shows_the_figures_and_not_the_points_of_the_curves(finished):
+    command = [sys.executable, "-m", "dvc", "metrics", "show", "--json"]
+    told = subprocess.run(command, cwd=finished, capture_output=True, text=True, check=True).stdout
+    [shown] = json.loads(told).values()
+    evaluation = shown["data"]["reports/evaluation.json"]["data"]
+    assert evaluation["candidate"]["roc_auc"] == reports(finished)["evaluation"]["candidate"]["roc_auc"]
+    assert not {"curves", "confusion", "importance"} & set(evaluation)
+
+
+@pytest.mark.slow
+def test_the_notebook_works_from_its_folder(finished):
+    folder = finished / "notebooks"
+    cells = json.loads((folder / "start_here.ipynb").read_text())["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    code[-1] = "\n".join([*code[-1].splitlines()[:-1], "print(runs.to_json(orient='records'))"])
+    before = sorted(folder.iterdir())
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(code)],
+        cwd=folder,
+        env={**environment(), "PYTHONPATH": str(finished / "src")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    version, runs = done.stdout.splitlines()
+    assert version.startswith("version 1: [0.")
+    [run] = json.loads(runs)
+    assert run["tags.mlflow.runName"].startswith("2013-03 · mlp 8 · 0.")
+    assert run["metrics.test/roc_auc"] == reports(finished)["evaluation"]["candidate"]["roc_auc"]
+    assert sorted(folder.iterdir()) == before
 
 
 @pytest.mark.slow

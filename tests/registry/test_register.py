@@ -23,7 +23,7 @@ def test_register_ships_run_model_and_figures(project):
     assert run.data.params["learning_rate"] == "0.02"
     assert run.data.metrics["test/roc_auc"] == evaluation["candidate"]["roc_auc"]
     assert run.data.metrics["test/naive/roc_auc"] == evaluation["naive"]["roc_auc"]
-    assert len(client.get_metric_history(run.info.run_id, "train_loss")) > 1
+    assert len(client.get_metric_history(run.info.run_id, "epoch/train_loss")) > 1
     assert len(run.outputs.model_outputs) == 1
     version = client.get_model_version(result["name"], result["version"])
     assert version.tags["mlops.digest"] == result["digest"] == digest(project.candidate)

@@ -14,7 +14,9 @@ import pytest
 from runtime_lib.errors import ServiceError
 from runtime_lib.registry.champion import champion, promote
 from runtime_lib.registry.register import register
+from runtime_lib.registry.runs import runs
 from runtime_lib.tracking.store import connect
+from runtime_lib.tracking.ui import ui
 from runtime_lib.training.model import digest
 
 pytestmark = pytest.mark.slow
@@ -71,6 +73,13 @@ def test_register_promote_and_fetch_over_a_server(project, server):
     assert digest(held.folder) == registered["digest"]
     assert connect(remote).get_run(held.run_id).info.status == "FINISHED"
     assert not (project.var / "artifacts").exists(), "files went to the server"
+    page = urlopen(f"{uri}/get-artifact?path=evaluation/evaluation.html&run_uuid={held.run_id}").read()
+    assert b"Version 1 passed the gate" in page
+    said = []
+    ui(remote, on_ready=said.append)
+    [experiment] = connect(remote).search_experiments(filter_string="name = 'demo'")
+    assert said == [f"{uri}/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"]
+    assert [(row.verdict, row.version) for row in runs(remote)] == [("champion", "1")]
     stop(process)
     begin = time.monotonic()
     with pytest.raises(ServiceError, match="No answer from MLflow"):

@@ -133,3 +133,32 @@ def test_a_value_missing_only_in_the_rows_to_predict_gets_the_overall_rate():
     _, probability = binary.naive({"x": x}, label, columns, unseen={"x": np.array([np.nan, 2.0])})
     assert probability[0] == pytest.approx(label.mean())
     assert probability[1] > 0.9
+
+
+def test_curves_have_few_points_and_the_area_that_the_figures_say():
+    random = np.random.default_rng(4)
+    probability = random.random(20_000)
+    label = (random.random(20_000) < probability**2).astype(int)
+    drawn, known = binary.curves(label, probability), binary.figures(label, probability)
+    for kind, figure in (("roc", "roc_auc"), ("precision_recall", "average_precision")):
+        x, y = np.array(drawn[kind]).T
+        assert len(x) <= 62
+        assert (np.diff(x) >= 0).all()
+        assert np.trapezoid(y, x) == pytest.approx(known[figure], abs=0.02)
+    mean, share, rows = np.array(drawn["calibration"]).T
+    assert rows.tolist() == [2000] * 10
+    assert share == pytest.approx(mean**2, abs=0.05)
+
+
+def test_curves_of_few_rows_and_of_ties_can_be_drawn():
+    drawn = binary.curves(np.array([0, 1, 1]), np.array([0.2, 0.9, 0.9]))
+    assert drawn["roc"] == [[0, 0], [0, 1], [1, 1]]
+    assert drawn["precision_recall"][0] == [1, 1]
+    assert len(drawn["calibration"]) == 3
+    with pytest.raises(DataError, match="same label"):
+        binary.curves(np.zeros(3), np.zeros(3))
+
+
+def test_confusion_counts_every_row_once():
+    label, probability = np.array([0, 0, 0, 1, 1]), np.array([0.1, 0.7, 0.2, 0.9, 0.5])
+    assert binary.confusion(label, probability, 0.5) == [[2, 1], [1, 1]]

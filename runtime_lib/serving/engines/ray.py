@@ -104,6 +104,8 @@ def _ray(settings: Settings) -> Iterator[dict[str, float]]:
     ray = require("ray", extra="serve")
     from ray import serve
 
+    # It advises at each start to switch Ray's authentication off, which keeps others on this machine out.
+    logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
     with _stopping(ray, serve):
         offered = _offered(settings)
         ray.init(address="local", include_dashboard=False, logging_level="warning", resources=offered)

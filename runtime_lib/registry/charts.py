@@ -1,0 +1,195 @@
+"""Curves and bars as SVG text: for the evaluation's page, and as files of their own that MLflow shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+__all__ = ["STYLE", "Series", "alone", "bars", "curves", "matrix"]
+
+# Colours that stay apart for all kinds of sight, on light and on dark ground.
+STYLE = """
+.chart { --ink: #1b2430; --muted: #667080; --line: #e3e7ec; --ground: #fff;
+  --candidate: #2f6fde; --logistic: #b66a00; --naive: #8a94a3; }
+@media (prefers-color-scheme: dark) { .chart { --ink: #e7ebf0; --muted: #98a3b3; --line: #2c3540;
+  --ground: #1b2129; --candidate: #6ea3ff; --logistic: #e3a548; --naive: #7d8896; } }
+.chart text { font: 12px system-ui, -apple-system, Roboto, Arial, sans-serif; fill: var(--muted); }
+.chart text.strong { fill: var(--ink); } .chart .ground { fill: var(--ground); }
+.chart .grid { stroke: var(--line); } .chart .guide { stroke: var(--muted); stroke-dasharray: 4 4; }
+.chart .curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
+.chart .candidate { stroke: var(--candidate); } .chart .logistic { stroke: var(--logistic); }
+.chart .naive { stroke: var(--naive); }
+.chart .bar { fill: var(--candidate); } .chart .minus { fill: var(--naive); }
+.chart circle { fill: var(--ground); stroke-width: 2; } .chart .tint { fill: var(--candidate); }
+"""
+
+_WIDTH, _HEIGHT = 440, 340
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 14, 46
+_BAR = 24
+
+
+@dataclass(frozen=True)
+class Series:
+    """A curve: its name in the legend, its class in `STYLE`, its points from left to right."""
+
+    name: str
+    kind: str
+    points: Sequence[Sequence[float]]
+    dots: bool = False
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """From a value to its place in px."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        span = (self.high - self.low) or 1.0
+        return self.start + (value - self.low) / span * (self.end - self.start)
+
+    def ticks(self) -> list[float]:
+        return [self.low + (self.high - self.low) * step / 5 for step in range(6)]
+
+
+def curves(
+    series: Sequence[Series],
+    *,
+    x: str,
+    y: str,
+    x_range: tuple[float, float] = (0.0, 1.0),
+    y_range: tuple[float, float] = (0.0, 1.0),
+    guide: Sequence[Sequence[float]] = (),
+    mark: float | None = None,
+    names: float = 1.0,
+) -> str:
+    """Draw curves in one frame.
+
+    Args:
+        x, y: what the axes show.
+        guide: points of a dashed line to compare with.
+        mark: where a dashed line stands upright.
+        names: how high the curves' names stand at the right, where there are several: 0 below, 1 above.
+    """
+    across = _Axis(*x_range, _LEFT, _WIDTH - _RIGHT)
+    up = _Axis(*y_range, _HEIGHT - _BOTTOM, _TOP)
+    parts = [*_frame(across, up, x, y)]
+    if guide:
+        parts.append(f'<polyline class="guide" fill="none" points="{_path(guide, across, up)}"/>')
+    if mark is not None:
+        at = across(mark)
+        parts.append(f'<path class="guide" d="M{at:.1f} {_TOP}V{_HEIGHT - _BOTTOM}"/>')
+    for one in reversed(series):  # the first is drawn last, above the others
+        parts.append(f'<polyline class="curve {one.kind}" points="{_path(one.points, across, up)}"/>')
+        if one.dots:
+            parts += [
+                f'<circle class="{one.kind}" cx="{across(p[0]):.1f}" cy="{up(p[1]):.1f}" r="3.5"/>'
+                for p in one.points
+            ]
+    if len(series) > 1:
+        top = _TOP + 16 + (1 - names) * (_HEIGHT - _TOP - _BOTTOM - 20 * len(series) - 10)
+        parts += [_legend(one, top + 20 * place) for place, one in enumerate(series)]
+    return _svg("".join(parts), _WIDTH, _HEIGHT, f"{y} against {x}: {', '.join(s.name for s in series)}")
+
+
+def bars(items: Sequence[tuple[str, float]], *, title: str) -> str:
+    """Draw a bar for each of these names, at least one; a value below zero goes to the left."""
+    low, high = min(0.0, *(v for _, v in items)), max(1e-12, *(v for _, v in items))
+    across, height = _Axis(low, high, 150, _WIDTH - 64), len(items) * _BAR + 12
+    parts = []
+    for place, (name, value) in enumerate(items):
+        top, zero, end = 6 + place * _BAR, across(0), across(value)
+        kind = "minus" if value < 0 else "bar"
+        parts.append(
+            f'<text class="strong" x="142" y="{top + 16}" text-anchor="end">{escape(_short(name))}'
+            f"<title>{escape(name)}</title></text>"
+            f'<rect class="{kind}" x="{min(zero, end):.1f}" y="{top + 4}" width="{abs(end - zero):.1f}" '
+            f'height="{_BAR - 9}" rx="2"/>'
+            f'<text x="{max(zero, end) + 6:.1f}" y="{top + 16}">{value:.4f}</text>'
+        )
+    return _svg("".join(parts), _WIDTH, height, title)
+
+
+def matrix(
+    counts: Sequence[Sequence[int]], *, rows: Sequence[str], columns: Sequence[str], title: str
+) -> str:
+    """Draw a table of counts, each with its share of the row, tinted by that share."""
+    side, left, top = 128, 150, 34
+    parts = [
+        f'<text x="{left + side * (place + 0.5)}" y="22" text-anchor="middle">{escape(name)}</text>'
+        for place, name in enumerate(columns)
+    ]
+    for line, (name, values) in enumerate(zip(rows, counts, strict=True)):
+        middle, whole = top + 74 * line + 37, sum(values) or 1
+        parts.append(f'<text x="{left - 10}" y="{middle + 4}" text-anchor="end">{escape(name)}</text>')
+        for place, value in enumerate(values):
+            at = left + side * place
+            parts.append(
+                f'<rect class="ground" x="{at}" y="{middle - 37}" width="{side - 4}" height="70" rx="4"/>'
+                f'<rect class="tint" x="{at}" y="{middle - 37}" width="{side - 4}" height="70" rx="4" '
+                f'opacity="{0.06 + 0.4 * value / whole:.2f}"/>'
+                f'<text class="strong" x="{at + side / 2 - 2}" y="{middle - 2}" text-anchor="middle">'
+                f'{value:,}</text><text x="{at + side / 2 - 2}" y="{middle + 16}" text-anchor="middle">'
+                f"{value / whole:.1%}</text>"
+            )
+    return _svg("".join(parts), _WIDTH, top + 74 * len(rows) + 4, title)
+
+
+def alone(svg: str) -> str:
+    """The chart as a file of its own, with its colours and a ground."""
+    head, body = svg.split(">", 1)
+    # MLflow's page gives an image no size of its own.
+    width, height = head.partition('viewBox="0 0 ')[2].partition('"')[0].split()
+    ground = '<rect class="ground" width="100%" height="100%"/>'
+    size = f'width="{1.5 * int(width):.0f}" height="{1.5 * int(height):.0f}"'
+    return f'{head} {size} xmlns="http://www.w3.org/2000/svg"><style>{STYLE}</style>{ground}{body}\n'
+
+
+def _frame(across: _Axis, up: _Axis, x: str, y: str) -> list[str]:
+    parts = []
+    for tick in up.ticks():
+        at = up(tick)
+        parts.append(f'<path class="grid" d="M{_LEFT} {at:.1f}H{_WIDTH - _RIGHT}"/>')
+        parts.append(f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{_number(tick, up)}</text>')
+    for tick in across.ticks():
+        end = _HEIGHT - _BOTTOM + 18
+        parts.append(
+            f'<text x="{across(tick):.1f}" y="{end}" text-anchor="middle">{_number(tick, across)}</text>'
+        )
+    middle = (_HEIGHT - _BOTTOM + _TOP) / 2
+    parts.append(
+        f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 8}" text-anchor="middle">{escape(x)}</text>'
+        f'<text x="12" y="{middle}" text-anchor="middle" transform="rotate(-90 12 {middle})">'
+        f"{escape(y)}</text>"
+    )
+    return parts
+
+
+def _legend(one: Series, y: float) -> str:
+    left = _WIDTH - _RIGHT - 96
+    return (
+        f'<path class="curve {one.kind}" d="M{left} {y - 4:.1f}h18"/>'
+        f'<text class="strong" x="{left + 26}" y="{y:.1f}">{escape(one.name)}</text>'
+    )
+
+
+def _number(value: float, axis: _Axis) -> str:
+    span = axis.high - axis.low
+    return f"{value:.0f}" if span >= 5 else f"{value:.1f}" if span >= 0.95 else f"{value:.3f}"
+
+
+def _path(points: Sequence[Sequence[float]], across: _Axis, up: _Axis) -> str:
+    return " ".join(f"{across(p[0]):.1f},{up(p[1]):.1f}" for p in points)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 20 else f"{name[:19]}…"
+
+
+def _svg(body: str, width: int, height: int, title: str) -> str:
+    label = escape(title, quote=True)
+    return f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">{body}</svg>'

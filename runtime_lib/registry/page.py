@@ -1,0 +1,214 @@
+"""The evaluation as a page: figures beside the baselines, curves, what the model needs, what the gate said.
+
+Drawn from what the stages wrote, whenever one of them changed; it is no output of a stage, which DVC might
+bring back without the others.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from runtime_lib.errors import DataError, require
+from runtime_lib.files import atomic_file, read_json
+from runtime_lib.registry import charts
+from runtime_lib.settings import Settings
+from runtime_lib.task import binary as task
+from runtime_lib.tracking.record import Measure, RunState, read, record_folder
+from runtime_lib.tracking.ship import flatten
+from runtime_lib.tracking.summary import Known, run_name
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["upload_page", "write_page"]
+
+_FOLDER = "evaluation"  # among the run's artifacts
+_MOST_BARS = 20
+
+
+class _Chart(NamedTuple):
+    """A drawing, its file's name, its title, and how to read it."""
+
+    file: str
+    title: str
+    reading: str
+    svg: str
+
+
+def write_page(settings: Settings) -> Path | None:
+    """Write `reports/evaluation.html`; None where there is no evaluation and record of the same model yet.
+
+    Raises:
+        DataError: a report is damaged or of a later format.
+    """
+    told = _told(settings)
+    if told is None:
+        return None
+    path = settings.evaluation_page
+    with atomic_file(path) as temporary:
+        temporary.write_text(_render(settings, *told), encoding="utf-8")
+    return path
+
+
+def upload_page(settings: Settings, client: MlflowClient, run_id: str) -> None:
+    """Write the page, and put it and its charts among the run's artifacts, where MLflow shows them."""
+    path, told = write_page(settings), _told(settings)
+    if path is None or told is None:
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        (folder / path.name).write_bytes(path.read_bytes())
+        for chart in _charts(settings, *told):
+            (folder / f"{chart.file}.svg").write_text(charts.alone(chart.svg), encoding="utf-8")
+        client.log_artifacts(run_id, scratch, _FOLDER)
+
+
+def _told(settings: Settings) -> tuple[dict[str, Any], RunState, list[Measure]] | None:
+    """Evaluation, record and measures, if all are of one model."""
+    if not settings.report("evaluation").is_file():
+        return None
+    evaluation = read_json(settings.report("evaluation"), made_by="mlops run")
+    try:
+        state, measures = read(record_folder(settings))
+    except DataError:  # no training here yet, or its files wait for `dvc checkout`
+        return None
+    return (evaluation, state, measures) if state.model_digest == evaluation.get("digest") else None
+
+
+def _render(
+    settings: Settings, evaluation: Mapping[str, Any], state: RunState, measures: Sequence[Measure]
+) -> str:
+    jinja2 = require("jinja2", extra="tracking")
+    template = Path(__file__).with_name("evaluation.html.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    safe = jinja2.filters.Markup  # for the drawings made here
+    drawn = [chart._replace(svg=safe(chart.svg)) for chart in _charts(settings, evaluation, state, measures)]
+    models = [who for who in ("candidate", "logistic", "naive") if who in evaluation]
+    metrics = {f"test/{name}": value for name, value in evaluation["candidate"].items()}
+    known = Known(flatten(state.params), state.tags, metrics)
+    return str(
+        environment.from_string(template).render(
+            project=settings.project.name,
+            name=run_name(known, settings.registry.metric),
+            metric=settings.registry.metric,
+            evaluation=evaluation,
+            models=models,
+            figures=[name for name in evaluation["candidate"] if name not in ("rows", "rate")],
+            gate=_gate(settings, evaluation),
+            suspects=evaluation.get("suspects", []),
+            kept={m.name: m.value for m in measures if "/" not in m.name},
+            charts=drawn,
+            style=safe(charts.STYLE),
+            tags=state.tags,
+            params=flatten(state.params),
+        )
+    )
+
+
+def _gate(settings: Settings, evaluation: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The gate's decision on this very model, with its version; None before it judged."""
+    registered, promotion = settings.report("registered"), settings.report("promotion")
+    if not (registered.is_file() and promotion.is_file()):
+        return None
+    version = read_json(registered, made_by="mlops run")
+    decision = read_json(promotion, made_by="mlops promote")
+    same = version["digest"] == evaluation["digest"] and decision["version"] == version["version"]
+    return decision if same else None
+
+
+def _charts(
+    settings: Settings, evaluation: Mapping[str, Any], state: RunState, measures: Sequence[Measure]
+) -> list[_Chart]:
+    """Those that there are points for: an evaluation of an earlier release has none."""
+    drawn = [*_of_epochs(measures)]
+    if curves := evaluation.get("curves"):
+        drawn += _of_answers(curves, evaluation)
+    if needed := evaluation.get("importance"):
+        items = [(item["column"], item["loss"]) for item in needed[:_MOST_BARS]]
+        reading = (
+            f"What {task.METRIC.name} loses when the column's values are shuffled. Of two columns that say "
+            f"the same, each may look as if it were not needed."
+        )
+        more = f" The first {_MOST_BARS} of {len(needed)} columns." if len(needed) > _MOST_BARS else ""
+        drawn.append(
+            _Chart("importance", "What the model needs", reading + more, charts.bars(items, title=reading))
+        )
+    if counts := evaluation.get("confusion"):
+        drawn.append(_confusion(counts))
+    return drawn
+
+
+def _of_epochs(measures: Sequence[Measure]) -> Iterator[_Chart]:
+    kept = next((m.value for m in measures if m.name == "kept_epoch"), None)
+    reading = f"The dashed line is epoch {kept:.0f}, whose weights are kept." if kept else ""
+    for file, name, title in (
+        ("loss", "epoch/train_loss", "Training loss by epoch"),
+        ("metric", f"epoch/validation_{task.METRIC.name}", f"Validation {task.METRIC.name} by epoch"),
+    ):
+        points = [(m.step, m.value) for m in measures if m.name == name]
+        if len(points) < 2:
+            continue
+        values = [value for _, value in points]
+        gap = (max(values) - min(values)) * 0.08 or 0.01
+        svg = charts.curves(
+            [charts.Series(title, "candidate", points, dots=True)],
+            x="epoch",
+            y=name.rpartition("/")[2],
+            x_range=(points[0][0], points[-1][0]),
+            y_range=(min(values) - gap, max(values) + gap),
+            mark=kept,
+        )
+        yield _Chart(file, title, reading, svg)
+
+
+def _of_answers(curves: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterator[_Chart]:
+    def series(kind: str, *, dots: bool = False) -> list[charts.Series]:
+        known = [who for who in ("candidate", "logistic", "naive") if who in curves]
+        return [charts.Series(who, who, curves[who][kind], dots) for who in known]
+
+    rate = evaluation["candidate"]["rate"]
+    yield _Chart(
+        "roc",
+        "ROC",
+        "Dashed: guessing. The area below a curve is its ROC AUC.",
+        charts.curves(
+            series("roc"),
+            x="false positive rate",
+            y="true positive rate",
+            guide=[(0, 0), (1, 1)],
+            names=0,
+        ),
+    )
+    yield _Chart(
+        "precision_recall",
+        "Precision and recall",
+        f"Dashed: guessing, at the share of label 1, {rate:.1%}.",
+        charts.curves(series("precision_recall"), x="recall", y="precision", guide=[(0, rate), (1, rate)]),
+    )
+    yield _Chart(
+        "calibration",
+        "Calibration",
+        "Ten groups of equally many rows. On the dashed line, of those told 30 % three in ten happen.",
+        charts.curves(
+            series("calibration", dots=True)[:1],
+            x="mean probability",
+            y="share of label 1",
+            guide=[(0, 0), (1, 1)],
+        ),
+    )
+
+
+def _confusion(counts: Sequence[Sequence[int]]) -> _Chart:
+    reading = (
+        "At the model's threshold, which flags as large a share as has label 1 in the validation months. "
+        "Shares are of the row."
+    )
+    svg = charts.matrix(
+        counts, rows=("was 0", "was 1"), columns=("predicted 0", "predicted 1"), title="Confusion"
+    )
+    return _Chart("confusion", "Confusion", reading, svg)
