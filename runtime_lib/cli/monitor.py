@@ -17,11 +17,17 @@ def monitor(
     labels: Annotated[
         Path | None, typer.Option(help="Parquet or CSV with columns id and label to add first.")
     ] = None,
+    month: Annotated[
+        str,
+        typer.Option(
+            metavar="YYYY-MM", help="Add the labels that your load() and label() know of it by now."
+        ),
+    ] = "",
     open_report: Annotated[bool, typer.Option("--open", help="Open the HTML report in a browser.")] = False,
     as_json: Json = False,
     exit_zero: ExitZero = False,
 ) -> None:
-    """Judge the champion's predictions: drift, performance once labels are in, whether to retrain.
+    """Judge the champion's predictions: drift, skew, performance once labels are in, whether to retrain.
 
     Writes var/monitoring/report.html and sends an alert to the webhook of mlops.toml (table `monitoring`).
     """
@@ -33,7 +39,7 @@ def monitor(
         added = add_labels(settings, labels)
         if not as_json:
             typer.echo(f"{added:,} labels added.")
-    verdict = judge(settings)
+    verdict = judge(settings, month=month)
     show(
         verdict.to_dict(),
         as_json,
@@ -44,5 +50,5 @@ def monitor(
     )
     if open_report:
         typer.launch(str(verdict.report_html))
-    if (verdict.drifted or verdict.retrain) and not exit_zero:
+    if verdict.found and not exit_zero:
         raise SystemExit(FOUND)

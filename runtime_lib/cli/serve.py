@@ -1,4 +1,4 @@
-"""`mlops serve` and `mlops predict`: the champion behind HTTP, and a file of rows sent to it."""
+"""`mlops serve` and `mlops predict`: the champion behind HTTP, and rows sent to it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from runtime_lib.cli.output import Json, show
+from runtime_lib.cli.output import Json, complain, show
+from runtime_lib.errors import SettingsError
 from runtime_lib.settings import load
 
 __all__ = ["predict", "serve"]
@@ -33,21 +34,44 @@ def serve(
 
 def predict(
     file: Annotated[
-        Path, typer.Argument(help="Parquet or CSV with the model's inputs, and ids if you have them.")
-    ],
+        Path | None, typer.Argument(help="Parquet or CSV with the model's inputs, and ids if you have them.")
+    ] = None,
+    month: Annotated[
+        str,
+        typer.Option(metavar="YYYY-MM", help="Score a month's raw rows, as your load() returns them now."),
+    ] = "",
+    raw: Annotated[
+        Path | None, typer.Option(help="Score a Parquet or CSV file of raw rows, as load() returns them.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Parquet file for ids and probabilities.")] = Path(
         "predictions.parquet"
     ),
     url: Annotated[str, typer.Option(help="Server to ask. Default: as in mlops.toml, table `serving`.")] = "",
     id_column: Annotated[
-        str, typer.Option(help="Column whose values tie late labels to predictions.")
+        str, typer.Option(help="Column of FILE whose values tie late labels to predictions.")
     ] = "id",
     batch: Annotated[int, typer.Option(help="Rows per request.", min=1)] = 500,
     as_json: Json = False,
 ) -> None:
-    """Send the rows of a file to the running server and write its predictions."""
-    from runtime_lib.serving.client import predict_file
+    """Send rows to the running server and write its predictions: of FILE, of a month, or of raw rows.
 
-    done = predict_file(load(), file, out=out, url=url, id_column=id_column, batch=batch)
-    figures = {"rows": done.rows, "model": done.model, "version": done.version, "out": str(done.out)}
+    With --month and --raw your own features() makes the inputs, of rows with and without an outcome.
+    """
+    from runtime_lib.serving.client import predict_file, predict_raw
+
+    if sum((file is not None, bool(month), raw is not None)) != 1:
+        raise SettingsError("Name one of FILE, --month YYYY-MM and --raw FILE; see `mlops predict --help`.")
+    if file is not None:
+        done = predict_file(load(), file, out=out, url=url, id_column=id_column, batch=batch)
+    else:
+        done = predict_raw(load(), month=month, file=raw, out=out, url=url, batch=batch)
+    figures = {
+        "rows": done.rows,
+        "model": done.model,
+        "version": done.version,
+        "out": str(done.out),
+        "note": done.note,
+    }
     show(figures, as_json, f"{done.rows:,} rows predicted by {done.model} version {done.version}: {done.out}")
+    if done.note:
+        complain(done.note)

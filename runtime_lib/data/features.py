@@ -12,7 +12,7 @@ from runtime_lib.task import binary as task
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["KEYS", "Features", "known_rows"]
+__all__ = ["KEYS", "Features", "left_out"]
 
 # What a feature table holds besides the model's inputs: the row's business key, its time, what happened.
 KEYS = ("id", "time", "label")
@@ -56,23 +56,39 @@ class Features:
         """
         if self.label is None:
             table = _check_ids(self.features(raw.copy(deep=False)), where, KEYS)
-            if table.empty:
-                raise DataError(
-                    f"features() returned no rows for {where}. If its labels have arrived at the source, "
-                    f"`mlops run --refresh {where}` reads them."
-                )
             _check_labels(table["label"], where, "features()", "Leave out rows whose label is not known.")
             return table
         raw = _numbered(raw)
         return self._every_row(raw, where).assign(label=self._outcomes(raw, where))
 
-    def labelled(self, raw: pd.DataFrame, where: str) -> pd.DataFrame:
-        """Return the inputs with `label`, 0 or 1; rows whose outcome is open are left out.
+    def known(self, raw: pd.DataFrame, where: str) -> pd.DataFrame:
+        """Return the inputs with `label`, 0 or 1, of the rows whose outcome is known by now, maybe none.
 
         Raises:
-            DataError: as `with_outcomes`; no row has one.
+            DataError: as `with_outcomes`.
         """
-        return known_rows(self.with_outcomes(raw, where), where)
+        return self._closed(self.with_outcomes(raw, where))
+
+    def labelled(self, table: pd.DataFrame, where: str) -> pd.DataFrame:
+        """Return those rows of a table of `with_outcomes` that can be trained on.
+
+        Raises:
+            DataError: there is none.
+        """
+        if not (known := self._closed(table)).empty:
+            return known
+        what = f"label() knows no outcome of {where} yet: all {len(table):,} rows are open"
+        if self.label is None:
+            what = f"features() returned no rows for {where}"
+        raise DataError(
+            f"{what}. Train on earlier months (data.last in params.yaml), and score this one with `mlops "
+            f"predict --month`. If its labels have arrived at the source, `mlops run --refresh {where}` reads "
+            f"them."
+        )
+
+    def _closed(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Without the rows whose outcome is open; what an older `features` returned stays as it is."""
+        return table if self.label is None else table[table["label"].notna()].astype({"label": "int8"})
 
     def _every_row(self, raw: pd.DataFrame, where: str) -> pd.DataFrame:
         table = self.features(raw.copy(deep=False))
@@ -104,20 +120,15 @@ class Features:
         return label
 
 
-def known_rows(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    """The rows of `with_outcomes` whose outcome is known.
-
-    Raises:
-        DataError: no row has one.
-    """
-    known = table["label"].notna()
-    if not known.any():
-        raise DataError(
-            f"label() knows no outcome of {where} yet: all {len(table):,} rows are open. Train on earlier "
-            f"months (data.last in params.yaml), and score this one with `mlops predict --month`; if its "
-            f"labels have arrived at the source, `mlops run --refresh {where}` reads them."
-        )
-    return table[known].astype({"label": "int8"})
+def left_out(raw: pd.DataFrame, table: pd.DataFrame) -> str:
+    """Say how many rows `features` has not returned, and what to do; empty: none."""
+    if len(table) >= len(raw):
+        return ""
+    return (
+        f"features() left out {len(raw) - len(table):,} of {len(raw):,} rows, so they cannot be scored: it "
+        f"drops rows whose outcome is open. Move the outcome into a function label(raw) of features.py, and "
+        f"let features() return every row, without the label."
+    )
 
 
 def _numbered(raw: pd.DataFrame) -> pd.DataFrame:

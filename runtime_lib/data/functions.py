@@ -8,15 +8,20 @@ The one place that knows these names and where they lie.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from runtime_lib.data.features import Features
-from runtime_lib.errors import DataError
+from runtime_lib.data.raw import as_stored
+from runtime_lib.errors import DataError, SettingsError
 
-__all__ = ["find_features", "find_function", "find_label"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["find_features", "find_function", "find_label", "load_month"]
 
 _MODULES = {"load": "data", "schema": "data", "features": "features", "label": "features"}
 
@@ -35,6 +40,21 @@ def find_function(package: str, name: Literal["load", "schema", "features"]) -> 
     if not callable(found):
         raise DataError(f"{module.__file__} has no function '{name}'. The library looks for it there.")
     return found  # type: ignore[no-any-return]
+
+
+def load_month(package: str, month: str) -> pd.DataFrame:
+    """Return the raw rows of one month as the project's `load` gives them now, typed as a stored month.
+
+    Raises:
+        SettingsError: `month` is not written as YYYY-MM.
+        DataError: see `find_function`; or the month has no rows.
+    """
+    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", month):
+        raise SettingsError(f"{month!r} is not a month; write it as YYYY-MM.")
+    raw = find_function(package, "load")(month)
+    if raw.empty:
+        raise DataError(f"load() returned no rows for {month}.")
+    return as_stored(raw)
 
 
 def find_label(package: str) -> Callable[..., Any] | None:

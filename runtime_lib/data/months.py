@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from runtime_lib import tables
 from runtime_lib.data.calendar import months
-from runtime_lib.data.features import KEYS, Features, known_rows
+from runtime_lib.data.features import KEYS, Features
 from runtime_lib.data.ingest import fetch
 from runtime_lib.data.leaks.suspect import Suspect
 from runtime_lib.data.leaks.watch import Watch
+from runtime_lib.data.raw import RawTypes, read_types, write_types
 from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.files import atomic_folder, read_json, write_json
 from runtime_lib.progress import track
@@ -70,17 +71,20 @@ def make_features(
         DataError: a key or a row is missing, an id comes twice, a label is another value, or an input is
             of a type that no model takes.
     """
-    both = Features(features, label)
-    watch = Watch(KEYS)
+    both, files = Features(features, label), month_files(raw)
+    types, watch = RawTypes.of(files), Watch(KEYS)
     rows: dict[str, tuple[int, int]] = {}
     with atomic_folder(folder) as new:
-        for path in track(month_files(raw), "Make features"):
+        for path in track(files, "Make features"):
             month = read_table(path)
+            # As a server gives them to features(). Projects made before 0.6 keep what they were trained on.
+            month = types.cast(month) if label else month
             table = both.with_outcomes(month, path.stem)
             watch.add(month, table)
-            known = known_rows(table, path.stem)
+            known = both.labelled(table, path.stem)
             rows[path.stem] = len(known), len(month)
             known.to_parquet(new / path.name, index=False)
+        write_types(types, new)
         _write_suspects(new, watch.suspects())
     _say_unlabelled(rows)
     for line in (*(f"Too good to be true? {each}" for each in watch.suspects()), *watch.notes()):
@@ -133,6 +137,8 @@ def split(folder: Path, out: Path, *, validation: int, test: int) -> None:
             table = pd.concat([read_table(path) for path in paths], ignore_index=True)
             table.to_parquet(new / f"{name}.parquet", index=False)
         _write_suspects(new, read_suspects(folder))
+        if types := read_types(folder):
+            write_types(types, new)
 
 
 def _write_suspects(folder: Path, suspects: Sequence[Suspect]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from runtime_lib.data.functions import find_features, load_month
 from runtime_lib.errors import DataError
 from runtime_lib.files import atomic_file, check_format
 from runtime_lib.settings import Settings
@@ -22,7 +23,9 @@ from runtime_lib.task import binary
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["add_labels", "read_labels"]
+    from runtime_lib.data.raw import RawTypes
+
+__all__ = ["add_labels", "add_month", "read_labels"]
 
 _FORMAT = 1
 _KEY = b"mlops.format"
@@ -39,7 +42,28 @@ def add_labels(settings: Settings, file: Path) -> int:
     Raises:
         DataError: the file cannot be read, lacks a column, misses an id, or holds another label than 0 and 1.
     """
-    labels = _check(read_table(file, text=["id"]), file).drop_duplicates("id", keep="last")
+    return _add(settings, _check(read_table(file, text=["id"]), file).drop_duplicates("id", keep="last"))
+
+
+def add_month(settings: Settings, month: str, types: RawTypes | None = None) -> int:
+    """Keep the labels that a month has by now: those that the project's `load` and `label` give.
+
+    Args:
+        month: as `YYYY-MM`; read from its source, not from `data/raw`.
+        types: of the raw columns, for ids that are made as they were in training.
+
+    Returns:
+        The number of labels; 0 while all outcomes are open.
+
+    Raises:
+        DataError: the project's functions are not found, or return what cannot be used.
+    """
+    raw = load_month(settings.project.package, month)
+    known = find_features(settings.project.package).known(types.cast(raw) if types else raw, month)
+    return _add(settings, known[["id", "label"]].astype({"id": "str"})) if len(known) else 0
+
+
+def _add(settings: Settings, labels: pd.DataFrame) -> int:
     now = datetime.now(UTC)
     # Names sort by arrival, which is what "last" means; the suffix keeps two writers of one moment apart.
     name = f"{now:%Y%m%dT%H%M%S.%fZ}-{uuid4().hex[:8]}.parquet"

@@ -15,14 +15,17 @@ from runtime_lib.files import read_json, write_json
 from runtime_lib.monitoring.alerts.payload import payload
 from runtime_lib.monitoring.alerts.webhook import host_of, send_webhook
 from runtime_lib.monitoring.drift import PREDICTION, drift
-from runtime_lib.monitoring.labels import read_labels
+from runtime_lib.monitoring.labels import add_month, read_labels
 from runtime_lib.monitoring.performance import by_period, judge_performance
+from runtime_lib.monitoring.skew import find_skew
 from runtime_lib.monitoring.verdict import Alert, Verdict
 from runtime_lib.serving.log import read_predictions
 from runtime_lib.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from runtime_lib.data.raw import RawTypes
 
 __all__ = ["Served", "monitor"]
 
@@ -44,18 +47,21 @@ def monitor(
     champion: Served | None = None,
     *,
     since: datetime | None = None,
+    month: str = "",
 ) -> Verdict:
     """Compare the logged predictions of one model version with its profile.
 
-    Writes `var/monitoring/report.json` and `report.html`, and sends an alert to `monitoring.webhook` when a
-    column has drifted or retraining is due. The verdict says when an alert could not be
-    delivered: it must not be lost with it.
+    Also compares the features of rows that are in `data/features` too. Writes
+    `var/monitoring/report.json` and `report.html`, and sends an alert to `monitoring.webhook` when a
+    column has drifted, served features differ from training, or retraining is due. The verdict says when an
+    alert could not be delivered: it must not be lost with it.
 
     Args:
         profile: what to compare with; default: the profile in the champion's folder.
         champion: whose predictions to judge; default: the registry's champion, or, when a profile is
             given, whatever was logged.
         since: only predictions made at or after this time (with a time zone).
+        month: take the labels that are known by now of this month (`YYYY-MM`) first, see `add_month`.
 
     Raises:
         DataError: there is no champion, profile or prediction to judge; the message says what to do next.
@@ -65,16 +71,24 @@ def monitor(
     if profile is None:
         assert champion is not None
         profile = read_json(Path(champion.folder) / "profile.json", made_by="mlops run")
+    if month:
+        add_month(settings, month, _raw_types(champion))
     table = _served(settings, champion, since)
     labels = read_labels(settings.labels)
     verdict = _judge(settings, profile, champion, table.merge(labels[["id", "label"]], "left", "id"), labels)
-    if verdict.drifted or verdict.retrain:
+    if verdict.found:
         verdict = _alert(settings, verdict)
     from runtime_lib.monitoring.report import write_page
 
     write_json(verdict.report_json, verdict.to_dict())
     write_page(verdict, verdict.report_html)
     return verdict
+
+
+def _raw_types(champion: Served | None) -> RawTypes | None:
+    from runtime_lib.training.model import read_raw_types
+
+    return None if champion is None else read_raw_types(Path(champion.folder))
 
 
 def _champion(settings: Settings) -> Served:
@@ -150,6 +164,7 @@ def _judge(
         periods=by_period(time, probability, label, metric),
         report_html=settings.monitoring_page,
         report_json=settings.monitoring_report,
+        skew=find_skew(table, list(profile["columns"]), settings.features),
     )
 
 

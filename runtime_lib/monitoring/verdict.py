@@ -9,12 +9,14 @@ from typing import Any, Literal
 
 from runtime_lib.monitoring.drift import ColumnDrift
 from runtime_lib.monitoring.performance import Performance, Period
+from runtime_lib.monitoring.skew import Skew
 from runtime_lib.settings import Monitoring
 
 __all__ = ["Alert", "Verdict"]
 
 _HEADLINES = {
     "retrain": "Retrain: performance has dropped",
+    "skew": "Look: rows were served with other features than in training",
     "drift": "Look: the data has drifted",
     "early": "Too early to tell",
     "well": "All well",
@@ -49,6 +51,7 @@ class Verdict:
     report_html: Path
     report_json: Path
     alert: Alert | None = None
+    skew: Skew = field(default_factory=lambda: Skew(0))
 
     @property
     def drifted_columns(self) -> tuple[str, ...]:
@@ -65,9 +68,21 @@ class Verdict:
         return self.performance.retrain
 
     @property
-    def state(self) -> Literal["retrain", "drift", "early", "well"]:
+    def skewed(self) -> bool:
+        """Some rows were served with other features than they have in training: a reason to look."""
+        return bool(self.skew.columns)
+
+    @property
+    def found(self) -> bool:
+        """Something is to be done or looked at."""
+        return self.retrain or self.skewed or self.drifted
+
+    @property
+    def state(self) -> Literal["retrain", "skew", "drift", "early", "well"]:
         if self.retrain:
             return "retrain"
+        if self.skewed:
+            return "skew"
         if self.drifted:
             return "drift"
         return "early" if self.rows < self.rules.min_rows else "well"
@@ -81,7 +96,11 @@ class Verdict:
     def reasons(self) -> tuple[str, ...]:
         """One sentence per finding; empty when all is well."""
         found = [f"{c.name}: {reason}" for c in self._judged() for reason in c.reasons]
-        return (*([self.performance.reason] if self.retrain else []), *found)
+        skewed = [
+            f"skew: {column}, of {self.skew.rows:,} rows that are in training too"
+            for column in self.skew.columns
+        ]
+        return (*([self.performance.reason] if self.retrain else []), *skewed, *found)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as JSON-able values: the content of `report.json`, format 1.
@@ -110,6 +129,7 @@ class Verdict:
             "columns": [c.to_dict() for c in self.columns],
             "prediction": self.prediction and self.prediction.to_dict(),
             "performance": self.performance.to_dict(),
+            "skew": self.skew.to_dict(),
             "periods": [vars(p) for p in self.periods],
             "report": str(self.report_html),
             "alert": self.alert and vars(self.alert),

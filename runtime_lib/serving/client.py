@@ -1,14 +1,18 @@
-"""`mlops predict`: send the rows of a file to a running server, and write its predictions to another."""
+"""`mlops predict`: send rows to a running server, and write its predictions to a file."""
 
 from __future__ import annotations
 
 import http.client
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from runtime_lib.data.features import left_out
+from runtime_lib.data.functions import find_features, load_month
+from runtime_lib.data.raw import RawTypes, as_json
 from runtime_lib.errors import DataError, ServiceError
 from runtime_lib.files import atomic_file
 from runtime_lib.progress import counted
@@ -19,17 +23,18 @@ from runtime_lib.tables import read_table
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Summary", "predict_file"]
+__all__ = ["Summary", "predict_file", "predict_raw"]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What `predict_file` did."""
+    """What was predicted. `note`: what was not, and what to do; empty: nothing was left out."""
 
     rows: int
     model: str
     version: str
     out: Path
+    note: str = ""
 
 
 def predict_file(
@@ -54,23 +59,92 @@ def predict_file(
         DataError: the file cannot be read, lacks a column, repeats an id, or the server refused a row.
         ServiceError: the server is not reachable, or failed.
     """
-    import pandas as pd
-
     if not file.is_file():
         raise DataError(f"There is no file {file}.")
     server = _Server(url or url_of(settings))
-    metadata = server.get(f"/v2/models/{quote(settings.model_name, safe='')}")
-    kinds = {tensor["name"]: tensor["datatype"] for tensor in metadata["inputs"]}
+    kinds = _inputs(server, settings)
     table = _read(file, kinds, id_column)
-    ids = _ids(table, id_column, file)
+    return _predict(server, table, kinds, _ids(table, id_column, file), str(file), out, batch)
+
+
+def predict_raw(
+    settings: Settings,
+    *,
+    month: str = "",
+    file: Path | None = None,
+    out: Path,
+    url: str = "",
+    batch: int = 500,
+) -> Summary:
+    """Predict on raw rows, whether their outcome is known or not: a month by the project's `load`, or a file.
+
+    The project's `features` makes inputs and ids of them here; the server is asked as by `predict_file`.
+
+    Args:
+        month: as `YYYY-MM`; read from its source, not from `data/raw`.
+        file: parquet or csv with the columns that `load` returns; those of the outcome may be left out.
+
+    Raises:
+        DataError: there are no rows, the project's functions are not found, or `features` left all rows out.
+        ServiceError: the server is not reachable, or failed.
+    """
+    server = _Server(url or url_of(settings))
+    kinds, types = _inputs(server, settings), _raw_types(server)
+    features = find_features(settings.project.package)
+    if file is None:
+        where, raw = month, load_month(settings.project.package, month)
+    else:
+        where, raw = str(file), read_table(file, text=types.text if types else [])
+    raw = types.cast(raw) if types else raw
+    if raw.empty:
+        raise DataError(f"{where} has no rows.")
+    table = features.inputs(raw, where)
+    note = left_out(raw, table)
+    if table.empty:
+        raise DataError(note)
+    if lacking := [name for name in kinds if name not in table.columns]:
+        raise DataError(
+            f"features() returned no '{lacking[0]}', which version {server.version} takes: features.py has "
+            f"changed since its training. Train again with `mlops run`, or go back to the file of then."
+        )
+    summary = _predict(server, table, kinds, _ids(table, "id", Path(where)), where, out, batch)
+    return replace(summary, note=note)
+
+
+def _inputs(server: _Server, settings: Settings) -> dict[str, str]:
+    """The inputs of the model that the server holds, with their datatypes."""
+    metadata = server.get(f"/v2/models/{quote(settings.model_name, safe='')}")
+    server.version = metadata["versions"][0]
+    return {tensor["name"]: tensor["datatype"] for tensor in metadata["inputs"]}
+
+
+def _raw_types(server: _Server) -> RawTypes | None:
+    """The types of the raw columns, where the server's model knows them."""
+    try:
+        return RawTypes(server.get("/raw")["columns"])
+    except ServiceError:  # an older server, or an older model
+        return None
+
+
+def _predict(
+    server: _Server,
+    table: pd.DataFrame,
+    kinds: Mapping[str, str],
+    ids: list[str] | None,
+    where: str,
+    out: Path,
+    batch: int,
+) -> Summary:
+    import pandas as pd
+
     parts = []
     with counted(len(table), "Predicting") as advance:
         for start in range(0, len(table), batch):
             rows = table.iloc[start : start + batch]
-            body: dict[str, Any] = {"inputs": {name: _values(rows[name]) for name in kinds}}
+            body: dict[str, Any] = {"inputs": as_json(rows[list(kinds)])}
             if ids is not None:
                 body["ids"] = ids[start : start + batch]
-            answer = server.post("/invocations", body, f"{file}, rows from {start}: ")
+            answer = server.post("/invocations", body, f"{where}, rows from {start}: ")
             parts.append(_part(pd, answer))
             advance(len(rows))
     with atomic_file(out) as temporary:
@@ -109,10 +183,6 @@ def _ids(table: pd.DataFrame, id_column: str, file: Path) -> list[str] | None:
     return ids
 
 
-def _values(column: pd.Series[Any]) -> list[Any]:
-    return [None if missing else value for value, missing in zip(column.tolist(), column.isna(), strict=True)]
-
-
 class _Server:
     """One kept-alive connection, and the server's errors as ours."""
 
@@ -125,6 +195,7 @@ class _Server:
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(parts.hostname, parts.port, timeout=120)
         self._url, self._path = url, parts.path.rstrip("/")
+        self.version = ""
 
     def get(self, path: str) -> dict[str, Any]:
         return self._ask("GET", path, None, "")

@@ -44,6 +44,8 @@ class Endpoints:
             "/ready": ("GET", self._ready),
             "/metrics": ("GET", self._count),
             "/invocations": ("POST", self._invocations),
+            "/raw": ("GET", self._raw_columns),
+            "/raw/invocations": ("POST", self._raw_invocations),
             "/v2": ("GET", self._server),
             "/v2/health/live": ("GET", self._live),
             "/v2/health/ready": ("GET", self._ready),
@@ -105,8 +107,21 @@ class Endpoints:
 
     async def _invocations(self, scope: Scope, receive: Receive) -> Reply:
         def work(body: bytes) -> tuple[int, dict[str, Any]]:
-            batch = invocations.parse(parse_json(body), self._predictor.model.columns)
+            names = [column.name for column in self._predictor.model.columns]
+            batch = invocations.parse(parse_json(body), names)
             prediction = self._service.predict(batch.rows, batch.ids)
+            return len(prediction.ids), invocations.answer(prediction)
+
+        return await self._predict(work, scope, receive)
+
+    async def _raw_columns(self, scope: Scope, receive: Receive) -> Reply:
+        return Reply({"columns": self._service.raw.types.columns})
+
+    async def _raw_invocations(self, scope: Scope, receive: Receive) -> Reply:
+        def work(body: bytes) -> tuple[int, dict[str, Any]]:
+            names = list(self._service.raw.types.columns)
+            batch = invocations.parse(parse_json(body), names)
+            prediction = self._service.predict_raw(batch.rows, batch.ids)
             return len(prediction.ids), invocations.answer(prediction)
 
         return await self._predict(work, scope, receive)

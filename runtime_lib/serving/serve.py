@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from runtime_lib.errors import ServiceError
+from runtime_lib.errors import DataError, ServiceError
 from runtime_lib.serving.address import listen, url_of
 from runtime_lib.settings import Settings
 
@@ -49,8 +49,10 @@ def _announcement(settings: Settings, name: str, version: str, folder: Path) -> 
     """Prepare what is printed when the server answers: where it is, and a request to try."""
     from runtime_lib.training.model import read_columns
 
-    columns = read_columns(folder)
     url = url_of(settings)
+    row, path = _raw_row(settings, folder), "raw/invocations"
+    if row is None:
+        row, path = _placeholders(read_columns(folder)), "invocations"
 
     def announce() -> None:
         from rich.console import Console
@@ -59,12 +61,31 @@ def _announcement(settings: Settings, name: str, version: str, folder: Path) -> 
         where = f"[bold green]Serving[/] {name} version {version} at {url} (Ctrl-C stops it)."
         console.print(where, soft_wrap=True, highlight=False)
         # Not wrapped or coloured: it is meant to be copied.
-        console.print(_curl(url, columns), soft_wrap=True, markup=False, highlight=False)
+        console.print(_curl(f"{url}/{path}", row), soft_wrap=True, markup=False, highlight=False)
 
     return announce
 
 
-def _curl(url: str, columns: Sequence[Column]) -> str:
-    row = {c.name: None if c.nullable else (0.0 if c.kind == "number" else "text") for c in columns}
+def _raw_row(settings: Settings, folder: Path) -> dict[str, Any] | None:
+    """The last raw row here, with the columns that `features` needs; None where raw rows are not taken."""
+    from runtime_lib.data.months import month_files, read_table
+    from runtime_lib.data.raw import as_json
+    from runtime_lib.data.skew import needed_columns
+    from runtime_lib.serving.raw import open_raw
+
+    try:
+        raw = open_raw(settings, folder)
+        row = raw.types.cast(read_table(month_files(settings.raw)[-1]).tail(1))
+    except DataError:
+        return None
+    names = needed_columns(raw.features.features, row)
+    return {name: values[0] for name, values in as_json(row[names]).items()} if names else None
+
+
+def _placeholders(columns: Sequence[Column]) -> dict[str, Any]:
+    return {c.name: None if c.nullable else (0.0 if c.kind == "number" else "text") for c in columns}
+
+
+def _curl(address: str, row: Mapping[str, Any]) -> str:
     body = json.dumps({"dataframe_records": [row]}).replace("'", r"'\''")
-    return f"curl {url}/invocations -H 'Content-Type: application/json' -d '{body}'"
+    return f"curl {address} -H 'Content-Type: application/json' -d '{body}'"

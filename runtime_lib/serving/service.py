@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from uuid import uuid4
 from runtime_lib.errors import DataError, RequestError
 from runtime_lib.serving.log import RESERVED, PredictionLog
 from runtime_lib.serving.predictor import Prediction, Predictor
+from runtime_lib.serving.raw import RawRows, open_raw
 from runtime_lib.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,13 +24,22 @@ class Service:
     """Limits a request, names its rows, has them predicted, and logs each answer before it is given."""
 
     def __init__(
-        self, predictor: Predictor, *, log: PredictionLog | None = None, max_rows: int = 10_000
+        self,
+        predictor: Predictor,
+        *,
+        log: PredictionLog | None = None,
+        max_rows: int = 10_000,
+        open_raw: Callable[[], RawRows] | None = None,
     ) -> None:
         self.predictor, self.max_rows = predictor, max_rows
-        self._log = log
+        self._log, self._open_raw = log, open_raw
+        self._raw: RawRows | None = None
+        self._no_raw = "This server takes features only."
 
     def start(self) -> Service:
-        """Load the model.
+        """Load the model, and import the project's package where raw rows are taken.
+
+        A package that is not installed stops nothing: rows of features are answered all the same.
 
         Raises:
             ModelError: the model cannot be read.
@@ -41,7 +51,22 @@ class Service:
             raise DataError(
                 f"Input '{clash[0]}' has the name of a column of the prediction log. Rename the feature."
             )
+        try:
+            self._raw = self._open_raw() if self._open_raw else None
+        except DataError as error:
+            self._no_raw = str(error)
         return self
+
+    @property
+    def raw(self) -> RawRows:
+        """What makes features of raw rows.
+
+        Raises:
+            RequestError: this server takes features only (501); the message says why.
+        """
+        if self._raw is None:
+            raise RequestError(self._no_raw, status=501)
+        return self._raw
 
     def stop(self) -> None:
         """Refuse further requests, finish those under way, close the log."""
@@ -61,13 +86,7 @@ class Service:
             DataError: the rows do not fit the model's columns.
             ServiceError: the model is not loaded.
         """
-        count = max((len(values) for values in rows.values()), default=0)
-        if count > self.max_rows:
-            raise RequestError(
-                f"{count} rows in one request; at most {self.max_rows} are taken (serving.max_rows). "
-                f"Send them in batches.",
-                status=413,
-            )
+        count = self._count(rows)
         ids = _check_ids(ids, count) if ids is not None else [str(uuid4()) for _ in range(count)]
         answer = self.predictor.predict(rows, ids)
         if self._log:
@@ -80,6 +99,40 @@ class Service:
                 time=datetime.now(UTC),
             )
         return answer
+
+    def predict_raw(self, rows: Mapping[str, Any], ids: Sequence[str] | None = None) -> Prediction:
+        """Apply the project's `features` to raw rows, then `predict`; the ids are those of `features`.
+
+        Args:
+            rows: raw column → `n` values of JSON.
+            ids: other names for the rows.
+
+        Raises:
+            RequestError: as `predict`; this server takes features only (501), `features` failed (422), or
+                it no longer returns what the model takes (500).
+            DataError, ServiceError: as `predict`.
+        """
+        self._count(rows)
+        table = self.raw.inputs(rows)
+        columns = [column.name for column in self.predictor.model.columns]
+        if missing := [name for name in columns if name not in table.columns]:
+            raise RequestError(
+                f"features() no longer returns '{missing[0]}', which this model takes: features.py has "
+                f"changed since its training. Serve with the file of then, or train again.",
+                status=500,
+            )
+        inputs = {name: table[name].to_numpy() for name in columns}
+        return self.predict(inputs, table["id"].astype(str).tolist() if ids is None else ids)
+
+    def _count(self, rows: Mapping[str, Any]) -> int:
+        count = max((len(values) for values in rows.values()), default=0)
+        if count > self.max_rows:
+            raise RequestError(
+                f"{count} rows in one request; at most {self.max_rows} are taken (serving.max_rows). "
+                f"Send them in batches.",
+                status=413,
+            )
+        return count
 
 
 def open_service(settings: Settings, folder: Path, *, name: str, version: str) -> Service:
@@ -94,7 +147,7 @@ def open_service(settings: Settings, folder: Path, *, name: str, version: str) -
 
     predictor = Predictor(load, name=name, version=version)
     log = PredictionLog(settings.predictions)
-    return Service(predictor, log=log, max_rows=serving.max_rows)
+    return Service(predictor, log=log, max_rows=serving.max_rows, open_raw=lambda: open_raw(settings, folder))
 
 
 def _check_ids(ids: Sequence[str], count: int) -> Sequence[str]:

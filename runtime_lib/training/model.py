@@ -1,6 +1,7 @@
 """A trained model as a folder: weights, what they mean, and the profile of what they saw.
 
-    config.json          format, columns, encoder, architecture, threshold, sha256 of the weights
+    config.json          format, columns, encoder, architecture, threshold, sha256 of the weights; since 0.6
+                         the types of the raw columns (data/raw.py)
     model.safetensors    the weights, by parameter name; both frameworks read them
     profile.json         what the training data looked like (training/profile.py)
 
@@ -21,6 +22,7 @@ import msgspec
 import numpy as np
 
 from runtime_lib.data.columns import Array, Column
+from runtime_lib.data.raw import RawTypes
 from runtime_lib.errors import ModelError
 from runtime_lib.files import atomic_folder, check_format, write_json
 from runtime_lib.hardware import choose_device
@@ -28,7 +30,7 @@ from runtime_lib.training.build import build
 from runtime_lib.training.encoder import Encoder
 from runtime_lib.training.network import Architecture, Framework, Network, predict
 
-__all__ = ["Model", "digest", "read_columns", "save"]
+__all__ = ["Model", "digest", "read_columns", "read_raw_types", "save"]
 
 _FORMAT = 1
 _FILES = ("config.json", "model.safetensors", "profile.json")
@@ -43,6 +45,7 @@ class _Config(msgspec.Struct, frozen=True):
     threshold: float
     trained_on: dict[str, Any]
     weights_sha256: str
+    raw: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ class Model:
             trusted=trusted,
         )
         network.load(_read_weights(folder, config.weights_sha256))
+        network.exact()
         return cls(
             columns=_columns(config),
             threshold=config.threshold,
@@ -132,8 +136,12 @@ def save(
     network: Network,
     threshold: float,
     profile: Mapping[str, Any],
+    raw: RawTypes | None = None,
 ) -> None:
-    """Write a model folder, whole or not at all."""
+    """Write a model folder, whole or not at all.
+
+    `raw`: the types of the raw columns; without them a server takes features only.
+    """
     import safetensors.numpy
 
     weights = safetensors.numpy.save({k: np.ascontiguousarray(v) for k, v in network.weights().items()})
@@ -146,6 +154,7 @@ def save(
         threshold=threshold,
         trained_on={"framework": network.framework, "device": network.device},
         weights_sha256=hashlib.sha256(weights).hexdigest(),
+        raw=raw.to_dict() if raw else None,
     )
     with atomic_folder(folder) as new:
         write_json(new / "config.json", msgspec.to_builtins(config))
@@ -160,6 +169,16 @@ def read_columns(folder: Path) -> tuple[Column, ...]:
         ModelError: no model there, or one of a later format.
     """
     return _columns(_read_config(folder))
+
+
+def read_raw_types(folder: Path) -> RawTypes | None:
+    """Return the types of the raw columns; None for a model that was trained without knowing them.
+
+    Raises:
+        ModelError: no model there, or one of a later format.
+    """
+    raw = _read_config(folder).raw
+    return RawTypes.from_dict(raw) if raw else None
 
 
 def digest(folder: Path) -> str:

@@ -71,6 +71,13 @@ class Network(Protocol):
     def predict(self, inputs: Array) -> Array:
         """Probability of label 1, `float64` of shape `(n,)`, for `float32` inputs `(n, width)`."""
 
+    def exact(self) -> None:
+        """Compute answers in double precision from now on, where device and network can.
+
+        Matrix products round otherwise for one row than for many. Rounded to `float32` only at the end, a
+        row has the same answer alone and among others.
+        """
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of all parameters by name."""
 

@@ -92,6 +92,9 @@ class MlxNetwork:
         with mx.stream(self._place):
             return task.answer(np.array(self._net(mx.array(inputs))))
 
+    def exact(self) -> None:
+        """Metal has no double precision."""
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return _shapes(self._net)
 

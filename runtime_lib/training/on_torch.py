@@ -19,6 +19,8 @@ __all__ = ["TorchNetwork"]
 # By the task's name of it: from outputs and target, both `(n, width)`, to the mean over the rows.
 _LOSSES = {"binary_cross_entropy": torch.nn.functional.binary_cross_entropy_with_logits}
 
+_MOST_EXACT = 1_000_000
+
 
 class TorchNetwork:
     framework: Framework = "torch"
@@ -35,6 +37,7 @@ class TorchNetwork:
         torch.manual_seed(seed)
         self.device = device
         self._net = module.torch_network(**options).to(device)
+        self._kind: type[np.floating[Any]] = np.float32
         self._steps = None
         if optimizer:
             self._steps = torch.optim.AdamW(
@@ -70,8 +73,22 @@ class TorchNetwork:
 
     def predict(self, inputs: Array) -> Array:
         self._net.eval()
-        with torch.inference_mode():
-            return task.answer(self._net(self._tensor(inputs)).cpu().numpy())
+        try:
+            with torch.inference_mode():
+                return task.answer(self._net(self._tensor(inputs)).float().cpu().numpy())
+        except RuntimeError:  # of a network that makes single-precision tensors of its own
+            if self._kind is np.float32:
+                raise
+            self._net.float()
+            self._kind = np.float32
+            return self.predict(inputs)
+
+    def exact(self) -> None:
+        """On a CPU, and below a million parameters: above, twice the time would be felt."""
+        if self.device != "cpu" or sum(value.numel() for value in self._net.parameters()) > _MOST_EXACT:
+            return
+        self._net.double()
+        self._kind = np.float64
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return _shapes(self._net)
@@ -87,7 +104,7 @@ class TorchNetwork:
         )
 
     def _tensor(self, values: Array) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(self.device)
+        return torch.from_numpy(np.ascontiguousarray(values, dtype=self._kind)).to(self.device)
 
 
 def _shapes(net: torch.nn.Module) -> dict[str, tuple[int, ...]]:

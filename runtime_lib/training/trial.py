@@ -9,6 +9,7 @@ from typing import Any
 
 from runtime_lib.data.columns import Array, check_rows
 from runtime_lib.data.months import read_features
+from runtime_lib.data.raw import RawTypes, read_types
 from runtime_lib.errors import DataError
 from runtime_lib.settings import Settings
 from runtime_lib.task import binary as task
@@ -45,6 +46,7 @@ class Trial:
     fitted: Fit
     threshold: float
     profile: Mapping[str, Any]
+    raw: RawTypes | None = None
 
     def predict(self, rows: Mapping[str, Array]) -> Array:
         """Return the answers, `(n,)`, for `n` rows from `check_rows`."""
@@ -61,6 +63,7 @@ class Trial:
             network=self.fitted.network,
             threshold=self.threshold,
             profile=self.profile,
+            raw=self.raw,
         )
 
 
@@ -124,7 +127,8 @@ def fit_split(settings: Settings, prepared: Prepared, split: Split, *, on_epoch:
     profile = build_profile(
         split.train, prepared.columns, probability=probability, label=label, metrics=figures
     )
-    return Trial(figures, prepared, encoder, fitted, task.threshold(label, probability), profile)
+    threshold, raw = task.threshold(label, probability), read_types(settings.split)
+    return Trial(figures, prepared, encoder, fitted, threshold, profile, raw)
 
 
 def _changed(settings: Settings, found: str, planned: str) -> DataError:

@@ -48,13 +48,13 @@ def test_every_row_has_inputs_and_only_known_outcomes_train(tmp_path: Path) -> N
 
 def test_labels_follow_their_rows_when_features_sorts_them() -> None:
     mixed = Features(lambda raw: features(raw).sort_values("price", ascending=False), label)
-    assert_frame_equal(mixed.labelled(raw_month(), "here"), BOTH.labelled(raw_month(), "here"))
+    assert_frame_equal(mixed.known(raw_month(), "here"), BOTH.known(raw_month(), "here"))
 
 
 @pytest.mark.parametrize("kind", ["boolean", "Int64", "float", "object"])
 def test_a_label_may_be_of_any_type_that_holds_it(kind: str) -> None:
     given = Features(features, lambda raw: label(raw).astype(kind))
-    assert given.labelled(raw_month(), "here")["label"].tolist() == [1, 0, 1, 0]
+    assert given.known(raw_month(), "here")["label"].tolist() == [1, 0, 1, 0]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_label_may_be_of_any_type_that_holds_it(kind: str) -> None:
     ],
 )
 def test_features_that_cannot_be_scored_are_refused(function, message: str) -> None:
-    for apply in (Features(function, label).inputs, Features(function, label).labelled):
+    for apply in (Features(function, label).inputs, Features(function, label).known):
         with pytest.raises(DataError, match=message):
             apply(raw_month(), "2025-01")
 
@@ -85,7 +85,8 @@ def test_features_that_cannot_be_scored_are_refused(function, message: str) -> N
 )
 def test_labels_that_are_none_are_refused(function, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        Features(features, function).labelled(raw_month(), "2025-01")
+        both = Features(features, function)
+        both.labelled(both.with_outcomes(raw_month(), "2025-01"), "2025-01")
 
 
 def test_neither_function_changes_what_the_other_sees() -> None:
@@ -93,7 +94,7 @@ def test_neither_function_changes_what_the_other_sees() -> None:
         raw["back"] = "no"
         return features(raw)
 
-    assert Features(spoil, label).labelled(raw_month(), "here")["label"].sum() == 2
+    assert Features(spoil, label).known(raw_month(), "here")["label"].sum() == 2
 
 
 def test_functions_are_found_in_the_projects_package(tmp_path: Path, monkeypatch) -> None:

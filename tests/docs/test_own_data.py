@@ -130,8 +130,8 @@ def reader(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.mark.slow
 def test_the_table_becomes_a_served_champion(reader):
     asked = pd.read_parquet(reader.folder / "predictions.parquet")
-    month = pd.read_parquet(reader.folder / "var" / "export" / "2025-09-inputs.parquet")
-    assert asked["id"].tolist() == month["id"].tolist()
+    month = pd.read_parquet(reader.folder / "data" / "raw" / "2025-09.parquet")
+    assert asked["id"].tolist() == month["order_id"].astype(str).tolist()
     assert asked["probability"].between(0, 1).all()
     assert asked["probability"].std() > 0.05
 

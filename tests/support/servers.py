@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -94,9 +95,12 @@ class Server:
 
 
 @contextmanager
-def running(settings: Settings, folder: Path, port: int) -> Iterator[Server]:
+def running(settings: Settings, folder: Path, port: int, **variables: str) -> Iterator[Server]:
+    """A server of its own process; `variables` are added to its environment."""
     command = [sys.executable, "-c", _SERVE, str(settings.root), str(folder), str(port)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    env = {**os.environ, **variables}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=env) as process:
         try:
             assert process.stdout is not None
             if process.stdout.readline().strip() != "ready":

@@ -20,6 +20,7 @@ _OF_VERDICT = (
     "reasons",
     "rules",
     "performance",
+    "skew",
     "report",
 )
 _OF_COLUMN = ("name", "effect", "second", "second_name", "q", "rows", "change", "nulls", "unseen", "reasons")
@@ -34,7 +35,7 @@ def payload(verdict: Verdict) -> dict[str, Any]:
     columns = [column for column in (*full["columns"], full["prediction"]) if column and column["drifted"]]
     return {
         "format": 1,
-        "event": "retrain" if verdict.retrain else "drift",
+        "event": verdict.state,
         "text": _text(verdict),
         **{name: full[name] for name in _OF_VERDICT},
         "columns": [{name: column[name] for name in _OF_COLUMN} for column in columns],
@@ -42,6 +43,9 @@ def payload(verdict: Verdict) -> dict[str, Any]:
 
 
 def _text(verdict: Verdict) -> str:
-    what = "retraining is due" if verdict.retrain else f"drift in {', '.join(verdict.drifted_columns)}"
+    what = {
+        "retrain": "retraining is due",
+        "skew": f"skew in {', '.join(column.name for column in verdict.skew.columns)}",
+    }.get(verdict.state, f"drift in {', '.join(verdict.drifted_columns)}")
     version = f" version {verdict.version}" if verdict.version else ""
     return "\n".join([f"{verdict.model}{version}: {what}", *(f"- {reason}" for reason in verdict.reasons)])

@@ -12,14 +12,15 @@ from runtime_lib.errors import RequestError
 from runtime_lib.serving.protocols.batch import Batch, as_object, kind_of
 
 if TYPE_CHECKING:
-    from runtime_lib.data.columns import Column
     from runtime_lib.serving.predictor import Prediction
 
 __all__ = ["answer", "parse"]
 
 
-def parse(body: Any, columns: Sequence[Column]) -> Batch:
+def parse(body: Any, columns: Sequence[str]) -> Batch:
     """Read one of the four JSON bodies of MLflow's `/invocations`, with optional `ids` next to it.
+
+    `columns`: the order in which rows that are lists hold their values.
 
     Raises:
         RequestError: the body has not exactly one known form, or its rows are ragged.
@@ -39,7 +40,7 @@ def parse(body: Any, columns: Sequence[Column]) -> Batch:
     ids = body.get("ids")
     if ids is not None and not isinstance(ids, list):
         raise RequestError(f"'ids' must be a list of text, one per row, not {kind_of(ids)}.")
-    return Batch(_FORMS[found[0]](body[found[0]], found[0], [column.name for column in columns]), ids)
+    return Batch(_FORMS[found[0]](body[found[0]], found[0], columns), ids)
 
 
 def _split(content: Any, form: str, names: Sequence[str]) -> dict[str, list[Any]]:

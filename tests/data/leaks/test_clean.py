@@ -84,7 +84,7 @@ def flights(render):
 
 
 def test_flights_give_no_alarm(flights):
-    from runtime_lib.data.features import Features, known_rows
+    from runtime_lib.data.features import Features
 
     both = Features(flights["features"].features, getattr(flights["features"], "label", None))
     last = 12 if DEEP else 4
@@ -93,7 +93,7 @@ def test_flights_give_no_alarm(flights):
         raw = flights["data"].load(f"2013-{month:02}")
         table = both.with_outcomes(raw, "here")
         watch.add(raw, table)
-        tables.append(known_rows(table, "here"))
+        tables.append(both.labelled(table, "here"))
     assert (watch.suspects(), watch.notes()) == ([], [])
     parts = dict(zip(planted.PARTS, (pd.concat(tables[:-2]), tables[-2], tables[-1]), strict=True))
     start = time.process_time()
