@@ -76,11 +76,12 @@ class Project:
             log.close()
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, extras: str = "") -> None:
+    """Show everything in a new project at `folder`; `extras` of the library are added as its owner would."""
     # In the background Ctrl-C may be ignored, also by all that is started from there; it ends the server.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     started = time.monotonic()
-    project = create(folder)
+    project = create(folder, extras)
     train(project)
     with listening() as (webhook, alerts), project.serving() as url:
         project.env["MLOPS_MONITORING__WEBHOOK"] = webhook
@@ -98,7 +99,7 @@ def main(folder: Path) -> None:
     )
 
 
-def create(folder: Path) -> Project:
+def create(folder: Path, extras: str = "") -> Project:
     console.rule("Create a project from this working tree")
     data = {"project_name": "late-flights", "library_source": str(HERE), "ci_provider": "none"}
     given = [part for key, value in data.items() for part in ("--data", f"{key}={value}")]
@@ -107,6 +108,8 @@ def create(folder: Path) -> Project:
         folder.mkdir(parents=True, exist_ok=True)
         project.do("copier", "copy", "--defaults", "--quiet", *given, str(template), str(folder))
     project.do("git", "init", "--quiet")
+    if extras:
+        _add(folder / "pyproject.toml", f'    "runtime-lib[{extras}]",\n')
     project.do("uv", "sync", "--quiet")
     project.do("git", "add", ".")
     identity = ("-c", "user.name=Demo", "-c", "user.email=demo@example.invalid")
@@ -116,6 +119,13 @@ def create(folder: Path) -> Project:
     )
     console.print(f"{folder}: {lines} lines of Python in src/ and dags/")
     return project
+
+
+def _add(packaging: Path, line: str) -> None:
+    """Write a dependency below the fenced lines of the first list, as docs/tracking.md says."""
+    lines = packaging.read_text().splitlines(keepends=True)
+    end = next(at for at, each in enumerate(lines) if each.strip().startswith("# <<< runtime library"))
+    packaging.write_text("".join([*lines[: end + 1], line, *lines[end + 1 :]]))
 
 
 @contextmanager

@@ -81,9 +81,9 @@ class Features:
         if self.label is None:
             what = f"features() returned no rows for {where}"
         raise DataError(
-            f"{what}. Train on earlier months (data.last in params.yaml), and score this one with `mlops "
-            f"predict --month`. If its labels have arrived at the source, `mlops run --refresh {where}` reads "
-            f"them."
+            f"{what}. Train on earlier months (data.last in params.yaml), and score this one with "
+            f"`mlops predict --month`. If its labels have arrived at the source, "
+            f"`mlops run --refresh {where}` reads them."
         )
 
     def _closed(self, table: pd.DataFrame) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from runtime_lib.pipeline.graph import read_graph
 from runtime_lib.pipeline.refresh import INGEST, Refresh
 from runtime_lib.pipeline.run_lock import hold
 from runtime_lib.settings import Settings
+from runtime_lib.settings.read import FILE
 
 __all__ = ["run", "set_params"]
 
@@ -38,9 +39,10 @@ def run(
             that were read before their labels were complete, and `all`.
 
     Raises:
-        SettingsError: a parameter, stage or month is unknown.
+        SettingsError: a parameter, stage or month is unknown, or this is another project's environment.
         PipelineError: a stage failed, or another run is under way.
     """
+    _check_environment(settings.root)
     graph = read_graph(settings.root / "dvc.yaml")
     if unknown := [stage for stage in stages if stage not in graph.stages]:
         raise SettingsError(f"dvc.yaml has no stage '{unknown[0]}'. Known: {', '.join(graph.stages)}.")
@@ -64,6 +66,17 @@ def run(
         if stages and not rest:
             return first
         return [*first, *reproduce(settings.root, rest, only=bool(stages))]
+
+
+def _check_environment(root: Path) -> None:
+    """Refuse the environment of the project that this one was copied from: it holds that one's code."""
+    home = Path(sys.prefix).resolve()
+    copied = home.name == ".venv" and home.parent != root and (home.parent / FILE).is_file()
+    if copied and (root / ".venv").is_dir():
+        raise SettingsError(
+            f"This runs the code of {home.parent}: .venv was copied with the project and still points there. "
+            f"Make its own with `rm -r .venv && uv sync`, then run again."
+        )
 
 
 def set_params(path: Path, changes: Sequence[str]) -> dict[str, Any]:

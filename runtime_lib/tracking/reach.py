@@ -53,10 +53,10 @@ def service(settings: Settings) -> Iterator[None]:
 
 
 def ask_store(settings: Settings) -> None:
-    """Ask the tracking store whether it is there; any answer will do. A sqlite file always is.
+    """Ask the tracking store whether it is there; a database also for a login. A sqlite file always is.
 
     Raises:
-        ServiceError: no answer within seconds.
+        ServiceError: no answer within seconds, or the database refuses.
         MissingExtraError: its driver is not installed.
     """
     parts = urlsplit(settings.tracking.uri)
@@ -70,6 +70,8 @@ def ask_store(settings: Settings) -> None:
                 require(_DRIVERS[scheme][0], extra=_DRIVERS[scheme][1])
             if parts.hostname:
                 _connect(parts.hostname, parts.port or DATABASE_PORTS[scheme])
+            if scheme == "postgresql":
+                _log_in(settings)
     except OSError as error:
         raise ServiceError(
             f"No answer from MLflow at {without_secrets(settings.tracking.uri)} ({error}). Start it, or "
@@ -113,6 +115,17 @@ def _endpoint(scheme: str) -> SplitResult | None:
 
 def _connect(host: str, port: int) -> None:
     socket.create_connection((host, port), timeout=PROBE_SECONDS).close()
+
+
+def _log_in(settings: Settings) -> None:
+    """MLflow would try a wrong password for minutes."""
+    from sqlalchemy import NullPool, create_engine
+
+    with service(settings):
+        engine = create_engine(
+            settings.tracking.uri, poolclass=NullPool, connect_args={"connect_timeout": int(PROBE_SECONDS)}
+        )
+        engine.connect().close()
 
 
 def _ask(url: str) -> None:

@@ -6,7 +6,7 @@ import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
 from runtime_lib.errors import ServiceError, SettingsError, require
@@ -55,7 +55,7 @@ def connect(settings: Settings) -> MlflowClient:
     # Read while mlflow is imported, hence before; whoever sets them differently keeps their choice.
     for name, value in {**QUIET, **PATIENCE}.items():
         os.environ.setdefault(name, value)
-    os.environ.update(DISCREET)
+    os.environ.update({**DISCREET, **_login(settings)})
     uri = tracking_uri(settings)
     ask_store(settings)
     mlflow = require("mlflow", extra="tracking")
@@ -68,8 +68,11 @@ def connect(settings: Settings) -> MlflowClient:
 
 
 def tracking_uri(settings: Settings) -> str:
-    """The store's URI, a sqlite path made absolute below the project's folder."""
+    """The store's URI as MLflow gets it: a sqlite path made absolute, a server without its login."""
     uri = settings.tracking.uri
+    if _login(settings):
+        parts = urlsplit(uri)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     if not uri.startswith("sqlite:"):
         return uri
     path = uri.removeprefix("sqlite:///")
@@ -110,6 +113,17 @@ def experiment_id(settings: Settings, client: MlflowClient) -> str:
 def is_server(settings: Settings) -> bool:
     """Whether `tracking.uri` names a tracking server, which has pages of its own."""
     return urlsplit(settings.tracking.uri).scheme in ("http", "https")
+
+
+def _login(settings: Settings) -> dict[str, str]:
+    """A login in a server's address as variables: MLflow prints addresses, and sends them as Latin-1."""
+    parts = urlsplit(settings.tracking.uri)
+    if parts.scheme not in ("http", "https") or not parts.username or not parts.password:
+        return {}
+    return {
+        "MLFLOW_TRACKING_USERNAME": unquote(parts.username),
+        "MLFLOW_TRACKING_PASSWORD": unquote(parts.password),
+    }
 
 
 def artifact_root(settings: Settings) -> str | None:

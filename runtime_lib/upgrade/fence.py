@@ -11,13 +11,13 @@ from collections.abc import Iterator
 
 from runtime_lib.errors import UpgradeError
 
-__all__ = ["FENCE", "fences", "is_ours", "lost", "put"]
+__all__ = ["FENCE", "fences", "lost", "put"]
 
 FENCE = ("# >>> runtime library", "# <<< runtime library")
 
 _START, _END = FENCE
 _PIN = re.compile(r"""\s*(["'])runtime[-_.]+lib(?![\w.-])[^"']*\1\s*,?\s*(#.*)?$""", re.IGNORECASE)
-# A bare name with extras is the user's own line: it adds them to the pin.
+# Outside a fence, a bare name with extras is the user's own line: it adds them to the pin.
 _EXTRAS = re.compile(r"""\s*["'][\w.-]+\s*\[[^\]@"']*\]\s*["']""")
 _NAMED = re.compile(r"""["']\s*runtime[-_.]+lib(?![\w.-])""", re.IGNORECASE)
 
@@ -41,12 +41,6 @@ def fences(text: str) -> dict[str, list[str]]:
     return found
 
 
-def is_ours(line: str) -> bool:
-    """Whether a line is a comment of the fence, or only the library's pin."""
-    pin = _PIN.match(line) is not None and _EXTRAS.match(line) is None
-    return line.strip().startswith(FENCE) or pin
-
-
 def put(text: str, place: str, block: list[str]) -> str | None:
     """Write `block` in place of one list's pin or fence, or else at the list's start.
 
@@ -57,8 +51,8 @@ def put(text: str, place: str, block: list[str]) -> str | None:
         UpgradeError: the pin shares its line with another entry.
     """
     lines, pin, comment, top = list[str](), -1, -1, -1
-    for at, line in _placed(text):
-        if at == place and is_ours(line):
+    for at, line, ours in _owned(text):
+        if at == place and ours:
             if not line.strip().startswith(FENCE):
                 pin = len(lines) if pin < 0 else pin
             elif comment < 0:
@@ -81,9 +75,15 @@ def put(text: str, place: str, block: list[str]) -> str | None:
 def lost(old: str, new: str) -> list[str]:
     """Return the lines of `old`, other than fence and pin, that occur less often in `new`."""
     kept = Counter(new.splitlines(keepends=True))
-    return list(
-        (Counter(line for line in old.splitlines(keepends=True) if not is_ours(line)) - kept).elements()
-    )
+    return list((Counter(line for _, line, ours in _owned(old) if not ours) - kept).elements())
+
+
+def _owned(text: str) -> Iterator[tuple[str, str, bool]]:
+    """Yield each line with its list, and whether it is the template's: a comment of the fence, or the pin."""
+    whole = fences(text)
+    for place, line in _placed(text):
+        users = _EXTRAS.match(line) is not None and line not in whole.get(place, ())
+        yield place, line, line.strip().startswith(FENCE) or (_PIN.match(line) is not None and not users)
 
 
 def _placed(text: str) -> Iterator[tuple[str, str]]:

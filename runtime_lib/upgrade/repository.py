@@ -241,4 +241,4 @@ def _git(
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()
         raise UpgradeError(f"git {words[0]}: {said or f'exit code {done.returncode}'}")
-    return done.stdout.decode(errors="surrogateescape").strip("\n")
+    return done.stdout.decode(errors="surrogateescape").rstrip("\n")

@@ -73,6 +73,10 @@ def test_features_that_cannot_be_scored_are_refused(function, message: str) -> N
             apply(raw_month(), "2025-01")
 
 
+def trained_on(both: Features) -> pd.DataFrame:
+    return both.labelled(both.with_outcomes(raw_month(), "2025-01"), "2025-01")
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [
@@ -85,8 +89,7 @@ def test_features_that_cannot_be_scored_are_refused(function, message: str) -> N
 )
 def test_labels_that_are_none_are_refused(function, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        both = Features(features, function)
-        both.labelled(both.with_outcomes(raw_month(), "2025-01"), "2025-01")
+        trained_on(Features(features, function))
 
 
 def test_neither_function_changes_what_the_other_sees() -> None:

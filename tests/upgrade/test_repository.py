@@ -44,6 +44,16 @@ def check_refused(project: Path, line, words: str, **data: object) -> None:
 # ---------------------------------------------------------------- what a user sees
 
 
+def test_files_with_odd_names_are_kept(line, project):
+    odd = ("\nfirst of all", "last\n", " a space", "a\ttab", "größer", '"quoted"')
+    for name in odd:
+        (project / name).write_text(f"mine: {name}")
+    commit(project, "Odd names")
+    take(project, line)
+    assert {name: (project / name).read_text() for name in odd} == {name: f"mine: {name}" for name in odd}
+    assert git(project, "status", "--porcelain") == ""
+
+
 def test_one_commit_with_the_report_in_its_message(line, project, own_cache):
     with (project / "AGENTS.md").open("a") as file:
         file.write("- Mine.\n")
