@@ -163,7 +163,7 @@ def _mlops(line: str) -> Iterator[list[str]]:
 
 
 def _commands() -> dict[str, set[str]]:
-    """Each command's options, as the command line itself knows them."""
+    """Each command's options, those of its own commands included, as the command line itself knows them."""
     from typer.main import get_command
 
     from runtime_lib.cli.app import app
@@ -173,6 +173,8 @@ def _commands() -> dict[str, set[str]]:
 
 
 def _options(command: Any) -> Iterator[str]:
+    for inner in getattr(command, "commands", {}).values():
+        yield from _options(inner)
     for parameter in (parameter for parameter in command.params if not getattr(parameter, "hidden", False)):
         yield from (name for name in (*parameter.opts, *parameter.secondary_opts) if name.startswith("-"))
 

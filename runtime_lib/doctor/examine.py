@@ -256,6 +256,7 @@ def _device(settings: Settings) -> Iterator[Finding]:
 
 def _champion(settings: Settings) -> Iterator[Finding]:
     from runtime_lib.registry.champion import champion, no_champion
+    from runtime_lib.registry.show import rows
     from runtime_lib.tracking.store import tracking_uri
 
     try:
@@ -263,6 +264,7 @@ def _champion(settings: Settings) -> Iterator[Finding]:
         # Without a store there is no champion. MLflow takes seconds to load, and would create a store.
         fresh = store.startswith("sqlite:///") and not Path(store.removeprefix("sqlite:///")).exists()
         held = None if fresh else champion(settings)
+        empty = fresh or not (held or rows(settings))
     except MissingExtraError:
         raise
     except MlopsError as error:
@@ -270,6 +272,7 @@ def _champion(settings: Settings) -> Iterator[Finding]:
         return
     if held:
         yield Finding("champion", "ok", f"{held.name} version {held.version}")
+    elif empty:
+        yield Finding("champion", "note", "none yet", "uv run mlops run")
     else:
-        found = "none yet" if fresh else no_champion(settings)
-        yield Finding("champion", "note", found, "uv run mlops run" if fresh else "uv run mlops champion")
+        yield Finding("champion", "note", no_champion(settings), "uv run mlops champion list")

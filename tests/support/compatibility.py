@@ -45,11 +45,15 @@ from runtime_lib.cli.app import app
 fields = {field.name: field.type for field in msgspec.structs.fields(settings.Settings)}
 tables = {k: t for k, t in fields.items() if isinstance(t, type) and issubclass(t, msgspec.Struct)}
 commands = {}
-for name, command in get_command(app).commands.items():
+def take(name, command):
     commands[name] = bool(command.deprecated)
     for option in command.params:
         gone = command.deprecated or getattr(option, "deprecated", False)
         commands.update({f"{name} {word}": bool(gone) for word in (*option.opts, *option.secondary_opts)})
+    for inner, its in getattr(command, "commands", {}).items():
+        take(f"{name} {inner}", its)
+for name, command in get_command(app).commands.items():
+    take(name, command)
 print(json.dumps({
     "settings": {k: msgspec.json.schema(t)["$defs"][t.__name__] for k, t in tables.items()},
     "renamed": {old: until for old, (_, until) in getattr(settings, "RENAMED", {}).items()},
