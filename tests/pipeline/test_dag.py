@@ -40,8 +40,8 @@ class Scheduled:
     def uv(self, *command: str, **variables: str) -> str:
         return run(self.root, "uv", "run", "--no-sync", *command, **self.env, **variables)
 
-    def test(self, **variables: str) -> str:
-        return self.uv("python", "-c", _TEST, **variables)
+    def test(self, *, day: str = "2013-04-01", **variables: str) -> str:
+        return self.uv("python", "-c", _TEST, MLOPS_TODAY=day, **variables)
 
     def written(self) -> dict[str, int]:
         """When each stage's output was last written."""
@@ -55,6 +55,9 @@ class Scheduled:
         }
         return {stage: (self.root / path).stat().st_mtime_ns for stage, path in outputs.items()}
 
+    def months(self) -> list[str]:
+        return [path.stem for path in sorted((self.root / "data/raw").glob("*.parquet"))]
+
     def set(self, *changes: str) -> None:
         from runtime_lib.pipeline.run import set_params
 
@@ -63,7 +66,9 @@ class Scheduled:
 
 @pytest.fixture(scope="module")
 def scheduled(render, tmp_path_factory):
-    return Scheduled(small(render(project_name="late-flights")), airflow_home(tmp_path_factory))
+    project = Scheduled(small(render(project_name="late-flights")), airflow_home(tmp_path_factory))
+    project.set("data.last=latest")
+    return project
 
 
 @pytest.mark.slow
@@ -77,6 +82,7 @@ def test_the_dag_runs(scheduled):
     assert set(edges["promote"]) == set(STAGES)
     promotion = json.loads((scheduled.root / "reports" / "promotion.json").read_text())
     assert promotion["promoted"]
+    assert scheduled.months() == ["2013-01", "2013-02", "2013-03"]
 
 
 @pytest.mark.slow
@@ -125,3 +131,15 @@ def test_what_changed_trains_within_what_its_machine_has_left(scheduled):
     record = json.loads((scheduled.root / "models" / "record" / "record.json").read_text())
     limit = json.loads(record["tags"]["mlops.plan"])["memory_limit_bytes"]
     assert 2**30 / 10 <= limit < whole - 2**20
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not DEEP, reason="test_refresh.py runs the task's command on later days; a DAG: nox -s deep"
+)
+def test_the_next_month_is_trained_on_by_itself(scheduled):
+    before = scheduled.written()
+    assert "state success" in scheduled.test(day="2013-05-01")
+    assert scheduled.months()[-1] == "2013-04"
+    after = scheduled.written()
+    assert all(after[stage] != before[stage] for stage in before)
