@@ -101,6 +101,7 @@ def _render(
             figures=[name for name in evaluation["candidate"] if name not in ("rows", "rate")],
             gate=_gate(settings, evaluation),
             suspects=evaluation.get("suspects", []),
+            confirmed=settings.registry.confirmed,
             kept={m.name: m.value for m in measures if "/" not in m.name},
             charts=drawn,
             style=safe(charts.STYLE),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runtime_lib.data.columns import Column, check_rows
+from runtime_lib.data.columns import Array, Column, check_rows
 from runtime_lib.data.leaks.find import find_suspects, near_perfect
 from runtime_lib.data.leaks.suspect import Suspect, remedy, unconfirmed
 from runtime_lib.data.months import read_features, read_suspects, read_table
@@ -44,25 +44,28 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
     column, answers["naive"] = task.naive(rows, label, model.columns, unseen=test_rows)
     if params.get("logistic", True):
         answers["logistic"] = task.logistic(model.encode(rows), label, unseen=model.encode(test_rows))
-    figures: dict[str, dict[str, Any]] = {
-        who: dict(task.figures(test_label, answer)) for who, answer in answers.items()
-    }
-    figures["naive"]["column"] = column
-    report: dict[str, Any] = {
+    report = {
         "format": 1,
         "digest": digest(settings.candidate),
         "rows": len(test_label),
-        **figures,
-        # Lists, which `dvc metrics show` passes over: it is for figures.
-        "curves": {who: task.curves(test_label, answer) for who, answer in answers.items()},
-        "confusion": task.confusion(test_label, answers["candidate"], model.threshold),
+        **_judged(test_label, answers, model.threshold),
         "importance": needed,
     }
+    report["naive"]["column"] = column
     parts = {"train": train, "validation": read_table(folder / "validation.parquet"), "test": test}
-    suspects = _suspects(settings, parts, model.columns, figures["candidate"])
+    suspects = _suspects(settings, parts, model.columns, report["candidate"])
     report["suspects"] = [suspect.to_dict() for suspect in suspects]
     write_json(settings.report("evaluation"), report)
     _say_suspects(suspects, settings.registry.confirmed)
+
+
+def _judged(label: Array, answers: Mapping[str, Array], threshold: float) -> dict[str, Any]:
+    """The figures of each model, and what is drawn of them: lists, which `dvc metrics show` passes over."""
+    return {
+        **{who: dict(task.figures(label, answer)) for who, answer in answers.items()},
+        "curves": {who: task.curves(label, answer) for who, answer in answers.items()},
+        "confusion": task.confusion(label, answers["candidate"], threshold),
+    }
 
 
 def _suspects(
