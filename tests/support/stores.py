@@ -84,8 +84,14 @@ def s3() -> Iterator[Mapping[str, str]]:
                 "AWS_DEFAULT_REGION": "us-east-1",
                 "MLFLOW_S3_ENDPOINT_URL": f"http://127.0.0.1:{port}",
             }
-            _make_bucket(variables, server, folder)
-            yield variables
+            try:
+                _make_bucket(variables, server, folder)
+                yield variables
+            finally:  # a killed server leaves them, with its ports in their names
+                for number in ports.values():
+                    for socket in Path("/tmp").glob(f"seaweedfs-*{number % 10_000:04}.sock"):
+                        if int(socket.stem.rpartition("-")[2]) in (number, number + 10_000):
+                            socket.unlink(missing_ok=True)
 
 
 def _make_bucket(variables: Mapping[str, str], server: subprocess.Popen[bytes], folder: Path) -> None:
