@@ -90,6 +90,7 @@ def predict_raw(
     """
     server = _Server(url or url_of(settings))
     kinds, types = _inputs(server, settings), _raw_types(server)
+    server.hang_up()  # it would itself, while load() and features() take their time
     features = find_features(settings.project.package)
     if file is None:
         where, raw = month, load_month(settings.project.package, month)
@@ -196,6 +197,10 @@ class _Server:
         self._connection = kind(parts.hostname, parts.port, timeout=120)
         self._url, self._path = url, parts.path.rstrip("/")
         self.version = ""
+
+    def hang_up(self) -> None:
+        """Close the connection; the next request opens another."""
+        self._connection.close()
 
     def get(self, path: str) -> dict[str, Any]:
         return self._ask("GET", path, None, "")

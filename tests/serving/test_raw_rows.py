@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,18 @@ def test_the_newest_month_is_scored_alike_in_every_way(
     assert [answer["predictions"][0] for _, answer in answers] == expected["probability"].tolist()[:60]
     status, whole = served.ask("/raw/invocations", {"inputs": as_json(month.drop(columns=OUTCOME))})
     assert (status, whole["predictions"]) == (200, expected["probability"].tolist())
+
+
+def test_a_load_that_outlasts_the_servers_patience_is_waited_for(
+    served: Server, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with importable(shop):
+        from shop import data
+
+        quick = data.load
+        # uvicorn closes a connection that is idle for 5 seconds.
+        monkeypatch.setattr(data, "load", lambda month: time.sleep(6) or quick(month))
+        assert predict_raw(served.settings, month=OPEN, out=tmp_path / "out.parquet").rows == 300
 
 
 def test_the_server_says_which_raw_columns_it_takes(served: Server) -> None:
