@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from runtime_lib import __version__
+from runtime_lib.cli.airflow import airflow
 from runtime_lib.cli.champion import champion
 from runtime_lib.cli.doctor import doctor
 from runtime_lib.cli.hardware_command import hardware
@@ -45,6 +46,6 @@ def _unwrapped(docstring: str | None) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
-for _command in (run, promote, runs, ui, serve, predict, monitor, doctor, upgrade, hardware):
+for _command in (run, promote, runs, ui, serve, predict, monitor, airflow, doctor, upgrade, hardware):
     app.command(help=_unwrapped(_command.__doc__))(_command)
 app.add_typer(champion, name="champion")

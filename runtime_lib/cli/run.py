@@ -76,12 +76,14 @@ def _promote(
     settings: Settings, before: Mapping[str, Any], *, again: bool, as_json: bool, exit_zero: bool
 ) -> None:
     from runtime_lib.registry.champion import promote as judge
+    from runtime_lib.training.evaluate import side_by_side
 
     decision = judge(settings, again=again)
     told = not again and not decision.judged
     show(
         {**before, **decision.to_dict(), "page": settings.evaluation_page},
         as_json,
+        side_by_side(settings),
         f"Version {decision.version} was judged before: {_verb(decision)}."
         if told
         else f"Gate: {_verb(decision)}.",

@@ -117,9 +117,9 @@ def _show_plan(plan: Plan) -> None:
     from runtime_lib.upgrade.plan import KINDS
 
     screen = console()
-    screen.print(f"Template {plan.answers.commit} → {plan.ref}", style="bold", highlight=False)
     if plan.empty:
-        return screen.print("Nothing to change: the project is up to date.")
+        return screen.print(f"Nothing to change: the project is up to date with {plan.answers.commit}.")
+    screen.print(f"Template {plan.answers.commit} → {plan.ref}", style="bold", highlight=False)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for change in plan.changes:
         style = _STYLES.get(change.kind, "")

@@ -157,7 +157,10 @@ def _check_labels(label: pd.Series[Any], where: str, by: str, hint: str) -> None
     if (wrong := task.wrong_labels(label)).any():
         values = sorted(map(str, label[wrong].unique()))
         found = f"{values[:_SHOWN]}" + (f" and {len(values) - _SHOWN:,} more" if values[_SHOWN:] else "")
-        raise DataError(f"{by} returned the labels {found} for {where}; each must be {task.LABELS}. {hint}")
+        raise DataError(
+            f"{by} returned the labels {found} for {where}; each must be {task.LABELS}: "
+            f"only binary problems work here. {hint}"
+        )
 
 
 def _described(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
@@ -35,7 +36,7 @@ _S3_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 def addresses(settings: Settings) -> Iterator[Finding]:
     """Yield a finding for the tracking server, the artifact store, each data remote and the webhook.
 
-    Only those that are set; folders and files of this machine are not asked, but for the embedded store.
+    Only those that are set; of this machine's folders, those that another clone would miss.
     Answers of any kind will do, so that no credentials are needed. A finding names host and port alone.
     """
     tracking = urlsplit(settings.tracking.uri)
@@ -48,6 +49,7 @@ def addresses(settings: Settings) -> Iterator[Finding]:
         where = _store(urlsplit(settings.tracking.artifacts), {"endpointurl": own})
         yield _ask("artifacts", where, "start the store, or set tracking.artifacts")
     for name, remote in _remotes(settings.root):
+        yield from _inside(settings.root, name, remote.get("url", ""))
         where = _store(urlsplit(remote.get("url", "")), remote)
         if where.scheme:
             yield _ask(f"data remote {name}", where, "start it, or correct .dvc/config")
@@ -80,6 +82,21 @@ def _ask(what: str, url: SplitResult, fix: str) -> Finding:
     return Finding(what, "ok", f"{where} answers")
 
 
+def _inside(root: Path, name: str, url: str) -> Iterator[Finding]:
+    """A folder in the project is left behind by `git clone`: another clone would look into an empty one."""
+    folder = (root / ".dvc" / url).resolve()
+    if not url or "://" in url or not folder.is_relative_to(root.resolve()):
+        return
+    new = shlex.quote(f"../{root.resolve().name}-storage")
+    move = f"mv {shlex.quote(str(folder.relative_to(root.resolve())))} {new} && " if folder.exists() else ""
+    yield Finding(
+        f"data remote {name}",
+        "note",
+        f"{folder} lies in the project, where no other clone finds it",
+        f"{move}uv run dvc remote modify {shlex.quote(name)} url {new}",
+    )
+
+
 def _store(url: SplitResult, options: Mapping[str, str]) -> SplitResult:
     """The address behind a bucket's: that of its endpoint."""
     if url.scheme == "azure":
@@ -102,5 +119,5 @@ def _remotes(root: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
         return
     for section in config.sections():
         kind, _, name = section.strip("'").partition(" ")
-        if kind == "remote" and "://" in config[section].get("url", ""):
+        if kind == "remote":
             yield name.strip('"'), config[section]

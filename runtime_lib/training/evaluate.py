@@ -10,14 +10,14 @@ from runtime_lib.data.leaks.find import find_suspects, near_perfect
 from runtime_lib.data.leaks.suspect import Suspect, remedy, unconfirmed
 from runtime_lib.data.months import read_features, read_suspects, read_table
 from runtime_lib.errors import SettingsError
-from runtime_lib.files import write_json
+from runtime_lib.files import read_json, write_json
 from runtime_lib.settings import Settings
 from runtime_lib.task import binary as task
 from runtime_lib.training.importance import importance
 from runtime_lib.training.judge import held_out_columns, open_model, within_limits
 from runtime_lib.training.model import Model, digest
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "side_by_side"]
 
 
 def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
@@ -57,6 +57,20 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
     report["suspects"] = [suspect.to_dict() for suspect in suspects]
     write_json(settings.report("evaluation"), report)
     _say_suspects(suspects, settings.registry.confirmed)
+
+
+def side_by_side(settings: Settings) -> str:
+    """Say in one line the gate's figure of the candidate, of the logistic regression and the best column.
+
+    Raises:
+        DataError: `reports/evaluation.json` is missing or damaged.
+    """
+    metric = settings.registry.metric
+    report = read_json(settings.report("evaluation"), made_by="mlops run")
+    names = {"candidate": "model", "logistic": "logistic regression", "naive": "best column"}
+    figures = [f"{name} {report[who][metric]:.4f}" for who, name in names.items() if who in report]
+    column = report["naive"].get("column")
+    return f"Held-out {metric}: {', '.join(figures)}{f' ({column})' if column else ''}."
 
 
 def _judged(label: Array, answers: Mapping[str, Array], threshold: float) -> dict[str, Any]:

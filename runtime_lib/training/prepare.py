@@ -14,6 +14,7 @@ import msgspec
 
 from runtime_lib.data.columns import Column
 from runtime_lib.data.scan import scan
+from runtime_lib.errors import ModelError
 from runtime_lib.hardware import Device, choose_device
 from runtime_lib.hardware.device.compute_plan import ComputePlan
 from runtime_lib.settings import Settings
@@ -62,7 +63,7 @@ def prepare(settings: Settings, model: ModelFunction, params: Mapping[str, Any])
     Raises:
         SettingsError: a parameter is unknown or out of range.
         DataError: a table cannot be read, or holds a type that no model takes.
-        ModelError: the architecture cannot be built.
+        ModelError: `model` returned something else, or the architecture cannot be built.
         CapacityError: not even one row at a time fits.
     """
     fit_params = FitParams.read({key: value for key, value in params.items() if key != "network"})
@@ -71,7 +72,7 @@ def prepare(settings: Settings, model: ModelFunction, params: Mapping[str, Any])
     nullable = {column.name for part in (train, validation) for column in part.columns if column.nullable}
     columns = tuple(replace(column, nullable=column.name in nullable) for column in train.columns)
     width = Encoder.width_for(columns, train.levels)
-    architecture = model(width, params.get("network", {}))
+    architecture = _network(model(width, params.get("network", {})))
     device = choose_device(settings.training.framework, force_gpu=settings.hardware.force_gpu)
     plan = plan_for(
         shapes(architecture, framework=device.framework, trusted=(settings.project.package,)),
@@ -82,3 +83,14 @@ def prepare(settings: Settings, model: ModelFunction, params: Mapping[str, Any])
         hardware=settings.hardware,
     )
     return Prepared(fit_params, columns, train.rows, width, architecture, device, plan)
+
+
+def _network(made: object) -> Architecture:
+    if isinstance(made, Architecture):
+        return made
+    returned = "nothing" if made is None else f"a {type(made).__name__}"
+    raise ModelError(
+        f"model() returned {returned}; it must return an Architecture, for instance "
+        'Architecture("mlp", {"inputs": inputs, **params}). Networks in MLX or torch are trained; '
+        "scikit-learn, XGBoost and LightGBM are not supported."
+    )

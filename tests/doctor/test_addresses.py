@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -99,3 +101,25 @@ def test_a_proxy_that_answers_for_a_server_is_no_answer(tmp_path):
         [found] = addresses(load(tmp_path, environ={"MLOPS_TRACKING__URI": url}))
     assert (found.what, found.level) == ("tracking", "fix")
     assert "HTTP 502" in found.found
+
+
+@pytest.mark.parametrize("pushed", [True, False])
+def test_a_remote_in_the_project_is_told_with_the_command_that_moves_it(tmp_path, pushed):
+    root = tmp_path / "shop"
+    (root / ".dvc").mkdir(parents=True)
+    (root / "mlops.toml").write_text('[project]\nname = "demo"\npackage = "demo"\n')
+    (root / ".dvc" / "config").write_text(
+        """[core]\n    remote = storage\n['remote "storage"']\n    url = ../storage\n"""
+    )
+    if pushed:
+        (root / "storage").mkdir()
+        (root / "storage" / "object").write_text("data")
+    found = {f.what: f for f in addresses(load(root, environ={}))}["data remote storage"]
+    assert found.level == "note"
+    assert "no other clone finds it" in found.found
+    command = found.fix.replace("uv run dvc", f"{sys.executable} -m dvc")
+    subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)
+    subprocess.run(command, shell=True, cwd=root, check=True)
+    assert "data remote storage" not in {f.what for f in addresses(load(root, environ={}))}
+    assert "url = ../../shop-storage" in (root / ".dvc" / "config").read_text()
+    assert (tmp_path / "shop-storage" / "object").exists() == pushed

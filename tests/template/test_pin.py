@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tomllib
+import zipfile
 from itertools import chain
 from pathlib import Path
 
@@ -238,3 +239,40 @@ def test_uv_locks_both_mentions_of_the_library(repository, tmp_path):
     (library,) = [package for package in locked if package["name"] == "runtime-lib"]
     assert library["source"]["git"].endswith(f"?rev=v0.1.0#{head}")
     assert {"mlflow", "apache-airflow", "ray", "torch", "mlx"} <= {package["name"] for package in locked}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build", ["cpu", "pypi"])
+def test_the_lock_says_which_build_of_pytorch(repository, tmp_path, monkeypatch, build):
+    """An index of this test stands in for PyTorch's own, which uv lets a variable replace by its name."""
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(REPOSITORY / name, repository / name)
+    shutil.copytree(REPOSITORY / "runtime_lib", repository / "runtime_lib", dirs_exist_ok=True)
+    commit(repository, "First", tag="v0.1.0")
+    answers = {"tier": "quick", "with_orchestration": False, "with_serving": False}
+    project = make(str(repository), tmp_path / "project", torch_build=build, **answers)
+    monkeypatch.setenv("UV_INDEX", f"pytorch-cpu={index_of_pytorch(tmp_path / 'index').as_uri()}")
+    monkeypatch.delenv("UV_FIND_LINKS", raising=False)
+    subprocess.run(["uv", "lock", "--quiet"], cwd=project, check=True)
+    locked = tomllib.loads((project / "uv.lock").read_text())["package"]
+    found = {package["version"] for package in locked if package["name"] == "torch"}
+    cuda = {p["name"] for p in locked if p["name"].startswith(("nvidia-c", "cuda-", "triton"))}
+    if build == "cpu":
+        assert "2.13.0+cpu" in found
+        assert cuda == set()
+    else:
+        assert found == {"2.13.0"}
+        assert "triton" in cuda
+
+
+def index_of_pytorch(folder: Path) -> Path:
+    """A package index that holds one wheel, of PyTorch for CPUs, with nothing in it but what a lock reads."""
+    wheel = folder / "torch" / "torch-2.13.0+cpu-py3-none-any.whl"
+    wheel.parent.mkdir(parents=True)
+    with zipfile.ZipFile(wheel, "w") as archive:
+        info = "torch-2.13.0+cpu.dist-info"
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: torch\nVersion: 2.13.0+cpu\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    (wheel.parent / "index.html").write_text(f'<a href="{wheel.name}">{wheel.name}</a>')
+    return folder

@@ -37,6 +37,8 @@ REFUSED = [
     ({"project_license": "GPL"}, "'GPL' is not in"),
     ({"python_version": "3.9"}, "'3.9' is not in ['3.11', '3.12', '3.13']"),
     ({"framework": "jax"}, "'jax' is not in ['auto', 'mlx', 'torch']"),
+    ({"torch_build": "rocm"}, "'rocm' is not in ['pypi', 'cpu']"),
+    ({"torch_build": "cpu", "framework": "mlx"}, "MLX everywhere installs no PyTorch"),
     ({"data_remote": "ftp"}, "'ftp' is not in"),
     ({"data_remote": "s3"}, '"data_remote_url" is required'),
     (

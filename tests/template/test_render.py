@@ -22,7 +22,7 @@ from packaging.requirements import Requirement
 from runtime_lib.settings import load as load_settings
 
 REMOTES = {
-    "folder": "storage",
+    "folder": "../storage",
     "s3": "s3://bucket/flights",
     "gs": "gs://bucket/flights",
     "azure": "azure://container/flights",
@@ -31,6 +31,7 @@ REMOTES = {
 AXES: dict[str, list[Any]] = {
     "start": ["example", "blank", "earlier"],
     "framework": ["auto", "mlx", "torch"],
+    "torch_build": ["pypi", "cpu"],
     "tier": ["quick", "standard"],
     "ci_provider": ["github", "gitlab", "none"],
     "with_orchestration": [True, False],
@@ -52,6 +53,8 @@ def answers(request: pytest.FixtureRequest) -> dict[str, Any]:
     given = dict(request.param)
     served = given.pop("served")
     given["with_serving"], given["with_monitoring"] = served != "nothing", served == "monitored"
+    if given["framework"] == "mlx":  # it installs no PyTorch
+        del given["torch_build"]
     return {**given, "data_remote_url": REMOTES[given["data_remote"]]}
 
 
@@ -95,8 +98,8 @@ def test_dvc_accepts_its_configuration(project, answers):
     config = Config(str(project / ".dvc"), local_dvc_dir=str(project / ".dvc"))
     url = config["remote"][config["core"]["remote"]]["url"]
     if answers["data_remote"] == "folder":
-        assert (project / ".dvc" / url).resolve() == project / "storage"
-        assert "/storage/" in (project / ".gitignore").read_text().splitlines()
+        assert (project / ".dvc" / url).resolve() == project.parent / "storage"
+        assert "storage" not in (project / ".gitignore").read_text()
     else:
         assert url == answers["data_remote_url"]
 
@@ -168,6 +171,30 @@ def test_the_dependencies_follow_the_answers(project, answers):
     assert {pin.url for pin in library + airflow} == {library[0].url}
     known = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     assert wanted | {"airflow"} <= set(known["optional-dependencies"])
+
+
+def test_pytorch_for_cpus_comes_from_its_own_index(project, answers):
+    tables = tomllib.loads((project / "pyproject.toml").read_text())["tool"]
+    if answers.get("torch_build") != "cpu":
+        assert "uv" not in tables
+        return
+    assert tables["uv"]["index"] == [
+        {"name": "pytorch-cpu", "url": "https://download.pytorch.org/whl/cpu", "explicit": True}
+    ]
+    assert tables["uv"]["sources"] == {"torch": [{"index": "pytorch-cpu", "marker": "sys_platform == 'linux'"}]}
+    known = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    own = [word for word in known["optional-dependencies"]["torch"] if Requirement(word).name == "torch"]
+    assert tables["uv"]["override-dependencies"] == own  # an override: the library's own bound counts no more
+
+
+def test_a_remote_in_the_project_is_ignored_by_git(render):
+    project = render(data_remote_url="storage")
+    assert "/storage/" in (project / ".gitignore").read_text().splitlines()
+
+
+def test_a_new_remote_lies_beside_the_project(render):
+    config = (render() / ".dvc" / "config").read_text()
+    assert "url = ../../flight-delays-storage\n" in config
 
 
 def test_a_bot_leaves_the_library_alone(project):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -11,12 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from runtime_lib.errors import DataError, SettingsError
+from runtime_lib.errors import DataError, ModelError, SettingsError
 from runtime_lib.hardware.share.lease import holders, lease
 from runtime_lib.settings import load
 from runtime_lib.tracking.record import record_folder, spool_folder
 from runtime_lib.training.build import shapes
-from runtime_lib.training.evaluate import evaluate
+from runtime_lib.training.evaluate import evaluate, side_by_side
 from runtime_lib.training.model import Model, digest
 from runtime_lib.training.network import Architecture
 from runtime_lib.training.prepare import prepare
@@ -132,6 +133,18 @@ def test_a_value_missing_only_in_the_test_months_is_judged_and_reported(settings
     assert "'kind' is missing in 2 of 600 rows" in said
     assert "'x' is missing" not in said
     assert (settings.reports / "evaluation.json").is_file()
+    line = side_by_side(settings)
+    assert re.fullmatch(
+        r"Held-out roc_auc: model 0\.\d{4}, logistic regression 0\.\d{4}, best column 0\.\d{4} \(\w+\)\.",
+        line,
+    ), line
+
+
+@pytest.mark.parametrize(("made", "named"), [(None, "nothing"), ({"trees": 5}, "a dict")])
+def test_a_model_that_is_no_network_is_told_what_it_must_be(settings, made, named):
+    with pytest.raises(ModelError, match=rf"model\(\) returned {named}; it must return an Architecture"):
+        train(settings, lambda width, options: made, PARAMS)
+    assert not settings.candidate.exists()
 
 
 @pytest.fixture
