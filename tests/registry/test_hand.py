@@ -262,8 +262,9 @@ def with_a_leak(table):
 
 
 def test_a_champion_that_knew_the_label_blocks_until_it_is_cleared(project):
-    change(project, with_a_leak)
-    promote(project)
+    leaked = change(project, with_a_leak)
+    assert "too good to be true" in str(promote(project).reasons)
+    choose(project, leaked["version"], reason="looks splendid")
     assert status(project).figures["roc_auc"] > 0.99, "the leak works"
     honest = change(project, lambda table: table.drop(columns=["paid", "due"]))
     decision = promote(project)
@@ -273,7 +274,7 @@ def test_a_champion_that_knew_the_label_blocks_until_it_is_cleared(project):
     decision = promote(project)
     assert decision.promoted, decision.reasons
     assert champion(project).version == honest["version"] == "2"
-    assert [entry.action for entry in decisions(project)] == ["promoted", "refused", "cleared", "promoted"]
+    assert [e.action for e in decisions(project)] == ["refused", "set", "refused", "cleared", "promoted"]
 
 
 def another_month(settings):
