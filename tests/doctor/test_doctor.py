@@ -47,7 +47,8 @@ def source(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def made(source, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("made") / "project"
-    copier.run_copy(str(source), folder, defaults=True, quiet=True, vcs_ref=f"v{__version__}")
+    name = {"project_name": "flight-delays"}
+    copier.run_copy(str(source), folder, data=name, defaults=True, quiet=True, vcs_ref=f"v{__version__}")
     git(folder, "init", "--quiet")
     commit(folder, "Made")
     return folder

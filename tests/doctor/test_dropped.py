@@ -60,7 +60,8 @@ def source(tmp_path_factory) -> Path:
 def first(source, tmp_path_factory) -> Path:
     """A project at the first release, as it was made."""
     folder = tmp_path_factory.mktemp("first") / "project"
-    copier.run_copy(str(source), folder, defaults=True, quiet=True, vcs_ref="v0.1.0")
+    name = {"project_name": "flight-delays"}
+    copier.run_copy(str(source), folder, data=name, defaults=True, quiet=True, vcs_ref="v0.1.0")
     git(folder, "init", "--quiet")
     commit(folder, "Made")
     return folder
