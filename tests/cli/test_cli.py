@@ -29,7 +29,7 @@ def project(render):
         (["fly"], "fly"),
         (["run", "--set"], "--set"),
         (["serve", "--port", "99999"], "65535"),
-        (["predict"], "file"),
+        (["predict"], "Name one of FILE, --month YYYY-MM and --raw FILE"),
         (["run", "--set", "train.epoch=3"], "has no 'train.epoch'"),
         (["run", "--stage", "fly"], "no stage 'fly'"),
         (["serve", "--engine", "flask"], "serving.engine = 'flask': choose one of ray, local"),
@@ -61,7 +61,10 @@ def test_a_command_too_early_says_what_comes_first(project):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "promote", "serve", "predict", "monitor", "doctor", "hardware"])
+@pytest.mark.parametrize(
+    "command",
+    "run promote champion runs ui serve predict monitor doctor hardware airflow".split(),
+)
 def test_each_command_has_help(command, tmp_path):
     done = mlops(command, "--help", cwd=tmp_path)
     assert done.returncode == 0
