@@ -63,7 +63,19 @@ def test_a_command_too_early_says_what_comes_first(project):
 
 @pytest.mark.parametrize(
     "command",
-    "run promote champion runs ui serve predict monitor doctor hardware airflow".split(),
+    [
+        "run",
+        "promote",
+        "champion",
+        "runs",
+        "ui",
+        "serve",
+        "predict",
+        "monitor",
+        "doctor",
+        "hardware",
+        "airflow",
+    ],
 )
 def test_each_command_has_help(command, tmp_path):
     done = mlops(command, "--help", cwd=tmp_path)

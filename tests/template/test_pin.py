@@ -205,7 +205,7 @@ def test_a_source_that_gives_no_pin_is_refused(repository, tmp_path, monkeypatch
 
 def test_an_update_moves_the_pin_and_keeps_the_edits(repository, tmp_path):
     commit(repository, "First", tag="v0.1.0")
-    project = make(str(repository), tmp_path / "project")
+    project = make(str(repository), tmp_path / "project", project_name="flight-delays")
     git(project, "init", "--quiet")
     features = project / "src" / "flight_delays" / "features.py"
     features.write_text(features.read_text().replace("LATE_MINUTES = 15", "LATE_MINUTES = 20"))
@@ -251,7 +251,8 @@ def test_the_lock_says_which_build_of_pytorch(repository, tmp_path, monkeypatch,
     commit(repository, "First", tag="v0.1.0")
     answers = {"tier": "quick", "with_orchestration": False, "with_serving": False}
     project = make(str(repository), tmp_path / "project", torch_build=build, **answers)
-    monkeypatch.setenv("UV_INDEX", f"pytorch-cpu={index_of_pytorch(tmp_path / 'index').as_uri()}")
+    if build == "cpu":
+        monkeypatch.setenv("UV_INDEX", f"pytorch-cpu={index_of_pytorch(tmp_path / 'index').as_uri()}")
     monkeypatch.delenv("UV_FIND_LINKS", raising=False)
     subprocess.run(["uv", "lock", "--quiet"], cwd=project, check=True)
     locked = tomllib.loads((project / "uv.lock").read_text())["package"]

@@ -179,7 +179,7 @@ def test_the_upgrades_render_keeps_it_too(old):
 FUNCTIONS = [
     ("ingest", "data", "load", 'pd.DataFrame({"day": pd.to_datetime([f"{month}-01"])})', "return the raw rows"),
     ("validate", "data", "schema", '__import__("pandera.pandas").pandas.DataFrameSchema({})', "return a pandera"),
-    ("featurize", "features", "features", 'raw.assign(id=["1"], time=raw["day"])', "return a table of id"),
+    ("featurize", "features", "features", 'raw.assign(id=["1"], time=raw["day"]).drop(columns="day").assign(x=1.0)', "return a table of id"),
     ("featurize", "features", "label", "raw.index.to_series()", "return 1 or 0 for each row of raw"),
 ]
 

@@ -10,6 +10,7 @@ import copier
 import pytest
 import yaml
 
+from tests.support import scene
 from tests.support.edits import edit, lost
 from tests.pipeline.test_run import STAGES, small
 from tests.support.depth import DEEP, examples
@@ -120,7 +121,8 @@ def test_a_second_template_lives_beside_this_one(tagged, foreign, tmp_path, ours
     at = {name: yaml.safe_load((project / name).read_text())["_commit"] for name in (ours, theirs)}
     assert at[theirs] == "v2.0.0"
     assert at[ours] == git(tagged, "describe", "--tags", "--always")
-    new = make(tagged, tmp_path / "new", "HEAD")
+    kept = scene.answers_of({".copier-answers.yml": (project / ours).read_bytes()})
+    new = make(tagged, tmp_path / "new", "HEAD", **kept)
     git(new, "init", "--quiet")
     mine = {name: content for name, content in contents(new).items() if "answers" not in name}
     assert mine.items() <= contents(project).items()
