@@ -43,7 +43,8 @@ _LOGIN = re.compile(
     r"(?:(?P<user>[^/\s'\":@]*)(?::[^/\s'\"]*)?[^/\s'\"]*@|[^/\s'\":@]*:(?!\d+/)[^\s'\"]*@)",
     re.IGNORECASE,
 )
-_QUERY = re.compile(r"([a-z][a-z0-9+.-]*://[^\s?'\")]*)\?([^\s'\")]+)", re.IGNORECASE)
+# A `?` behind a `#` is read by the page alone: MLflow's pages name their view there.
+_QUERY = re.compile(r"([a-z][a-z0-9+.-]*://[^\s?#'\")]*)\?([^\s'\")]+)", re.IGNORECASE)
 # Here the part in front of the host is no secret: a login without a password, or a container.
 _KEEP_USER = ("ssh", "sftp", "wasb", "wasbs", "abfs", "abfss")
 

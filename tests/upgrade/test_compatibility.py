@@ -81,7 +81,7 @@ def test_no_release_broke_the_one_before(tmp_path):
             "data/calendar.py",
             "def months(first: str, last: str)",
             "def months(last: str, first: str)",
-            "runtime_lib.data.months.months: positional parameter was moved 'first'",
+            "runtime_lib.data.calendar.months: positional parameter was moved 'first'",
         ),
         (
             "pipeline/airflow.py",
