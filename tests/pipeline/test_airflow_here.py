@@ -111,7 +111,8 @@ def test_ctrl_c_ends_all_of_it(running):
     assert [process for process in tree if process.is_running()] == []
 
 
-def test_a_port_in_use_is_said_before_anything_starts(project):
+def test_a_port_in_use_is_said_before_anything_starts(render):
+    project = render()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = airflow(project, "--port", str(port))

@@ -91,7 +91,7 @@ def test_a_wrong_password_bucket_or_key_is_one_line_without_it(grown, monkeypatc
 
 
 def forget_clients() -> None:
-    """MLflow keeps its clients for minutes, and boto3 its credentials, also past a change of the variables."""
+    """MLflow keeps its clients for minutes, boto3 its credentials, also past a change of the variables."""
     import boto3
     from mlflow.store.artifact.s3_artifact_repo import _cached_get_s3_client
 
