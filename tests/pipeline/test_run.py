@@ -214,7 +214,7 @@ def test_a_model_of_shuffled_labels_is_refused(finished):
     features = finished / "src" / "calm" / "features.py"
     honest = features.read_text()
     shuffled = honest.replace(
-        ">= LATE_MINUTES)", ">= LATE_MINUTES).sample(frac=1, random_state=1).to_numpy()"
+        ">= LATE_MINUTES)", ">= LATE_MINUTES).sample(frac=1, random_state=1).set_axis(raw.index)"
     )
     assert shuffled != honest
     try:
