@@ -238,7 +238,7 @@ def test_a_link_inside_is_followed(line, project):
     (project / "README.md").symlink_to("docs/readme.md")
     commit(project, "Pages have one place")
     take(project, line)
-    expected = scene.rendered(line.folder, line.head, "default")["README.md"]
+    expected = scene.renewed(line.folder, FIRST, line.head, "default")["README.md"]
     assert (project / "docs/readme.md").read_bytes() == expected
     assert (project / "README.md").is_symlink()
     assert git(project, "status", "--porcelain") == ""
@@ -261,7 +261,7 @@ def test_a_folder_of_a_larger_repository(line, tmp_path):
     git(top, "add", "other/b.txt")
     dirty = git(top, "status", "--porcelain")
     take(project, line)
-    assert scene.files(project) == scene.rendered(line.folder, line.head, "default")
+    assert scene.files(project) == scene.renewed(line.folder, FIRST, line.head, "default")
     assert git(top, "status", "--porcelain") == dirty
     assert git(top, "rev-list", f"{before}..HEAD", "--count") == "1"
     touched = git(top, "diff", "--name-only", "HEAD^", "HEAD").splitlines()
@@ -297,9 +297,8 @@ def test_a_second_working_tree(line, project, tmp_path):
     git(project, "worktree", "add", "--quiet", "-b", "try", str(tmp_path / "second"))
     before = git(project, "rev-parse", "main")
     take(tmp_path / "second", line)
-    assert (
-        scene.files(tmp_path / "second").items() >= scene.rendered(line.folder, line.head, "default").items()
-    )
+    expected = scene.renewed(line.folder, FIRST, line.head, "default")
+    assert scene.files(tmp_path / "second").items() >= expected.items()
     assert git(project, "rev-parse", "main") == before
     assert git(project, "status", "--porcelain") == ""
 
@@ -323,7 +322,7 @@ def test_lines_as_on_windows(line, project):
     kinds = take(project, line)
     assert set(kinds.values()) <= {"added", "changed", "deleted", "moved", "migrated"}
     assert git(project, "status", "--porcelain") == ""
-    expected = scene.rendered(line.folder, line.head, "default")
+    expected = scene.renewed(line.folder, FIRST, line.head, "default")
     stored = {path: git(project, "show", f"HEAD:{path}") for path in expected}
     assert stored == {path: content.decode().strip() for path, content in expected.items()}
     assert b"\r\n" in (project / "README.md").read_bytes()
@@ -340,7 +339,7 @@ def test_filters_and_files_that_archives_leave_out(line, project):
     commit(project, "Mine")
     assert git(project, "show", "HEAD:data.big") == "stored small"
     take(project, line)
-    assert scene.files(project).items() >= scene.rendered(line.folder, line.head, "default").items()
+    assert scene.files(project).items() >= scene.renewed(line.folder, FIRST, line.head, "default").items()
     assert (project / "data.big").read_bytes() == b"STORED SMALL\n"
     assert git(project, "show", "HEAD:data.big") == "stored small"
     assert git(project, "status", "--porcelain") == ""
@@ -396,7 +395,7 @@ def test_a_template_file_that_the_users_gitignore_names(line, project):
         file.write("/docs/\n")
     commit(project, "Mine")
     take(project, line)
-    expected = scene.rendered(line.folder, line.head, "default")["docs/runbook.md"]
+    expected = scene.renewed(line.folder, FIRST, line.head, "default")["docs/runbook.md"]
     assert (project / "docs/runbook.md").read_bytes() == expected
     assert git(project, "status", "--porcelain") == ""
 
