@@ -14,6 +14,7 @@ __all__ = ["GONE", "HIDDEN", "MOVED"]
 _MOVED = {
     # the ground
     "tracking.locks": "locks",
+    "tracking.store.plain": "secrets.without_secrets",
     # data, training and what is predicted
     "data.periods": "data.months",
     "data.versions": "pipeline.dvc",
@@ -106,6 +107,7 @@ _GONE: dict[str, str] = {
     "runtime_lib.training.fit.fit_network with a network of runtime_lib.training.build.build",
     "hardware.check.Finding": "runtime_lib.hardware.device.selfcheck.check returns texts",
     "hardware.on_mac.Answers": "read a machine with runtime_lib.hardware.facts",
+    "pipeline.run.judged": "runtime_lib.registry.champion.promote says what holds of a version",
     "hardware.plan.PRECISIONS": "networks compute in float32",
     **dict.fromkeys(
         (
