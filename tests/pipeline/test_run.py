@@ -160,7 +160,7 @@ def assert_dvc_shows_figures_of_the_commit(project: Path) -> None:
         return subprocess.run(command, cwd=project, capture_output=True, text=True, check=True).stdout
 
     diff = json.loads(dvc("metrics", "diff", "HEAD", "--json"))
-    figure = diff["diff"]["reports/evaluation.json"]["candidate.roc_auc"]
+    figure = diff["reports/evaluation.json"]["candidate.roc_auc"]
     assert 0.5 < figure["old"] < 1
     assert figure["diff"] == pytest.approx(figure["new"] - figure["old"])
     workspace, head = list(csv.DictReader(dvc("exp", "show", "--csv").splitlines()))
