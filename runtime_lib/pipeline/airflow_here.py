@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -32,7 +32,6 @@ _USER = "admin"
 _PASSWORDS = "simple_auth_manager_passwords.json.generated"
 _PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 _READY_SECONDS = 300.0
-_END_SECONDS = 20.0
 _PAUSE = 0.5
 
 
@@ -146,46 +145,36 @@ def _migrate(home: Path, variables: Mapping[str, str]) -> None:
 def _running(
     home: Path, port: int, variables: Mapping[str, str]
 ) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
-    """Start every part; at the end, end them with all that they started."""
+    """Start every part; at the end, also after kill -9, the guard ends them with all that they started."""
     parts: dict[str, subprocess.Popen[bytes]] = {}
+    guard = _start("runtime_lib.pipeline.airflow_guard", [], os.environ, home / "logs" / "guard.log")
+    assert guard.stdin
     try:
         for name, words in _commands(port).items():
-            with (home / "logs" / f"{name}.log").open("wb") as said:
-                # A session of its own: Ctrl-C in the terminal reaches this process alone, which ends all.
-                parts[name] = subprocess.Popen(
-                    [sys.executable, "-m", "airflow", *words],
-                    env=variables,
-                    stdin=subprocess.DEVNULL,
-                    stdout=said,
-                    stderr=said,
-                    start_new_session=True,
-                )
+            parts[name] = _start("airflow", words, variables, home / "logs" / f"{name}.log")
+            guard.stdin.write(f"{parts[name].pid}\n".encode())
+            guard.stdin.flush()
         yield parts
     finally:
-        _end(parts)
+        guard.stdin.close()
+        for part in parts.values():
+            part.wait()
+        guard.wait()
 
 
-def _end(parts: Mapping[str, subprocess.Popen[bytes]]) -> None:
-    """End the parts, and what a part would leave behind: tasks have sessions of their own."""
-    import psutil  # Airflow needs it too
-
-    alive: list[psutil.Process] = []
-    for part in parts.values():
-        try:
-            top = psutil.Process(part.pid)
-            alive += [*top.children(recursive=True), top]
-        except psutil.NoSuchProcess:
-            continue
-    for part in parts.values():
-        if part.poll() is None:
-            part.terminate()
-    _, left = psutil.wait_procs(alive, timeout=_END_SECONDS)
-    for process in left:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(left, timeout=_END_SECONDS)
+def _start(
+    module: str, words: Sequence[str], variables: Mapping[str, str], log: Path
+) -> subprocess.Popen[bytes]:
+    """Start a module in a session of its own: Ctrl-C in the terminal reaches this process alone."""
+    with log.open("wb") as said:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *words],
+            env=variables,
+            stdin=subprocess.PIPE,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
 
 
 def _await_health(url: str, parts: Mapping[str, subprocess.Popen[bytes]], home: Path) -> None:

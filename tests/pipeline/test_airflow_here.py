@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from runtime_lib.pipeline.airflow_guard import _lives
 from tests.support.depth import DEEP
 from tests.support.projects import airflow_home, free_port
 
@@ -108,7 +109,7 @@ def test_ctrl_c_ends_all_of_it(running):
     assert len(tree) > 4
     running.process.send_signal(signal.SIGINT)
     assert running.process.wait(timeout=60) == 0
-    assert [process for process in tree if process.is_running()] == []
+    assert [process for process in tree if _lives(process)] == []
 
 
 def test_a_port_in_use_is_said_before_anything_starts(render):
@@ -137,15 +138,9 @@ def test_a_part_that_ends_is_named_and_the_others_end_with_all_that_they_started
     from runtime_lib.errors import ServiceError
     from runtime_lib.pipeline import airflow_here
 
-    home = project / "var" / "parts"
-    (home / "logs").mkdir(parents=True)
-    (home / "airflow").mkdir()
-    (home / "airflow" / "__init__.py").touch()
-    (home / "airflow" / "__main__.py").write_text(
-        "import subprocess, sys\n"
-        "if sys.argv[1] == 'scheduler':\n    sys.exit('no database')\n"
-        "subprocess.run(['sleep', '60'], start_new_session=True)\n"  # as a task does
-    )
+    fails = "if sys.argv[1] == 'scheduler':\n    sys.exit('no database')\n"
+    sleeps = "subprocess.run(['sleep', '60'], start_new_session=True)"  # as a task does
+    home = _parts(project / "var" / "parts", fails + sleeps)
     with airflow_here._running(home, 1, {**os.environ, "PYTHONPATH": str(home)}) as parts:
         top = psutil.Process(parts["triggerer"].pid)
         until = time.monotonic() + 20
@@ -155,7 +150,29 @@ def test_a_part_that_ends_is_named_and_the_others_end_with_all_that_they_started
         with pytest.raises(ServiceError, match=r"scheduler has ended.*no database"):
             airflow_here._refuse_ended(parts, home)
     assert len(children) == 1
-    assert [process for process in (top, *children) if process.is_running()] == []
+    assert [process for process in (top, *children) if _lives(process)] == []
+
+
+def test_a_kill_leaves_nothing_either(project):
+    """kill -9 of the process that holds the parts."""
+    home = _parts(project / "var" / "killed", "subprocess.run(['sleep', '60'], start_new_session=True)")
+    program = (
+        "import os, time\nfrom pathlib import Path\nfrom runtime_lib.pipeline import airflow_here\n"
+        f"with airflow_here._running(Path({str(home)!r}), 1, os.environ) as parts:\n    time.sleep(60)\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(home)}
+    holder = subprocess.Popen([sys.executable, "-c", program], env=env)
+    top = psutil.Process(holder.pid)
+    until = time.monotonic() + 20
+    while len(tree := top.children(recursive=True)) < 9 and time.monotonic() < until:
+        time.sleep(0.05)
+    assert len(tree) == 9  # the guard, four parts, and what each has started
+    holder.kill()
+    holder.wait()
+    until = time.monotonic() + 30
+    while (left := [process for process in tree if _lives(process)]) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert left == []
 
 
 def test_the_password_stays_and_nobody_else_reads_it(tmp_path):
@@ -166,6 +183,15 @@ def test_the_password_stays_and_nobody_else_reads_it(tmp_path):
     (file,) = tmp_path.iterdir()
     assert file.stat().st_mode & 0o077 == 0
     assert len(first) >= 16
+
+
+def _parts(home: Path, body: str) -> Path:
+    """A package in the place of Airflow, whose parts do this."""
+    (home / "logs").mkdir(parents=True)
+    (home / "airflow").mkdir()
+    (home / "airflow" / "__init__.py").touch()
+    (home / "airflow" / "__main__.py").write_text(f"import subprocess, sys\n{body}\n")
+    return home
 
 
 def airflow(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
