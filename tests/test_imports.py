@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runtime_lib.upgrade.deprecations import LIBRARY
 
-GROUND = {"errors", "files", "locks", "secrets", "tables", "units", "progress"}
+GROUND = {"errors", "files", "locks", "secrets", "server", "tables", "units", "progress"}
 # Training is here because it writes its run into a record of tracking.
 EDGE = {"training", "pipeline", "registry", "tracking", "serving", "monitoring", "upgrade", "doctor"}
 LEVELS = {"ground": 0, "pure": 1, "edge": 2, "cli": 3}

@@ -47,8 +47,8 @@ def run(
     Stages whose inputs did not change are skipped. After a failure, Ctrl-C or a kill, run it again:
     finished stages are kept.
 
-    Months that were read before their labels were complete (labels_after below [data] in mlops.toml) are read
-    again by themselves; others that have changed at the source, by --refresh.
+    Months that were read before their labels were complete (data.labels_after in mlops.toml) are read again
+    by themselves; others that have changed at the source, by --refresh.
     """
     from runtime_lib.pipeline.run import run as run_pipeline
 

@@ -1,6 +1,6 @@
 """The project's own functions, found by convention in its package.
 
-    <package>/data.py        load, schema
+    <package>/data.py        load
     <package>/features.py    features, and label in a project made since 0.6
 
 The one place that knows these names and where they lie.
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["find_features", "find_function", "find_label", "load_month"]
 
-_MODULES = {"load": "data", "schema": "data", "features": "features", "label": "features"}
+_MODULES = {"load": "data", "features": "features", "label": "features"}
 
 
-def find_function(package: str, name: Literal["load", "schema", "features"]) -> Callable[..., Any]:
+def find_function(package: str, name: Literal["load", "features"]) -> Callable[..., Any]:
     """Return one of the project's functions.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from pathlib import Path
@@ -15,22 +15,13 @@ from urllib.request import urlopen
 
 from runtime_lib.doctor.finding import Finding
 from runtime_lib.settings import Settings
+from runtime_lib.tracking.reach import DATABASE_PORTS, PROBE_SECONDS, S3_ENDPOINTS
 
 __all__ = ["addresses"]
 
-_SECONDS = 3.0
-_PORTS = {
-    "http": 80,
-    "https": 443,
-    "ssh": 22,
-    "sftp": 22,
-    "postgresql": 5432,
-    "mysql": 3306,
-    "mssql": 1433,
-}
+_PORTS = {"http": 80, "https": 443, "ssh": 22, "sftp": 22, **DATABASE_PORTS}
 # Where an object store is, if no endpoint of another maker is set.
 _STORES = {"s3": "https://s3.amazonaws.com", "gs": "https://storage.googleapis.com"}
-_S3_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 
 def addresses(settings: Settings) -> Iterator[Finding]:
@@ -45,12 +36,12 @@ def addresses(settings: Settings) -> Iterator[Finding]:
     else:
         yield _ask("tracking", tracking, "start the server, or set tracking.uri")
     if "://" in settings.tracking.artifacts and tracking.scheme not in ("http", "https"):
-        own = os.environ.get("MLFLOW_S3_ENDPOINT_URL", "")
-        where = _store(urlsplit(settings.tracking.artifacts), {"endpointurl": own})
+        where = _store(urlsplit(settings.tracking.artifacts), {}, S3_ENDPOINTS)
         yield _ask("artifacts", where, "start the store, or set tracking.artifacts")
     for name, remote in _remotes(settings.root):
         yield from _inside(settings.root, name, remote.get("url", ""))
-        where = _store(urlsplit(remote.get("url", "")), remote)
+        # DVC does not read MLflow's own variable.
+        where = _store(urlsplit(remote.get("url", "")), remote, S3_ENDPOINTS[1:])
         if where.scheme:
             yield _ask(f"data remote {name}", where, "start it, or correct .dvc/config")
     if settings.monitoring.webhook:
@@ -69,9 +60,9 @@ def _ask(what: str, url: SplitResult, fix: str) -> Finding:
     try:
         if scheme in ("http", "https"):
             # As MLflow, DVC and the webhook go: through a proxy, if one is set.
-            urlopen(f"{scheme}://{where}/", timeout=_SECONDS).close()  # noqa: S310 (scheme checked)
+            urlopen(f"{scheme}://{where}/", timeout=PROBE_SECONDS).close()  # noqa: S310 (scheme checked)
         else:
-            socket.create_connection((url.hostname, port), _SECONDS).close()
+            socket.create_connection((url.hostname, port), PROBE_SECONDS).close()
     except HTTPError as error:
         if error.code in (502, 503, 504):  # a proxy answers for a server that is not there
             return Finding(what, "fix", f"{where}: HTTP {error.code}", fix)
@@ -97,8 +88,8 @@ def _inside(root: Path, name: str, url: str) -> Iterator[Finding]:
     )
 
 
-def _store(url: SplitResult, options: Mapping[str, str]) -> SplitResult:
-    """The address behind a bucket's: that of its endpoint."""
+def _store(url: SplitResult, options: Mapping[str, str], variables: Sequence[str]) -> SplitResult:
+    """The address behind a bucket's: that of its endpoint, from its options or the environment."""
     if url.scheme == "azure":
         account = options.get("account_name")
         return urlsplit(f"https://{account}.blob.core.windows.net" if account else "azure:")
@@ -106,7 +97,7 @@ def _store(url: SplitResult, options: Mapping[str, str]) -> SplitResult:
         return urlsplit(f"https://{url.hostname}")
     if url.scheme not in _STORES:
         return url
-    others = [os.environ.get(name, "") for name in _S3_ENDPOINTS] if url.scheme == "s3" else []
+    others = [os.environ.get(name, "") for name in variables] if url.scheme == "s3" else []
     return urlsplit(next(filter(None, [options.get("endpointurl", ""), *others]), _STORES[url.scheme]))
 
 

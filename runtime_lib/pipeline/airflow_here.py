@@ -23,6 +23,7 @@ from pathlib import Path
 
 from runtime_lib.errors import ServiceError
 from runtime_lib.files import atomic_file
+from runtime_lib.server import listen
 from runtime_lib.settings import Settings
 
 __all__ = ["Started", "run"]
@@ -58,7 +59,9 @@ def run(settings: Settings, *, port: int, on_ready: Callable[[Started], None]) -
         raise ServiceError(
             "Airflow is not installed. It is a dependency group: run `uv sync --group airflow`."
         )
-    _refuse_used(port)
+    another = port + 1 if port < 65535 else port - 1
+    fix = f"Is Airflow running already? Stop it, or choose another port: mlops airflow --port {another}."
+    listen(_HOST, port, fix=fix).close()
     home = settings.var / "airflow"
     (home / "logs").mkdir(parents=True, exist_ok=True)
     started = Started(f"http://{_HOST}:{port}", _USER, _password(home))
@@ -104,18 +107,6 @@ def _commands(port: int) -> dict[str, list[str]]:
         "dag-processor": ["dag-processor"],
         "triggerer": ["triggerer", "--skip-serve-logs"],
     }
-
-
-def _refuse_used(port: int) -> None:
-    import socket
-
-    try:
-        socket.create_server((_HOST, port)).close()
-    except OSError as error:
-        raise ServiceError(
-            f"Cannot listen on {_HOST}:{port} ({error.strerror}). Is Airflow running already? Stop it, or "
-            f"choose another port: mlops airflow --port {port + 1 if port < 65535 else port - 1}."
-        ) from error
 
 
 def _password(home: Path) -> str:

@@ -8,7 +8,6 @@ by command, code and parameters alone: it would give back the months of before.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from runtime_lib.errors import SettingsError
 from runtime_lib.pipeline.dvc import Standing, reproduce, standing
 from runtime_lib.pipeline.stages import read_params
 from runtime_lib.settings import Settings
+from runtime_lib.tracking.lineage import git
 
 __all__ = ["INGEST", "Refresh"]
 
@@ -160,15 +160,7 @@ def _adopt(path: Path, ledger: Ledger, key: str, by: datetime | None) -> Read:
 
 def _committed(root: Path) -> datetime | None:
     """When the dvc.lock that is here was committed; None: it was not, or there is no git."""
-    try:
-        if _git(root, "status", "--porcelain", "--", "dvc.lock"):
-            return None
-        seconds = _git(root, "log", "-1", "--format=%ct", "--", "dvc.lock")
-    except (OSError, subprocess.SubprocessError):
+    if git(root, "status", "--porcelain", "--", "dvc.lock") != "":
         return None
+    seconds = git(root, "log", "-1", "--format=%ct", "--", "dvc.lock")
     return datetime.fromtimestamp(int(seconds), UTC) if seconds else None
-
-
-def _git(root: Path, *words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, timeout=20, check=True)
-    return done.stdout.strip()

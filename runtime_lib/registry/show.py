@@ -128,15 +128,19 @@ def _why_none(settings: Settings, model: Registered, found: Sequence[ModelVersio
     head = f"'{model.name}' has no champion in the registry at {where(settings)}"
     if not found:
         return f"{head}: it holds no version. `mlops run` registers what is trained and asks the gate."
+    newest = found[0]
+    decision = _decision(model, newest)
+    way = "`mlops promote` judges the newest candidate"
+    if decision == "set aside":
+        way = "the gate judges the next new version"
     if model.moves:
         why = "the alias was removed outside of `mlops`" if model.moved_elsewhere else how(model.moves[-1])
     else:
-        newest = found[0]
-        why = f"version {newest.version} is {_decision(model, newest)}"
+        why = f"version {newest.version} is {decision}"
         if refused := newest.tags.get(REASONS_TAG):
             why += f": {refused}"
     return (
-        f"{head}: {why.rstrip('.')}. `mlops promote` judges the newest candidate; "
+        f"{head}: {why.rstrip('.')}. To go on, {way}, or "
         f'`mlops champion set VERSION --reason "…"` decides by hand (`mlops champion list`).'
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from runtime_lib.errors import ServiceError
+from runtime_lib import server
 from runtime_lib.settings import Settings
 
 __all__ = ["listen", "url_of"]
@@ -22,10 +22,9 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         ServiceError: the port is in use, or the address is not this machine's.
     """
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        raise ServiceError(
-            f"Cannot listen on {host}:{port} ({error.strerror}). Is another server running? Stop it, or "
-            f"choose another port: serving.port in mlops.toml, or MLOPS_SERVING__PORT={port + 1}."
-        ) from error
+    return server.listen(
+        host,
+        port,
+        fix="Is another server running? Stop it, or choose another port: serving.port in mlops.toml, or "
+        f"MLOPS_SERVING__PORT={port + 1}.",
+    )

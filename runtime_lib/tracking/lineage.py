@@ -14,7 +14,7 @@ from runtime_lib.hardware.device.compute_plan import ComputePlan
 from runtime_lib.hardware.replay.folder import replayed
 from runtime_lib.settings import Settings
 
-__all__ = ["content_tags", "data_versions", "library_version", "plan_tags", "tags"]
+__all__ = ["content_tags", "data_versions", "git", "library_version", "plan_tags", "tags"]
 
 
 def tags(root: Path) -> dict[str, str]:
@@ -23,10 +23,10 @@ def tags(root: Path) -> dict[str, str]:
     Under a replay the machine is the replayed one: then a tag of its own names the folder.
     """
     found = {"mlops.version": library_version(), "mlops.python": platform.python_version()}
-    commit = _git(root, "rev-parse", "HEAD")
+    commit = git(root, "rev-parse", "HEAD")
     if commit:
         found["mlflow.source.git.commit"] = commit  # the name under which MLflow's pages show it
-        found["mlops.git.dirty"] = "true" if _git(root, "status", "--porcelain") else "false"
+        found["mlops.git.dirty"] = "true" if git(root, "status", "--porcelain") else "false"
     machine = facts()
     found["mlops.chip"] = machine.chip or "unknown"
     found["mlops.hardware"] = json.dumps(machine.to_dict(), sort_keys=True)
@@ -87,7 +87,7 @@ def library_version() -> str:
         return "unknown"
 
 
-def _git(root: Path, *arguments: str) -> str | None:
+def git(root: Path, *arguments: str) -> str | None:
     """The command's output, or None: no git, no repository, no commit yet."""
     try:
         done = subprocess.run(

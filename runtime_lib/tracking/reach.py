@@ -14,10 +14,12 @@ from runtime_lib.errors import MissingExtraError, ServiceError, require
 from runtime_lib.secrets import without_secrets
 from runtime_lib.settings import Settings
 
-__all__ = ["DATABASE_PORTS", "ask_artifacts", "ask_store", "service"]
+__all__ = ["DATABASE_PORTS", "PROBE_SECONDS", "S3_ENDPOINTS", "ask_artifacts", "ask_store", "service"]
 
 PROBE_SECONDS = 3.0
 DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+# Where MLflow (the first) and boto3 look for the address of an S3 server that is not Amazon's, in this order.
+S3_ENDPOINTS = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 # The package behind an address's scheme, and the extra that brings it.
 _DRIVERS = {
     "postgresql": ("psycopg", "postgres"),
@@ -109,7 +111,7 @@ def ask_artifacts(settings: Settings) -> None:
 
 def _endpoint(scheme: str) -> SplitResult | None:
     """The address of an S3 server that is not Amazon's, from the variables that MLflow and boto3 read."""
-    names = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL") if scheme == "s3" else ()
+    names = S3_ENDPOINTS if scheme == "s3" else ()
     return next((urlsplit(os.environ[name]) for name in names if os.environ.get(name)), None)
 
 

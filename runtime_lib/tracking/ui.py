@@ -6,11 +6,9 @@ import os
 import socket
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
 
-from runtime_lib.errors import ServiceError
 from runtime_lib.secrets import without_secrets
+from runtime_lib.server import listen, serve
 from runtime_lib.settings import Settings
 from runtime_lib.tracking.ship import ship_pending
 from runtime_lib.tracking.store import (
@@ -46,13 +44,12 @@ def ui(settings: Settings, *, port: int = 0, on_ready: Callable[[str], None]) ->
     ship_pending(settings)
     if is_server(settings):
         return on_ready(f"{without_secrets(tracking_uri(settings)).rstrip('/')}/{page}")
-    with _listen(port) as listener:
+    with listen(_HOST, port, fix="Leave --port out to take a free one.") as listener:
         address = f"http://{_HOST}:{listener.getsockname()[1]}"
         _serve(settings, listener, lambda: on_ready(f"{address}/{page}"))
 
 
 def _serve(settings: Settings, listener: socket.socket, on_ready: Callable[[], None]) -> None:
-    import uvicorn
     from mlflow.server import constants
 
     # What `mlflow server` does, less the processes around it: its application reads these as it is imported.
@@ -63,27 +60,4 @@ def _serve(settings: Settings, listener: socket.socket, on_ready: Callable[[], N
     with warnings.catch_warnings(action="ignore"):  # MLflow's own affair
         from mlflow.server.fastapi_app import app
 
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=3, server_header=False
-    )
-    with suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
-        _server(uvicorn, config, on_ready).run(sockets=[listener])
-
-
-def _server(uvicorn: Any, config: Any, on_ready: Callable[[], None]) -> Any:
-    class Server(uvicorn.Server):  # type: ignore[misc]
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            on_ready()
-
-    return Server(config)
-
-
-def _listen(port: int) -> socket.socket:
-    try:
-        return socket.create_server((_HOST, port))
-    except OSError as error:
-        why = os.strerror(error.errno or 0)
-        raise ServiceError(
-            f"Cannot listen on {_HOST}:{port} ({why}). Leave --port out to take a free one."
-        ) from error
+    serve(app, listener, on_ready=on_ready, timeout_graceful_shutdown=3, server_header=False)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runtime_lib.data.columns import Array, Column, check_rows
-from runtime_lib.data.leaks.find import find_suspects, near_perfect
+from runtime_lib.data.columns import Array, check_rows
+from runtime_lib.data.leaks.find import beside_figures, find_suspects
 from runtime_lib.data.leaks.suspect import Suspect, remedy, unconfirmed
 from runtime_lib.data.months import read_features, read_suspects, read_table
 from runtime_lib.errors import SettingsError
@@ -44,17 +44,19 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
     column, answers["naive"] = task.naive(rows, label, model.columns, unseen=test_rows)
     if params.get("logistic", True):
         answers["logistic"] = task.logistic(model.encode(rows), label, unseen=model.encode(test_rows))
+    judged = _judged(test_label, answers, model.threshold)
+    judged["naive"]["column"] = column
+    parts = {"train": train, "validation": read_table(folder / "validation.parquet"), "test": test}
+    found = [*find_suspects(parts, model.columns), *read_suspects(settings.split)]
+    suspects = beside_figures(found, judged["candidate"])
     report = {
         "format": 1,
         "digest": digest(settings.candidate),
         "rows": len(test_label),
-        **_judged(test_label, answers, model.threshold),
+        **judged,
         "importance": needed,
+        "suspects": [suspect.to_dict() for suspect in suspects],
     }
-    report["naive"]["column"] = column
-    parts = {"train": train, "validation": read_table(folder / "validation.parquet"), "test": test}
-    suspects = _suspects(settings, parts, model.columns, report["candidate"])
-    report["suspects"] = [suspect.to_dict() for suspect in suspects]
     write_json(settings.report("evaluation"), report)
     _say_suspects(suspects, settings.registry.confirmed)
 
@@ -80,17 +82,6 @@ def _judged(label: Array, answers: Mapping[str, Array], threshold: float) -> dic
         "curves": {who: task.curves(label, answer) for who, answer in answers.items()},
         "confusion": task.confusion(label, answers["candidate"], threshold),
     }
-
-
-def _suspects(
-    settings: Settings, parts: Mapping[str, Any], columns: Sequence[Column], figures: Mapping[str, float]
-) -> list[Suspect]:
-    """What the split holds; the figures only where no column explains them."""
-    found = [*find_suspects(parts, columns), *read_suspects(settings.split)]
-    by_column = {suspect.column: suspect for suspect in reversed(found)}
-    if not by_column and (suspect := near_perfect(figures)):
-        return [suspect]
-    return [suspect for suspect in found if by_column[suspect.column] is suspect]
 
 
 def _say_suspects(suspects: Sequence[Suspect], confirmed: Sequence[str]) -> None:

@@ -89,7 +89,10 @@ def test_there_is_nothing_before_the_first_champion(two):
 def test_a_cleared_champion_stays_away_and_a_rollback_brings_it_back(two):
     clear(two, reason="it knew the label")
     assert champion(two) is None
-    assert "it knew the label" in no_champion(two)
+    said = no_champion(two)
+    assert "it knew the label" in said
+    assert "`mlops promote`" not in said, "it would only say that this version was set aside"
+    assert "`mlops champion set VERSION" in said
     assert promote(two).set_aside
     with pytest.raises(DataError, match="has no champion"):
         clear(two, reason="again")

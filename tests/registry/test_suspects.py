@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from runtime_lib.data.leaks.find import beside_figures
+from runtime_lib.data.leaks.suspect import METRIC, Suspect
 from runtime_lib.registry.champion import champion
 from runtime_lib.registry.gate import Decision
 from runtime_lib.registry.promote import promote
@@ -113,6 +115,17 @@ def test_figures_without_a_column_to_blame_are_confirmed_as_such():
     assert "find what gives the label away" in decision.reasons[-1]
     assert 'confirmed = ["<metric>"]' in decision.reasons[-1]
     assert hold_back(Decision(True, ()), {"suspects": [metric]}, Registry(confirmed=("<metric>",))).promoted
+
+
+def test_a_suspect_that_explains_nothing_does_not_hide_figures_near_perfection():
+    """An id among the inputs is confirmed; the leak that is spread over other columns stays to be seen."""
+    perfect = {"roc_auc": 0.999, "rate": 0.5, "rows": 5000.0}
+    of_id, of_copy = (
+        Suspect(name, kind, 1.0, "why") for name, kind in (("id", "identifier"), ("x", "ranks"))
+    )
+    assert [each.column for each in beside_figures([of_id], perfect)] == ["id", METRIC]
+    assert [each.column for each in beside_figures([of_copy], perfect)] == ["x"]
+    assert beside_figures([], {**perfect, "roc_auc": 0.9}) == []
 
 
 def test_an_evaluation_of_an_earlier_release_names_no_suspects():

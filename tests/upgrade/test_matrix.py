@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from runtime_lib.settings import load
 from runtime_lib.upgrade.apply import Checks, upgrade
@@ -136,9 +137,9 @@ def test_to_the_release_after_untouched(line, to_next, version, name):
     own = f"src/{scene.package(project)}"
     assert kinds(plan)["AGENTS.md"] == "deleted"
     assert kinds(plan)[f"{own}/steps.py"] == "moved"
-    stored = scene.answers_of(scene.rendered(line.folder, start, name))
+    stored = yaml.safe_load(scene.rendered(line.folder, start, name)[".copier-answers.yml"])
     asked = scene.answers_of(scene.files(project))
-    assert plan["questions"] == {key: asked[key] for key in asked.keys() - (stored.keys() - {"start"})} | (
+    assert plan["questions"] == {key: asked[key] for key in asked.keys() - stored.keys()} | (
         {"with_alerts": True}
     )
 

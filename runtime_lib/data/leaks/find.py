@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from runtime_lib.data.leaks.suspect import METRIC, Suspect
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["find_suspects", "near_perfect"]
+__all__ = ["beside_figures", "find_suspects", "near_perfect"]
 
 _METRIC_LIMIT = 0.99
 _DAY = 86_400
@@ -60,6 +60,16 @@ def near_perfect(figures: Mapping[str, float]) -> Suspect | None:
         f"be known so well beforehand; the label is probably among the inputs, spread over several columns"
     )
     return Suspect(METRIC, "metric", figures["roc_auc"], why)
+
+
+def beside_figures(suspects: Iterable[Suspect], figures: Mapping[str, float]) -> list[Suspect]:
+    """The suspects, one for each column, and the figures where none of these explains how good they are."""
+    found: dict[str, Suspect] = {}
+    for suspect in suspects:
+        found.setdefault(suspect.column, suspect)
+    if not any(s.explains_figures for s in found.values()) and (metric := near_perfect(figures)):
+        found[metric.column] = metric
+    return list(found.values())
 
 
 @dataclass(frozen=True)

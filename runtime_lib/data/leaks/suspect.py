@@ -37,6 +37,11 @@ class Suspect:
     figure: float
     why: str
 
+    @property
+    def explains_figures(self) -> bool:
+        """Whether a model can be near perfect because of it; an id or a date only learns rows by heart."""
+        return self.kind not in ("identifier", "date", "afterwards")
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
