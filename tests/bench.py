@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         kept += [limit(table, *measured) for measured in looking(Path(folder))]
         kept += [limit(table, *measured) for measured in upgrading(table, Path(folder))]
+        make_model(Path(folder) / "model")
+        predicting(table, Path(folder) / "model")
         serving(table, Path(folder))
     Console().print(table)
     raise SystemExit(0 if all(kept) else 1)
@@ -170,10 +173,25 @@ def on_a_copy(project: Path, *command: str) -> Callable[[], object]:
     return do
 
 
+def predicting(table: Table, folder: Path) -> None:
+    """What it costs that a CPU computes in double precision: the same model beside one in single."""
+    double = Model.load(folder, framework="torch")
+    architecture = Architecture("mlp", double.info["options"])
+    single = replace(double, _network=build(architecture, framework="torch", device="cpu"))
+    for count in (1, 1_000, 100_000):
+        rows = {c.name: np.random.default_rng(1).normal(size=count) for c in COLUMNS}
+        here, peer = (best(lambda model=model: model.predict(rows), 20) for model in (double, single))
+        table.add_row(
+            f"predict {count:,} row(s), torch on a CPU",
+            f"{here * 1000:.3g} ms",
+            f"single precision: {peer * 1000:.3g} ms",
+            f"{here / peer:.2f}",
+        )
+
+
 def serving(table: Table, folder: Path) -> None:
     """One row a request, from one client and from eight, on the same model: ours beside MLflow's server."""
     body = json.dumps({"dataframe_records": [{column.name: 0.5 for column in COLUMNS}]}).encode()
-    make_model(folder / "model")
     figures = {}
     for name, start in (("mlops serve --engine local", local_server), ("mlflow models serve", mlflow_server)):
         with start(folder) as url:
