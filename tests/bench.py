@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -180,7 +181,7 @@ def predicting(table: Table, folder: Path) -> None:
     single = replace(double, _network=build(architecture, framework="torch", device="cpu"))
     for count in (1, 1_000, 100_000):
         rows = {c.name: np.random.default_rng(1).normal(size=count) for c in COLUMNS}
-        here, peer = (best(lambda model=model: model.predict(rows), 20) for model in (double, single))
+        here, peer = (best(partial(model.predict, rows), 20) for model in (double, single))
         table.add_row(
             f"predict {count:,} row(s), torch on a CPU",
             f"{here * 1000:.3g} ms",

@@ -13,26 +13,29 @@ import yaml
 REPOSITORY = Path(__file__).parents[2]
 
 REFUSED = [
-    ({"project_name": "My Project!"}, "'My Project!' is no usable name: 2 to 40 lower-case letters"),
+    (
+        {"project_name": "My Project!"},
+        "2 to 40 lower-case letters, digits and single hyphens, a letter first, not 'My Project!'",
+    ),
     ({"start": "csv"}, "'csv' is not in ['example', 'blank']"),
     ({"start": "earlier"}, "'earlier' is not in ['example', 'blank']"),  # for projects that are there already
-    ({"project_name": "a\n"}, "is no usable name"),
+    ({"project_name": "a\n"}, "a letter first, not 'a"),
     ({"project_name": "a--b"}, "single hyphens"),
     ({"project_name": "x" * 41}, "2 to 40"),
-    ({"project_name": "mlflow"}, "'mlflow' is the name of something the project installs"),
-    ({"project_name": "runtime-lib"}, "for instance 'runtime-lib-project'"),
-    ({"project_package": "2fast"}, "'2fast' is no Python package name"),
+    ({"project_name": "mlflow"}, "the project installs or imports 'mlflow'"),
+    ({"project_name": "runtime-lib"}, "Try 'runtime-lib-project'"),
+    ({"project_package": "2fast"}, "a letter first, not '2fast'"),
     ({"project_package": "my-package"}, "lower-case letters, digits and underscores"),
-    ({"project_package": "class"}, "'class' is a keyword of Python"),
-    ({"project_package": "json"}, "'json' is a keyword of Python, a module of its standard library"),
-    ({"project_package": "torch"}, "for instance 'torch_project'"),
-    ({"project_package": "x" * 41}, "has 41 characters"),
+    ({"project_package": "class"}, "Python or the project's imports have taken 'class'"),
+    ({"project_package": "json"}, "Try 'json_project'"),
+    ({"project_package": "torch"}, "Try 'torch_project'"),
+    ({"project_package": "x" * 41}, "at most 40 characters, not 41"),
     ({"project_description": " "}, "Say in one line"),
     ({"project_description": "two\nlines"}, "line break"),
     ({"project_description": 'a "quote"'}, "double quote"),
-    ({"project_description": "x" * 91}, "91 characters, at most 90"),
+    ({"project_description": "x" * 91}, "at most 90 characters, not 91"),
     ({"author_name": ""}, "Give a name"),
-    ({"author_name": "Ada <ada@example.org>"}, "'Ada <ada@example.org>' holds"),
+    ({"author_name": "Ada <ada@example.org>"}, "backslashes: 'Ada <ada@example.org>'"),
     ({"author_email": "ada at example"}, "'ada at example' is no e-mail address"),
     ({"project_license": "GPL"}, "'GPL' is not in"),
     ({"python_version": "3.9"}, "'3.9' is not in ['3.11', '3.12', '3.13']"),
@@ -43,23 +46,27 @@ REFUSED = [
     ({"data_remote": "s3"}, '"data_remote_url" is required'),
     (
         {"data_remote": "s3", "data_remote_url": "gs://bucket/x"},
-        "'gs://bucket/x' does not fit data_remote 's3'",
+        "Start with 's3://' and a bucket or container, not 'gs://bucket/x'",
     ),
     (
         {"data_remote": "azure", "data_remote_url": "azure://"},
-        "starts with 'azure://' and a bucket or container",
+        "Start with 'azure://' and a bucket or container",
     ),
-    ({"data_remote": "ssh", "data_remote_url": "ssh://host"}, "'ssh://host' names no folder"),
-    ({"data_remote": "ssh", "data_remote_url": "ssh://me:pw@host/x"}, "password or key"),
-    ({"data_remote": "s3", "data_remote_url": "s3://bucket/x?secret_key=abc"}, "password or key"),
-    ({"data_remote_url": "s3://bucket/x"}, "'s3://bucket/x' is an address, not a folder"),
-    ({"data_remote_url": "."}, "'.' cannot be the remote's folder"),
-    ({"data_remote_url": "~/dvc"}, "'~/dvc' cannot be the remote's folder"),
-    ({"data_remote_url": "my data"}, "'my data' is empty or holds a space"),
-    ({"tracking_uri": "mlflow.example.org"}, "'mlflow.example.org' is no tracking store"),
-    ({"tracking_uri": "sqlite:///"}, "'sqlite:///' is no tracking store"),
-    ({"tracking_uri": "https://me:pw@mlflow.example.org"}, "MLFLOW_TRACKING_PASSWORD"),
-    ({"tracking_uri": 'sqlite:///a"b'}, "holds a space, quote"),
+    (
+        {"data_remote": "ssh", "data_remote_url": "ssh://host"},
+        "Add a folder on that machine, for instance /srv/dvc, to 'ssh://host'",
+    ),
+    ({"data_remote": "ssh", "data_remote_url": "ssh://me:pw@host/x"}, "password and key"),
+    ({"data_remote": "s3", "data_remote_url": "s3://bucket/x?secret_key=abc"}, "password and key"),
+    ({"data_remote_url": "s3://bucket/x"}, "choose another data_remote: 's3://bucket/x' is an address"),
+    ({"data_remote_url": "."}, "Give a folder of its own, for instance '/srv/dvc', not '.'"),
+    ({"data_remote_url": "~/dvc"}, "not '~/dvc'"),
+    ({"data_remote": "folder", "data_remote_url": ""}, "Say where the versions of the data go"),
+    ({"data_remote_url": "my data"}, "all but ASCII: 'my data'"),
+    ({"tracking_uri": "mlflow.example.org"}, "https://mlflow.example.org, not 'mlflow.example.org'"),
+    ({"tracking_uri": "sqlite:///"}, "Give sqlite:///var/mlflow.db"),
+    ({"tracking_uri": "https://me:pw@mlflow.example.org"}, "MLFLOW_TRACKING_USERNAME and _PASSWORD"),
+    ({"tracking_uri": 'sqlite:///a"b'}, "Leave out spaces, double quotes"),
     ({"with_serving": False, "with_monitoring": True}, "with_serving=true"),
     ({"ci_provider": "jenkins"}, "'jenkins' is not in"),
     ({"tier": "enterprise"}, "not available yet; choose 'standard'"),
@@ -72,12 +79,27 @@ REFUSED = [
 ]
 
 
+TYPED = {
+    name
+    for name, question in yaml.safe_load((REPOSITORY / "copier.yml").read_text()).items()
+    if isinstance(question, dict)
+    and question.get("ask", True)
+    and question.get("type") == "str"
+    and "choices" not in question
+}
+
+
 @pytest.mark.parametrize(("answers", "message"), REFUSED, ids=[str(n) for n in range(len(REFUSED))])
 def test_a_wrong_answer_is_refused(render, answers, message, tmp_path_factory):
     before = set(tmp_path_factory.getbasetemp().rglob("pyproject.toml"))
     with pytest.raises(ValueError, match=r"(?s)question|choice|Question") as refusal:
         render(**answers)
-    assert message in " ".join(str(refusal.value).split())
+    said = " ".join(str(refusal.value).split())
+    assert message in said
+    # At the prompt it has one line of the window, and what is too long is cut: what to do comes first.
+    question, value = list(answers.items())[-1]
+    if question in TYPED:
+        assert len(said.partition("': ")[2].partition(f"'{str(value).strip()}")[0]) <= 80, said
     assert set(tmp_path_factory.getbasetemp().rglob("pyproject.toml")) == before
 
 

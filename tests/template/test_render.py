@@ -181,7 +181,9 @@ def test_pytorch_for_cpus_comes_from_its_own_index(project, answers):
     assert tables["uv"]["index"] == [
         {"name": "pytorch-cpu", "url": "https://download.pytorch.org/whl/cpu", "explicit": True}
     ]
-    assert tables["uv"]["sources"] == {"torch": [{"index": "pytorch-cpu", "marker": "sys_platform == 'linux'"}]}
+    assert tables["uv"]["sources"] == {
+        "torch": [{"index": "pytorch-cpu", "marker": "sys_platform == 'linux'"}]
+    }
     known = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     own = [word for word in known["optional-dependencies"]["torch"] if Requirement(word).name == "torch"]
     assert tables["uv"]["override-dependencies"] == own  # an override: the library's own bound counts no more
@@ -231,11 +233,14 @@ def test_the_wiring_is_short_and_what_is_the_users_is_marked(project, answers):
     python = [*source.rglob("*.py"), *project.glob("dags/*.py")]
     assert sum(len(path.read_text().splitlines()) for path in python) < 500
     marked = re.findall(r"# YOURS.*\ndef (\w+)\(", "".join(path.read_text() for path in python))
-    assert sorted(marked) == {
-        "example": ["features", "label", "load", "model"],
-        "blank": ["features", "label", "load", "model", "schema"],
-        "earlier": ["features", "load", "model"],
-    }[answers["start"]]
+    assert (
+        sorted(marked)
+        == {
+            "example": ["features", "label", "load", "model"],
+            "blank": ["features", "label", "load", "model", "schema"],
+            "earlier": ["features", "load", "model"],
+        }[answers["start"]]
+    )
 
 
 def test_flights_are_the_examples_alone(project, answers):

@@ -177,9 +177,27 @@ def test_the_upgrades_render_keeps_it_too(old):
 # ---------------------------------------------------------------- blank
 
 FUNCTIONS = [
-    ("ingest", "data", "load", 'pd.DataFrame({"day": pd.to_datetime([f"{month}-01"])})', "return the raw rows"),
-    ("validate", "data", "schema", '__import__("pandera.pandas").pandas.DataFrameSchema({})', "return a pandera"),
-    ("featurize", "features", "features", 'raw.assign(id=["1"], time=raw["day"]).drop(columns="day").assign(x=1.0)', "return a table of id"),
+    (
+        "ingest",
+        "data",
+        "load",
+        'pd.DataFrame({"day": pd.to_datetime([f"{month}-01"])})',
+        "return the raw rows",
+    ),
+    (
+        "validate",
+        "data",
+        "schema",
+        '__import__("pandera.pandas").pandas.DataFrameSchema({})',
+        "return a pandera",
+    ),
+    (
+        "featurize",
+        "features",
+        "features",
+        'raw.assign(id=["1"], time=raw["day"]).drop(columns="day").assign(x=1.0)',
+        "return a table of id",
+    ),
     ("featurize", "features", "label", "raw.index.to_series()", "return 1 or 0 for each row of raw"),
 ]
 
@@ -204,7 +222,9 @@ def test_each_stub_says_in_one_line_what_to_write_until_all_are_there(blank, cap
 
 
 def test_an_error_that_is_no_stub_keeps_its_traceback(blank):
-    write(blank / "src" / "churn" / "data.py", "load", "raw_rows()\n\ndef raw_rows(): raise KeyError('table')")
+    write(
+        blank / "src" / "churn" / "data.py", "load", "raw_rows()\n\ndef raw_rows(): raise KeyError('table')"
+    )
     with pytest.raises(KeyError, match="table"):
         stage("ingest")
     (blank / "src" / "churn" / "data.py").write_text(

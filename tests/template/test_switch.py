@@ -10,10 +10,10 @@ import copier
 import pytest
 import yaml
 
-from tests.support import scene
-from tests.support.edits import edit, lost
 from tests.pipeline.test_run import STAGES, small
+from tests.support import scene
 from tests.support.depth import DEEP, examples
+from tests.support.edits import edit, lost
 from tests.support.projects import borrowed, run
 from tests.support.releases import RELEASES, commit, git
 from tests.template.test_update import CONFLICTS, PACKAGE, conflicts, contents, make, update
