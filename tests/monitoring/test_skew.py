@@ -19,6 +19,7 @@ from runtime_lib.data.skew import check_scoring, needed_columns
 from runtime_lib.errors import DataError, RequestError
 from runtime_lib.monitoring.labels import read_labels
 from runtime_lib.monitoring.monitor import monitor
+from runtime_lib.monitoring.skew import find_skew
 from runtime_lib.serving.service import open_service
 from runtime_lib.settings import Settings
 from tests.support.shop import EARLIER, MONTHS, OPEN, importable, make_months, make_shop, orders, trained_shop
@@ -56,7 +57,7 @@ def serve(settings: Settings, month: str, change: Change = lambda raw: raw) -> N
 
 
 def test_the_same_rows_have_the_same_features(shop: Settings) -> None:
-    serve(shop, MONTHS[2])
+    serve(shop, MONTHS[2], lambda raw: raw.sample(frac=1, random_state=0))  # rows are found by id
     serve(shop, OPEN)  # not among the features: nothing to compare it with
     verdict = monitor(shop, champion=Version(shop.candidate))
     assert (verdict.skew.rows, verdict.skew.columns, verdict.rows) == (300, (), 600)
@@ -83,6 +84,14 @@ def test_a_planted_skew_is_found_by_column(shop: Settings) -> None:
     page = verdict.report_html.read_text()
     assert "150 of 300" in page
     assert found["hour"].id in page
+
+
+def test_a_row_of_two_months_is_compared_with_its_last_features(tmp_path: Path) -> None:
+    for month, amount in (("2024-01", 1.0), ("2024-02", 2.0)):
+        pd.DataFrame({"id": ["a"], "amount": [amount]}).to_parquet(tmp_path / f"{month}.parquet")
+    assert find_skew(pd.DataFrame({"id": ["a"], "amount": [2.0]}), ["amount"], tmp_path).columns == ()
+    (differs,) = find_skew(pd.DataFrame({"id": ["a"], "amount": [1.0]}), ["amount"], tmp_path).columns
+    assert (differs.served, differs.trained) == (1.0, 2.0)
 
 
 def test_labels_of_a_month_come_from_the_project_itself(shop: Settings) -> None:
