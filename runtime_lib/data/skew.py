@@ -36,10 +36,9 @@ class ColumnSkew:
         return asdict(self)
 
     def __str__(self) -> str:
-        return (
-            f"'{self.name}' in {self.rows:,} row{'s'[: self.rows != 1]} (id {self.id}: {self.trained!r} in "
-            f"training, {self.served!r} when scored)"
-        )
+        trained, served = ("missing" if v is None else repr(v) for v in (self.trained, self.served))
+        rows = f"{self.rows:,} row{'s'[: self.rows != 1]}"
+        return f"'{self.name}' in {rows} (id {self.id}: {trained} in training, {served} when scored)"
 
 
 def compare(served: pd.DataFrame, trained: pd.DataFrame, columns: Sequence[str]) -> list[ColumnSkew]:

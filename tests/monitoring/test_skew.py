@@ -83,6 +83,8 @@ def test_a_planted_skew_is_found_by_column(shop: Settings) -> None:
     assert any(reason.startswith("skew: 'hour' in 150 rows (id order-") for reason in report["reasons"])
     page = verdict.report_html.read_text()
     assert "150 of 300" in page
+    assert "missing" in str(found["past"])
+    assert "<td>missing</td><td>0.0</td>" in page
     assert found["hour"].id in page
 
 
