@@ -273,7 +273,7 @@ def test_a_failing_stage_is_named_and_nothing_half_written_stays(render):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not DEEP, reason="test_hand.py decides on a registry of its own; nine commands: nox -s deep")
+@pytest.mark.skipif(not DEEP, reason="decided in test_hand.py; by nine commands: nox -s deep")
 def test_a_rollback_outlives_run_promote_and_the_dags_own_command(finished, monkeypatch):
     monkeypatch.setenv("MLOPS_REGISTRY__MAX_LOSS_TO_INCUMBENT", "1")  # any honest model passes
     first = json.loads(mlops(finished, "champion", "--json"))["version"]
@@ -296,7 +296,7 @@ def test_a_rollback_outlives_run_promote_and_the_dags_own_command(finished, monk
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not DEEP, reason="test_hand.py gives a model to another registry; served too: nox -s deep")
+@pytest.mark.skipif(not DEEP, reason="given in test_hand.py; and served: nox -s deep")
 def test_another_registry_is_given_the_model_and_serves_it(finished, monkeypatch):
     lock = (finished / "dvc.lock").read_bytes()
     with monkeypatch.context() as elsewhere:
