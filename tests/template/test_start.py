@@ -244,6 +244,38 @@ def test_its_tests_guide(blank):
     assert "failed" not in done.stdout
 
 
+@pytest.mark.slow
+def test_its_leak_test_finds_what_is_known_later(blank):
+    module = blank / "src" / "churn"
+    write(
+        module / "data.py",
+        "load",
+        'pd.DataFrame({"at": pd.date_range(f"{month}-01", periods=40, freq="h"), "amount": range(40), '
+        '"back": [True, False] * 20, "back_at": pd.Timestamp("2024-03-01")})',
+    )
+    write(
+        module / "features.py",
+        "features",
+        'pd.DataFrame({"id": raw["amount"].astype(str), "time": raw["at"], "amount": raw["amount"]})',
+    )
+    write(module / "features.py", "label", 'raw["back"].map({True: 1, False: 0})')
+    tests = blank / "tests" / "test_unit.py"
+    tests.write_text(tests.read_text().replace("LATER = []", 'LATER = ["back", "back_at"]'))
+    assert _tested(blank).returncode == 0, _tested(blank).stdout
+    features = (module / "features.py").read_text()
+    leaking = features.replace(', "amount": raw', ', "days": raw["back_at"].dt.day, "amount": raw')
+    (module / "features.py").write_text(leaking)
+    said = _tested(blank)
+    assert said.returncode == 1
+    assert "FAILED tests/test_unit.py::test_nothing_that_happens_later_gets_in" in said.stdout
+
+
+def _tested(project: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_unit.py"]
+    env = {**os.environ, "PYTHONPATH": "src"}
+    return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
+
+
 def write(file: Path, function: str, returned: str) -> None:
     """Let the stub return something."""
     before, after = file.read_text().split(f"def {function}(")
