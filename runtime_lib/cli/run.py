@@ -92,7 +92,7 @@ def _promote(
     )
     if not decision.promoted and not told and not exit_zero:
         what = "This version was set aside" if decision.set_aside else "The gate refused this version"
-        raise GateError(f"{what}; the champion stays. The reasons are above.")
+        raise GateError(f"{what}. The reasons are above.")
 
 
 def _verb(decision: Decision) -> str:

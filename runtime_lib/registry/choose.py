@@ -11,6 +11,7 @@ from runtime_lib.registry.decide import move, settle
 from runtime_lib.registry.files import fetch
 from runtime_lib.registry.standing import Registered, previous
 from runtime_lib.registry.trail import Entry, checked_reason
+from runtime_lib.registry.verdict import keep_choice
 from runtime_lib.registry.versions import promoted, registered, versions, where
 from runtime_lib.settings import Settings
 from runtime_lib.tracking.store import connect, service
@@ -88,7 +89,9 @@ def _decide(settings: Settings, decide: _Decide) -> Entry:
     client = connect(settings)
     with locked(settings.lock("promote")), service(settings):
         model = settle(client, registered(client, settings.model_name))
-        return move(client, model, decide(model, versions(client, model.name)))
+        entry = move(client, model, decide(model, versions(client, model.name)))
+        keep_choice(settings, client)
+    return entry
 
 
 def _named(settings: Settings, found: Sequence[ModelVersion], version: str) -> ModelVersion:

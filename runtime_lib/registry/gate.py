@@ -91,7 +91,12 @@ def _beside_incumbent(score: float, other: float, rules: Registry) -> tuple[bool
             True,
             f"against the champion's {other:.4f}: {-loss:+.4f} (allowed loss: {most:g})",
         )
-    return False, f"is below the champion's {other:.4f} by {loss:.4f} (allowed: {most:g}): refused"
+    return False, f"is below the champion's {other:.4f} by {_gap(loss)} (allowed: {most:g}): refused"
+
+
+def _gap(loss: float) -> str:
+    """A loss that refuses is never shown as nothing."""
+    return f"{loss:.4f}" if loss >= 0.00005 else f"{loss:.1g}"
 
 
 def _score(figures: Mapping[str, float], metric: str, who: str) -> float:

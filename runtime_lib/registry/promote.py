@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runtime_lib.data.months import read_table
 from runtime_lib.errors import DataError
-from runtime_lib.files import read_json, write_json
+from runtime_lib.files import read_json
 from runtime_lib.locks import locked
 from runtime_lib.registry.decide import move, note, settle
 from runtime_lib.registry.describe import describe
@@ -17,16 +17,16 @@ from runtime_lib.registry.gate import Decision, judge
 from runtime_lib.registry.incumbent import fingerprint, rival
 from runtime_lib.registry.page import upload_page, write_page
 from runtime_lib.registry.register import enter, read_evaluation
-from runtime_lib.registry.standing import Registered, set_aside
+from runtime_lib.registry.standing import Registered
 from runtime_lib.registry.suspects import hold_back
 from runtime_lib.registry.trail import Entry
+from runtime_lib.registry.verdict import keep, reopened, verdict
 from runtime_lib.registry.versions import (
     DECISION_TAG,
     DIGEST_TAG,
     FIGURES_FORMAT,
     FIGURES_TAG,
     REASONS_TAG,
-    figures_of,
     find,
     registered,
     where,
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["promote"]
 
-_FORMAT = 1  # of reports/promotion.json
-
 
 def promote(settings: Settings, *, again: bool = True) -> Decision:
     """Judge the registered candidate on the held-out test table; move the alias if it passes.
@@ -53,8 +51,8 @@ def promote(settings: Settings, *, again: bool = True) -> Decision:
     trail, and writes `reports/promotion.json`.
 
     Args:
-        again: judge also a version that this registry's gate has judged before (default); else say what holds
-            of it now, and write nothing.
+        again: judge also a version that was judged before (default), here or where it came from; else say
+            what holds of it now, and write nothing. Other held-out rows are always a reason to judge again.
 
     Raises:
         DataError, ModelError, ServiceError: something the decision needs is missing, damaged or down.
@@ -65,14 +63,15 @@ def promote(settings: Settings, *, again: bool = True) -> Decision:
         model = registered(client, settings.model_name)
         if again:
             model = settle(client, model)
-        decision = _standing(client, model, found, again=again or _confirmed(found[0], settings))
+        anew = again or reopened(settings, found[0])
+        decision = verdict(settings, client, model, found, again=anew)
         if decision is None:
             model = settle(client, model)
             decision = _judge(settings, client, model, found[0])
             describe(settings, client, found[0])
     decision = replace(decision, version=str(found[0].version), reasons=(*new, *decision.reasons))
     if again or decision.judged:
-        write_json(settings.report("promotion"), {"format": _FORMAT, **decision.to_dict()})
+        keep(settings, found[0].tags[DIGEST_TAG], decision)
         with service(settings):
             upload_page(settings, client, str(found[0].run_id))
     else:
@@ -91,40 +90,6 @@ def _candidate(settings: Settings, client: MlflowClient) -> tuple[list[ModelVers
     version = enter(settings, client)
     what = f"version {version.version} of '{version.name}'"
     return [version], (f"registered as {what} in {where(settings)}, which did not know this model",)
-
-
-def _standing(
-    client: MlflowClient, model: Registered, found: list[ModelVersion], *, again: bool
-) -> Decision | None:
-    """What an earlier decision says of a model, registered once or more; None: the gate has to judge it."""
-    newest, number = found[0], str(found[0].version)
-    if model.champion and _digest(client, model) == newest.tags[DIGEST_TAG]:
-        said = f"version {model.champion} is already the champion: nothing changed"
-        return Decision(True, (said,), _figures(newest), judged=False)
-    for version in found:
-        if why := set_aside(model, str(version.version), version.tags.get(DECISION_TAG, "")):
-            now = f"now version {model.champion} is" if model.champion else "now there is none"
-            way = f'`mlops champion set {number} --reason "…"` makes it champion; a new version is judged'
-            return Decision(False, (why, now, way), _figures(version), judged=False, set_aside=True)
-    if again or newest.tags.get(DECISION_TAG) != "refused":
-        return None
-    reasons = (newest.tags.get(REASONS_TAG, ""), *_since(model, number))
-    return Decision(False, reasons, _figures(newest), judged=False)
-
-
-def _confirmed(version: ModelVersion, settings: Settings) -> bool:
-    """Whether the version waited for columns to be confirmed, and all of them are by now."""
-    waited = set(figures_of(version).get("suspects", ()))
-    return bool(waited) and waited <= set(settings.registry.confirmed)
-
-
-def _since(model: Registered, version: str) -> tuple[str, ...]:
-    """What to do where a version was refused next to a champion that is none any more."""
-    rivals = [entry.before for entry in model.held if entry.version == version and entry.action == "refused"]
-    if not rivals or rivals[-1] == model.champion:
-        return ()
-    now = f"version {model.champion}" if model.champion else "none"
-    return (f"that was next to champion {rivals[-1]}; now it is {now}: `mlops promote` judges again",)
 
 
 def _judge(settings: Settings, client: MlflowClient, model: Registered, version: ModelVersion) -> Decision:
@@ -199,12 +164,3 @@ def _held_out_table(settings: Settings) -> pd.DataFrame:
     if not path.exists():
         raise DataError(f"{path} does not exist: make it with `mlops run`, or fetch it with `dvc pull`.")
     return read_table(path)
-
-
-def _digest(client: MlflowClient, model: Registered) -> str | None:
-    version = client.get_model_version(model.name, str(model.champion))
-    return None if version is None else version.tags.get(DIGEST_TAG)
-
-
-def _figures(version: ModelVersion) -> dict[str, Any]:
-    return {who: what for who, what in figures_of(version).items() if isinstance(what, dict)}

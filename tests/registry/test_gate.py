@@ -77,3 +77,10 @@ def test_a_missing_metric_is_named():
 def test_the_decision_is_json():
     decision = judge(figures(0.71), figures(0.61), figures(0.7), RULES)
     assert json.loads(json.dumps(decision.to_dict()))["figures"]["incumbent"]["roc_auc"] == 0.7
+
+
+def test_a_loss_that_refuses_is_never_shown_as_nothing():
+    figures = [{"roc_auc": score, "rows": 8000.0} for score in (0.668790, 0.6, 0.668801)]
+    decision = judge(*figures, Registry(min_gain_over_baseline=0.01, max_loss_to_incumbent=0.0))
+    assert not decision.promoted
+    assert "below the champion's 0.6688 by 1e-05 (allowed: 0)" in decision.reasons[-1]

@@ -34,13 +34,15 @@ def promoted(trained, tmp_path_factory):
         register(settings)
         assert promote(settings).promoted
     client = connect(settings)
-    return settings, dict(client.get_registered_model("demo").tags)
+    report = settings.report("promotion").read_bytes()
+    return settings, dict(client.get_registered_model("demo").tags), report
 
 
 @pytest.fixture
 def two(promoted):
-    """That project, with alias and trail as the gate left them."""
-    settings, trail = promoted
+    """That project, with alias, trail and report as the gate left them."""
+    settings, trail, report = promoted
+    settings.report("promotion").write_bytes(report)
     client = connect(settings)
     for tag in set(client.get_registered_model("demo").tags) - set(trail):
         client.delete_registered_model_tag("demo", tag)
@@ -328,6 +330,60 @@ def test_another_registry_is_given_the_model_and_the_first_one_keeps_it(two, tmp
     back = promote(two, again=False)
     assert (back.version, back.promoted, back.judged) == ("2", True, False)
     assert champion(two).version == "2"
+
+
+def test_what_was_decided_goes_where_the_model_goes(two, tmp_path):
+    """Git takes reports/promotion.json along: an empty registry is no way round the gate or a person."""
+    strict = msgspec.structs.replace(
+        two, registry=msgspec.structs.replace(two.registry, min_gain_over_baseline=0.9)
+    )
+
+    def elsewhere(name):
+        uri = f"sqlite:///{tmp_path}/{name}.db"
+        return msgspec.structs.replace(two, tracking=msgspec.structs.replace(two.tracking, uri=uri))
+
+    train_candidate(two, seed=5)
+    register(two)
+    assert not promote(strict).promoted
+    second = elsewhere("second")
+    for _ in range(2):
+        told = promote(second, again=False)
+        assert (told.promoted, told.judged, told.set_aside) == (False, False, False)
+        assert champion(second) is None
+    assert told.reasons[0] == "refused before, in another registry (promotion.json in reports/)"
+    assert "`mlops promote` judges it here" in told.reasons[-1]
+    assert promote(second).promoted, "it is asked for"
+
+    assert promote(two).promoted
+    rollback(two, reason="wrong in Spain")
+    third = elsewhere("third")
+    told = promote(third, again=False)
+    assert (told.promoted, told.set_aside) == (False, True)
+    assert any("wrong in Spain" in reason for reason in told.reasons)
+    train_candidate(two, seed=6)
+    register(two)
+    assert promote(third, again=False).promoted, "a new model is judged"
+
+
+def test_other_held_out_rows_are_a_reason_to_judge_again(two):
+    strict = msgspec.structs.replace(
+        two, registry=msgspec.structs.replace(two.registry, min_gain_over_baseline=0.9)
+    )
+    train_candidate(two, seed=7)
+    register(two)
+    assert not promote(strict).promoted
+    assert promote(strict, again=False).judged is False
+    path = two.split_part("test")
+    before = path.read_bytes()
+    try:
+        rows = pd.read_parquet(path)
+        rows.loc[0, "label"] = 1 - rows.loc[0, "label"]  # an outcome that came late
+        rows.to_parquet(path, index=False)
+        decision = promote(strict, again=False)
+        assert (decision.judged, decision.promoted) == (True, False)
+        assert promote(strict, again=False).judged is False
+    finally:
+        path.write_bytes(before)
 
 
 def test_what_a_refusal_says_is_what_holds(two):
