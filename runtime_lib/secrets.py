@@ -31,6 +31,8 @@ _VARIABLES = (
     "MLFLOW_TRACKING_TOKEN",
     "PGPASSWORD",
 )
+# A variable of the project's own may hold an address, and be mistyped: the colon behind its scheme is left out.
+_ADDRESS = re.compile(r"//[^/\s:@]*:(?P<password>[^/\s@]+)@")
 # A shorter password is removed from addresses only: elsewhere it may be a part of any word.
 _LEAST = 4
 # A path as long as this is not typed by hand: chats put a secret into it.
@@ -116,7 +118,8 @@ def _cleaned(record: logging.LogRecord) -> logging.LogRecord:
 
 def _spellings() -> Iterator[str]:
     """The known secrets, each as it may turn up: encoded, decoded, or as a string of Python or JSON."""
-    for written in (*_known, *(os.environ.get(name, "") for name in _VARIABLES)):
+    in_addresses = (found["password"] for value in os.environ.values() for found in _ADDRESS.finditer(value))
+    for written in (*_known, *(os.environ.get(name, "") for name in _VARIABLES), *in_addresses):
         for secret in {written, unquote(written), unquote_plus(written)}:
             if len(secret) >= _LEAST:
                 yield from (secret, quote(secret), quote(secret, safe=""), quote_plus(secret))

@@ -66,7 +66,7 @@ def _list(as_json: Json = False) -> None:
             row.made,
             f"{row.figures[metric]:.4f}" if metric in row.figures else "-",
             f"{row.figures.get('rows', 0):,.0f}" if row.figures else "-",
-            row.decision,
+            f"{row.decision}, too good: {', '.join(row.suspects)}" if row.suspects else row.decision,
             "champion" if row.champion else "",
         )
         for row in found

@@ -51,7 +51,10 @@ def load_month(package: str, month: str) -> pd.DataFrame:
     """
     if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", month):
         raise SettingsError(f"{month!r} is not a month; write it as YYYY-MM.")
-    raw = find_function(package, "load")(month)
+    try:
+        raw = find_function(package, "load")(month)
+    except OSError as error:  # of any other, its author needs the traceback
+        raise DataError(f"load({month!r}) of {package}.data failed: {error}.") from error
     if raw.empty:
         raise DataError(f"load() returned no rows for {month}.")
     return as_stored(raw)

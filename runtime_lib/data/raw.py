@@ -73,7 +73,7 @@ class RawTypes:
         A whole number or a yes-or-no with gaps becomes what pandas makes of it, as in a month.
 
         Raises:
-            DataError: a value cannot be read as its column's type.
+            DataError: a value cannot be read as its column's type, or months have times of several zones.
         """
         return raw.assign(
             **{
@@ -162,6 +162,11 @@ def _common(kinds: Sequence[str]) -> str:
 def _cast(values: pd.Series[Any], kind: str) -> pd.Series[Any]:
     import pandas as pd
 
+    if kind == "object" and isinstance(values.dtype, pd.DatetimeTZDtype):
+        raise DataError(
+            f"Raw column '{values.name}' has times of several zones in the months, here {values.dtype.tz}. Let "
+            f'load() return one, for instance by `.dt.tz_convert("UTC")`, then `mlops run --refresh all`.'
+        )
     if kind in ("date", "decimal", "object"):
         return values.astype("object")
     try:

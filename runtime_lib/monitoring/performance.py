@@ -101,7 +101,7 @@ def judge_performance(
         lower, upper = binary.bounds(live, label, metric)
         drop = 1 - live / expected if expected else None
     title = binary.METRICS[metric].title
-    retrain, reason = _decide(title, expected, live, upper, drop, len(label), max_drop, min_rows)
+    retrain, reason = _decide(title, expected, live, upper, drop, len(label), unknown, max_drop, min_rows)
     return Performance(
         metric, expected, None if rows is None else int(rows), live, lower, upper, drop,
         predictions, len(label), unknown, metrics, retrain, reason,
@@ -145,9 +145,15 @@ def _decide(
     upper: float | None,
     drop: float | None,
     labels: int,
+    unknown: int,
     max_drop: float,
     min_rows: int,
 ) -> tuple[bool, str]:
+    if not labels and unknown:
+        return False, (
+            f"None of {unknown:,} labels has the id of one of these predictions: performance is unknown. "
+            f"Compare the column `id` of both."
+        )
     if not labels:
         return False, "No labels yet: performance is unknown. Add them with `mlops monitor --labels FILE`."
     if live is None or upper is None:

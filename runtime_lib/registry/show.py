@@ -12,6 +12,7 @@ from runtime_lib.registry.trail import Entry
 from runtime_lib.registry.versions import (
     DECISION_TAG,
     REASONS_TAG,
+    figures_of,
     held_out,
     registered,
     versions,
@@ -54,13 +55,20 @@ class Status:
 
 @dataclass(frozen=True)
 class Row:
-    """One version. `decision`: the gate's, set aside, or not judged; `made`: ISO 8601."""
+    """One version.
+
+    Attributes:
+        made: ISO 8601.
+        decision: promoted, refused, set aside, or not judged.
+        suspects: the columns for which it was refused as too good to be true.
+    """
 
     version: str
     made: str
     figures: Mapping[str, float]
     decision: str
     champion: bool
+    suspects: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -97,6 +105,7 @@ def rows(settings: Settings) -> list[Row]:
             held_out(version) or {},
             _decision(model, version),
             str(version.version) == model.champion,
+            tuple(figures_of(version).get("suspects", ())),
         )
         for version in found
     ]
@@ -167,6 +176,6 @@ def _notes(model: Registered) -> tuple[str, ...]:
 
 def _decision(model: Registered, version: ModelVersion) -> str:
     decision: str = version.tags.get(DECISION_TAG, "")
-    if set_aside(model, str(version.version), decision):
+    if decision != "refused" and set_aside(model, str(version.version), decision):
         return "set aside"
     return decision or "not judged"

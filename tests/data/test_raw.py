@@ -77,6 +77,18 @@ def test_months_that_differ_have_the_type_that_holds_both(tmp_path: Path) -> Non
     assert str(types.cast(pd.DataFrame(months["2025-01"]))["n"].dtype) == "float64"
 
 
+def test_months_of_several_zones_are_named(tmp_path):
+    for month, zone in (("2025-01", "UTC"), ("2025-02", "America/New_York")):
+        at = pd.to_datetime([f"{month}-05T10:00:00"], utc=True).tz_convert(zone)
+        pd.DataFrame({"at": at}).to_parquet(tmp_path / f"{month}.parquet", index=False)
+    files = sorted(tmp_path.glob("*.parquet"))
+    types = RawTypes.of(files)
+    with pytest.raises(
+        DataError, match=r"'at' has times of several zones.*here America/New_York.*tz_convert"
+    ):
+        types.cast(read_table(files[1]))
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

@@ -83,6 +83,8 @@ def test_too_few_labels_do_not():
 def test_what_cannot_be_judged_says_why():
     empty = np.empty(0)
     assert "No labels yet" in judge_performance(empty, empty, HELD_OUT, predictions=9).reason
+    of_others = judge_performance(empty, empty, HELD_OUT, predictions=9, unknown=2732).reason
+    assert "None of 2,732 labels has the id of one of these predictions" in of_others
     assert "are the same" in judge(np.ones(600), np.full(600, 0.5)).reason
     result = judge_performance(*answers(600, 1), None, predictions=600)
     assert "no held-out figure to compare" in result.reason

@@ -29,6 +29,26 @@ def test_the_column_that_ranks_best_is_chosen():
     assert probability[2] == pytest.approx(label.mean(), rel=1e-4)
 
 
+def test_a_column_of_rare_levels_is_not_chosen_for_knowing_its_own_rows():
+    rng = np.random.default_rng(0)
+    calls = rng.poisson(1.0, 2000).astype(float)
+    label = (rng.random(2000) < 0.1 + 0.1 * calls).astype(np.int64)
+    rows = {"day": rng.integers(0, 1000, 2000).astype(str), "calls": calls}
+    columns = [Column("day", "category"), Column("calls", "number")]
+    assert binary.naive(rows, label, columns, unseen=rows)[0] == "calls"
+
+
+def test_a_value_that_fills_a_bin_has_it_to_itself():
+    refunds = np.append(np.zeros(960), np.arange(1.0, 41.0))
+    label = (refunds > 0).astype(np.int64)
+    _, rate = binary.naive(
+        {"x": refunds}, label, [Column("x", "number")], unseen={"x": np.array([0.0, 7.0, np.nan])}
+    )
+    assert rate[0] < 0.01
+    assert rate[1] > 0.9
+    assert rate[2] == pytest.approx(0.04)
+
+
 def test_a_number_is_cut_into_bins_and_missing_is_a_bin_of_its_own():
     x = RNG.normal(size=4000)
     x[:400] = np.nan

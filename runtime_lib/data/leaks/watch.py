@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from runtime_lib.data.columns import columns_of
+from runtime_lib.data.columns import Array, columns_of
 from runtime_lib.data.leaks.afterwards import Filled, passed_on
 from runtime_lib.data.leaks.keys import MANY_LEVELS, key_levels
 from runtime_lib.data.leaks.suspect import Suspect
@@ -27,6 +27,8 @@ class Watch:
         self._filled = Filled()
         self._levels: dict[str, set[str]] = {}
         self._rows: dict[str, int] = {}
+        self._ids_before: Array = np.empty(0, dtype="uint64")
+        self._returning = ""
 
     def add(self, raw: pd.DataFrame, table: pd.DataFrame) -> None:
         """Look at one month.
@@ -39,6 +41,7 @@ class Watch:
         Raises:
             DataError: an input is of a type that no model takes.
         """
+        self._remember_ids(table["id"])
         inputs = table.drop(columns=[*self._keys])
         self._count_levels(inputs)
         if len(inputs) == len(raw):
@@ -47,6 +50,15 @@ class Watch:
             links = passed_on(raw.loc[table.index], inputs)
             handed_on = raw[[*links.values()]].set_axis([*links], axis="columns")
             self._filled.add(handed_on, np.asarray(raw.index.isin(table.index)))
+
+    def _remember_ids(self, ids: pd.Series[Any]) -> None:
+        from pandas.util import hash_array
+
+        hashed = hash_array(ids.astype("str").to_numpy(dtype="object"))
+        again = np.isin(hashed, self._ids_before)
+        if again.any() and not self._returning:
+            self._returning = str(ids.iloc[int(again.argmax())])
+        self._ids_before = hashed
 
     def _count_levels(self, inputs: pd.DataFrame) -> None:
         for column in columns_of(inputs):
@@ -61,7 +73,12 @@ class Watch:
     def notes(self) -> list[str]:
         """What is no leak, and better known before a long training."""
         named = {suspect.column for suspect in self.suspects()}
-        return [
+        returning = [
+            f"The id {self._returning!r} is in two months, and so may others be. A late label finds its "
+            f"prediction by the id alone, and may find that of another month: make ids unique, for instance "
+            f"the customer and the month."
+        ]
+        return returning[: bool(self._returning)] + [
             f"'{column}' has {len(levels):,} levels: the model gets as many inputs for it. Group the rare "
             f"ones in features() if they are no use."
             for column, levels in self._levels.items()

@@ -92,6 +92,18 @@ def test_many_levels_that_are_neither_ids_nor_dates_are_said_and_stop_nothing(tm
     assert "'nickname' has 1,200 levels" in capsys.readouterr().out
 
 
+def test_an_id_of_two_months_is_said(tmp_path, capsys):
+    """Labels of one month were joined to predictions of another, and performance dropped in the report."""
+    make(tmp_path, lambda raw: inputs(raw), outcome)
+    assert "two months" not in capsys.readouterr().out
+
+    def by_customer(raw):
+        return inputs(raw).assign(id=[f"c{number}" for number in range(len(raw))])
+
+    assert make(tmp_path / "again", by_customer, outcome) == {}
+    assert "The id 'c0' is in two months" in capsys.readouterr().out
+
+
 def test_the_split_takes_them_along(tmp_path):
     make(tmp_path, lambda raw: inputs(raw, "refund"), outcome)
     split(tmp_path / "features", tmp_path / "split", validation=1, test=1)
