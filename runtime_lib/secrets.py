@@ -31,7 +31,7 @@ _VARIABLES = (
     "MLFLOW_TRACKING_TOKEN",
     "PGPASSWORD",
 )
-# A variable of the project's own may hold an address, and be mistyped: the colon behind its scheme is left out.
+# A variable of the project's own may hold an address, and be mistyped: no colon behind its scheme.
 _ADDRESS = re.compile(r"//[^/\s:@]*:(?P<password>[^/\s@]+)@")
 # A shorter password is removed from addresses only: elsewhere it may be a part of any word.
 _LEAST = 4

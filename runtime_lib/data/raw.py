@@ -164,8 +164,8 @@ def _cast(values: pd.Series[Any], kind: str) -> pd.Series[Any]:
 
     if kind == "object" and isinstance(values.dtype, pd.DatetimeTZDtype):
         raise DataError(
-            f"Raw column '{values.name}' has times of several zones in the months, here {values.dtype.tz}. Let "
-            f'load() return one, for instance by `.dt.tz_convert("UTC")`, then `mlops run --refresh all`.'
+            f"Raw column '{values.name}' has times of several zones in the months, here {values.dtype.tz}. "
+            f'Let load() return one, for instance by `.dt.tz_convert("UTC")`, then `mlops run --refresh all`.'
         )
     if kind in ("date", "decimal", "object"):
         return values.astype("object")

@@ -66,7 +66,7 @@ def judge(
     head = f"{rules.metric} {score:.4f} on {int(candidate.get('rows', 0)):,} held-out rows"
     if not math.isfinite(score):
         return Decision(False, (f"{head}: the metric cannot be computed: refused",), figures)
-    passed, reason = _over_baseline(score, _score(baseline, rules.metric, "baseline"), rules)
+    passed, reason = _over_baseline(score, baseline, rules)
     reasons = [f"{head} {reason}"]
     if incumbent is None:
         reasons.append("there is no champion: the baseline alone decides")
@@ -77,11 +77,16 @@ def judge(
     return Decision(passed, tuple(reasons), figures)
 
 
-def _over_baseline(score: float, other: float, rules: Registry) -> tuple[bool, str]:
-    gain, least = task.METRICS[rules.metric].gain(score, other), rules.min_gain_over_baseline
+def _over_baseline(score: float, baseline: Mapping[str, float], rules: Registry) -> tuple[bool, str]:
+    metric, least = task.METRICS[rules.metric], rules.min_gain_over_baseline
+    other, chance = _score(baseline, rules.metric, "baseline"), metric.by_chance(baseline)
+    whose = f"the naive baseline's {other:.4f}"
+    if metric.gain(chance, other) > 0:  # by accident, where no column says anything
+        other, whose = chance, f"guessing's {chance:.4f}"
+    gain = metric.gain(score, other)
     if gain > 0 and gain >= least - _EPSILON:
-        return True, f"is above the naive baseline's {other:.4f} by {gain:.4f} (asked: {least:g})"
-    return False, f"is not above the naive baseline's {other:.4f} by {least:g}: refused"
+        return True, f"is above {whose} by {gain:.4f} (asked: {least:g})"
+    return False, f"is not above {whose} by {least:g}: refused"
 
 
 def _beside_incumbent(score: float, other: float, rules: Registry) -> tuple[bool, str]:

@@ -67,6 +67,14 @@ class Metric:
         """By how much `value` is better than `other`, in the metric's unit; negative: worse."""
         return value - other if self.best else other - value
 
+    def by_chance(self, figures: Mapping[str, float]) -> float:
+        """What a model that guesses reaches on the rows of these figures.
+
+        Half of the pairs are in order; the average precision is the share of label 1 (Saito and Rehmsmeier
+        2015, PLOS ONE 10(3), e0118432).
+        """
+        return 0.5 if self.name == "roc_auc" else figures.get("rate", 0.0)
+
 
 # For early stopping, the choice of the naive baseline's column, and monitoring; the gate's default.
 METRIC = Metric("roc_auc", "AUC", best=1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import pytest
 
 from tests.support.depth import DEEP
 from tests.support.projects import free_port
+from tests.support.releases import git
 
 STAGES = ("ingest", "validate", "featurize", "split", "train", "evaluate", "register")
 MLOPS = str(Path(sys.executable).with_name("mlops"))
@@ -208,8 +208,8 @@ def kill_in(project: Path, stage: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_model_of_shuffled_labels_is_refused(finished):
-    """The gate is on, and the champion stays."""
+def test_a_model_of_shuffled_labels_is_refused_here_and_in_a_clone(finished):
+    """The gate is on, the champion stays, and an empty registry elsewhere is no way round."""
     champion = reports(finished)["registered"]["version"]
     features = finished / "src" / "calm" / "features.py"
     honest = features.read_text()
@@ -220,33 +220,31 @@ def test_a_model_of_shuffled_labels_is_refused(finished):
     try:
         features.write_text(shuffled)
         said = mlops(finished, "run", code=3)
+        clone = second_machine(finished)
     finally:
         features.write_text(honest)
     assert "refused" in said
     assert "naive baseline" in said
-    from runtime_lib.registry.champion import champion as current
-    from runtime_lib.settings import load
+    assert json.loads(mlops(finished, "champion", "--json"))["version"] == champion
 
-    held = current(load(finished))
-    assert held is not None
-    assert held.version == champion
-
-
-@pytest.mark.slow
-def test_another_clone_gets_the_same_data_from_the_remote(finished, tmp_path):
-    def do(folder: Path, *command: str) -> None:
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
-
-    do(finished, "git", "init")
-    do(finished, sys.executable, "-m", "dvc", "push")
-    assert (finished.parent / "calm-storage").is_dir()
-    clone = finished.parent / "clone"  # beside the first, where it finds the same folder
-    ignore = shutil.ignore_patterns("data", "models", "reports", "var", "cache", "tmp", ".git")
-    shutil.copytree(finished, clone, ignore=ignore)
-    do(clone, "git", "init")
-    do(clone, sys.executable, "-m", "dvc", "pull", "data/raw", "models/candidate")
     for path in ("data/raw/2013-02.parquet", "models/candidate/model.safetensors"):
         assert (clone / path).read_bytes() == (finished / path).read_bytes()
+    there = json.loads(mlops(clone, "run", "--json"))
+    assert (there["ran"], there["promoted"], there["judged"]) == ([], False, False), there
+    assert any("naive baseline" in reason for reason in there["reasons"])
+    assert json.loads(mlops(clone, "champion", "--json"))["version"] is None
+    assert git(clone, "status", "--porcelain") == ""
+
+
+def second_machine(project: Path) -> Path:
+    """A clone beside the project, with what git and DVC bring."""
+    git(project, "add", ".")
+    git(project, "commit", "-m", "As it is")
+    subprocess.run([sys.executable, "-m", "dvc", "push", "-q"], cwd=project, check=True)
+    clone = project.parent / "clone"
+    git(project, "clone", "-q", ".", str(clone))
+    subprocess.run([sys.executable, "-m", "dvc", "pull", "-q"], cwd=clone, check=True)
+    return clone
 
 
 @pytest.mark.slow

@@ -84,3 +84,19 @@ def test_a_loss_that_refuses_is_never_shown_as_nothing():
     decision = judge(*figures, Registry(min_gain_over_baseline=0.01, max_loss_to_incumbent=0.0))
     assert not decision.promoted
     assert "below the champion's 0.6688 by 1e-05 (allowed: 0)" in decision.reasons[-1]
+
+
+@pytest.mark.parametrize(
+    ("metric", "score", "naive", "passes"),
+    [
+        ("roc_auc", 0.5059, 0.4898, False),
+        ("average_precision", 0.2, 0.15, False),
+        ("roc_auc", 0.52, 0.4, True),
+    ],
+)
+def test_a_baseline_worse_than_guessing_is_no_measure(metric, score, naive, passes):
+    rules = Registry(metric=metric, min_gain_over_baseline=0.01)
+    figures = [{metric: value, "rows": 27902.0, "rate": 0.2} for value in (score, naive)]
+    decision = judge(*figures, None, rules)
+    assert decision.promoted is passes
+    assert f"guessing's {0.5 if metric == 'roc_auc' else 0.2:.4f} by 0.0" in decision.reasons[0]
