@@ -86,7 +86,7 @@ def test_the_dag_runs(scheduled):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not DEEP, reason="the run below also skips what did not change; all of it: nox -s deep")
+@pytest.mark.skipif(not DEEP, reason="test_run.py skips what did not change; in a DAG: nox -s deep")
 def test_a_second_run_changes_nothing(scheduled):
     first = scheduled.written()
     assert "state success" in scheduled.test()
@@ -113,6 +113,9 @@ def test_no_stage_starts_on_a_machine_that_is_hot_or_too_small(scheduled, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    not DEEP, reason="test_pre_execute.py shrinks a demand, test_run.py repeats; in a DAG: nox -s deep"
+)
 def test_what_changed_trains_within_what_its_machine_has_left(scheduled):
     from runtime_lib.hardware import facts
     from runtime_lib.hardware.admit.capacity import capacity

@@ -32,7 +32,8 @@ def leak(project):
     """Put a column of the future into all parts, and train, evaluate and register again."""
     for path in project.split.glob("*.parquet"):
         table = pd.read_parquet(path)
-        amount = np.random.default_rng(1).lognormal(3, 0.5, len(table))
+        rng = np.random.default_rng(1)
+        amount = rng.lognormal(3, 0.5, len(table)) * (rng.random(len(table)) < 0.95)  # some are never paid
         table.assign(refund=amount * table["label"]).to_parquet(path)
     architecture = lambda width, options: Architecture("mlp", {"inputs": width, "hidden": [8]})  # noqa: E731
     train(project, architecture, {"seed": 1, "epochs": 4, "learning_rate": 0.03, "batch_size": 64})
@@ -57,14 +58,14 @@ def test_a_leak_stops_the_promotion_until_it_is_confirmed_by_name(project, capsy
     leak(project)
     printed = capsys.readouterr().out
     assert "TOO GOOD TO BE TRUE" in printed
-    assert "refund (ranks): its values alone rank the label with ROC AUC 1.0000" in printed
+    assert "refund (alone): its values alone rank the label with ROC AUC 0.9691" in printed
     evaluation = json.loads(project.report("evaluation").read_text())
-    assert [(s["column"], s["kind"]) for s in evaluation["suspects"]] == [("refund", "ranks")]
+    assert [(s["column"], s["kind"]) for s in evaluation["suspects"]] == [("refund", "alone")]
     assert evaluation["candidate"]["roc_auc"] > 0.97
 
     code, said = mlops(project, "promote")
     assert code == 3
-    assert "too good to be true: refund (ranks)" in said
+    assert "too good to be true: refund (alone)" in said
     assert "take 'refund' out of features() and run `mlops run`" in said
     assert 'confirmed = ["refund"]' in said
     assert champion(project) is None

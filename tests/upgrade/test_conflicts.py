@@ -20,7 +20,7 @@ from tests.support.scene import state
 
 FIRST = f"v{RELEASES[0][0]}" if RELEASES else ""
 NOTHING = Checks(lock=False, tests=False)
-KILLS = examples(4, 10)
+KILLS = examples(3, 10)
 RENAMED = "src/late_flights/steps.py"
 
 

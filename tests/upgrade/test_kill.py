@@ -82,7 +82,7 @@ def check_before_or_after(project: Path, before: str, tree: str) -> bool:
 
 # The first ones anywhere; the others around the end, where the project changes.
 MOMENTS = [random.Random(seed).uniform(0.02, 1.0) for seed in range(examples(2, 12))]
-MOMENTS += [random.Random(seed).uniform(0.8, 1.1) for seed in range(12, examples(14, 20))]
+MOMENTS += [random.Random(seed).uniform(0.8, 1.1) for seed in range(12, examples(13, 20))]
 
 
 def test_killed_at_any_moment(line, project, whole, tmp_path, own_cache):
