@@ -44,13 +44,16 @@ class Known:
 
 
 def run_name(run: Known, metric: str) -> str:
-    """The newest month, the network and the figure, or how it ended: `2013-09 · mlp 64-32 · 0.7168`."""
+    """The newest month, the figure or how it ended, and the network: `2013-09 · 0.7168 · mlp 64-32`.
+
+    MLflow cuts a name in its list, so the figure comes early.
+    """
     score = figure(run.metrics, metric)
     end = f"{score:.4f}" if score is not None else run.status.lower()
     if run.status in ("FAILED", "KILLED"):
         end = run.status.lower()
     newest = run.tags.get("mlops.months", "").rpartition(" to ")[2]
-    return " · ".join(part for part in (newest, _network(run.params), end) if part)
+    return " · ".join(part for part in (newest, end, _network(run.params)) if part)
 
 
 def figure(metrics: Mapping[str, float], metric: str) -> float | None:

@@ -118,7 +118,7 @@ def test_the_notebook_works_from_its_folder(finished):
     version, runs = done.stdout.splitlines()
     assert version.startswith("version 1: [0.")
     [run] = json.loads(runs)
-    assert run["tags.mlflow.runName"].startswith("2013-03 · mlp 8 · 0.")
+    assert run["tags.mlflow.runName"].startswith("2013-03 · 0.")
     figures = reports(finished)["evaluation"]["candidate"]
     assert run["metrics.test/roc_auc"] == pytest.approx(figures["roc_auc"])  # pandas writes ten digits
     assert sorted(folder.iterdir()) == before

@@ -46,8 +46,8 @@ def told(trained, tmp_path_factory):
 
 def test_runs_have_names_that_say_something(told):
     evaluation = json.loads(told.settings.report("evaluation").read_text())
-    assert told.runs[0].info.run_name.startswith("mlp 8 · 0.8")
-    assert told.runs[1].info.run_name == f"2026-02 · mlp 8 · {evaluation['candidate']['roc_auc']:.4f}"
+    assert told.runs[0].info.run_name.startswith("0.8")
+    assert told.runs[1].info.run_name == f"2026-02 · {evaluation['candidate']['roc_auc']:.4f} · mlp 8"
 
 
 def test_descriptions_say_what_changed_the_figures_and_the_verdict(told):

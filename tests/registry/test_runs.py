@@ -100,7 +100,7 @@ def test_tables_of_another_shape_are_left_to_mlflow(project, monkeypatch):
 def test_a_training_under_way_is_there_and_so_is_one_that_was_not_delivered(project):
     with started(project.root) as training:
         [running, *rest] = runs(project)
-        assert (running.verdict, running.name, len(rest)) == ("running", "mlp 8 · running", 4)
+        assert (running.verdict, running.name, len(rest)) == ("running", "running · mlp 8", 4)
         training.kill()
     [killed, *rest] = runs(project)
     assert (killed.verdict, killed.why) == ("killed", "its process was killed")
