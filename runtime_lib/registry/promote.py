@@ -20,7 +20,7 @@ from runtime_lib.registry.register import enter, read_evaluation
 from runtime_lib.registry.standing import Registered
 from runtime_lib.registry.suspects import hold_back
 from runtime_lib.registry.trail import Entry
-from runtime_lib.registry.verdict import keep, reopened, verdict
+from runtime_lib.registry.verdict import is_kept, keep, reopened, verdict
 from runtime_lib.registry.versions import (
     DECISION_TAG,
     DIGEST_TAG,
@@ -52,7 +52,7 @@ def promote(settings: Settings, *, again: bool = True) -> Decision:
 
     Args:
         again: judge also a version that was judged before (default), here or where it came from; else say
-            what holds of it now, and write nothing. Other held-out rows are always a reason to judge again.
+            what holds of it now. Other held-out rows are always a reason to judge again.
 
     Raises:
         DataError, ModelError, ServiceError: something the decision needs is missing, damaged or down.
@@ -63,15 +63,16 @@ def promote(settings: Settings, *, again: bool = True) -> Decision:
         model = registered(client, settings.model_name)
         if again:
             model = settle(client, model)
-        anew = again or reopened(settings, found[0])
-        decision = verdict(settings, client, model, found, again=anew)
+        decision = verdict(settings, client, model, found, again=again or reopened(settings, found[0]))
         if decision is None:
             model = settle(client, model)
             decision = _judge(settings, client, model, found[0])
             describe(settings, client, found[0])
     decision = replace(decision, version=str(found[0].version), reasons=(*new, *decision.reasons))
-    if again or decision.judged:
+    anew = again or decision.judged
+    if anew or not is_kept(settings, found[0].tags[DIGEST_TAG], decision):
         keep(settings, found[0].tags[DIGEST_TAG], decision)
+    if anew:
         with service(settings):
             upload_page(settings, client, str(found[0].run_id))
     else:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["keep", "keep_choice", "reopened", "verdict"]
+__all__ = ["is_kept", "keep", "keep_choice", "reopened", "verdict"]
 
 _FORMAT = 1  # of reports/promotion.json
 
@@ -72,6 +72,16 @@ def reopened(settings: Settings, version: ModelVersion) -> bool:
 def keep(settings: Settings, digest: str, decision: Decision) -> None:
     """Write `reports/promotion.json`, which git takes to other machines with the model that it is about."""
     write_json(settings.report("promotion"), {"format": _FORMAT, "digest": digest, **decision.to_dict()})
+
+
+def is_kept(settings: Settings, digest: str, decision: Decision) -> bool:
+    """Whether the report says so already; a kill, or a hand in MLflow's pages, may have left it behind."""
+    path = settings.report("promotion")
+    if not path.is_file():
+        return False
+    known = read_json(path, made_by="mlops promote")
+    now = digest, decision.promoted, decision.set_aside
+    return (known.get("digest"), known["promoted"], known.get("set_aside", False)) == now
 
 
 def keep_choice(settings: Settings, client: MlflowClient) -> None:

@@ -360,6 +360,9 @@ def test_what_was_decided_goes_where_the_model_goes(two, tmp_path):
     told = promote(third, again=False)
     assert (told.promoted, told.set_aside) == (False, True)
     assert any("wrong in Spain" in reason for reason in told.reasons)
+    two.report("promotion").unlink()  # as a kill right after the rollback would leave it: not written
+    assert promote(two, again=False).set_aside
+    assert json.loads(two.report("promotion").read_text())["set_aside"]
     train_candidate(two, seed=6)
     register(two)
     assert promote(third, again=False).promoted, "a new model is judged"
