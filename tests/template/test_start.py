@@ -19,6 +19,7 @@ from prompt_toolkit.output import DummyOutput
 
 from runtime_lib.upgrade.answers import parse_answers
 from runtime_lib.upgrade.render import render as render_for_upgrade
+from runtime_lib.upgrade.versions import version_of
 from tests.support import scene
 from tests.support.edits import rewrite
 from tests.support.releases import RELEASES, commit, git
@@ -102,7 +103,9 @@ def keys(typed: str) -> Any:
 
 @pytest.fixture
 def old(tagged, tmp_path) -> Path:
-    return scene.make(tagged, f"v{RELEASES[-1][0]}", tmp_path / "project")
+    """A project of the last release that did not ask."""
+    before = [version for version, _ in RELEASES if version_of(version) < version_of("0.6.0")]
+    return scene.make(tagged, f"v{before[-1]}", tmp_path / "project")
 
 
 def interactively(project: Path) -> None:

@@ -75,7 +75,7 @@ def conflicts(project: Path) -> set[str]:
     return unmerged | marked | rejected
 
 
-# In the order of the answers, so that each new project is made once.
+# In the order of the answers.
 PAIRS = sorted(pairs(ANSWERS), key=lambda pair: list(ANSWERS).index(pair[1]))
 
 
@@ -85,9 +85,9 @@ def answers(request) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def fresh(answers, tagged, tmp_path_factory) -> dict[str, bytes]:
-    """The files of a project made now, of the answers of one that was made before."""
-    before = make(tagged, tmp_path_factory.mktemp("before") / "project", f"v{RELEASES[-1][0]}", **answers)
+def fresh(release, answers, tagged, tmp_path_factory) -> dict[str, bytes]:
+    """The files of a project made now, of the answers of one that was made at the release."""
+    before = make(tagged, tmp_path_factory.mktemp("before") / "project", f"v{release}", **answers)
     folder = make(tagged, tmp_path_factory.mktemp("fresh") / "project", "HEAD", **stored(before))
     git(folder, "init", "--quiet")
     return contents(folder)
