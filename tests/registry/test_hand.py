@@ -345,6 +345,8 @@ def test_what_was_decided_goes_where_the_model_goes(two, tmp_path):
     train_candidate(two, seed=5)
     register(two)
     assert not promote(strict).promoted
+    kept = json.loads(two.report("promotion").read_text())
+    assert kept["digest"].startswith("sha256:"), "bare digits are a secret to a hook that looks for one"
     second = elsewhere("second")
     for _ in range(2):
         told = promote(second, again=False)

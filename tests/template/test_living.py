@@ -51,6 +51,9 @@ def test_a_new_project_passes_its_checks_and_runs(render, kind):
     assert (project / "reports" / "promotion.json").is_file()
     if git:
         untracked = run(project, "git", "ls-files", "--others", "--exclude-standard").split()
-        assert set(untracked) <= {"dvc.lock", "uv.lock"}, (
+        assert set(untracked) <= {"dvc.lock", "uv.lock", "reports/promotion.json"}, (
             "what a run leaves behind is ignored or meant for git"
         )
+        run(project, "git", "add", "--all")
+        if (project / ".pre-commit-config.yaml").exists():
+            run(project, "uv", "run", "--no-sync", "pre-commit", "run", "--all-files")
