@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from runtime_lib.data.months import read_table
-from runtime_lib.files import check_format, read_json, write_json
+from runtime_lib.files import read_json, write_json
 from runtime_lib.registry.gate import Decision
 from runtime_lib.registry.incumbent import fingerprint
 from runtime_lib.registry.standing import Registered, set_aside
@@ -103,7 +103,6 @@ def _elsewhere(settings: Settings, version: ModelVersion) -> Decision | None:
     if not path.is_file():
         return None
     known = read_json(path, made_by="mlops promote")
-    check_format(known["format"], newest=_FORMAT, where=path)
     if known.get("digest") != _named(version.tags[DIGEST_TAG]) or known["promoted"]:
         return None
     what = "set aside" if known["set_aside"] else "refused"
