@@ -31,8 +31,6 @@ _VARIABLES = (
     "MLFLOW_TRACKING_TOKEN",
     "PGPASSWORD",
 )
-# A variable of the project's own may hold an address, and be mistyped: no colon behind its scheme.
-_ADDRESS = re.compile(r"//[^/\s:@]*:(?P<password>[^/\s@]+)@")
 # A shorter password is removed from addresses only: elsewhere it may be a part of any word.
 _LEAST = 4
 # A path as long as this is not typed by hand: chats put a secret into it.
@@ -45,6 +43,8 @@ _LOGIN = re.compile(
     r"(?:(?P<user>[^/\s'\":@]*)(?::[^/\s'\"]*)?[^/\s'\"]*@|[^/\s'\":@]*:(?!\d+/)[^\s'\"]*@)",
     re.IGNORECASE,
 )
+# The same, mistyped: without the colon behind its scheme. Drivers print such an address as it is.
+_MISTYPED = re.compile(r"(?<!:)//[^/\s'\":@]*:[^/\s'\"@]+@")
 # A `?` behind a `#` is read by the page alone: MLflow's pages name their view there.
 _QUERY = re.compile(r"([a-z][a-z0-9+.-]*://[^\s?#'\")]*)\?([^\s'\")]+)", re.IGNORECASE)
 # Here the part in front of the host is no secret: a login without a password, or a container.
@@ -57,7 +57,7 @@ def without_secrets(text: str) -> str:
     """Return `text` without the passwords and tokens in its addresses, and without those that are known."""
     for spelt in sorted(_spellings(), key=len, reverse=True):
         text = text.replace(spelt, "…")
-    return _QUERY.sub(_query, _LOGIN.sub(_login, text))
+    return _QUERY.sub(_query, _MISTYPED.sub("//", _LOGIN.sub(_login, text)))
 
 
 def hide(*addresses: str) -> None:
@@ -118,8 +118,7 @@ def _cleaned(record: logging.LogRecord) -> logging.LogRecord:
 
 def _spellings() -> Iterator[str]:
     """The known secrets, each as it may turn up: encoded, decoded, or as a string of Python or JSON."""
-    in_addresses = (found["password"] for value in os.environ.values() for found in _ADDRESS.finditer(value))
-    for written in (*_known, *(os.environ.get(name, "") for name in _VARIABLES), *in_addresses):
+    for written in (*_known, *(os.environ.get(name, "") for name in _VARIABLES)):
         for secret in {written, unquote(written), unquote_plus(written)}:
             if len(secret) >= _LEAST:
                 yield from (secret, quote(secret), quote(secret, safe=""), quote_plus(secret))

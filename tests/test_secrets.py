@@ -56,11 +56,10 @@ def test_the_password_of_a_variable_and_the_path_of_a_webhook_are_known(monkeypa
     assert said == "…, https://hooks.example.org…"
 
 
-def test_an_address_in_a_variable_of_the_projects_own_is_known_even_mistyped(monkeypatch):
-    monkeypatch.setenv("WAREHOUSE", "postgresql//analyst:grouse-42@db:5432/warehouse")
+def test_a_mistyped_address_keeps_its_password_to_itself():
     said = 'missing "=" after "postgresql//analyst:grouse-42@db:5432/warehouse" in connection info'
-    assert "grouse-42" not in without_secrets(said)
-    assert "analyst" in without_secrets(said)
+    shown = 'missing "=" after "postgresql//db:5432/warehouse" in connection info'
+    assert without_secrets(said) == shown
 
 
 @pytest.mark.parametrize("address", ["postgresql://me:a/b@host/db", "http://u:pw@h", "http://u:p@w@h"])

@@ -56,31 +56,29 @@ _POINTS = 60  # of a drawn curve
 class Metric:
     """One of the figures that a decision may rest on.
 
-    `title`: its name in a sentence. `best`: of a perfect model; at 1 higher is better, at 0 lower.
+    `title`: its name in a sentence. `best`: of a perfect model; at 1 higher is better, at 0 lower. `guessed`:
+    of a model that guesses, as a number, or as the name of the figure that it equals.
     """
 
     name: str
     title: str
     best: float
+    guessed: float | str
 
     def gain(self, value: float, other: float) -> float:
         """By how much `value` is better than `other`, in the metric's unit; negative: worse."""
         return value - other if self.best else other - value
 
     def by_chance(self, figures: Mapping[str, float]) -> float:
-        """What a model that guesses reaches on the rows of these figures.
-
-        Half of the pairs are in order; the average precision is the share of label 1 (Saito and Rehmsmeier
-        2015, PLOS ONE 10(3), e0118432).
-        """
-        return 0.5 if self.name == "roc_auc" else figures.get("rate", 0.0)
+        """What a model that guesses reaches on the rows of these figures."""
+        return figures[self.guessed] if isinstance(self.guessed, str) else self.guessed
 
 
 # For early stopping, the choice of the naive baseline's column, and monitoring; the gate's default.
-METRIC = Metric("roc_auc", "AUC", best=1)
-METRICS: Mapping[str, Metric] = {
-    metric.name: metric for metric in (METRIC, Metric("average_precision", "average precision", best=1))
-}
+METRIC = Metric("roc_auc", "AUC", best=1, guessed=0.5)
+# By chance it is the share of label 1 (Saito and Rehmsmeier 2015, PLOS ONE 10(3), e0118432).
+_AVERAGE_PRECISION = Metric("average_precision", "average precision", best=1, guessed="rate")
+METRICS: Mapping[str, Metric] = {metric.name: metric for metric in (METRIC, _AVERAGE_PRECISION)}
 
 
 def wrong_labels(values: Any) -> Array:
@@ -248,6 +246,8 @@ def naive(
         The column's name and probabilities of shape `(m,)`.
     """
 
+    first = _half(label)
+
     def fitted(column: Column) -> tuple[float, str, Array]:
         group, group_of_unseen = _groups(rows[column.name], unseen[column.name], column)
         crossed = [
@@ -256,8 +256,6 @@ def naive(
         ]
         known = np.append(_rates(group, label, group.max() + 1), label.mean())  # place -1: never seen
         return float(np.mean(crossed)), column.name, known[group_of_unseen]
-
-    first = _half(label)
 
     _, name, probability = max((fitted(column) for column in columns), key=lambda item: item[0])
     return name, probability

@@ -11,7 +11,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from runtime_lib.data.features import Features
-from runtime_lib.data.functions import find_features, find_function, find_label
+from runtime_lib.data.functions import find_features, find_function, find_label, load_month
 from runtime_lib.data.months import make_features
 from runtime_lib.errors import DataError
 
@@ -114,6 +114,10 @@ def test_functions_are_found_in_the_projects_package(tmp_path: Path, monkeypatch
         assert find_label("older") is None
         with pytest.raises(DataError, match=r"older.data\.py has no function 'load'"):
             find_function("older", "load")
+        (tmp_path / "older" / "data.py").write_text("def load(month): return open(f'{month}.csv')\n")
+        del sys.modules["older.data"]
+        with pytest.raises(DataError, match=r"load\('2024-05'\) of older\.data failed: .*2024-05\.csv"):
+            load_month("older", "2024-05")
         with pytest.raises(DataError, match=r"newer\.data cannot be imported: .*nothing_of_that_name"):
             find_function("newer", "load")
         with pytest.raises(DataError, match=r"'neither' .* is not installed here: run `uv sync`"):

@@ -297,7 +297,7 @@ def test_a_rollback_outlives_run_promote_and_the_dags_own_command(finished, monk
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not DEEP, reason="given in test_hand.py; and served: nox -s deep")
+@pytest.mark.skipif(not DEEP, reason="given in test_verdict.py; and served: nox -s deep")
 def test_another_registry_is_given_the_model_and_serves_it(finished, monkeypatch):
     lock = (finished / "dvc.lock").read_bytes()
     with monkeypatch.context() as elsewhere:

@@ -10,12 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from runtime_lib.registry.champion import promote
+from runtime_lib.registry.register import register
 from runtime_lib.settings import Settings, load
+from runtime_lib.tracking.store import connect
 from runtime_lib.training.evaluate import evaluate
 from runtime_lib.training.network import Architecture
 from runtime_lib.training.train import train
 
 TOML = '[project]\nname = "demo"\npackage = "demo"\n[training]\nframework = "torch"\n'
+LENIENT = "[registry]\nmax_loss_to_incumbent = 1.0\n"
 
 
 def make_table(rows: int, seed: int, *, flip: bool = False) -> pd.DataFrame:
@@ -66,8 +70,6 @@ def _train(settings: Settings, seed: int) -> None:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project as it is before `register`, with a fresh store."""
-    from runtime_lib.tracking.store import connect
-
     root = tmp_path_factory.mktemp("trained")
     (root / "mlops.toml").write_text(TOML)
     settings = load(root, environ={})
@@ -91,3 +93,30 @@ def new_project(trained: Path, tmp_path: Path) -> Callable[[str], Settings]:
 @pytest.fixture
 def project(new_project: Callable[[str], Settings]) -> Settings:
     return new_project("my project")  # a space in the path, as on many a Mac
+
+
+@pytest.fixture(scope="module")
+def promoted(trained, tmp_path_factory):
+    """A project whose gate has promoted version 1, then 2."""
+    root = tmp_path_factory.mktemp("promoted")
+    (root / "mlops.toml").write_text(TOML + LENIENT)
+    settings = load(root, environ={})
+    for seed in (1, 2):
+        train_candidate(settings, seed=seed)
+        register(settings)
+        assert promote(settings).promoted
+    client = connect(settings)
+    report = settings.report("promotion").read_bytes()
+    return settings, dict(client.get_registered_model("demo").tags), report
+
+
+@pytest.fixture
+def two(promoted):
+    """That project, with alias, trail and report as the gate left them."""
+    settings, trail, report = promoted
+    settings.report("promotion").write_bytes(report)
+    client = connect(settings)
+    for tag in set(client.get_registered_model("demo").tags) - set(trail):
+        client.delete_registered_model_tag("demo", tag)
+    client.set_registered_model_alias("demo", "champion", "2")
+    return settings

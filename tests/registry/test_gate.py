@@ -63,8 +63,8 @@ def test_a_comparison_with_no_number_is_refused(broken):
 
 
 def test_another_metric_can_be_the_judge():
-    candidate = {"roc_auc": 0.9, "average_precision": 0.3, "rows": 10}
-    baseline = {"roc_auc": 0.5, "average_precision": 0.4, "rows": 10}
+    candidate = {"roc_auc": 0.9, "average_precision": 0.3, "rate": 0.2, "rows": 10}
+    baseline = {"roc_auc": 0.5, "average_precision": 0.4, "rate": 0.2, "rows": 10}
     assert judge(candidate, baseline, None, Registry(metric="roc_auc")).promoted
     assert not judge(candidate, baseline, None, Registry(metric="average_precision")).promoted
 

@@ -1,14 +1,10 @@
 """Decisions by hand hold: on a real store, against promote, a kill, another person and MLflow's own pages."""
 
-import dataclasses
 import json
 import shutil
 import subprocess
 import sys
 
-import msgspec
-import numpy as np
-import pandas as pd
 import pytest
 
 from runtime_lib.errors import DataError, ModelError
@@ -16,38 +12,7 @@ from runtime_lib.registry.champion import champion, no_champion, promote
 from runtime_lib.registry.choose import choose, clear, rollback
 from runtime_lib.registry.register import register
 from runtime_lib.registry.show import decisions, rows, status
-from runtime_lib.settings import load
 from runtime_lib.tracking.store import connect
-from tests.registry.conftest import TOML, retrain, train_candidate
-
-LENIENT = "[registry]\nmax_loss_to_incumbent = 1.0\n"
-
-
-@pytest.fixture(scope="module")
-def promoted(trained, tmp_path_factory):
-    """A project whose gate has promoted version 1, then 2."""
-    root = tmp_path_factory.mktemp("promoted")
-    (root / "mlops.toml").write_text(TOML + LENIENT)
-    settings = load(root, environ={})
-    for seed in (1, 2):
-        train_candidate(settings, seed=seed)
-        register(settings)
-        assert promote(settings).promoted
-    client = connect(settings)
-    report = settings.report("promotion").read_bytes()
-    return settings, dict(client.get_registered_model("demo").tags), report
-
-
-@pytest.fixture
-def two(promoted):
-    """That project, with alias, trail and report as the gate left them."""
-    settings, trail, report = promoted
-    settings.report("promotion").write_bytes(report)
-    client = connect(settings)
-    for tag in set(client.get_registered_model("demo").tags) - set(trail):
-        client.delete_registered_model_tag("demo", tag)
-    client.set_registered_model_alias("demo", "champion", "2")
-    return settings
 
 
 def actions(settings):
@@ -249,162 +214,3 @@ def test_two_people_at_once_lose_no_decision(two, others, tmp_path):
 
 
 # ------------------------------------------------------------------ champions that are no measure
-
-
-def change(settings, columns):
-    """Change the columns of the three tables, train and register on them."""
-    for part in ("train", "validation", "test"):
-        path = settings.split_part(part)
-        columns(pd.read_parquet(path)).to_parquet(path)
-    retrain(settings)
-    return register(settings)
-
-
-def with_a_leak(table):
-    """Two columns that say nothing alone, and together what happened."""
-    paid = np.random.default_rng(9).normal(size=len(table)) * 3
-    return table.assign(paid=paid, due=paid - 4 * table["label"])
-
-
-def test_a_champion_that_knew_the_label_blocks_until_it_is_cleared(project):
-    leaked = change(project, with_a_leak)
-    assert "too good to be true" in str(promote(project).reasons)
-    choose(project, leaked["version"], reason="looks splendid")
-    assert status(project).figures["roc_auc"] > 0.99, "the leak works"
-    honest = change(project, lambda table: table.drop(columns=["paid", "due"]))
-    decision = promote(project)
-    assert not decision.promoted
-    assert 'mlops champion clear --reason "…"`, then `mlops promote`' in decision.reasons[-1]
-    clear(project, reason="paid is known a month too late")
-    decision = promote(project)
-    assert decision.promoted, decision.reasons
-    assert champion(project).version == honest["version"] == "2"
-    assert [e.action for e in decisions(project)] == ["refused", "set", "refused", "cleared", "promoted"]
-
-
-def another_month(settings):
-    path = settings.split_part("test")
-    table = pd.read_parquet(path)
-    table.assign(id="later-" + table["id"]).to_parquet(path)
-
-
-def test_figures_of_other_rows_are_no_measure_and_let_nothing_pass(project):
-    register(project)
-    promote(project)
-    change(project, lambda table: table.rename(columns={"x": "distance"}))
-    another_month(project)
-    decision = promote(project)
-    assert not decision.promoted
-    assert "of other rows" in decision.reasons[0]
-    assert "mlops champion clear --reason" in decision.reasons[-1]
-    clear(project, reason="x is gone")
-    assert promote(project).promoted
-
-
-def test_the_champion_of_another_problem_is_no_rival(project):
-    register(project)
-    promote(project)
-    change(project, lambda table: table.rename(columns={"x": "a", "n": "b", "kind": "c"}))
-    another_month(project)
-    decision = promote(project)
-    assert decision.promoted, decision.reasons
-    assert "shares no column with this model" in decision.reasons[0]
-    assert "the baseline alone decides" in decision.reasons[-1]
-
-
-# ------------------------------------------------------------------ registries
-
-
-def test_another_registry_is_given_the_model_and_the_first_one_keeps_it(two, tmp_path):
-    other = msgspec.structs.replace(
-        two, tracking=msgspec.structs.replace(two.tracking, uri=f"sqlite:///{tmp_path}/other.db")
-    )
-    report = (two.reports / "registered.json").read_bytes()
-    assert f"{tmp_path}/other.db: it holds no version. `mlops run` registers" in no_champion(other)
-    decision = promote(other, again=False)
-    assert decision.promoted, decision.reasons
-    assert f"registered as version 1 of 'demo' in sqlite:///{tmp_path}/other.db" in decision.reasons[0]
-    assert champion(other).version == "1"
-    assert promote(other, again=False).judged is False
-    assert (two.reports / "registered.json").read_bytes() == report, "an output of DVC's"
-    back = promote(two, again=False)
-    assert (back.version, back.promoted, back.judged) == ("2", True, False)
-    assert champion(two).version == "2"
-
-
-def test_what_was_decided_goes_where_the_model_goes(two, tmp_path):
-    """Git takes reports/promotion.json along: an empty registry is no way round the gate or a person."""
-    strict = msgspec.structs.replace(
-        two, registry=msgspec.structs.replace(two.registry, min_gain_over_baseline=0.9)
-    )
-
-    def elsewhere(name):
-        uri = f"sqlite:///{tmp_path}/{name}.db"
-        return msgspec.structs.replace(two, tracking=msgspec.structs.replace(two.tracking, uri=uri))
-
-    train_candidate(two, seed=5)
-    register(two)
-    assert not promote(strict).promoted
-    kept = json.loads(two.report("promotion").read_text())
-    assert kept["digest"].startswith("sha256:"), "bare digits are a secret to a hook that looks for one"
-    second = elsewhere("second")
-    for _ in range(2):
-        told = promote(second, again=False)
-        assert (told.promoted, told.judged, told.set_aside) == (False, False, False)
-        assert champion(second) is None
-    assert told.reasons[0] == "refused before, in another registry (promotion.json in reports/)"
-    assert "`mlops promote` judges it here" in told.reasons[-1]
-    assert promote(second).promoted, "it is asked for"
-
-    assert promote(two).promoted
-    rollback(two, reason="wrong in Spain")
-    third = elsewhere("third")
-    told = promote(third, again=False)
-    assert (told.promoted, told.set_aside) == (False, True)
-    assert any("wrong in Spain" in reason for reason in told.reasons)
-    two.report("promotion").unlink()  # as a kill right after the rollback would leave it: not written
-    assert promote(two, again=False).set_aside
-    assert json.loads(two.report("promotion").read_text())["set_aside"]
-    train_candidate(two, seed=6)
-    register(two)
-    assert promote(third, again=False).promoted, "a new model is judged"
-
-
-def test_other_held_out_rows_are_a_reason_to_judge_again(two):
-    strict = msgspec.structs.replace(
-        two, registry=msgspec.structs.replace(two.registry, min_gain_over_baseline=0.9)
-    )
-    train_candidate(two, seed=7)
-    register(two)
-    assert not promote(strict).promoted
-    assert promote(strict, again=False).judged is False
-    path = two.split_part("test")
-    before = path.read_bytes()
-    try:
-        rows = pd.read_parquet(path)
-        rows.loc[0, "label"] = 1 - rows.loc[0, "label"]  # an outcome that came late
-        rows.to_parquet(path, index=False)
-        decision = promote(strict, again=False)
-        assert (decision.judged, decision.promoted) == (True, False)
-        assert promote(strict, again=False).judged is False
-    finally:
-        path.write_bytes(before)
-
-
-def test_what_a_refusal_says_is_what_holds(two):
-    """A version was refused next to 2; once another is champion, the earlier answer says so."""
-    strict = msgspec.structs.replace(
-        two, registry=msgspec.structs.replace(two.registry, min_gain_over_baseline=0.9)
-    )
-    train_candidate(two, seed=4)
-    version = register(two)["version"]
-    assert not promote(strict).promoted
-    told = promote(two, again=False)
-    assert (told.promoted, told.judged, told.set_aside) == (False, False, False)
-    assert "refused" in told.reasons[0]
-    assert promote(strict).reasons == promote(strict).reasons
-    assert [e.action for e in decisions(two)].count("refused") == 1, "the same refusal is written once"
-    clear(two, reason="why")
-    assert "`mlops promote` judges again" in promote(two, again=False).reasons[-1]
-    assert json.loads(json.dumps(dataclasses.asdict(told)))["version"] == version
-    assert promote(two).promoted

@@ -18,6 +18,7 @@ from runtime_lib.registry.champion import champion
 from runtime_lib.registry.gate import Decision
 from runtime_lib.registry.promote import promote
 from runtime_lib.registry.register import register
+from runtime_lib.registry.show import rows
 from runtime_lib.registry.suspects import hold_back
 from runtime_lib.settings import Registry, load
 from runtime_lib.training.evaluate import evaluate
@@ -69,6 +70,8 @@ def test_a_leak_stops_the_promotion_until_it_is_confirmed_by_name(project, capsy
     assert "take 'refund' out of features() and run `mlops run`" in said
     assert 'confirmed = ["refund"]' in said
     assert champion(project) is None
+    assert [(row.decision, row.suspects) for row in rows(project)] == [("refused", ("refund",))]
+    assert "refused, too good: refund" in " ".join(mlops(project, "champion", "list")[1].split())
     told = promote(project, again=False)  # as `mlops run` does
     assert (told.promoted, told.judged) == (False, False)
     assert 'confirmed = ["refund"]' in told.reasons[0]

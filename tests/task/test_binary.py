@@ -107,7 +107,7 @@ def test_the_gate_takes_the_tasks_metrics():
 
 def test_a_gain_follows_the_metrics_direction():
     assert binary.METRIC.gain(0.8, 0.7) == pytest.approx(0.1)
-    assert binary.Metric("brier", "Brier score", best=0).gain(0.2, 0.1) == pytest.approx(-0.1)
+    assert binary.Metric("brier", "Brier score", best=0, guessed=0.25).gain(0.2, 0.1) == pytest.approx(-0.1)
 
 
 def test_the_standard_error_is_that_of_the_published_example():

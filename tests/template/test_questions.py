@@ -65,7 +65,7 @@ REFUSED = [
     ({"data_remote_url": "my data"}, "all but ASCII: 'my data'"),
     ({"tracking_uri": "mlflow.example.org"}, "https://mlflow.example.org, not 'mlflow.example.org'"),
     ({"tracking_uri": "sqlite:///"}, "Give sqlite:///var/mlflow.db"),
-    ({"tracking_uri": "https://me:pw@mlflow.example.org"}, "MLFLOW_TRACKING_USERNAME and _PASSWORD"),
+    ({"tracking_uri": "https://me:pw@mlflow.example.org"}, "set MLFLOW_TRACKING_USERNAME and …_PASSWORD"),
     ({"tracking_uri": 'sqlite:///a"b'}, "Leave out spaces, double quotes"),
     ({"with_serving": False, "with_monitoring": True}, "with_serving=true"),
     ({"ci_provider": "jenkins"}, "'jenkins' is not in"),

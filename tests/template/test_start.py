@@ -237,6 +237,17 @@ def test_an_error_that_is_no_stub_keeps_its_traceback(blank):
         stage("ingest")
 
 
+@pytest.mark.parametrize(
+    ("start", "words"), [("blank", "says what to write, function by function"), ("example", "the example;")]
+)
+def test_the_copy_ends_with_what_the_run_will_do(template, tmp_path, capsys, start, words):
+    data = {"start": start, "library_source": "/src"}
+    copier.run_copy(
+        str(template), tmp_path / "new", data=data, **{**QUIETLY, "defaults": True, "quiet": False}
+    )
+    assert f"uv run mlops run                   # {words}" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_its_tests_guide(blank):
     env = {**os.environ, "PYTHONPATH": "src"}
