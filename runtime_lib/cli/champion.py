@@ -54,12 +54,13 @@ def _show(context: typer.Context, as_json: Json = False) -> None:
 def _list(as_json: Json = False) -> None:
     """List all versions, the newest first: when made, figures on held-out rows, decision, champion."""
     from runtime_lib.registry.show import rows
+    from runtime_lib.task.kinds import metric_name
 
     settings = load()
     found = rows(settings)
     if as_json:
         return print_json([row.to_dict() for row in found])
-    metric = settings.registry.metric
+    metric = metric_name(settings)
     lines = [
         (
             row.version,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runtime_lib.errors import DataError
-from runtime_lib.task import binary as task
+from runtime_lib.task.kinds import BINARY
+from runtime_lib.task.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,8 +24,8 @@ _SHOWN = 5
 class Features:
     """The features of a row, the same whether its outcome is known or not.
 
-    `features` gives `id`, `time` and the inputs of every raw row, `label` its outcome: 1, 0, or missing while
-    it is open, with the index of raw. Without `label`, as in projects made before 0.6, `features` returns the
+    `features` gives `id`, `time` and the inputs of every raw row, `label` its outcome, or missing while it is
+    open, with the index of raw. Without `label`, as in projects made before 0.6, `features` returns the
     column `label` too and leaves open rows out.
 
     `where` names the rows in messages: a month, a file.
@@ -32,6 +33,7 @@ class Features:
 
     features: Callable[[pd.DataFrame], pd.DataFrame]
     label: Callable[[pd.DataFrame], pd.Series[Any]] | None = None
+    task: Task = BINARY
 
     def inputs(self, raw: pd.DataFrame, where: str) -> pd.DataFrame:
         """Return `id`, `time` and the inputs: of every raw row, in raw's order.
@@ -47,7 +49,7 @@ class Features:
         return self._every_row(_numbered(raw), where)
 
     def with_outcomes(self, raw: pd.DataFrame, where: str) -> pd.DataFrame:
-        """Return the inputs with `label`: 0, 1, or missing while the outcome is open.
+        """Return the inputs with `label`, missing while the outcome is open.
 
         Without `label`, of the rows that `features` returns, none of them open.
 
@@ -56,13 +58,14 @@ class Features:
         """
         if self.label is None:
             table = _check_ids(self.features(raw.copy(deep=False)), where, KEYS)
-            _check_labels(table["label"], where, "features()", "Leave out rows whose label is not known.")
+            hint = "Leave out rows whose label is not known."
+            _check_labels(self.task, table["label"], where, "features()", hint)
             return table
         raw = _numbered(raw)
         return self._every_row(raw, where).assign(label=self._outcomes(raw, where))
 
     def known(self, raw: pd.DataFrame, where: str) -> pd.DataFrame:
-        """Return the inputs with `label`, 0 or 1, of the rows whose outcome is known by now, maybe none.
+        """Return the inputs with `label` of the rows whose outcome is known by now, maybe none.
 
         Raises:
             DataError: as `with_outcomes`.
@@ -88,7 +91,9 @@ class Features:
 
     def _closed(self, table: pd.DataFrame) -> pd.DataFrame:
         """Without the rows whose outcome is open; what an older `features` returned stays as it is."""
-        return table if self.label is None else table[table["label"].notna()].astype({"label": "int8"})
+        return (
+            table if self.label is None else table[table["label"].notna()].astype({"label": self.task.stored})
+        )
 
     def _every_row(self, raw: pd.DataFrame, where: str) -> pd.DataFrame:
         table = self.features(raw.copy(deep=False))
@@ -116,7 +121,7 @@ class Features:
                 f"returned {_described(label)} for {len(raw):,} rows."
             )
         hint = "Leave the value missing while the outcome is open."
-        _check_labels(label[label.notna()], where, "label()", hint)
+        _check_labels(self.task, label[label.notna()], where, "label()", hint)
         return label
 
 
@@ -153,13 +158,13 @@ def _check_ids(table: pd.DataFrame, where: str, keys: tuple[str, ...]) -> pd.Dat
     return table
 
 
-def _check_labels(label: pd.Series[Any], where: str, by: str, hint: str) -> None:
+def _check_labels(task: Task, label: pd.Series[Any], where: str, by: str, hint: str) -> None:
     if (wrong := task.wrong_labels(label)).any():
         values = sorted(map(str, label[wrong].unique()))
         found = f"{values[:_SHOWN]}" + (f" and {len(values) - _SHOWN:,} more" if values[_SHOWN:] else "")
         raise DataError(
-            f"{by} returned the labels {found} for {where}; each must be {task.LABELS}: "
-            f"only binary problems work here. {hint}"
+            f"{by} returned the labels {found} for {where} (the first in row {int(wrong.argmax())}); "
+            f"each must be {task.labels}, as task.kind in params.yaml is {task.kind}. {hint}"
         )
 
 

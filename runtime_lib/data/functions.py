@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from runtime_lib.data.features import Features
 from runtime_lib.data.raw import as_stored
 from runtime_lib.errors import DataError, SettingsError
+from runtime_lib.settings import Settings
+from runtime_lib.task.kinds import read_task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,13 +72,14 @@ def find_label(package: str) -> Callable[..., Any] | None:
     return found if callable(found) else None
 
 
-def find_features(package: str) -> Features:
-    """Return the project's `features` and `label` as one.
+def find_features(settings: Settings) -> Features:
+    """Return the project's `features`, `label` and task as one.
 
     Raises:
         DataError: see `find_function`.
     """
-    return Features(find_function(package, "features"), find_label(package))
+    package = settings.project.package
+    return Features(find_function(package, "features"), find_label(package), read_task(settings))
 
 
 def _module(package: str, name: str) -> ModuleType:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime_lib import tables
 from runtime_lib.data.calendar import months
+from runtime_lib.data.columns import Array
 from runtime_lib.data.features import KEYS, Features
 from runtime_lib.data.ingest import fetch
 from runtime_lib.data.leaks.suspect import Suspect
@@ -20,6 +21,8 @@ from runtime_lib.data.raw import RawTypes, read_types, write_types
 from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.files import atomic_folder, read_json, write_json
 from runtime_lib.progress import track
+from runtime_lib.task.kinds import BINARY
+from runtime_lib.task.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +33,7 @@ __all__ = [
     "month_files",
     "months",
     "read_features",
+    "read_labels",
     "read_suspects",
     "read_table",
     "split",
@@ -58,6 +62,8 @@ def make_features(
     raw: Path,
     folder: Path,
     label: Callable[[pd.DataFrame], pd.Series[Any]] | None = None,
+    *,
+    task: Task = BINARY,
 ) -> None:
     """Apply `features` and `label` to each month of `raw`; write the rows with a known outcome.
 
@@ -65,13 +71,14 @@ def make_features(
 
     Args:
         features: of one month's raw rows, see `Features`.
-        label: of the same rows: 1, 0 or missing; None where `features` returns the column itself.
+        label: of the same rows, missing while it is open; None where `features` returns the column itself.
+        task: what a label is.
 
     Raises:
         DataError: a key or a row is missing, an id comes twice, a label is another value, or an input is
             of a type that no model takes.
     """
-    both, files = Features(features, label), month_files(raw)
+    both, files = Features(features, label, task), month_files(raw)
     types, watch = RawTypes.of(files), Watch(KEYS)
     rows: dict[str, tuple[int, int]] = {}
     with atomic_folder(folder) as new:
@@ -106,11 +113,33 @@ def _say_unlabelled(rows: Mapping[str, tuple[int, int]]) -> None:
     )
 
 
-def read_features(path: Path) -> tuple[dict[str, Any], Any, pd.DataFrame]:
-    """Read one table of features as (raw inputs by column, label `float32` `(n,)`, the whole table)."""
+def read_features(path: Path, task: Task) -> tuple[dict[str, Any], Array, pd.DataFrame]:
+    """Read one table of features as (raw inputs by column, labels `(n,)` of `Task.read`, the whole table).
+
+    Raises:
+        DataError: the table cannot be read, or has a label that the task does not take.
+    """
     table = read_table(path)
     inputs = {name: table[name].to_numpy() for name in table.columns if name not in KEYS}
-    return inputs, table["label"].to_numpy(dtype="float32"), table
+    return inputs, read_labels(table["label"], task, path), table
+
+
+def read_labels(values: Any, task: Task, path: Path) -> Array:
+    """Turn a stored column of labels into those of the task.
+
+    Raises:
+        DataError: a label is none of the task's: the table was made for another kind.
+    """
+    if (wrong := task.wrong_labels(values)).any():
+        row = int(wrong.argmax())
+        raise DataError(
+            f"{path}, row {row}: the label is {list(values)[row]!r}; task.kind in params.yaml is "
+            f"{task.kind}, so it must be {task.labels}. Change label() or task.kind, then `mlops run`."
+        )
+    try:
+        return task.read(values)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def split(folder: Path, out: Path, *, validation: int, test: int) -> None:

@@ -11,7 +11,7 @@ from runtime_lib.data.columns import Column, columns_of
 from runtime_lib.data.features import KEYS
 from runtime_lib.errors import DataError
 
-__all__ = ["Scan", "scan"]
+__all__ = ["Scan", "read_column", "scan"]
 
 # Of one column, in memory at a time.
 _ROWS = 65_536
@@ -48,7 +48,25 @@ def scan(path: Path) -> Scan:
     except (OSError, ValueError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path} cannot be read ({error}). Make it again with `mlops run`.") from error
+        raise _unreadable(path, error) from error
+
+
+def read_column(path: Path, name: str) -> Any:
+    """Read one column alone, as a pandas Series.
+
+    Raises:
+        DataError: the file cannot be read, or has no such column.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path, columns=[name]).to_pandas()[name]
+    except (OSError, ValueError, KeyError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path} cannot be read ({error}). Make it again with `mlops run`.")
 
 
 def _scan_column(file: Any, column: Column) -> tuple[Column, int]:

@@ -17,7 +17,8 @@ import numpy as np
 
 from runtime_lib.errors import DataError
 from runtime_lib.monitoring import statistics
-from runtime_lib.training.profile import Floats, as_categories, as_numbers, check_profile
+from runtime_lib.task.task import Watched
+from runtime_lib.training.profile import Floats, as_categories, as_numbers, read_profile
 
 __all__ = ["PREDICTION", "Cell", "ColumnDrift", "RateChange", "drift"]
 
@@ -70,6 +71,11 @@ class ColumnDrift:
     reasons: tuple[str, ...] = ()
 
     @property
+    def prediction(self) -> bool:
+        """Whether it is one of the model's answers and no input."""
+        return self.name.startswith(PREDICTION)
+
+    @property
     def drifted(self) -> bool:
         return bool(self.reasons)
 
@@ -83,7 +89,7 @@ def drift(
     *,
     min_rows: int = 500,
     threshold: float = 0.2,
-    probability: Floats | None = None,
+    answers: Watched | None = None,
 ) -> list[ColumnDrift]:
     """Compare live rows with the profile, column by column.
 
@@ -92,7 +98,8 @@ def drift(
         live: column name → values of shape `(n,)`; columns that the profile lacks are ignored.
         min_rows: below this many present values, no verdict on a column.
         threshold: PSI from which a shift matters.
-        probability: the model's answers on the same rows; compared as a column named `PREDICTION`.
+        answers: what `Task.watched` gives of the model's answers on the same rows; compared as columns named
+            `PREDICTION`, or `PREDICTION` and the output where there are several.
 
     Returns:
         One entry per column of the profile, the largest effect first; the prediction among them.
@@ -100,17 +107,24 @@ def drift(
     Raises:
         DataError: the profile's format is unknown, or a column is missing from `live`.
     """
-    check_profile(profile)
+    profile = read_profile(profile)
     if missing := [name for name in profile["columns"] if name not in live]:
         raise DataError(
             f"The live rows lack the column(s) {', '.join(missing)} of the model's profile. "
             "Judge the predictions of the model that the profile belongs to."
         )
     found = [_compare(name, about, live[name]) for name, about in profile["columns"].items()]
-    if probability is not None and profile.get("prediction"):
-        found.append(_compare(PREDICTION, profile["prediction"], probability))
+    about = profile["answers"] or {}
+    for name, (_, values) in (answers or {}).items():
+        if name in about:
+            found.append(_compare(prediction_name(name, len(about)), about[name], values))
     decided = [_decide(column, min_rows, threshold) for column in _adjust(found)]
     return sorted(decided, key=lambda c: (not c.drifted, -(c.effect or 0.0)))
+
+
+def prediction_name(output: str, outputs: int) -> str:
+    """What an output is called among the columns."""
+    return PREDICTION if outputs == 1 else f"{PREDICTION} {output}"
 
 
 def _compare(name: str, about: Mapping[str, Any], values: Any) -> ColumnDrift:

@@ -1,9 +1,10 @@
 """Labels: what happened after a prediction. They come late, in files, and are joined by id.
 
-    <folder>/<time of arrival>-<random>.parquet     columns id (text), label (0 or 1), time (UTC)
+    <folder>/<time of arrival>-<random>.parquet     columns id (text), label, time (UTC)
 
-Format 1 (schema metadata `mlops.format`; the first two releases wrote none). To change it: raise
-`_FORMAT` and keep reading every earlier number in `_read_part`.
+Format 2 (schema metadata `mlops.format`): a label is a whole number, a number or text, as the task says. In
+format 1, until 0.6, it was 0 or 1 (the first two releases wrote no format). To change it: raise `_FORMAT` and
+keep reading every earlier number in `_read_part`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from runtime_lib.errors import DataError
 from runtime_lib.files import atomic_file, check_format
 from runtime_lib.settings import Settings
 from runtime_lib.tables import read_table
-from runtime_lib.task import binary
+from runtime_lib.task.kinds import read_task
+from runtime_lib.task.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_labels", "add_month", "read_labels"]
 
-_FORMAT = 1
+_FORMAT = 2
 _KEY = b"mlops.format"
 
 
@@ -40,9 +42,12 @@ def add_labels(settings: Settings, file: Path) -> int:
         The number of ids labelled by this file.
 
     Raises:
-        DataError: the file cannot be read, lacks a column, misses an id, or holds another label than 0 and 1.
+        DataError: the file cannot be read, lacks a column, misses an id, or holds what is no label of the
+            project's task.
     """
-    return _add(settings, _check(read_table(file, text=["id"]), file).drop_duplicates("id", keep="last"))
+    task = read_task(settings)
+    table = read_table(file, text=["id", *(["label"] if task.stored == "str" else [])])
+    return _add(settings, _check(table, file, task).drop_duplicates("id", keep="last"))
 
 
 def add_month(settings: Settings, month: str, types: RawTypes | None = None) -> int:
@@ -59,7 +64,7 @@ def add_month(settings: Settings, month: str, types: RawTypes | None = None) -> 
         DataError: the project's functions are not found, or return what cannot be used.
     """
     raw = load_month(settings.project.package, month)
-    known = find_features(settings.project.package).known(types.cast(raw) if types else raw, month)
+    known = find_features(settings).known(types.cast(raw) if types else raw, month)
     return _add(settings, known[["id", "label"]].astype({"id": "str"})) if len(known) else 0
 
 
@@ -72,8 +77,11 @@ def _add(settings: Settings, labels: pd.DataFrame) -> int:
     return len(labels)
 
 
-def read_labels(folder: Path) -> pd.DataFrame:
-    """Return the labels in `folder`, one row per id: `id` (text), `label` (0 or 1), `time` it came (UTC).
+def read_labels(folder: Path, task: Task) -> pd.DataFrame:
+    """Return the labels in `folder`, one row per id: `id` (text), `label`, `time` it came (UTC).
+
+    Args:
+        task: whose labels they are; those of another, as the project had before, are left out.
 
     Raises:
         DataError: a file was written by a later version of this library.
@@ -81,8 +89,9 @@ def read_labels(folder: Path) -> pd.DataFrame:
     import pandas as pd
 
     parts = [_read_part(path) for path in sorted(folder.glob("*.parquet"))]
+    parts = [part[~task.wrong_labels(part["label"])].astype({"label": task.stored}) for part in parts]
     if not parts:
-        kinds = {"id": "str", "label": "int8", "time": "datetime64[us, UTC]"}
+        kinds = {"id": "str", "label": task.stored, "time": "datetime64[us, UTC]"}
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
     return pd.concat(parts, ignore_index=True).drop_duplicates("id", keep="last", ignore_index=True)
 
@@ -91,7 +100,8 @@ def _write_part(path: Path, labels: pd.DataFrame, time: datetime) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = [("id", pa.string()), ("label", pa.int8()), ("time", pa.timestamp("us", tz="UTC"))]
+    label = pa.array(labels["label"]).type
+    kinds = [("id", pa.string()), ("label", label), ("time", pa.timestamp("us", tz="UTC"))]
     schema = pa.schema(kinds, metadata={_KEY: str(_FORMAT)})
     columns = {"id": labels["id"], "label": labels["label"], "time": [time] * len(labels)}
     pq.write_table(pa.table(columns, schema=schema), path)
@@ -105,7 +115,7 @@ def _read_part(path: Path) -> pd.DataFrame:
     return table.to_pandas()
 
 
-def _check(table: pd.DataFrame, file: Path) -> pd.DataFrame:
+def _check(table: pd.DataFrame, file: Path, task: Task) -> pd.DataFrame:
     import pandas as pd
 
     if missing := [name for name in ("id", "label") if name not in table]:
@@ -116,11 +126,11 @@ def _check(table: pd.DataFrame, file: Path) -> pd.DataFrame:
     if (missing_id := table["id"].isna()).any():
         row = int(missing_id.argmax())
         raise DataError(f"{file}, row {row}: the id is missing, so the label belongs to no prediction.")
-    label = pd.to_numeric(table["label"], errors="coerce")
-    if (bad := binary.wrong_labels(label)).any():
+    label = table["label"] if task.stored == "str" else pd.to_numeric(table["label"], errors="coerce")
+    if (bad := task.wrong_labels(label)).any():
         row = int(bad.argmax())
         raise DataError(
-            f"{file}, row {row}: the label is {table['label'].iloc[row]}; it must be {binary.LABELS}. "
+            f"{file}, row {row}: the label is {table['label'].iloc[row]}; it must be {task.labels}. "
             "Leave out rows whose label is not known yet."
         )
-    return pd.DataFrame({"id": table["id"].astype(str), "label": label.astype("int8")})
+    return pd.DataFrame({"id": table["id"].astype(str), "label": label.astype(task.stored)})

@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from runtime_lib.data.columns import Array
 from runtime_lib.errors import DataError, ServiceError
 from runtime_lib.files import read_json, write_json
 from runtime_lib.monitoring.alerts.payload import payload
 from runtime_lib.monitoring.alerts.webhook import host_of, send_webhook
-from runtime_lib.monitoring.drift import PREDICTION, drift
+from runtime_lib.monitoring.drift import drift
 from runtime_lib.monitoring.labels import add_month, read_labels
 from runtime_lib.monitoring.performance import by_period, judge_performance
 from runtime_lib.monitoring.skew import find_skew
 from runtime_lib.monitoring.verdict import Alert, Verdict
-from runtime_lib.serving.log import read_predictions
+from runtime_lib.serving.log import answers, read_predictions
 from runtime_lib.settings import Settings
+from runtime_lib.task.kinds import from_dict, gate_metric
+from runtime_lib.task.task import Task
+from runtime_lib.training.profile import FORMAT, read_profile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,11 +74,12 @@ def monitor(
         champion = _champion(settings)
     if profile is None:
         assert champion is not None
-        profile = read_json(Path(champion.folder) / "profile.json", made_by="mlops run")
+        profile = read_json(Path(champion.folder) / "profile.json", made_by="mlops run", newest=FORMAT)
+    profile = read_profile(profile)
     if month:
         add_month(settings, month, _raw_types(champion))
     table = _served(settings, champion, since)
-    labels = read_labels(settings.labels)
+    labels = read_labels(settings.labels, from_dict(profile["task"]))
     verdict = _judge(settings, profile, champion, table.merge(labels[["id", "label"]], "left", "id"), labels)
     if verdict.found:
         verdict = _alert(settings, verdict)
@@ -129,21 +134,26 @@ def _judge(
     table: pd.DataFrame,
     labels: pd.DataFrame,
 ) -> Verdict:
-    rules, metric = settings.monitoring, settings.registry.metric
-    probability = table["probability"].to_numpy()
-    label = table["label"].to_numpy(dtype="float64", na_value=np.nan)
-    known = ~np.isnan(label)
+    rules, task = settings.monitoring, from_dict(profile["task"])
+    metric, answer = gate_metric(settings, task), _answers(task, table)
     columns = drift(
-        profile, table, min_rows=rules.min_rows, threshold=rules.drift_threshold, probability=probability
+        profile,
+        table,
+        min_rows=rules.min_rows,
+        threshold=rules.drift_threshold,
+        answers=task.watched(answer),
     )
+    known, label = _labels(task, table["label"])
     performance = judge_performance(
+        task,
         label[known],
-        probability[known],
+        answer[known],
         # What the gate saw, on months that neither training nor early stopping had touched.
         (champion and champion.held_out) or profile["performance"],
         predictions=len(table),
         metric=metric,
         unknown=int((~labels["id"].isin(table["id"])).sum()),
+        strange=int(table["label"].notna().sum() - known.sum()),
         max_drop=rules.max_drop,
         min_rows=rules.min_rows,
     )
@@ -158,14 +168,34 @@ def _judge(
         last=table["time"].max().to_pydatetime(),
         rows=len(table),
         rules=rules,
-        columns=tuple(c for c in columns if c.name != PREDICTION),
-        prediction=next((c for c in columns if c.name == PREDICTION), None),
+        columns=tuple(c for c in columns if not c.prediction),
+        predictions=tuple(c for c in columns if c.prediction),
         performance=performance,
-        periods=by_period(time, probability, label, metric),
+        periods=by_period(task, time, answer, label, known, metric),
         report_html=settings.monitoring_page,
         report_json=settings.monitoring_report,
         skew=find_skew(table, list(profile["columns"]), settings.features),
     )
+
+
+def _answers(task: Task, table: pd.DataFrame) -> Array:
+    found = answers(table)
+    if missing := [name for name in task.outputs if name not in found or np.isnan(found[name]).any()]:
+        raise DataError(
+            f"The log's answers have no '{missing[0]}', only {', '.join(found) or 'none'}: another model "
+            f"gave them. Serve the champion (`mlops serve`), predict, then monitor again."
+        )
+    return task.from_columns(found)
+
+
+def _labels(task: Task, values: pd.Series[Any]) -> tuple[Array, Array]:
+    """Which labels are known by now, and all of them as the task reads them; the others are zeros."""
+    known = values.notna().to_numpy(copy=True)
+    known[known] = task.known(values[known])
+    read = task.read(values[known])
+    label = np.zeros(len(values), dtype=read.dtype)
+    label[known] = read
+    return known, label
 
 
 def _alert(settings: Settings, verdict: Verdict) -> Verdict:

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime_lib.task import binary
+from runtime_lib.task.metric import Metric
+from runtime_lib.task.task import Task
 
 __all__ = ["Performance", "Period", "by_period", "judge_performance"]
 
-FEWEST = 20  # of either label in a day or week; with fewer, its point on the chart would be noise
+FEWEST = 20  # rows that a figure rests on, in a day or week; with fewer, its point would be noise
 
 
 @dataclass(frozen=True)
 class Performance:
     """The live figure of one metric against the held-out one; a figure is None when it is unknown.
 
-    `lower` and `upper` are the one-sided 95 % bounds of `live`; `drop` is relative to `held_out`.
-    `metrics` are all live figures. `unknown` counts labels whose id no prediction has. `reason` is the
-    decision in a sentence.
+    `lower` and `upper` are the one-sided 95 % bounds of `live`; `drop` is relative to `held_out`, and
+    positive where the model got worse, whichever way the metric goes (`best`: of a perfect model). `metrics`
+    and `held_out_metrics` are all figures of either. `unknown` counts labels whose id no prediction has.
+    `reason` is the decision in a sentence.
     """
 
     metric: str
+    title: str
+    best: float
     held_out: float | None
     held_out_rows: int | None
     live: float | None
@@ -36,18 +40,32 @@ class Performance:
     labelled: int
     unknown: int
     metrics: Mapping[str, float]
+    held_out_metrics: Mapping[str, float]
     retrain: bool
     reason: str
 
     @property
-    def title(self) -> str:
-        """The metric's name in a sentence."""
-        return binary.METRICS[self.metric].title
+    def bound(self) -> float | None:
+        """The live figure at its best, with 95 % confidence."""
+        return self.upper if self.best else self.lower
+
+    @property
+    def surely_worse(self) -> bool:
+        """Whether even the bound is worse than on held-out rows."""
+        if self.bound is None or self.held_out is None:
+            return False
+        return self.bound < self.held_out if self.best else self.bound > self.held_out
 
     @property
     def coverage(self) -> float:
         """Share of the predictions that have a label by now."""
         return self.labelled / self.predictions if self.predictions else 0.0
+
+    def limit(self, max_drop: float) -> float | None:
+        """The live figure at which the drop is large enough."""
+        if self.held_out is None:
+            return None
+        return self.held_out * (1 - max_drop if self.best else 1 + max_drop)
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-able values; `baseline` and `baseline_rows` are the names of `held_out…` until 0.4."""
@@ -57,7 +75,10 @@ class Performance:
 
 @dataclass(frozen=True)
 class Period:
-    """One day or week of predictions; `live` and its bounds are None with too few labels of either kind."""
+    """One day or week of predictions; `live` and its bounds are None with too few labels.
+
+    `figures`: all that the task says of these rows.
+    """
 
     start: str
     days: int
@@ -66,57 +87,73 @@ class Period:
     live: float | None
     lower: float | None
     upper: float | None
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 def judge_performance(
+    task: Task,
     label: NDArray[Any],
-    probability: NDArray[Any],
+    answer: NDArray[Any],
     held_out: Mapping[str, float] | None,
     *,
     predictions: int,
-    metric: str = binary.METRIC.name,
+    metric: Metric | None = None,
     unknown: int = 0,
+    strange: int = 0,
     max_drop: float = 0.05,
     min_rows: int = 500,
 ) -> Performance:
     """Compare labelled predictions with the held-out figure and decide on retraining.
 
     Retraining needs all three: `min_rows` labels, a drop of `max_drop` relative to the held-out figure, and
-    the one-sided 95 % upper bound of the live figure below it, so that no small sample triggers it.
+    the one-sided 95 % bound of the live figure, on its better side, still worse than it, so that no small
+    sample triggers it.
 
     Args:
-        label: 0 or 1, shape `(n,)`.
-        probability: the logged predictions of the same rows, shape `(n,)`.
+        label: of the task, shape `(n,)`.
+        answer: the logged answers to the same rows.
         held_out: the figures of the gate or the profile on rows that training did not see, or None.
         predictions: all predictions of the period, labelled or not.
-        metric: a name in `task.binary.METRICS`; the higher the better.
+        metric: one of the task's; default: its first.
         unknown: labels without a prediction, for the report.
+        strange: labels of classes that the model does not know; they are not among `label`.
     """
-    expected, rows = (held_out or {}).get(metric), (held_out or {}).get("rows")
+    metric = metric or task.metric
+    expected, rows = (held_out or {}).get(metric.name), (held_out or {}).get("rows")
     metrics: dict[str, float] = {}
     live = lower = upper = drop = None
-    if binary.rarer(label):
-        metrics = binary.figures(label, probability)
-        live = metrics[metric]
-        lower, upper = binary.bounds(live, label, metric)
-        drop = 1 - live / expected if expected else None
-    title = binary.METRICS[metric].title
-    retrain, reason = _decide(title, expected, live, upper, drop, len(label), unknown, max_drop, min_rows)
-    return Performance(
-        metric, expected, None if rows is None else int(rows), live, lower, upper, drop,
-        predictions, len(label), unknown, metrics, retrain, reason,
+    if task.support(label):
+        metrics = task.figures(label, answer)
+        live = metrics[metric.name]
+        lower, upper = metric.interval(label, answer)
+        drop = metric.gain(expected, live) / expected if expected else None
+    found = Performance(
+        metric.name, metric.title, metric.best, expected, None if rows is None else int(rows),
+        live, lower, upper, drop, predictions, len(label), unknown, metrics, dict(held_out or {}), False, "",
     )  # fmt: skip
+    retrain, reason = _decide(found, max_drop, min_rows)
+    if strange:
+        reason += (
+            f" {strange:,} more labels are of classes that the model was not trained on, and are left out: "
+            f"train on months that have them."
+        )
+    return replace(found, retrain=retrain, reason=reason)
 
 
 def by_period(
-    time: NDArray[Any], probability: NDArray[Any], label: NDArray[Any], metric: str = binary.METRIC.name
+    task: Task,
+    time: NDArray[Any],
+    answer: NDArray[Any],
+    label: NDArray[Any],
+    known: NDArray[Any],
+    metric: Metric | None = None,
 ) -> tuple[Period, ...]:
     """Cut predictions into days, or into weeks from Monday when they span more than 31 days.
 
     Args:
         time: of the prediction, `datetime64` in UTC, shape `(n,)`.
-        probability: shape `(n,)`.
-        label: 0 or 1, NaN while unknown, shape `(n,)`.
+        answer: of `n` rows.
+        label: of the task, shape `(n,)`; where it is not `known`, any value.
         metric: as for `judge_performance`.
     """
     day = time.astype("datetime64[D]").astype(np.int64)
@@ -124,51 +161,57 @@ def by_period(
     start = day if length == 1 else day - (day + 3) % 7  # day 0, 1970-01-01, was a Thursday
     parts = [(int(first), start == first) for first in np.unique(start)]
     return tuple(
-        _period(str(np.datetime64(first, "D")), length, probability[own], label[own], metric)
+        _period(
+            task, metric or task.metric, str(np.datetime64(first, "D")), length,
+            answer[own], label[own], known[own],
+        )
         for first, own in parts
-    )
+    )  # fmt: skip
 
 
-def _period(start: str, days: int, probability: NDArray[Any], label: NDArray[Any], metric: str) -> Period:
-    known = ~np.isnan(label)
+def _period(
+    task: Task,
+    metric: Metric,
+    start: str,
+    days: int,
+    answer: NDArray[Any],
+    label: NDArray[Any],
+    known: NDArray[Any],
+) -> Period:
     live = lower = upper = None
-    if binary.rarer(label[known]) >= FEWEST:
-        live = binary.figures(label[known], probability[known])[metric]
-        lower, upper = binary.bounds(live, label[known], metric)
-    return Period(start, days, len(label), int(known.sum()), live, lower, upper)
+    figures: dict[str, float] = {}
+    label, answer, rows = label[known], answer[known], len(label)
+    if task.support(label) >= FEWEST:
+        figures = task.figures(label, answer)
+        live = figures[metric.name]
+        lower, upper = metric.interval(label, answer)
+    return Period(start, days, rows, len(label), live, lower, upper, figures)
 
 
-def _decide(
-    title: str,
-    expected: float | None,
-    live: float | None,
-    upper: float | None,
-    drop: float | None,
-    labels: int,
-    unknown: int,
-    max_drop: float,
-    min_rows: int,
-) -> tuple[bool, str]:
-    if not labels and unknown:
+def _decide(p: Performance, max_drop: float, min_rows: int) -> tuple[bool, str]:
+    if not p.labelled and p.unknown:
         return False, (
-            f"None of {unknown:,} labels has the id of one of these predictions: performance is unknown. "
+            f"None of {p.unknown:,} labels has the id of one of these predictions: performance is unknown. "
             f"Compare the column `id` of both."
         )
-    if not labels:
+    if not p.labelled:
         return False, "No labels yet: performance is unknown. Add them with `mlops monitor --labels FILE`."
-    if live is None or upper is None:
-        return False, f"All {labels:,} labels are the same: the ranking cannot be judged."
-    title = title[0].upper() + title[1:]
-    if expected is None or drop is None:
-        return False, f"{title} is {live:.3f}, but there is no held-out figure to compare it with."
-    if labels < min_rows:
-        return False, f"{title} is {live:.3f} on {labels:,} labels; a decision needs {min_rows:,}."
-    found = f"{title} {live:.3f} against {expected:.3f} on held-out data ({-drop:+.1%}) on {labels:,} labels"
-    bound = f"95 % upper bound {upper:.3f}"
-    if drop <= 0:
-        return False, f"{found}: no drop."
-    if drop < max_drop:
-        return False, f"{found}: less than the drop of {max_drop:.0%} that calls for retraining."
-    if upper >= expected:
-        return False, f"{found}: perhaps by chance, as its {bound} is not below {expected:.3f}."
-    return True, f"{found}: a drop of {max_drop:.0%} or more, and its {bound} is below {expected:.3f}."
+    if p.live is None or p.bound is None:
+        return False, f"All {p.labelled:,} labels are the same: the ranking cannot be judged."
+    title = p.title[0].upper() + p.title[1:]
+    if p.held_out is None or p.drop is None:
+        return False, f"{title} is {p.live:.3f}, but there is no held-out figure to compare it with."
+    if p.labelled < min_rows:
+        return False, f"{title} is {p.live:.3f} on {p.labelled:,} labels; a decision needs {min_rows:,}."
+    change, worse = (-p.drop, "drop") if p.best else (p.drop, "rise")
+    side, still = ("upper", "below") if p.best else ("lower", "above")
+    found = f"{title} {p.live:.3f} against {p.held_out:.3f} on held-out data ({change:+.1%})"
+    found = f"{found} on {p.labelled:,} labels"
+    bound = f"95 % {side} bound {p.bound:.3f}"
+    if p.drop <= 0:
+        return False, f"{found}: no {worse}."
+    if p.drop < max_drop:
+        return False, f"{found}: less than the {worse} of {max_drop:.0%} that calls for retraining."
+    if not p.surely_worse:
+        return False, f"{found}: perhaps by chance, as its {bound} is not {still} {p.held_out:.3f}."
+    return True, f"{found}: a {worse} of {max_drop:.0%} or more, and its {bound} is {still} {p.held_out:.3f}."

@@ -36,7 +36,7 @@ def render(verdict: Verdict) -> str:
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     safe = jinja2.filters.Markup  # for the drawings made here
-    columns = [*([verdict.prediction] if verdict.prediction else []), *verdict.columns]
+    columns = [*verdict.predictions, *verdict.columns]
     return str(
         environment.from_string(template).render(
             v=verdict,
@@ -61,23 +61,17 @@ def _summary(v: Verdict) -> str:
         if drifted
         else f"None of {len(v.columns)} inputs drifted"
     )
-    answer = (
-        "and so did the prediction."
-        if v.prediction and v.prediction.drifted
-        else "and the prediction did not."
-    )
+    answer = "and so did the prediction." if v.prediction_drifted else "and the prediction did not."
     if not drifted:
-        answer = (
-            "but the prediction did." if v.prediction and v.prediction.drifted else "nor did the prediction."
-        )
+        answer = "but the prediction did." if v.prediction_drifted else "nor did the prediction."
     return f"{inputs}, {answer} {v.performance.reason}"
 
 
 def _checks(v: Verdict) -> list[dict[str, Any]]:
     """The three conditions for retraining, each with what was needed and found."""
     p = v.performance
-    known = p.live is not None and p.held_out is not None
-    limit = (p.held_out or 0.0) * (1 - v.rules.max_drop)
+    known, limit = p.live is not None and p.held_out is not None, p.limit(v.rules.max_drop) or 0.0
+    side, worse, beyond = ("upper", "below", "less") if p.best else ("lower", "above", "more")
     return [
         {
             "what": "Labelled predictions",
@@ -87,17 +81,17 @@ def _checks(v: Verdict) -> list[dict[str, Any]]:
         },
         {
             "what": f"Live {p.title}",
-            "needed": f"{v.rules.max_drop:.0%} below held-out: {limit:.3f} or less"
+            "needed": f"{v.rules.max_drop:.0%} {worse} held-out: {limit:.3f} or {beyond}"
             if p.held_out
             else "no held-out figure",
             "found": f"{p.live:.3f}" if p.live is not None else "unknown",
             "met": known and (p.drop or 0.0) >= v.rules.max_drop,
         },
         {
-            "what": "Its 95 % upper bound",
-            "needed": f"below held-out: {p.held_out:.3f}" if p.held_out else "no held-out figure",
-            "found": f"{p.upper:.3f}" if p.upper is not None else "unknown",
-            "met": known and (p.upper or 0.0) < (p.held_out or 0.0),
+            "what": f"Its 95 % {side} bound",
+            "needed": f"{worse} held-out: {p.held_out:.3f}" if p.held_out else "no held-out figure",
+            "found": f"{p.bound:.3f}" if p.bound is not None else "unknown",
+            "met": known and p.surely_worse,
         },
     ]
 
@@ -172,14 +166,15 @@ def _draw_performance(axes: Any, v: Verdict) -> None:
         axes.plot(at, [q.live for _, q in known], "o-", color=LIVE, ms=5, lw=1.5)
     end = len(v.periods) - 0.45
     if p.held_out is not None:
-        limit = p.held_out * (1 - v.rules.max_drop)
-        lines = ((p.held_out, REFERENCE, "-", "bottom", "held-out"), (limit, LIMIT, "--", "top", "limit"))
+        limit, sides = p.limit(v.rules.max_drop) or 0.0, ("bottom", "top") if p.best else ("top", "bottom")
+        lines = ((p.held_out, REFERENCE, "-", sides[0], "held-out"), (limit, LIMIT, "--", sides[1], "limit"))
         for height, colour, dash, side, text in lines:
             axes.axhline(height, color=colour, ls=dash, lw=1.4)
             axes.text(end, height, f" {text} {height:.3f}", color=INK, va=side, ha="left", fontsize=9)
     if not known:
         middle = p.held_out or 0.5
-        axes.set_ylim(middle - 0.15, middle + 0.15)
+        around = 0.15 if p.best else 0.3 * middle
+        axes.set_ylim(middle - around, middle + around)
         axes.text(0.5, 0.8, "too few labels for a figure", transform=axes.transAxes, color=INK, ha="center")
     axes.set_ylabel(f"{p.title}, 90 % interval", color=INK)
 

@@ -45,7 +45,7 @@ class Verdict:
     rows: int
     rules: Monitoring = field(repr=False)  # its webhook may hold a secret
     columns: tuple[ColumnDrift, ...]
-    prediction: ColumnDrift | None
+    predictions: tuple[ColumnDrift, ...]
     performance: Performance
     periods: tuple[Period, ...]
     report_html: Path
@@ -56,6 +56,10 @@ class Verdict:
     @property
     def drifted_columns(self) -> tuple[str, ...]:
         return tuple(c.name for c in self._judged() if c.drifted)
+
+    @property
+    def prediction_drifted(self) -> bool:
+        return any(c.drifted for c in self.predictions)
 
     @property
     def drifted(self) -> bool:
@@ -103,12 +107,14 @@ class Verdict:
         return (*([self.performance.reason] if self.retrain else []), *skewed, *found)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the verdict as JSON-able values: the content of `report.json`, format 1.
+        """Return the verdict as JSON-able values: the content of `report.json`, format 2.
+
+        Format 1, until 0.6, had `prediction` alone, and no figures of the periods.
 
         `report` is the path of the HTML page.
         """
         return {
-            "format": 1,
+            "format": 2,
             "project": self.project,
             "environment": self.environment,
             "model": self.model,
@@ -127,7 +133,9 @@ class Verdict:
                 "max_drop": self.rules.max_drop,
             },
             "columns": [c.to_dict() for c in self.columns],
-            "prediction": self.prediction and self.prediction.to_dict(),
+            "predictions": [c.to_dict() for c in self.predictions],
+            # The name until 0.6, when there was one output.
+            "prediction": self.predictions[0].to_dict() if self.predictions else None,
             "performance": self.performance.to_dict(),
             "skew": self.skew.to_dict(),
             "periods": [vars(p) for p in self.periods],
@@ -136,4 +144,4 @@ class Verdict:
         }
 
     def _judged(self) -> tuple[ColumnDrift, ...]:
-        return (*([self.prediction] if self.prediction else []), *self.columns)
+        return (*self.predictions, *self.columns)

@@ -18,8 +18,8 @@ from runtime_lib.data import calendar
 from runtime_lib.data.reads import Ledger, Read, Reads, digest, late, plan, read_by
 from runtime_lib.errors import SettingsError
 from runtime_lib.pipeline.dvc import Standing, reproduce, standing
-from runtime_lib.pipeline.stages import read_params
 from runtime_lib.settings import Settings
+from runtime_lib.settings.params import read_params
 from runtime_lib.tracking.lineage import git
 
 __all__ = ["INGEST", "Refresh"]

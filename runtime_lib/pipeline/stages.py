@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from runtime_lib import settings as settings_file
-from runtime_lib.errors import MlopsError, PipelineError, SettingsError
+from runtime_lib.errors import MlopsError, PipelineError
 from runtime_lib.pipeline.run_lock import die_with_the_run
 from runtime_lib.secrets import guard, without_secrets
+from runtime_lib.settings.params import read_params
+from runtime_lib.task.kinds import task_of
+from runtime_lib.task.task import Task
 
-__all__ = ["Project", "Stages", "read_params", "unwritten"]
+__all__ = ["Project", "Stages", "unwritten"]
 
 # How a stage ends on Ctrl-C: 128 + SIGINT, as shells count.
 _INTERRUPTED = 130
@@ -32,28 +35,19 @@ class Project:
     def root(self) -> Path:
         return self.settings.root
 
+    @property
+    def task(self) -> Task:
+        """What is predicted: the table `task` of params.yaml.
+
+        Raises:
+            SettingsError: the table names no known kind, or holds what a kind does not take.
+        """
+        return task_of(self.params)
+
     @classmethod
     def load(cls) -> Project:
         settings = settings_file.load()
         return cls(settings, read_params(settings.root))
-
-
-def read_params(root: Path) -> dict[str, Any]:
-    """Read `params.yaml` in the project's folder as tables.
-
-    Raises:
-        SettingsError: it cannot be read, or holds no tables.
-    """
-    import yaml
-
-    path = root / "params.yaml"
-    try:
-        params = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}") from error
-    if not isinstance(params, dict):
-        raise SettingsError(f"{path} must hold tables of parameters, not {params!r}.")
-    return params
 
 
 class Stages(dict[str, Callable[[Project], None]]):

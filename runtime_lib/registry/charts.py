@@ -11,14 +11,14 @@ __all__ = ["STYLE", "Series", "alone", "bars", "curves", "matrix"]
 # Colours that stay apart for all kinds of sight, on light and on dark ground.
 STYLE = """
 .chart { --ink: #1b2430; --muted: #667080; --line: #e3e7ec; --ground: #fff;
-  --candidate: #2f6fde; --logistic: #b66a00; --naive: #8a94a3; }
+  --candidate: #2f6fde; --linear: #b66a00; --naive: #8a94a3; }
 @media (prefers-color-scheme: dark) { .chart { --ink: #e7ebf0; --muted: #98a3b3; --line: #2c3540;
-  --ground: #1b2129; --candidate: #6ea3ff; --logistic: #e3a548; --naive: #7d8896; } }
+  --ground: #1b2129; --candidate: #6ea3ff; --linear: #e3a548; --naive: #7d8896; } }
 .chart text { font: 12px system-ui, -apple-system, Roboto, Arial, sans-serif; fill: var(--muted); }
 .chart text.strong { fill: var(--ink); } .chart .ground { fill: var(--ground); }
 .chart .grid { stroke: var(--line); } .chart .guide { stroke: var(--muted); stroke-dasharray: 4 4; }
 .chart .curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
-.chart .candidate { stroke: var(--candidate); } .chart .logistic { stroke: var(--logistic); }
+.chart .candidate { stroke: var(--candidate); } .chart .logistic, .chart .linear { stroke: var(--linear); }
 .chart .naive { stroke: var(--naive); }
 .chart .bar { fill: var(--candidate); } .chart .minus { fill: var(--naive); }
 .chart circle { fill: var(--ground); stroke-width: 2; } .chart .tint { fill: var(--candidate); }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from runtime_lib.registry import flavor
 from runtime_lib.registry.versions import DIGEST_TAG, held_out
 from runtime_lib.settings import Settings
 from runtime_lib.tracking.store import tracking_uri
-from runtime_lib.training.model import digest
+from runtime_lib.training.model import digest, model_files
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -68,8 +69,8 @@ def _download(settings: Settings, version: ModelVersion, identity: str, folder: 
                 f"them; delete the version in MLflow and register the model again."
             )
         with atomic_folder(folder) as new:
-            for file in (got / flavor.FILES).iterdir():
-                (new / file.name).write_bytes(file.read_bytes())
+            for file in model_files(got / flavor.FILES):
+                shutil.copyfile(file, new / file.name)
 
 
 def _holds(folder: Path, identity: str) -> bool:

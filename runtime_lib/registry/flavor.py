@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 from runtime_lib.data.columns import Array, Column, check_rows
 from runtime_lib.secrets import without_secrets
 from runtime_lib.tracking.lineage import library_version
-from runtime_lib.training.model import Model, read_columns
+from runtime_lib.training.model import Model, read_columns, read_task
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow.models import ModelSignature
+
+    from runtime_lib.task.task import Task
 
 __all__ = ["FILES", "TRUSTED", "requirement", "save", "signature"]
 
@@ -35,9 +37,16 @@ class _Predictor:
     def __init__(self, model: Model) -> None:
         self.model = model
 
-    def predict(self, data: pd.DataFrame, params: object = None) -> Array:
-        """Return the probability of label 1, `float64` of shape `(n,)`, for raw feature columns."""
-        return self.model.predict(check_rows(data, self.model.columns))
+    def predict(self, data: pd.DataFrame, params: object = None) -> Array | pd.DataFrame:
+        """Answer for feature columns: numbers `(n,)`, or a table where the task has several outputs."""
+        import pandas as pd
+
+        answer = self.model.predict(check_rows(data, self.model.columns))
+        if self.model.task.flat:
+            return answer
+        label = self.model.decide(answer)
+        columns = self.model.task.columns(answer)
+        return pd.DataFrame(columns if label is None else {"label": label, **columns})
 
 
 def save(path: Path, folder: Path, *, model_id: str, run_id: str) -> None:
@@ -53,19 +62,27 @@ def save(path: Path, folder: Path, *, model_id: str, run_id: str) -> None:
             loader_module=__name__,
             data_path=str(folder),
             mlflow_model=Described(model_id=model_id, run_id=run_id),
-            signature=signature(read_columns(folder)),
+            signature=signature(read_columns(folder), read_task(folder)),
             pip_requirements=[requirement()],  # finding them out by importing the model takes seconds
         )
 
 
-def signature(columns: Sequence[Column]) -> ModelSignature:
-    """Numbers are doubles, categories text; a column that may be null is optional."""
+def signature(columns: Sequence[Column], task: Task) -> ModelSignature:
+    """Numbers are doubles, categories text; a column that may be null is optional.
+
+    A single output has no name, several have those of the task, with the label first.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
 
     kinds = {"number": DataType.double, "category": DataType.string}
     inputs = Schema([ColSpec(kinds[column.kind], column.name, not column.nullable) for column in columns])
-    return ModelSignature(inputs, Schema([ColSpec(DataType.double)]))
+    if task.flat:
+        return ModelSignature(inputs, Schema([ColSpec(DataType.double)]))
+    label = [ColSpec(DataType.string, "label")] if task.class_names else []
+    return ModelSignature(
+        inputs, Schema([*label, *(ColSpec(DataType.double, name) for name in task.outputs)])
+    )
 
 
 def requirement() -> str:

@@ -1,41 +1,58 @@
-"""The champion as a rival: its figures on the held-out table, or what stands in for them where it has none.
+"""The champion as a rival: next to the candidate on the held-out table, or what stands in for that.
 
-It is judged on the same rows as the candidate. Where it cannot predict them, the figures of its own
-promotion will do if they are of the same rows. Figures of other rows are compared with nothing: a worse model
-could pass by a changed column, and a better one be refused for ever.
+It is judged on the same rows as the candidate, and compared row by row. Where it cannot predict them, the
+figures of its own promotion will do if they are of the same rows. Figures of other rows are compared with
+nothing: a worse model could pass by a changed column, and a better one be refused for ever.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runtime_lib.data.columns import Array
 from runtime_lib.errors import DataError, MissingExtraError, ModelError
-from runtime_lib.registry.files import Champion, fetch
+from runtime_lib.registry.files import fetch
+from runtime_lib.registry.gate import Other
 from runtime_lib.registry.versions import figures_of, held_out
 from runtime_lib.settings import Settings
-from runtime_lib.training.judge import judge_table, open_model
+from runtime_lib.task.metric import Metric
+from runtime_lib.task.task import Task
+from runtime_lib.training.judge import answer_table, open_model
 from runtime_lib.training.model import read_columns
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["Rival", "fingerprint", "rival"]
+__all__ = ["Judged", "Rival", "fingerprint", "rival"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The candidate on the held-out table: labels and answers `(n, …)`, and its task."""
+
+    folder: Path
+    task: Task
+    metric: Metric
+    label: Array
+    answer: Array
 
 
 @dataclass(frozen=True)
 class Rival:
-    """The champion's `figures` (None: none that count), a `note` on them, and whether it `blocks` without."""
+    """The champion beside the candidate (None: no comparison), a `note`, and whether it `blocks` without."""
 
-    figures: Mapping[str, float] | None
+    beside: Other | None
     note: str = ""
     blocks: bool = False
 
 
-def rival(settings: Settings, holder: ModelVersion, candidate: Champion, table: pd.DataFrame) -> Rival:
+def rival(settings: Settings, holder: ModelVersion, candidate: Judged, table: pd.DataFrame) -> Rival:
     """Judge the champion on the held-out table, or say what stands in for that.
 
     Args:
@@ -45,14 +62,42 @@ def rival(settings: Settings, holder: ModelVersion, candidate: Champion, table: 
     """
     try:
         held = fetch(settings, holder)
-        return Rival(judge_table(settings, open_model(settings, held.folder), table))
+        model = open_model(settings, held.folder)
+        if model.task.kind != candidate.task.kind:
+            return Rival(None, _another_task(holder, model.task, candidate.task), blocks=True)
+        answer = candidate.task.translate(answer_table(settings, model, table), model.task)
+        return Rival(_beside(candidate, answer))
     except (DataError, ModelError, MissingExtraError) as error:
         why = f"the champion (version {holder.version}) cannot be judged on this test table: {error}"
-    if figures_of(holder).get("table") == fingerprint(table):
-        return Rival(held_out(holder), f"{why} Its figures at its own promotion are of these rows too.")
+    figures = held_out(holder)
+    if figures and figures_of(holder).get("table") == fingerprint(table):
+        note = f"{why} Its figures at its own promotion are of these rows too."
+        return Rival(_apart(candidate, figures), note)
     if _shares_nothing(settings, holder, candidate):
         return Rival(None, f"{why} It shares no column with this model: another problem, and no rival.")
     return Rival(None, f"{why} Its own figures are of other rows, so nothing can be compared.", blocks=True)
+
+
+def _beside(candidate: Judged, answer: Array) -> Other:
+    gain = candidate.metric.compare(candidate.label, candidate.answer, answer)
+    return Other(candidate.task.figures(candidate.label, answer), gain)
+
+
+def _apart(candidate: Judged, figures: Mapping[str, float]) -> Other:
+    """By two figures of the same rows; how they vary together is not known, so the error is that of both."""
+    metric = candidate.metric
+    value, error = (
+        metric.value(candidate.label, candidate.answer),
+        metric.error(candidate.label, candidate.answer),
+    )
+    return Other(figures, metric.apart(value, figures.get(metric.name, math.nan), (error, error)))
+
+
+def _another_task(holder: ModelVersion, theirs: Task, ours: Task) -> str:
+    return (
+        f"the champion (version {holder.version}) answers a {theirs.kind} task, this model a {ours.kind} "
+        f"one: they cannot be compared, and whoever asks the champion would get other answers."
+    )
 
 
 def fingerprint(table: pd.DataFrame) -> str:
@@ -65,7 +110,7 @@ def fingerprint(table: pd.DataFrame) -> str:
     return hashlib.sha256("".join(rows).encode()).hexdigest()
 
 
-def _shares_nothing(settings: Settings, holder: ModelVersion, candidate: Champion) -> bool:
+def _shares_nothing(settings: Settings, holder: ModelVersion, candidate: Judged) -> bool:
     try:
         columns = read_columns(fetch(settings, holder).folder)
     except ModelError:  # unreadable: in doubt it is a rival

@@ -9,16 +9,18 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from runtime_lib.errors import DataError, require
 from runtime_lib.files import atomic_file, read_json
 from runtime_lib.registry import charts
+from runtime_lib.registry.drawn import Chart, confusion, of_answers
 from runtime_lib.settings import Settings
-from runtime_lib.task import binary as task
+from runtime_lib.task.kinds import from_dict, metric_name
 from runtime_lib.tracking.record import Measure, RunState, read, record_folder
 from runtime_lib.tracking.ship import flatten
 from runtime_lib.tracking.summary import Known, run_name
+from runtime_lib.training.evaluate import FORMAT
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,15 +29,7 @@ __all__ = ["upload_page", "write_page"]
 
 _FOLDER = "evaluation"  # among the run's artifacts
 _MOST_BARS = 20
-
-
-class _Chart(NamedTuple):
-    """A drawing, its file's name, its title, and how to read it."""
-
-    file: str
-    title: str
-    reading: str
-    svg: str
+_MODELS = ("candidate", "logistic", "linear", "naive")  # in the order of the table
 
 
 def write_page(settings: Settings) -> Path | None:
@@ -70,7 +64,7 @@ def _told(settings: Settings) -> tuple[dict[str, Any], RunState, list[Measure]] 
     """Evaluation, record and measures, if all are of one model."""
     if not settings.report("evaluation").is_file():
         return None
-    evaluation = read_json(settings.report("evaluation"), made_by="mlops run")
+    evaluation = read_json(settings.report("evaluation"), made_by="mlops run", newest=FORMAT)
     try:
         state, measures = read(record_folder(settings))
     except DataError:  # no training here yet, or its files wait for `dvc checkout`
@@ -88,17 +82,18 @@ def _render(
     )
     safe = jinja2.filters.Markup  # for the drawings made here
     drawn = [chart._replace(svg=safe(chart.svg)) for chart in _charts(settings, evaluation, state, measures)]
-    models = [who for who in ("candidate", "logistic", "naive") if who in evaluation]
+    models = [who for who in _MODELS if who in evaluation]
     metrics = {f"test/{name}": value for name, value in evaluation["candidate"].items()}
     known = Known(flatten(state.params), state.tags, metrics)
     return str(
         environment.from_string(template).render(
             project=settings.project.name,
-            name=run_name(known, settings.registry.metric),
-            metric=settings.registry.metric,
+            name=run_name(known, metric_name(settings)),
+            metric=metric_name(settings),
             evaluation=evaluation,
             models=models,
-            figures=[name for name in evaluation["candidate"] if name not in ("rows", "rate")],
+            figures=[name for name in evaluation["candidate"] if name not in ("rows", "rate", "mean")],
+            intervals=evaluation.get("intervals", {}),
             gate=_gate(settings, evaluation),
             suspects=evaluation.get("suspects", []),
             confirmed=settings.registry.confirmed,
@@ -124,32 +119,33 @@ def _gate(settings: Settings, evaluation: Mapping[str, Any]) -> dict[str, Any] |
 
 def _charts(
     settings: Settings, evaluation: Mapping[str, Any], state: RunState, measures: Sequence[Measure]
-) -> list[_Chart]:
+) -> list[Chart]:
     """Those that there are points for: an evaluation of an earlier release has none."""
-    drawn = [*_of_epochs(measures)]
+    metric = from_dict({"kind": evaluation.get("task", "binary")}).metric.name
+    drawn = [*_of_epochs(measures, metric)]
     if curves := evaluation.get("curves"):
-        drawn += _of_answers(curves, evaluation)
+        drawn += of_answers(curves, evaluation)
     if needed := evaluation.get("importance"):
         items = [(item["column"], item["loss"]) for item in needed[:_MOST_BARS]]
         reading = (
-            f"What {task.METRIC.name} loses when the column's values are shuffled. Of two columns that say "
+            f"What {metric} loses when the column's values are shuffled. Of two columns that say "
             f"the same, each may look as if it were not needed."
         )
         more = f" The first {_MOST_BARS} of {len(needed)} columns." if len(needed) > _MOST_BARS else ""
         drawn.append(
-            _Chart("importance", "What the model needs", reading + more, charts.bars(items, title=reading))
+            Chart("importance", "What the model needs", reading + more, charts.bars(items, title=reading))
         )
     if counts := evaluation.get("confusion"):
-        drawn.append(_confusion(counts))
+        drawn.append(confusion(counts, evaluation.get("classes") or ("0", "1")))
     return drawn
 
 
-def _of_epochs(measures: Sequence[Measure]) -> Iterator[_Chart]:
+def _of_epochs(measures: Sequence[Measure], metric: str) -> Iterator[Chart]:
     kept = next((m.value for m in measures if m.name == "kept_epoch"), None)
     reading = f"The dashed line is epoch {kept:.0f}, whose weights are kept." if kept else ""
     for file, name, title in (
         ("loss", "epoch/train_loss", "Training loss by epoch"),
-        ("metric", f"epoch/validation_{task.METRIC.name}", f"Validation {task.METRIC.name} by epoch"),
+        ("metric", f"epoch/validation_{metric}", f"Validation {metric} by epoch"),
     ):
         points = [(m.step, m.value) for m in measures if m.name == name]
         if len(points) < 2:
@@ -164,52 +160,4 @@ def _of_epochs(measures: Sequence[Measure]) -> Iterator[_Chart]:
             y_range=(min(values) - gap, max(values) + gap),
             mark=kept,
         )
-        yield _Chart(file, title, reading, svg)
-
-
-def _of_answers(curves: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterator[_Chart]:
-    def series(kind: str, *, dots: bool = False) -> list[charts.Series]:
-        known = [who for who in ("candidate", "logistic", "naive") if who in curves]
-        return [charts.Series(who, who, curves[who][kind], dots) for who in known]
-
-    rate = evaluation["candidate"]["rate"]
-    yield _Chart(
-        "roc",
-        "ROC",
-        "Dashed: guessing. The area below a curve is its ROC AUC.",
-        charts.curves(
-            series("roc"),
-            x="false positive rate",
-            y="true positive rate",
-            guide=[(0, 0), (1, 1)],
-            names=0,
-        ),
-    )
-    yield _Chart(
-        "precision_recall",
-        "Precision and recall",
-        f"Dashed: guessing, at the share of label 1, {rate:.1%}.",
-        charts.curves(series("precision_recall"), x="recall", y="precision", guide=[(0, rate), (1, rate)]),
-    )
-    yield _Chart(
-        "calibration",
-        "Calibration",
-        "Ten groups of equally many rows. On the dashed line, of those told 30 % three in ten happen.",
-        charts.curves(
-            series("calibration", dots=True)[:1],
-            x="mean probability",
-            y="share of label 1",
-            guide=[(0, 0), (1, 1)],
-        ),
-    )
-
-
-def _confusion(counts: Sequence[Sequence[int]]) -> _Chart:
-    reading = (
-        "At the model's threshold, which flags as large a share as has label 1 in the validation months. "
-        "Shares are of the row."
-    )
-    svg = charts.matrix(
-        counts, rows=("was 0", "was 1"), columns=("predicted 0", "predicted 1"), title="Confusion"
-    )
-    return _Chart("confusion", "Confusion", reading, svg)
+        yield Chart(file, title, reading, svg)

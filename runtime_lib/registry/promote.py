@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from runtime_lib.data.months import read_table
+from runtime_lib.data.months import read_labels, read_table
 from runtime_lib.errors import DataError
 from runtime_lib.files import read_json
 from runtime_lib.locks import locked
 from runtime_lib.registry.decide import move, note, settle
 from runtime_lib.registry.describe import describe
 from runtime_lib.registry.files import fetch
-from runtime_lib.registry.gate import Decision, judge
-from runtime_lib.registry.incumbent import fingerprint, rival
+from runtime_lib.registry.gate import Decision, Other, judge
+from runtime_lib.registry.incumbent import Judged, fingerprint, rival
 from runtime_lib.registry.page import upload_page, write_page
 from runtime_lib.registry.register import enter, read_evaluation
 from runtime_lib.registry.standing import Registered
@@ -32,8 +35,11 @@ from runtime_lib.registry.versions import (
     where,
 )
 from runtime_lib.settings import Settings
+from runtime_lib.task.kinds import gate_metric
+from runtime_lib.task.metric import Gain
 from runtime_lib.tracking.store import connect, service
-from runtime_lib.training.judge import judge_table, open_model
+from runtime_lib.training.judge import answer_table, open_model
+from runtime_lib.training.model import Model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,19 +142,38 @@ def _decide(
             f"the baselines are of another table. Evaluate again with `mlops run`."
         )
     candidate = fetch(settings, version)
-    figures = judge_table(settings, open_model(settings, candidate.folder), table)
-    other = rival(settings, holder, candidate, table) if holder else None
+    model = open_model(settings, candidate.folder)
+    judged = _answered(settings, candidate.folder, model, table)
+    figures = model.task.figures(judged.label, judged.answer)
+    other = rival(settings, holder, judged, table) if holder else None
     way = _way_on(version, holder)
     if other and other.blocks:
         return Decision(False, (other.note, f"refused. {way}"), {"candidate": figures})
-    decision = judge(figures, evaluation["naive"], other.figures if other else None, settings.registry)
+    beside = other.beside if other else None
+    decision = judge(judged.metric, figures, _baseline(evaluation, judged), beside, settings.registry)
     reasons = [other.note] if other and other.note else []
     reasons += decision.reasons
-    if other and other.figures is None:  # the note says why, where the gate saw no champion
+    if other and other.beside is None:  # the note says why, where the gate saw no champion
         reasons[-1] = "the baseline alone decides"
-    if other and other.figures and not decision.promoted:
+    if other and other.beside and not decision.promoted:
         reasons.append(way)
     return hold_back(replace(decision, reasons=tuple(reasons)), evaluation, settings.registry)
+
+
+def _answered(settings: Settings, folder: Path, model: Model, table: pd.DataFrame) -> Judged:
+    task, path = model.task, settings.split_part("test")
+    label = read_labels(table["label"], task, path)
+    return Judged(folder, task, gate_metric(settings, task), label, answer_table(settings, model, table))
+
+
+def _baseline(evaluation: Mapping[str, Any], judged: Judged) -> Other:
+    """The naive baseline as the evaluation has it; one of format 1 does not say how sure the gain is."""
+    figures, metric = evaluation["naive"], judged.metric
+    if gains := evaluation.get("gains"):
+        return Other(figures, Gain(*gains["naive"][metric.name]))
+    error = metric.error(judged.label, judged.answer)
+    value = metric.value(judged.label, judged.answer)
+    return Other(figures, metric.apart(value, figures.get(metric.name, math.nan), (error, error)))
 
 
 def _way_on(version: ModelVersion, holder: ModelVersion | None) -> str:

@@ -19,6 +19,7 @@ from runtime_lib.settings import Settings
 from runtime_lib.tracking.record import RunState, read, record_folder
 from runtime_lib.tracking.ship import ship, ship_pending
 from runtime_lib.tracking.store import connect, experiment_id, service
+from runtime_lib.training.evaluate import FORMAT as EVALUATION
 from runtime_lib.training.model import digest
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def enter(settings: Settings, client: MlflowClient) -> ModelVersion:
 def read_evaluation(settings: Settings, identity: str) -> dict[str, Any]:
     """Read `reports/evaluation.json`, and refuse one that is of another model than `identity`."""
     path = settings.report("evaluation")
-    evaluation = read_json(path, made_by="mlops run")
+    evaluation = read_json(path, made_by="mlops run", newest=EVALUATION)
     if evaluation.get("digest") != identity:
         raise DataError(f"{path} is of another model than {identity[:12]}: evaluate again with `mlops run`.")
     return evaluation

@@ -19,6 +19,7 @@ from runtime_lib.errors import DataError
 from runtime_lib.locks import try_lock
 from runtime_lib.registry.versions import ALIAS, DECISION_TAG, REASONS_TAG
 from runtime_lib.settings import Settings
+from runtime_lib.task.kinds import metric_name
 from runtime_lib.tracking.record import LOCK, Measure, RunState, read, spool_folder
 from runtime_lib.tracking.ship import RECORD_TAG, flatten
 from runtime_lib.tracking.store import connect, service, tracking_uri
@@ -80,7 +81,7 @@ def runs(settings: Settings, *, limit: int = 20) -> list[Row]:
     known = {run.tags.get(RECORD_TAG) for run in store.runs}
     waiting = [run for run in _spooled(settings) if run.id not in known]
     newest = sorted([*store.runs, *waiting], key=lambda run: run.start, reverse=True)[:limit]
-    return [_row(run, store, settings.registry.metric) for run in newest]
+    return [_row(run, store, metric_name(settings)) for run in newest]
 
 
 def _row(run: _Run, store: _Store, metric: str) -> Row:
@@ -191,5 +192,5 @@ def _undelivered(settings: Settings, state: RunState, measures: Sequence[Measure
     known = Known(flatten(state.params), state.tags, metrics, state.data, state.status)
     last = max([state.start, *(measure.time for measure in measures)])
     end = None if state.status == "RUNNING" else state.end or last
-    name = run_name(known, settings.registry.metric)
+    name = run_name(known, metric_name(settings))
     return _Run(state.id, name, state.status, state.start, end, state.tags, metrics)

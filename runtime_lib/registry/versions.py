@@ -37,7 +37,7 @@ __all__ = [
 ALIAS = "champion"
 DIGEST_TAG = "mlops.digest"
 DECISION_TAG, REASONS_TAG, FIGURES_TAG = "mlops.decision", "mlops.reasons", "mlops.figures"
-FIGURES_FORMAT = 1  # of the figures in their tag
+FIGURES_FORMAT = 2  # of the figures in their tag; 1, until 0.6, were of binary tasks and had no intervals
 
 
 def where(settings: Settings) -> str:

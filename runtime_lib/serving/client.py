@@ -46,7 +46,9 @@ def predict_file(
     id_column: str = "id",
     batch: int = 500,
 ) -> Summary:
-    """Predict on each row of a parquet or csv file, and write `id`, `probability`, `model`, `version`.
+    """Predict on each row of a parquet or csv file, and write `id`, the answer, `model`, `version`.
+
+    The answer is `probability`, `value`, a column for each quantile, or `label` and `probability.<class>`.
 
     Args:
         file: holds the model's input columns; others are not sent. With a column `id_column`, its
@@ -91,7 +93,7 @@ def predict_raw(
     server = _Server(url or url_of(settings))
     kinds, types = _inputs(server, settings), _raw_types(server)
     server.hang_up()  # it would itself, while load() and features() take their time
-    features = find_features(settings.project.package)
+    features = find_features(settings)
     if file is None:
         where, raw = month, load_month(settings.project.package, month)
     else:
@@ -115,7 +117,7 @@ def predict_raw(
 def _inputs(server: _Server, settings: Settings) -> dict[str, str]:
     """The inputs of the model that the server holds, with their datatypes."""
     metadata = server.get(f"/v2/models/{quote(settings.model_name, safe='')}")
-    server.version = metadata["versions"][0]
+    server.version, server.output = metadata["versions"][0], metadata["outputs"][0]["name"]
     return {tensor["name"]: tensor["datatype"] for tensor in metadata["inputs"]}
 
 
@@ -146,16 +148,21 @@ def _predict(
             if ids is not None:
                 body["ids"] = ids[start : start + batch]
             answer = server.post("/invocations", body, f"{where}, rows from {start}: ")
-            parts.append(_part(pd, answer))
+            parts.append(_part(pd, answer, server.output))
             advance(len(rows))
     with atomic_file(out) as temporary:
         pd.concat(parts, ignore_index=True).to_parquet(temporary, index=False)
     return Summary(len(table), parts[-1]["model"].iloc[-1], parts[-1]["version"].iloc[-1], out)
 
 
-def _part(pd: Any, answer: dict[str, Any]) -> Any:
-    columns = {"id": answer["ids"], "probability": answer["predictions"]}
-    return pd.DataFrame(columns).assign(model=answer["model"], version=answer["version"])
+def _part(pd: Any, answer: dict[str, Any], output: str) -> Any:
+    predictions = answer["predictions"]
+    if isinstance(predictions[0], dict):  # of several outputs
+        columns = pd.json_normalize(predictions)
+        columns.insert(0, "id", answer["ids"])
+    else:
+        columns = pd.DataFrame({"id": answer["ids"], output: predictions})
+    return columns.assign(model=answer["model"], version=answer["version"])
 
 
 def _read(file: Path, kinds: dict[str, str], id_column: str) -> pd.DataFrame:
@@ -196,7 +203,7 @@ class _Server:
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(parts.hostname, parts.port, timeout=120)
         self._url, self._path = url, parts.path.rstrip("/")
-        self.version = ""
+        self.version = self.output = ""  # of the model that it holds, and the first name in its answers
 
     def hang_up(self) -> None:
         """Close the connection; the next request opens another."""

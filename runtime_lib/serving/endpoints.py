@@ -128,7 +128,7 @@ class Endpoints:
 
     async def _infer(self, scope: Scope, receive: Receive) -> Reply:
         def work(body: bytes) -> tuple[int, dict[str, Any]]:
-            batch = infer.parse(parse_json(body))
+            batch = infer.parse(parse_json(body), self._predictor.model.task)
             prediction = self._service.predict(batch.rows, batch.ids)
             return len(prediction.ids), infer.answer(prediction, batch)
 

@@ -2,9 +2,11 @@
 
     <folder>/<YYYY-MM-DD>/<pid>-<n>.arrows      UTC day; an Arrow IPC stream, one segment per process
 
-Format 1 (schema metadata `mlops.format`): id, time, model, version, probability, then one column per
-input. A row is identified by its id and version: several versions may answer one id, and of each the last
-answer counts. To change the format: raise `_FORMAT` and keep reading every earlier number in `_read_segment`.
+Format 2 (schema metadata `mlops.format`): id, time, model, version, answer (a struct with a number for each
+of the task's outputs), then one column per input. Format 1, until 0.6, had the column `probability` in place
+of `answer`. A row is identified by its id and version: several versions may answer one id, and of each the
+last answer counts. To change the format: raise `_FORMAT` and keep reading every earlier number in
+`_read_segment`.
 
 Each append is one record batch in one write, so it survives the death of the process (`kill -9`);
 it is not forced to disk, so a power cut may take the last seconds. A process that dies within the
@@ -29,10 +31,11 @@ if TYPE_CHECKING:
 
     from runtime_lib.data.columns import Array
 
-__all__ = ["RESERVED", "PredictionLog", "read_predictions"]
+__all__ = ["PredictionLog", "answers", "is_reserved", "read_predictions"]
 
-RESERVED = ("id", "time", "model", "version", "probability")
-_FORMAT = 1
+RESERVED = ("id", "time", "model", "version", "answer")
+ANSWER = "answer."  # in front of an output's name, in a table that was read back
+_FORMAT = 2
 _KEY = b"mlops.format"
 
 
@@ -50,7 +53,7 @@ class PredictionLog:
         self,
         ids: Sequence[str],
         rows: Mapping[str, Array],
-        probability: Array,
+        answer: Mapping[str, Array],
         *,
         model: str,
         version: str,
@@ -61,14 +64,14 @@ class PredictionLog:
         Args:
             ids: `n` identities, under which labels come later.
             rows: inputs as from `check_rows`, each of shape `(n,)`.
-            probability: shape `(n,)`.
+            answer: by output, each of shape `(n,)`.
             time: when they were answered; must carry a time zone.
 
         Raises:
             DataError: an input has the name of one of the log's own columns (`RESERVED`).
             OSError: the segment cannot be written, for instance because the disk is full.
         """
-        batch = _batch(ids, rows, probability, model=model, version=version, time=time)
+        batch = _batch(ids, rows, answer, model=model, version=version, time=time)
         message = batch.serialize()
         with self._lock:
             day = time.astimezone(UTC).date().isoformat()
@@ -116,8 +119,8 @@ def read_predictions(
             versions answered comes once for each.
 
     Returns:
-        Columns `id`, `time` (UTC), `model`, `version`, `probability` and one per input. Empty if
-        nothing was logged.
+        Columns `id`, `time` (UTC), `model`, `version`, one per input, and `answer.<output>` for each
+        output, see `answers`. Empty if nothing was logged.
 
     Raises:
         DataError: a segment was written by a later version of this library.
@@ -125,10 +128,10 @@ def read_predictions(
     import pyarrow as pa
 
     first = since.astimezone(UTC).date().isoformat() if since else ""
-    tables = [_schema().empty_table()]
+    tables = [_flat(_schema().empty_table())]
     for path in sorted(folder.glob("*/*.arrows")):
         if path.parent.name >= first and (batches := list(_read_segment(path))):
-            tables.append(pa.Table.from_batches(batches))
+            tables.append(_flat(pa.Table.from_batches(batches)))
     if version is not None:
         # Before their columns are brought together: another version's inputs may be of other kinds.
         tables = [tables[0], *_answers_of(version, tables)]
@@ -137,6 +140,24 @@ def read_predictions(
         table = table[table["time"] >= since]
     table = table.sort_values("time", kind="stable").drop_duplicates(["id", "version"], keep="last")
     return table.reset_index(drop=True)
+
+
+def answers(table: pd.DataFrame) -> dict[str, Array]:
+    """The answers of a table from `read_predictions`: output → numbers, NaN where a version lacks it."""
+    found = [name for name in table.columns if name.startswith(ANSWER)]
+    return {name.removeprefix(ANSWER): table[name].to_numpy("float64") for name in found}
+
+
+def _flat(table: Any) -> Any:
+    """With a column for each output: versions of a model may answer differently, and structs do not agree."""
+    import pyarrow as pa
+
+    place = table.schema.get_field_index("answer")
+    struct, table = table.column(place).combine_chunks(), table.remove_column(place)
+    for field in struct.type:
+        values = pa.compute.struct_field(struct, field.name)
+        table = table.append_column(pa.field(ANSWER + field.name, field.type), values)
+    return table
 
 
 def _answers_of(version: str, tables: list[Any]) -> Iterator[Any]:
@@ -162,24 +183,30 @@ def _agreed(tables: list[Any]) -> list[Any]:
 
 
 @cache
-def _schema(inputs: tuple[tuple[str, bool], ...] = ()) -> Any:
+def _schema(inputs: tuple[tuple[str, bool], ...] = (), outputs: tuple[str, ...] = ()) -> Any:
     """The log's own columns, then the inputs (name, whether it is text). Kept, as it is slow to make."""
     import pyarrow as pa
 
-    if clash := [name for name, _ in inputs if name in RESERVED]:
+    if clash := [name for name, _ in inputs if is_reserved(name)]:
         raise DataError(
             f"Input '{clash[0]}' has the name of a column of the prediction log. Rename the feature."
         )
-    kinds = [pa.string(), pa.timestamp("us", tz="UTC"), pa.string(), pa.string(), pa.float64()]
+    answer = pa.struct([pa.field(name, pa.float64(), nullable=False) for name in outputs])
+    kinds = [pa.string(), pa.timestamp("us", tz="UTC"), pa.string(), pa.string(), answer]
     own = [pa.field(name, kind, nullable=False) for name, kind in zip(RESERVED, kinds, strict=True)]
     more = [pa.field(name, pa.string() if text else pa.float64()) for name, text in inputs]
     return pa.schema(own + more, metadata={_KEY: str(_FORMAT)})
 
 
+def is_reserved(name: str) -> bool:
+    """Whether an input may not have this name, as the log has it for a column of its own."""
+    return name in RESERVED or name.startswith(ANSWER)
+
+
 def _batch(
     ids: Sequence[str],
     rows: Mapping[str, Array],
-    probability: Array,
+    answer: Mapping[str, Array],
     *,
     model: str,
     version: str,
@@ -187,10 +214,14 @@ def _batch(
 ) -> Any:
     import pyarrow as pa
 
-    schema, count = _schema(tuple((name, values.dtype == object) for name, values in rows.items())), len(ids)
-    columns = [list(ids), [time] * count, [model] * count, [version] * count, probability, *rows.values()]
-    arrays = [pa.array(values, type=kind) for values, kind in zip(columns, schema.types, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    inputs = tuple((name, values.dtype == object) for name, values in rows.items())
+    schema, count = _schema(inputs, tuple(answer)), len(ids)
+    numbers = [pa.array(values, pa.float64()) for values in answer.values()]
+    answers = pa.StructArray.from_arrays(numbers, fields=[*schema.field("answer").type])
+    columns = [list(ids), [time] * count, [model] * count, [version] * count]
+    arrays = [pa.array(values, type=kind) for values, kind in zip(columns, schema.types[:4], strict=True)]
+    more = [pa.array(v, type=kind) for v, kind in zip(rows.values(), schema.types[5:], strict=True)]
+    return pa.RecordBatch.from_arrays([*arrays, answers, *more], schema=schema)
 
 
 def _new_file(folder: Path) -> int:
@@ -213,9 +244,20 @@ def _read_segment(path: Path) -> Iterator[Any]:
     except (pa.ArrowInvalid, OSError):
         return  # empty, or torn within its first message
     found = (reader.schema.metadata or {}).get(_KEY, b"none").decode()
-    check_format(int(found) if found.isdigit() else found, newest=_FORMAT, where=path)
+    number = check_format(int(found) if found.isdigit() else found, newest=_FORMAT, where=path)
     while True:
         try:
-            yield reader.read_next_batch()
+            batch = reader.read_next_batch()
         except (StopIteration, pa.ArrowInvalid, OSError):
             return
+        yield _of_format_1(batch) if number == 1 else batch
+
+
+def _of_format_1(batch: Any) -> Any:
+    """With the probability, which stood alone, as the only output of the answer."""
+    import pyarrow as pa
+
+    place = batch.schema.get_field_index("probability")
+    field = pa.field("probability", pa.float64(), nullable=False)
+    answers = pa.StructArray.from_arrays([batch.column(place)], fields=[field])
+    return batch.set_column(place, pa.field("answer", answers.type, nullable=False), answers)

@@ -11,6 +11,7 @@ from runtime_lib.errors import ServiceError
 
 if TYPE_CHECKING:
     from runtime_lib.data.columns import Array
+    from runtime_lib.task.task import Task
     from runtime_lib.training.model import Model
 
 __all__ = ["Prediction", "Predictor"]
@@ -25,10 +26,16 @@ class Prediction:
     ids: Sequence[str]
     rows: Mapping[str, Array]
     """The model's inputs by column, checked; each of shape `(n,)`."""
-    probability: Array
-    """Of label 1; `float64`, shape `(n,)`."""
-    label: Array
-    """1 where the probability is above the model's threshold; `int64`, shape `(n,)`."""
+    task: Task
+    answer: Array
+    """What the model answered, see `Model.predict`; `float64`."""
+    label: Array | None
+    """The labels that follow from it, shape `(n,)`; None where the answer is the label."""
+
+    @property
+    def columns(self) -> Mapping[str, Array]:
+        """The answer by output, each of shape `(n,)`."""
+        return self.task.columns(self.answer)
 
 
 class Predictor:
@@ -89,10 +96,8 @@ class Predictor:
             ServiceError: the model is not loaded.
         """
         from runtime_lib.data.columns import check_rows
-        from runtime_lib.task import binary
 
         model = self.model
         checked = check_rows(rows, model.columns)
-        probability = model.predict(checked)
-        label = binary.decide(probability, model.threshold)
-        return Prediction(self.name, self.version, ids, checked, probability, label)
+        answer = model.predict(checked)
+        return Prediction(self.name, self.version, ids, checked, model.task, answer, model.decide(answer))

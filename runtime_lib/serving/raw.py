@@ -90,4 +90,4 @@ def open_raw(settings: Settings, folder: Path) -> RawRows:
             "This model was trained without the types of the raw columns, so it takes features only. Train "
             "again: `mlops run --stage featurize --force`, then `mlops run`."
         )
-    return RawRows(types, find_features(settings.project.package))
+    return RawRows(types, find_features(settings))

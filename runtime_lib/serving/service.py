@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from runtime_lib.errors import DataError, RequestError
-from runtime_lib.serving.log import RESERVED, PredictionLog
+from runtime_lib.serving.log import PredictionLog, is_reserved
 from runtime_lib.serving.predictor import Prediction, Predictor
 from runtime_lib.serving.raw import RawRows, open_raw
 from runtime_lib.settings import Settings
@@ -46,7 +46,7 @@ class Service:
             DataError: one of its inputs has the name of a column of the prediction log.
         """
         self.predictor.start()
-        if clash := [c.name for c in self.predictor.model.columns if c.name in RESERVED]:
+        if clash := [c.name for c in self.predictor.model.columns if is_reserved(c.name)]:
             self.predictor.stop()
             raise DataError(
                 f"Input '{clash[0]}' has the name of a column of the prediction log. Rename the feature."
@@ -93,7 +93,7 @@ class Service:
             self._log.append(
                 answer.ids,
                 answer.rows,
-                answer.probability,
+                answer.columns,
                 model=answer.model,
                 version=answer.version,
                 time=datetime.now(UTC),

@@ -17,6 +17,7 @@ from runtime_lib.errors import DataError
 from runtime_lib.locks import locked, try_lock
 from runtime_lib.secrets import without_secrets
 from runtime_lib.settings import Settings
+from runtime_lib.task.kinds import metric_name
 from runtime_lib.tracking.record import LOCK, Measure, RunState, read, spool_folder
 from runtime_lib.tracking.store import connect, experiment_id, service
 from runtime_lib.tracking.summary import (
@@ -113,7 +114,7 @@ def tell(
     run = replace(run, status=status or run.status)
     text = note(run, verdict)
     client.set_tag(run_id, NOTE_TAG, text[:LONGEST])
-    client.update_run(run_id, name=run_name(run, settings.registry.metric))
+    client.update_run(run_id, name=run_name(run, metric_name(settings)))
     return text
 
 

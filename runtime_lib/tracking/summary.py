@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime_lib.task import binary as task
+from runtime_lib.task.kinds import KINDS
 
 __all__ = [
     "CHANGED_TAG",
@@ -29,7 +29,8 @@ CHANGED_TAG, SINCE_TAG = "mlops.changed", "mlops.changed_since"
 ERROR_TAG, KILLED = "mlops.error", "its process was killed"
 NOTE_TAG = "mlflow.note.content"  # what MLflow shows as a run's description, as Markdown
 _MOST = 6  # parameters that are named
-_SHOWN = tuple(task.METRICS)
+_SHOWN = tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind().metrics))
+_MOST_SHOWN = 2  # of them, the most telling come first
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _figures(metrics: Mapping[str, float]) -> str:
     """The held-out figures beside those of the baselines, and the epoch that was kept."""
     lines = []
     if "test/rows" in metrics:
-        names = [name for name in _SHOWN if f"test/{name}" in metrics]
+        names = [name for name in _SHOWN if f"test/{name}" in metrics][:_MOST_SHOWN]
         told = [f"{name} {metrics[f'test/{name}']:.4f}{_beside(metrics, name)}" for name in names]
         lines.append(f"**On {metrics['test/rows']:,.0f} held-out rows**: {', '.join(told)}.")
     if "kept_epoch" in metrics:
@@ -108,7 +109,7 @@ def _figures(metrics: Mapping[str, float]) -> str:
 
 
 def _beside(metrics: Mapping[str, float], name: str) -> str:
-    others = [who for who in ("naive", "logistic") if f"test/{who}/{name}" in metrics]
+    others = [who for who in ("naive", "logistic", "linear") if f"test/{who}/{name}" in metrics]
     told = ", ".join(f"{who} {metrics[f'test/{who}/{name}']:.4f}" for who in others)
     return f" ({told})" if told else ""
 

@@ -7,6 +7,8 @@ from types import ModuleType
 from typing import Any
 
 from runtime_lib.errors import ModelError, SettingsError, require
+from runtime_lib.task.kinds import BINARY
+from runtime_lib.task.task import Task
 from runtime_lib.training.network import Architecture, Framework, Network, Optimizer
 
 __all__ = ["build", "shapes"]
@@ -20,8 +22,9 @@ def build(
     seed: int = 0,
     optimizer: Optimizer | None = None,
     trusted: Sequence[str] = (),
+    task: Task = BINARY,
 ) -> Network:
-    """Make a freshly initialised network; pass `optimizer` to train it.
+    """Make a freshly initialised network that answers for `task`; pass `optimizer` to train it.
 
     Raises:
         ModelError: the architecture is not trusted or does not take these options.
@@ -30,7 +33,7 @@ def build(
     module, options = architecture.load(trusted), dict(architecture.options)
     chosen = _framework(framework)
     try:
-        return chosen(module, options, device=device, seed=seed, optimizer=optimizer)  # type: ignore[no-any-return]
+        return chosen(module, options, task=task, device=device, seed=seed, optimizer=optimizer)  # type: ignore[no-any-return]
     except (AttributeError, TypeError) as error:
         raise _cannot(architecture, error) from error
 

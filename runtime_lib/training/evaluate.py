@@ -12,12 +12,19 @@ from runtime_lib.data.months import read_features, read_suspects, read_table
 from runtime_lib.errors import SettingsError
 from runtime_lib.files import read_json, write_json
 from runtime_lib.settings import Settings
-from runtime_lib.task import binary as task
+from runtime_lib.task.kinds import gate_metric, read_task
+from runtime_lib.task.naive import naive
+from runtime_lib.task.task import Task
+from runtime_lib.training.encoder import Encoder
 from runtime_lib.training.importance import importance
 from runtime_lib.training.judge import held_out_columns, open_model, within_limits
 from runtime_lib.training.model import Model, digest
 
-__all__ = ["evaluate", "side_by_side"]
+__all__ = ["FORMAT", "evaluate", "side_by_side"]
+
+# Of reports/evaluation.json. Format 1, until 0.6: a binary task, and no `gains`.
+FORMAT = 2
+_LINEAR = ("linear", "logistic")  # names of the parameter; the first is for all tasks
 
 
 def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
@@ -27,31 +34,40 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
     confirmed it.
 
     Args:
-        params: the table `evaluate` of params.yaml; `logistic: false` leaves the regression out.
+        params: the table `evaluate` of params.yaml; `linear: false` (or its older name, `logistic: false`)
+            leaves the linear baseline out.
+
+    Raises:
+        SettingsError: a parameter is unknown.
+        DataError, ModelError: something is missing or damaged, or a label is none of the model's task.
     """
-    if unknown := set(params) - {"logistic"}:
-        raise SettingsError(f"params.yaml, evaluate: unknown key '{min(unknown)}'. Known: logistic.")
+    if unknown := set(params) - set(_LINEAR):
+        raise SettingsError(f"params.yaml, evaluate: unknown key '{min(unknown)}'. Known: {_LINEAR[0]}.")
     folder = settings.split
     model = open_model(settings, settings.candidate)
-    inputs, label, train = read_features(folder / "train.parquet")
+    task = model.task
+    inputs, label, train = read_features(folder / "train.parquet", task)
     rows = check_rows(inputs, model.columns)
-    test_inputs, test_label, test = read_features(folder / "test.parquet")
+    test_inputs, test_label, test = read_features(folder / "test.parquet", task)
     test_rows = check_rows(test_inputs, held_out_columns(model.columns))
     _say_missing(model, test)
     with within_limits(settings, model, len(test_label)) as able:
         answers = {"candidate": able.predict(test_rows)}
         needed = importance(able, test_rows, test_label)
-    column, answers["naive"] = task.naive(rows, label, model.columns, unseen=test_rows)
-    if params.get("logistic", True):
-        answers["logistic"] = task.logistic(model.encode(rows), label, unseen=model.encode(test_rows))
-    judged = _judged(test_label, answers, model.threshold)
+    column, answers["naive"] = naive(task, rows, label, model.columns, unseen=test_rows)
+    if all(params.get(name, True) for name in _LINEAR):
+        encoder = Encoder.fit(rows, model.columns)
+        encoded = encoder.encode(rows), encoder.encode(test_rows)
+        answers[task.linear_name] = task.linear(encoded[0], label, unseen=encoded[1])
+    judged = _judged(model, test_label, answers)
     judged["naive"]["column"] = column
     parts = {"train": train, "validation": read_table(folder / "validation.parquet"), "test": test}
-    found = [*find_suspects(parts, model.columns), *read_suspects(settings.split)]
+    found = [*find_suspects(parts, model.columns, task), *read_suspects(settings.split)]
     suspects = beside_figures(found, judged["candidate"])
     report = {
-        "format": 1,
+        "format": FORMAT,
         "digest": digest(settings.candidate),
+        "task": task.kind,
         "rows": len(test_label),
         **judged,
         "importance": needed,
@@ -62,26 +78,51 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
 
 
 def side_by_side(settings: Settings) -> str:
-    """Say in one line the gate's figure of the candidate, of the logistic regression and the best column.
+    """Say in one line the gate's figure of the candidate, of the linear baseline and the best column.
 
     Raises:
         DataError: `reports/evaluation.json` is missing or damaged.
     """
-    metric = settings.registry.metric
-    report = read_json(settings.report("evaluation"), made_by="mlops run")
-    names = {"candidate": "model", "logistic": "logistic regression", "naive": "best column"}
+    metric = gate_metric(settings, read_task(settings)).name
+    report = read_json(settings.report("evaluation"), made_by="mlops run", newest=FORMAT)
+    names = {
+        "candidate": "model",
+        "logistic": "logistic regression",
+        "linear": "linear regression",
+        "naive": "best column",
+    }
     figures = [f"{name} {report[who][metric]:.4f}" for who, name in names.items() if who in report]
     column = report["naive"].get("column")
     return f"Held-out {metric}: {', '.join(figures)}{f' ({column})' if column else ''}."
 
 
-def _judged(label: Array, answers: Mapping[str, Array], threshold: float) -> dict[str, Any]:
-    """The figures of each model, and what is drawn of them: lists, which `dvc metrics show` passes over."""
+def _judged(model: Model, label: Array, answers: Mapping[str, Array]) -> dict[str, Any]:
+    """The figures of each model, how sure they are, and what is drawn of them.
+
+    All but the figures is in lists, which `dvc metrics show` passes over.
+    """
+    task, candidate = model.task, answers["candidate"]
     return {
         **{who: dict(task.figures(label, answer)) for who, answer in answers.items()},
+        "intervals": {
+            name: [round(bound, 6) for bound in metric.interval(label, candidate)]
+            for name, metric in task.metrics.items()
+        },
+        "gains": {
+            who: _gains(task, label, candidate, answer)
+            for who, answer in answers.items()
+            if who != "candidate"
+        },
         "curves": {who: task.curves(label, answer) for who, answer in answers.items()},
-        "confusion": task.confusion(label, answers["candidate"], threshold),
+        "confusion": task.confusion(label, candidate, model.decision),
+        "classes": list(task.class_names),
     }
+
+
+def _gains(task: Task, label: Array, answer: Array, other: Array) -> dict[str, list[float]]:
+    """By metric how much better the candidate is, see `Metric.compare`, and the error of that."""
+    compared = {name: metric.compare(label, answer, other) for name, metric in task.metrics.items()}
+    return {name: [gain.value, gain.error] for name, gain in compared.items()}
 
 
 def _say_suspects(suspects: Sequence[Suspect], confirmed: Sequence[str]) -> None:

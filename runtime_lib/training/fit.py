@@ -1,58 +1,26 @@
-"""The training loop: epochs, early stopping on the validation months, the best weights kept."""
+"""The loop that trains a network: epochs, early stopping on the validation months, the best weights kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Sequence
 
-import msgspec
 import numpy as np
 
 from runtime_lib.data.columns import Array
-from runtime_lib.errors import DataError, SettingsError
+from runtime_lib.errors import DataError
 from runtime_lib.hardware import Device
 from runtime_lib.hardware.device.compute_plan import ComputePlan
 from runtime_lib.progress import counted
-from runtime_lib.task import binary as task
+from runtime_lib.task.task import Task
 from runtime_lib.training.build import build
 from runtime_lib.training.network import Architecture, Network, Optimizer, pieces, predict
+from runtime_lib.training.trainer import FitParams, OnEpoch
 
-__all__ = ["Fit", "FitParams", "fit_network", "network_for"]
-
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-
-
-class FitParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The table `train` of params.yaml, less the network's own options."""
-
-    seed: int = 7
-    epochs: Positive = 12
-    patience: Positive = 2
-    batch_size: Positive = 1024
-    learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 1e-3
-    weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 1e-4
-
-    @classmethod
-    def read(cls, fields: Mapping[str, Any]) -> FitParams:
-        try:
-            return msgspec.convert(fields, cls)
-        except msgspec.ValidationError as error:
-            raise SettingsError(f"params.yaml, train: {error} (found {dict(fields)}).") from error
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A trained network at its best epoch."""
-
-    network: Network
-    epoch: int
-    epochs: int
-    validation_probability: Array
+__all__ = ["fit_network", "network_for"]
 
 
 def network_for(
-    architecture: Architecture, *, params: FitParams, device: Device, trusted: Sequence[str] = ()
+    architecture: Architecture, *, task: Task, params: FitParams, device: Device, trusted: Sequence[str] = ()
 ) -> Network:
     """A freshly initialised network on its device, ready to be trained."""
     return build(
@@ -62,6 +30,7 @@ def network_for(
         seed=params.seed,
         optimizer=Optimizer(params.learning_rate, params.weight_decay),
         trusted=trusted,
+        task=task,
     )
 
 
@@ -70,16 +39,21 @@ def fit_network(
     train: tuple[Array, Array],
     validation: tuple[Array, Array],
     *,
+    task: Task,
     params: FitParams,
-    on_epoch: Callable[[int, Mapping[str, float]], None],
+    on_epoch: OnEpoch,
     plan: ComputePlan | None = None,
-) -> Fit:
+) -> tuple[int, int, Array]:
     """Train until the task's metric on the validation rows has not improved for `params.patience` epochs.
 
     Args:
-        train, validation: encoded inputs `float32` `(n, width)` with labels `(n,)`.
+        train, validation: encoded inputs `float32` `(n, width)` with labels `(n,)` of the task.
         on_epoch: called with the epoch's number and figures, for the record.
         plan: how many rows are computed at once (default: a whole batch, and all to predict).
+
+    Returns:
+        The epoch whose weights the network has now, the epochs that were run, and the answers on the
+        validation rows.
 
     Raises:
         DataError: the loss is no longer finite (a learning rate too high, or inputs out of range).
@@ -97,15 +71,15 @@ def fit_network(
                     f"The loss is {loss} at epoch {epoch}: lower train.learning_rate in params.yaml."
                 )
             figures = task.figures(validation[1], predict(network, validation[0], at_once=predict_rows))
-            score = figures[task.METRIC.name]
+            score = figures[task.metric.name]
             on_epoch(epoch, {"train_loss": loss, **{f"validation_{k}": v for k, v in figures.items()}})
-            advance(1, f"validation {task.METRIC.name} {score:.4f}")
-            if best is None or task.METRIC.gain(score, best) > 0:
+            advance(1, f"validation {task.metric.name} {score:.4f}")
+            if best is None or task.metric.gain(score, best) > 0:
                 best, best_epoch, best_weights = score, epoch, network.weights()
             elif epoch - best_epoch >= params.patience:
                 break
     network.load(best_weights)
-    return Fit(network, best_epoch, epoch, predict(network, validation[0], at_once=predict_rows))
+    return best_epoch, epoch, predict(network, validation[0], at_once=predict_rows)
 
 
 def _batches(rows: int, size: int, order: np.random.Generator) -> list[Array]:

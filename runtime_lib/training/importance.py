@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from runtime_lib.data.columns import Array
-from runtime_lib.task import binary as task
 from runtime_lib.training.model import Model
 
 __all__ = ["importance"]
@@ -32,16 +31,13 @@ def importance(model: Model, rows: Mapping[str, Array], label: Array) -> list[di
     """
     some = np.unique(np.linspace(0, len(label) - 1, min(_ROWS, len(label))).astype(int))
     sample, truth = {name: values[some] for name, values in rows.items()}, label[some]
-    if not task.rarer(truth):
+    metric = model.task.metric
+    if not model.task.support(truth):
         return []
-    random, whole = np.random.default_rng(_SEED), _score(model, sample, truth)
+    random, whole = np.random.default_rng(_SEED), metric.value(truth, model.predict(sample))
     found = []
     for name in sample:
         shuffled = ({**sample, name: sample[name][random.permutation(len(some))]} for _ in range(_REPEATS))
-        losses = [task.METRIC.gain(whole, _score(model, each, truth)) for each in shuffled]
+        losses = [metric.gain(whole, metric.value(truth, model.predict(each))) for each in shuffled]
         found.append({"column": name, "loss": round(float(np.mean(losses)), 5)})
     return sorted(found, key=lambda item: -item["loss"])
-
-
-def _score(model: Model, rows: Mapping[str, Array], label: Array) -> float:
-    return task.figures(label, model.predict(rows))[task.METRIC.name]

@@ -1,4 +1,4 @@
-"""The one way to open a stored model, and the one to judge it on a table."""
+"""The one way to open a stored model, and the one to have it answer for a table."""
 
 from __future__ import annotations
 
@@ -8,20 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from runtime_lib.data.columns import Column, check_rows
+from runtime_lib.data.columns import Array, Column, check_rows
 from runtime_lib.errors import CapacityError
-from runtime_lib.hardware import choose_device
-from runtime_lib.hardware.device.compute_plan import ComputePlan
 from runtime_lib.hardware.device.limits import applied
 from runtime_lib.settings import Settings
-from runtime_lib.task import binary as task
-from runtime_lib.training.hold import plan_for
 from runtime_lib.training.model import Model
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["held_out_columns", "judge_table", "open_model", "within_limits"]
+__all__ = ["answer_table", "held_out_columns", "open_model", "within_limits"]
 
 
 def open_model(
@@ -51,16 +47,16 @@ def open_model(
     if not most_rows:
         return model
     try:
-        return replace(model, predict_rows=_plan(settings, model, most_rows).predict_rows)
+        return replace(model, predict_rows=model.plan(settings, most_rows).predict_rows)
     except CapacityError:  # a plan is an estimate: a server in a small container starts all the same
         return model
 
 
-def judge_table(settings: Settings, model: Model, table: pd.DataFrame) -> dict[str, float]:
-    """Predict a table of features within the limits of this machine, and return the task's figures.
+def answer_table(settings: Settings, model: Model, table: pd.DataFrame) -> Array:
+    """Predict a table of features within the limits of this machine, see `Model.predict`.
 
     Args:
-        table: with the model's inputs and `label`; other columns are ignored.
+        table: with the model's inputs; other columns are ignored.
 
     Raises:
         DataError: an input is missing, or a value cannot be used.
@@ -69,7 +65,7 @@ def judge_table(settings: Settings, model: Model, table: pd.DataFrame) -> dict[s
     inputs = {column.name: table[column.name] for column in model.columns if column.name in table.columns}
     rows = check_rows(inputs, held_out_columns(model.columns))
     with within_limits(settings, model, len(table)) as able:
-        return task.figures(table["label"].to_numpy(), able.predict(rows))
+        return able.predict(rows)
 
 
 @contextmanager
@@ -79,7 +75,7 @@ def within_limits(settings: Settings, model: Model, rows: int) -> Iterator[Model
     Raises:
         CapacityError: not even one row at a time fits.
     """
-    plan = _plan(settings, model, rows)
+    plan = model.plan(settings, rows)
     with applied(plan):
         yield replace(model, predict_rows=plan.predict_rows)
 
@@ -90,8 +86,3 @@ def held_out_columns(columns: Sequence[Column]) -> tuple[Column, ...]:
     The model then takes the training median, or no level, for it. A server refuses such a row.
     """
     return tuple(replace(column, nullable=True) for column in columns)
-
-
-def _plan(settings: Settings, model: Model, rows: int) -> ComputePlan:
-    device = choose_device(model.framework, force_gpu=settings.hardware.force_gpu)
-    return plan_for(model.shapes(), device, width=model.width, batch_size=rows, training=False)

@@ -1,12 +1,13 @@
-"""A trained model as a folder: weights, what they mean, and the profile of what they saw.
+"""A trained model as a folder: what it answers, how, and the profile of what it saw.
 
-    config.json          format, columns, encoder, architecture, threshold, sha256 of the weights; since 0.6
-                         the types of the raw columns (data/raw.py)
-    model.safetensors    the weights, by parameter name; both frameworks read them
+    config.json          format, task, decision, columns, what the trainer stored, sha256 of every other file;
+                         since 0.6 the types of the raw columns (data/raw.py)
     profile.json         what the training data looked like (training/profile.py)
+    model.safetensors    of a network; other trainers have files of their own (trainers/)
 
-Format 1. To change the layout: raise `_FORMAT`, keep reading every earlier one in `_read_config`,
-and add a folder of the old format to the tests. Nothing in the folder is ever unpickled.
+Format 2. Format 1, until 0.6, knew binary tasks and networks only: see `_of_format_1`. To change the layout:
+raise `_FORMAT`, keep reading every earlier one in `_read_config`, and add a folder of the old format to the
+tests. Nothing in the folder is ever unpickled.
 """
 
 from __future__ import annotations
@@ -19,32 +20,34 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import numpy as np
 
 from runtime_lib.data.columns import Array, Column
 from runtime_lib.data.raw import RawTypes
 from runtime_lib.errors import ModelError
 from runtime_lib.files import atomic_folder, check_format, write_json
-from runtime_lib.hardware import choose_device
-from runtime_lib.training.build import build
-from runtime_lib.training.encoder import Encoder
-from runtime_lib.training.network import Architecture, Framework, Network, predict
+from runtime_lib.hardware.device.compute_plan import ComputePlan
+from runtime_lib.settings import Settings
+from runtime_lib.task.kinds import from_dict
+from runtime_lib.task.task import Task
+from runtime_lib.training.trainer import Fitted, Opening
+from runtime_lib.training.trainers.open import open_fitted
 
-__all__ = ["Model", "digest", "read_columns", "read_raw_types", "save"]
+__all__ = ["Model", "digest", "model_files", "read_columns", "read_raw_types", "read_task", "save"]
 
-_FORMAT = 1
-_FILES = ("config.json", "model.safetensors", "profile.json")
+_FORMAT = 2
+_CONFIG, _PROFILE = "config.json", "profile.json"
+_FILES_1 = (_CONFIG, "model.safetensors", _PROFILE)
 
 
 class _Config(msgspec.Struct, frozen=True):
     format: int
+    task: dict[str, Any]
+    decision: dict[str, float]
     columns: list[dict[str, Any]]
-    encoder: list[dict[str, Any]]
-    architecture: str
-    options: dict[str, Any]
-    threshold: float
+    trainer: str
+    stored: dict[str, Any]
     trained_on: dict[str, Any]
-    weights_sha256: str
+    files: dict[str, str]
     raw: dict[str, Any] | None = None
 
 
@@ -52,41 +55,40 @@ class _Config(msgspec.Struct, frozen=True):
 class Model:
     """A loaded model: rows in, answers out."""
 
+    task: Task
     columns: tuple[Column, ...]
-    threshold: float
-    info: Mapping[str, Any]
-    _encoder: Encoder
-    _network: Network
+    decision: Mapping[str, float]
+    fitted: Fitted
     # Rows on the device at a time, at most; None: all that are asked for.
     predict_rows: int | None = None
 
     @property
-    def framework(self) -> Framework:
-        return self._network.framework
+    def framework(self) -> str:
+        return self.fitted.framework
 
     @property
     def device(self) -> str:
-        return self._network.device
-
-    @property
-    def width(self) -> int:
-        """Columns of the encoded matrix."""
-        return self._encoder.width
-
-    def encode(self, rows: Mapping[str, Array]) -> Array:
-        """Return what the network is given for rows from `check_rows`: `float32` of shape `(n, width)`."""
-        return self._encoder.encode(rows)
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of the network's parameters by name."""
-        return self._network.shapes()
+        return self.fitted.device
 
     def predict(self, rows: Mapping[str, Array], *, at_once: int | None = None) -> Array:
-        """Return the probability of label 1, `float64` of shape `(n,)`, for rows from `check_rows`.
+        """Answer for `n` rows from `check_rows`, in `float64`.
 
-        `at_once`: how many rows are on the device at a time (default: `predict_rows`).
+        Args:
+            at_once: how many rows are computed at a time (default: `predict_rows`).
+
+        Returns:
+            The probability of label 1 or the expected number, `(n,)`; for a task with several outputs
+            `(n, k)`, a column for each of `task.outputs`.
         """
-        return predict(self._network, self.encode(rows), at_once=at_once or self.predict_rows)
+        return self.fitted.answer(rows, at_once=at_once or self.predict_rows)
+
+    def decide(self, answer: Array) -> Array | None:
+        """The labels that follow from answers, `(n,)`; None where the answer is the label."""
+        return self.task.decide(answer, self.decision)
+
+    def plan(self, settings: Settings, rows: int) -> ComputePlan:
+        """How so many rows may be predicted on this machine."""
+        return self.fitted.plan(settings, rows)
 
     @classmethod
     def load(
@@ -101,65 +103,62 @@ class Model:
 
         Args:
             folder: as written by `save`.
-            framework: which twin computes; `auto` takes the best this machine has.
+            framework: which twin of a network computes; `auto` takes the best this machine has.
             trusted: packages, besides the library's, whose architectures may be imported.
             force_gpu: see `choose_device`.
 
         Raises:
             ModelError: a file is missing, damaged, of a later format, or not trusted.
+            MissingExtraError: what computes the model is not installed.
         """
         config = _read_config(folder)
-        device = choose_device(framework, force_gpu=force_gpu)
-        network = build(
-            Architecture(config.architecture, config.options),
-            framework=device.framework,
-            device=device.name,
-            trusted=trusted,
-        )
-        network.load(_read_weights(folder, config.weights_sha256))
-        network.exact()
-        return cls(
-            columns=_columns(config),
-            threshold=config.threshold,
-            info=msgspec.to_builtins(config),
-            _encoder=Encoder.from_dict(config.encoder),
-            _network=network,
-        )
+        task, opening = from_dict(config.task), Opening(framework, trusted, force_gpu)
+        files = {name: _read(folder, name, sha256) for name, sha256 in config.files.items()}
+        fitted = open_fitted(config.trainer, files, config.stored, task, opening)
+        return cls(task, _columns(config), config.decision, fitted)
 
 
 def save(
     folder: Path,
     *,
+    task: Task,
     columns: Sequence[Column],
-    encoder: Encoder,
-    architecture: Architecture,
-    network: Network,
-    threshold: float,
+    fitted: Fitted,
+    decision: Mapping[str, float],
     profile: Mapping[str, Any],
     raw: RawTypes | None = None,
 ) -> None:
     """Write a model folder, whole or not at all.
 
-    `raw`: the types of the raw columns; without them a server takes features only.
+    Args:
+        task: as it learned from the training rows.
+        decision: of `Task.decision`.
+        raw: the types of the raw columns; without them a server takes features only.
     """
-    import safetensors.numpy
-
-    weights = safetensors.numpy.save({k: np.ascontiguousarray(v) for k, v in network.weights().items()})
-    config = _Config(
-        format=_FORMAT,
-        columns=[column.to_dict() for column in columns],
-        encoder=encoder.to_dict(),
-        architecture=architecture.module,
-        options=dict(architecture.options),
-        threshold=threshold,
-        trained_on={"framework": network.framework, "device": network.device},
-        weights_sha256=hashlib.sha256(weights).hexdigest(),
-        raw=raw.to_dict() if raw else None,
-    )
     with atomic_folder(folder) as new:
-        write_json(new / "config.json", msgspec.to_builtins(config))
-        (new / "model.safetensors").write_bytes(weights)
-        write_json(new / "profile.json", profile)
+        stored = fitted.save(new)
+        write_json(new / _PROFILE, profile)
+        config = _Config(
+            format=_FORMAT,
+            task=task.to_dict(),
+            decision=dict(decision),
+            columns=[column.to_dict() for column in columns],
+            trainer=fitted.trainer,
+            stored=stored,
+            trained_on={"framework": fitted.framework, "device": fitted.device},
+            files={path.name: _sha256(path) for path in sorted(new.iterdir())},
+            raw=raw.to_dict() if raw else None,
+        )
+        write_json(new / _CONFIG, msgspec.to_builtins(config))
+
+
+def read_task(folder: Path) -> Task:
+    """Return the task of the model in a folder, without loading it.
+
+    Raises:
+        ModelError: no model there, or one of a later format.
+    """
+    return from_dict(_read_config(folder).task)
 
 
 def read_columns(folder: Path) -> tuple[Column, ...]:
@@ -181,16 +180,39 @@ def read_raw_types(folder: Path) -> RawTypes | None:
     return RawTypes.from_dict(raw) if raw else None
 
 
+def model_files(folder: Path) -> list[Path]:
+    """The files that make the model, and no other that lies there.
+
+    Raises:
+        ModelError: no model there, or one of a later format.
+    """
+    return [folder / name for name in sorted({_CONFIG, _PROFILE, *_read_config(folder).files})]
+
+
 def digest(folder: Path) -> str:
-    """Identify a model by what is in its files: sha256 over names and contents, as hex."""
+    """Identify a model by what is in its files, as hex.
+
+    The sha256 of config.json, which holds that of every other file; these are compared. For format 1 the
+    sha256 over names and contents.
+
+    Raises:
+        ModelError: no model there, one of a later format, or a file is missing or damaged.
+    """
+    config = _read_config(folder)
+    if config.format == 1:
+        return _digest_1(folder)
+    for name, sha256 in config.files.items():
+        _check(folder / name, _sha256(folder / name), sha256)
+    return _sha256(folder / _CONFIG)
+
+
+def _digest_1(folder: Path) -> str:
     total = hashlib.sha256()
-    for name in _FILES:
+    for name in _FILES_1:
         try:
             content = (folder / name).read_bytes()
         except OSError as error:
-            raise ModelError(
-                f"{folder} is not a model folder: {name} cannot be read ({error.strerror})."
-            ) from error
+            raise _unreadable(folder / name, error) from error
         total.update(f"{name}:{len(content)}:".encode() + content)
     return total.hexdigest()
 
@@ -200,27 +222,61 @@ def _columns(config: _Config) -> tuple[Column, ...]:
 
 
 def _read_config(folder: Path) -> _Config:
-    path = folder / "config.json"
+    path = folder / _CONFIG
     try:
         fields = json.loads(path.read_bytes())
-        check_format(fields.get("format"), newest=_FORMAT, where=path, error=ModelError)
-        return msgspec.convert(fields, _Config)
+        number = check_format(fields.get("format"), newest=_FORMAT, where=path, error=ModelError)
+        config = msgspec.convert(_of_format_1(fields) if number == 1 else fields, _Config)
     except OSError as error:
         raise ModelError(f"No model at {folder}: {path.name} cannot be read ({error.strerror}).") from error
-    except (ValueError, AttributeError) as error:  # not JSON, not a table, or a field of another type
+    except (KeyError, ValueError, AttributeError) as error:  # not JSON, no table, or a field of another type
         if isinstance(error, ModelError):
             raise
         raise ModelError(f"{path} is damaged: {error}. Restore it with `mlops run`.") from error
+    if foreign := [name for name in config.files if Path(name).name != name or name == _CONFIG]:
+        raise ModelError(
+            f"{path} names the file {foreign[0]!r}, which is none of a model's. Do not trust it."
+        )
+    return config
 
 
-def _read_weights(folder: Path, sha256: str) -> dict[str, Array]:
-    import safetensors.numpy
+def _of_format_1(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What 0.1 to 0.6 wrote: a binary task, a network, and the digest of its weights alone."""
+    return {
+        "format": 1,
+        "task": {"kind": "binary"},
+        "decision": {"threshold": fields["threshold"]},
+        "columns": fields["columns"],
+        "trainer": "network",
+        "stored": {name: fields[name] for name in ("encoder", "architecture", "options")},
+        "trained_on": fields["trained_on"],
+        "files": {"model.safetensors": fields["weights_sha256"]},
+        "raw": fields.get("raw"),
+    }
 
-    path = folder / "model.safetensors"
+
+def _read(folder: Path, name: str, sha256: str) -> bytes:
+    path = folder / name
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ModelError(f"No weights at {path} ({error.strerror}).") from error
-    if (found := hashlib.sha256(content).hexdigest()) != sha256:
+        raise _unreadable(path, error) from error
+    _check(path, hashlib.sha256(content).hexdigest(), sha256)
+    return content
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _check(path: Path, found: str, sha256: str) -> None:
+    if found != sha256:
         raise ModelError(f"{path} is damaged: its sha256 is {found[:12]}…, config.json says {sha256[:12]}….")
-    return safetensors.numpy.load(content)
+
+
+def _unreadable(path: Path, error: OSError) -> ModelError:
+    return ModelError(f"{path.parent} is not a model folder: {path.name} cannot be read ({error.strerror}).")

@@ -62,14 +62,14 @@ class Network(Protocol):
     def train_epoch(
         self, inputs: Array, label: Array, *, batches: Sequence[Array], at_once: int | None = None
     ) -> float:
-        """Take one optimiser step per batch of row numbers; return the mean loss (nats).
+        """Take one optimiser step per batch of row numbers; return the mean loss (for classes in nats).
 
         With `at_once`, gradients are computed for so many rows at a time and added: the step is that of the
         whole batch, as long as the network treats each row on its own (no batch normalisation).
         """
 
     def predict(self, inputs: Array) -> Array:
-        """Probability of label 1, `float64` of shape `(n,)`, for `float32` inputs `(n, width)`."""
+        """The task's answers, `float64`, for `float32` inputs `(n, width)`."""
 
     def exact(self) -> None:
         """Compute answers in double precision from now on, where device and network can.

@@ -15,13 +15,24 @@ from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from runtime_lib.data.columns import Array
 from runtime_lib.errors import ModelError
-from runtime_lib.task import binary as task
+from runtime_lib.task.task import Task
 from runtime_lib.training.network import Framework, Optimizer, misfit, pieces
 
 __all__ = ["MlxNetwork"]
 
-# By the task's name of it: from outputs and target, both `(n, width)`, to the mean over the rows.
-_LOSSES = {"binary_cross_entropy": partial(nn.losses.binary_cross_entropy, with_logits=True)}
+
+def _pinball(outputs: Any, target: Any, levels: Sequence[float]) -> Any:
+    share, over = mx.array(list(levels)), target - outputs
+    return mx.maximum(share * over, (share - 1) * over).mean()
+
+
+# By the task's name of it: from outputs `(n, width)` and targets to the mean over the rows.
+_LOSSES: dict[str, Any] = {
+    "binary_cross_entropy": partial(nn.losses.binary_cross_entropy, with_logits=True),
+    "cross_entropy": partial(nn.losses.cross_entropy, reduction="mean"),
+    "huber": partial(nn.losses.huber_loss, reduction="mean"),
+    "pinball": _pinball,
+}
 
 
 class MlxNetwork:
@@ -32,12 +43,14 @@ class MlxNetwork:
         module: ModuleType,
         options: dict[str, Any],
         *,
+        task: Task,
         device: str,
         seed: int,
         optimizer: Optimizer | None,
     ) -> None:
         mx.random.seed(seed)
-        self.device = device
+        self.device, self._task = device, task
+        self._loss_of_task: Any = partial(_LOSSES[task.loss], **task.loss_options)
         # Else MLX takes the GPU wherever there is one, also one that was refused.
         self._place = getattr(mx, device)
         with mx.stream(self._place):
@@ -61,7 +74,7 @@ class MlxNetwork:
         assert self._steps is not None, "built without an optimiser"
         self._net.train()
         with mx.stream(self._place):
-            x, y = mx.array(inputs), mx.array(task.target(label))
+            x, y = mx.array(inputs), mx.array(self._task.target(label))
             total = 0.0
             for batch in batches:
                 loss, gradient = self._gradient(x, y, pieces(batch, at_once))
@@ -90,7 +103,7 @@ class MlxNetwork:
     def predict(self, inputs: Array) -> Array:
         self._net.eval()
         with mx.stream(self._place):
-            return task.answer(np.array(self._net(mx.array(inputs))))
+            return self._task.answer(np.array(self._net(mx.array(inputs))))
 
     def exact(self) -> None:
         """Metal has no double precision."""
@@ -108,7 +121,7 @@ class MlxNetwork:
         mx.eval(self._net.parameters())
 
     def _loss(self, x: Any, y: Any) -> Any:
-        return _LOSSES[task.LOSS](self._net(x), y)
+        return self._loss_of_task(self._net(x), y)
 
 
 def _shapes(net: Any) -> dict[str, tuple[int, ...]]:

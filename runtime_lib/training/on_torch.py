@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from runtime_lib.data.columns import Array
 from runtime_lib.errors import ModelError
-from runtime_lib.task import binary as task
+from runtime_lib.task.task import Task
 from runtime_lib.training.network import Framework, Optimizer, misfit, pieces
 
 __all__ = ["TorchNetwork"]
 
-# By the task's name of it: from outputs and target, both `(n, width)`, to the mean over the rows.
-_LOSSES = {"binary_cross_entropy": torch.nn.functional.binary_cross_entropy_with_logits}
+
+def _pinball(outputs: torch.Tensor, target: torch.Tensor, levels: Sequence[float]) -> torch.Tensor:
+    share, over = outputs.new_tensor(levels), target - outputs
+    return torch.maximum(share * over, (share - 1) * over).mean()
+
+
+# By the task's name of it: from outputs `(n, width)` and targets to the mean over the rows.
+_LOSSES: dict[str, Any] = {
+    "binary_cross_entropy": functional.binary_cross_entropy_with_logits,
+    "cross_entropy": functional.cross_entropy,
+    "huber": functional.huber_loss,
+    "pinball": _pinball,
+}
 
 _MOST_EXACT = 1_000_000
 
@@ -30,12 +43,14 @@ class TorchNetwork:
         module: ModuleType,
         options: dict[str, Any],
         *,
+        task: Task,
         device: str,
         seed: int,
         optimizer: Optimizer | None,
     ) -> None:
         torch.manual_seed(seed)
-        self.device = device
+        self.device, self._task = device, task
+        self._loss: Any = partial(_LOSSES[task.loss], **task.loss_options)
         self._net = module.torch_network(**options).to(device)
         self._kind: type[np.floating[Any]] = np.float32
         self._steps = None
@@ -58,15 +73,15 @@ class TorchNetwork:
     ) -> float:
         assert self._steps is not None, "built without an optimiser"
         self._net.train()
-        x, y = self._tensor(inputs), self._tensor(task.target(label))
+        x, y = self._tensor(inputs), self._target(label)
         total = torch.zeros((), device=self.device)
         for batch in batches:
             self._steps.zero_grad()
             for part in pieces(batch, at_once):
                 rows = torch.from_numpy(part).to(self.device)
-                loss = _LOSSES[task.LOSS](self._net(x[rows]), y[rows])
+                loss = self._loss(self._net(x[rows]), y[rows])
                 loss = loss * (len(part) / len(batch))  # so that the parts' means add up to the batch's
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 total += loss.detach()
             self._steps.step()
         return float(total) / len(batches)
@@ -75,7 +90,7 @@ class TorchNetwork:
         self._net.eval()
         try:
             with torch.inference_mode():
-                return task.answer(self._net(self._tensor(inputs)).float().cpu().numpy())
+                return self._task.answer(self._net(self._tensor(inputs)).float().cpu().numpy())
         except RuntimeError:  # of a network that makes single-precision tensors of its own
             if self._kind is np.float32:
                 raise
@@ -102,6 +117,10 @@ class TorchNetwork:
         self._net.load_state_dict(
             {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
         )
+
+    def _target(self, label: Array) -> torch.Tensor:
+        target = self._task.target(label)
+        return torch.from_numpy(target).to(self.device) if target.dtype == np.int64 else self._tensor(target)
 
     def _tensor(self, values: Array) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, dtype=self._kind)).to(self.device)

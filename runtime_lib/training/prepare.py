@@ -1,54 +1,66 @@
 """What a training is about to take, found before anything large is loaded.
 
-It reads the metadata of `train.parquet` and `validation.parquet` and, for missing values and levels, each
-column in pieces of some thousand rows (`scan`). For the network's shapes it imports the framework.
+It reads the metadata of `train.parquet` and `validation.parquet`, the labels to train on and, for missing
+values and levels, each column in pieces of some thousand rows (`scan`). For a network's shapes it imports the
+framework.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from runtime_lib.data.columns import Column
-from runtime_lib.data.scan import scan
+from runtime_lib.data.months import read_labels
+from runtime_lib.data.scan import read_column, scan
 from runtime_lib.errors import ModelError
-from runtime_lib.hardware import Device, choose_device
+from runtime_lib.hardware import Device
 from runtime_lib.hardware.device.compute_plan import ComputePlan
 from runtime_lib.settings import Settings
-from runtime_lib.training.build import shapes
+from runtime_lib.task.kinds import read_task
+from runtime_lib.task.task import Task
 from runtime_lib.training.encoder import Encoder
-from runtime_lib.training.fit import FitParams
-from runtime_lib.training.hold import plan_for
 from runtime_lib.training.network import Architecture
+from runtime_lib.training.trainer import FitParams, Table, Trainer
+from runtime_lib.training.trainers.network import NetworkTrainer
 
 __all__ = ["ModelFunction", "Prepared", "prepare"]
 
-# The project's `model`: from the number of encoded inputs and `params["network"]` to an architecture.
-ModelFunction = Callable[[int, Mapping[str, Any]], Architecture]
+# The project's `model`: from the numbers of encoded inputs and of outputs, and from `params["network"]`, to
+# what is trained. In projects made before 0.7 it takes no number of outputs.
+ModelFunction = Callable[..., Architecture]
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A training that has its plan. `rows`: of the training table; `width`: of the encoded matrix."""
+    """A training that has its plan."""
 
     params: FitParams
-    columns: tuple[Column, ...]
-    rows: int
-    width: int
-    architecture: Architecture
-    device: Device
+    table: Table
+    trainer: Trainer
     plan: ComputePlan
+
+    @property
+    def task(self) -> Task:
+        return self.table.task
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return self.table.columns
+
+    @property
+    def device(self) -> Device:
+        return self.plan.device
 
     def described(self) -> dict[str, Any]:
         """Parameters, for the run's record."""
-        return {
-            **msgspec.to_builtins(self.params),
-            **self.architecture.options,
-            "architecture": self.architecture.module,
-        }
+        written = {"task": self.task.kind, **msgspec.to_builtins(self.params)}
+        return {**written, **self.trainer.described()}
 
 
 def prepare(settings: Settings, model: ModelFunction, params: Mapping[str, Any]) -> Prepared:
@@ -62,35 +74,57 @@ def prepare(settings: Settings, model: ModelFunction, params: Mapping[str, Any])
 
     Raises:
         SettingsError: a parameter is unknown or out of range.
-        DataError: a table cannot be read, or holds a type that no model takes.
+        DataError: a table cannot be read, holds a type that no model takes, or labels of another task.
         ModelError: `model` returned something else, or the architecture cannot be built.
         CapacityError: not even one row at a time fits.
     """
     fit_params = FitParams.read({key: value for key, value in params.items() if key != "network"})
-    folder = settings.split
-    train, validation = scan(folder / "train.parquet"), scan(folder / "validation.parquet")
+    path, folder = settings.split_part("train"), settings.split
+    train, validation = scan(path), scan(folder / "validation.parquet")
     nullable = {column.name for part in (train, validation) for column in part.columns if column.nullable}
     columns = tuple(replace(column, nullable=column.name in nullable) for column in train.columns)
+    task = _learned(read_task(settings), path)
     width = Encoder.width_for(columns, train.levels)
-    architecture = _network(model(width, params.get("network", {})))
-    device = choose_device(settings.training.framework, force_gpu=settings.hardware.force_gpu)
-    plan = plan_for(
-        shapes(architecture, framework=device.framework, trusted=(settings.project.package,)),
-        device,
-        width=width,
-        batch_size=min(fit_params.batch_size, train.rows),
-        rows=train.rows,
-        hardware=settings.hardware,
-    )
-    return Prepared(fit_params, columns, train.rows, width, architecture, device, plan)
+    table = Table(task, columns, train.rows, width)
+    trainer = NetworkTrainer(_made(model, width, task, params.get("network", {})))
+    plan = trainer.plan(settings, table, fit_params.batch_size)
+    return Prepared(fit_params, table, trainer, plan)
 
 
-def _network(made: object) -> Architecture:
+def _learned(task: Task, path: Path) -> Task:
+    """The task with what the labels of a table say.
+
+    Raises:
+        DataError: the table cannot be read, or its labels are not the task's, or all the same.
+    """
+    values = read_column(path, "label")
+    known = task.learn(values) if not task.wrong_labels(values).any() else task
+    read_labels(values, known, path)
+    return known
+
+
+def _made(model: ModelFunction, width: int, task: Task, options: Mapping[str, Any]) -> Architecture:
+    if _takes_outputs(model):
+        made = model(width, task.width, options)
+    elif task.width == 1:  # as in projects made before 0.7
+        made = model(width, options)
+    else:
+        raise ModelError(
+            f"model(inputs, params) gives a network of one output; a {task.kind} task needs {task.width}. "
+            f"Let it take their number, model(inputs, outputs, params), and hand it on: "
+            f'Architecture("mlp", {{"inputs": inputs, "outputs": outputs, **params}}).'
+        )
     if isinstance(made, Architecture):
         return made
     returned = "nothing" if made is None else f"a {type(made).__name__}"
     raise ModelError(
         f"model() returned {returned}; it must return an Architecture, for instance "
-        'Architecture("mlp", {"inputs": inputs, **params}). Networks in MLX or torch are trained; '
-        "scikit-learn, XGBoost and LightGBM are not supported."
+        'Architecture("mlp", {"inputs": inputs, "outputs": outputs, **params}). Networks in MLX or torch are '
+        "trained; scikit-learn, XGBoost and LightGBM are not supported."
     )
+
+
+def _takes_outputs(model: ModelFunction) -> bool:
+    parameters = inspect.signature(model).parameters.values()
+    fixed = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(fixed) > 2 or any(p.kind == p.VAR_POSITIONAL for p in parameters)

@@ -3,17 +3,21 @@
 A profile is a small JSON document (a few kB) that travels with the model, so that monitoring never needs the
 training data itself:
 
-    {"format": 1, "rows": n,
+    {"format": 2, "task": see `Task.to_dict`, "rows": n,
      "columns": {name: number or category profile, below},
-     "prediction": number profile of the held-out probabilities, or null,
+     "answers": {name: profile of the held-out answers}, see `Task.watched`; or null,
+     "label": a number that stands for the held-out labels, see `Task.constant`; or null,
      "performance": the held-out metrics with their number of rows, or null}
 
     number:    {"kind": "number", "rows", "nulls", "edges", "counts", "quantiles": {"0.5": …}}
     category:  {"kind": "category", "rows", "nulls", "counts": {value: n}, "other", "complete"}
 
 Bin `i` of a number column is `edges[i-1] < x <= edges[i]`; the first and the last bin lie outside the range
-seen in training. Raise `FORMAT` when a reader of the old documents would misread a new one, keep
-reading the old number in `check_profile`, and add a document of the old format to the tests.
+seen in training.
+
+Format 1, until 0.6, had no `task`, and `prediction` in place of `answers`: the probability's profile.
+Raise `FORMAT` when a reader of the old documents would misread a new one, keep reading the old number in
+`read_profile`, and add a document of the old format to the tests.
 """
 
 from __future__ import annotations
@@ -27,14 +31,14 @@ from numpy.typing import NDArray
 
 from runtime_lib.errors import DataError
 from runtime_lib.files import check_format
-from runtime_lib.task import binary as task
+from runtime_lib.task.task import Task
 
 if TYPE_CHECKING:
     from runtime_lib.data.columns import Column
 
-__all__ = ["BINS", "FORMAT", "as_categories", "as_numbers", "build_profile", "check_profile"]
+__all__ = ["BINS", "FORMAT", "as_categories", "as_numbers", "build_profile", "read_profile"]
 
-FORMAT = 1
+FORMAT = 2
 BINS = 20
 MOST_VALUES = 1_000  # a column with more values is an identifier: its profile would outgrow the model
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
@@ -46,7 +50,8 @@ def build_profile(
     table: Mapping[str, Any],
     columns: Sequence[Column],
     *,
-    probability: Floats | None = None,
+    task: Task,
+    answer: Floats | None = None,
     label: NDArray[Any] | None = None,
     metrics: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
@@ -55,9 +60,9 @@ def build_profile(
     Args:
         table: a DataFrame or mapping with the training values of every column, each of shape `(n,)`.
         columns: the model's inputs.
-        probability: predictions on held-out rows, shape `(m,)`; training rows would look better than life.
-        label: the labels of the same held-out rows, 0 or 1; their share of ones is kept.
-        metrics: the metrics on the same held-out rows, as from `task.figures`.
+        answer: on `m` held-out rows; those on training rows would look better than life.
+        label: of the same held-out rows, `(m,)`.
+        metrics: on the same held-out rows, as from `Task.figures`.
 
     Raises:
         DataError: no rows, a column is missing, a number column holds text or an infinity.
@@ -71,22 +76,32 @@ def build_profile(
         raise DataError("The training table is empty: there is nothing to compare live data with.")
     if len(rows) > 1:
         raise DataError(f"The training table's columns have different lengths: {sorted(rows)}.")
-    prediction = None if probability is None else _describe(probability, task.OUTPUT, "number")
-    if prediction is not None and label is not None:
-        prediction["label_rate"] = float(np.mean(label))
+    watched = {} if answer is None else task.watched(answer)
+    answers = {name: _describe(values, name, kind) for name, (kind, values) in watched.items()}
     performance = None if metrics is None else {name: float(value) for name, value in metrics.items()}
     return {
         "format": FORMAT,
+        "task": task.to_dict(),
         "rows": rows.pop(),
         "columns": described,
-        "prediction": prediction,
+        "answers": answers or None,
+        "label": None if label is None else task.constant(label),
         "performance": performance,
     }
 
 
-def check_profile(profile: Mapping[str, Any]) -> None:
-    """Raise `DataError` unless `profile` is a document that this version of the library reads."""
-    check_format(profile.get("format"), newest=FORMAT, where="The model's profile")
+def read_profile(profile: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document as one of this format.
+
+    Raises:
+        DataError: it is of a later format.
+    """
+    if check_format(profile.get("format"), newest=FORMAT, where="The model's profile") > 1:
+        return dict(profile)
+    prediction = profile.get("prediction")
+    answers = {"probability": prediction} if prediction else None
+    label = (prediction or {}).get("label_rate")
+    return {**profile, "format": FORMAT, "task": {"kind": "binary"}, "answers": answers, "label": label}
 
 
 def as_numbers(values: Any, name: str) -> Floats:

@@ -17,7 +17,8 @@ from runtime_lib.tracking.record import Record
 from runtime_lib.training.hold import held
 from runtime_lib.training.model import digest
 from runtime_lib.training.prepare import ModelFunction, Prepared, prepare
-from runtime_lib.training.trial import OnEpoch, Trial, fit_split, load_split
+from runtime_lib.training.trainer import OnEpoch
+from runtime_lib.training.trial import Trial, fit_split, load_split
 
 __all__ = ["train"]
 
@@ -26,7 +27,7 @@ def train(settings: Settings, model: ModelFunction, params: Mapping[str, Any]) -
     """Train on `data/split/train.parquet`; write `models/candidate` and `models/record`.
 
     Args:
-        model: from the number of encoded inputs and `params["network"]` to an architecture.
+        model: the project's function of that name, see `ModelFunction`.
         params: the table `train` of params.yaml.
     """
     prepared = prepare(settings, model, params)
@@ -55,9 +56,9 @@ def _epochs(record: Record) -> OnEpoch:
 
 def _keep(record: Record, trial: Trial) -> None:
     """Record the figures of the epoch whose weights are kept, which is seldom the last one."""
-    kept = trial.fitted.epoch
+    kept = trial.fit.epoch
     figures = {f"validation_{name}": value for name, value in trial.figures.items()}
-    record.metrics(kept, {"kept_epoch": kept, "epochs_run": trial.fitted.epochs, **figures})
+    record.metrics(kept, {"kept_epoch": kept, "epochs_run": trial.fit.epochs, **figures})
 
 
 def _say(prepared: Prepared) -> None:

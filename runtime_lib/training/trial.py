@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,58 +10,39 @@ from typing import Any
 from runtime_lib.data.columns import Array, check_rows
 from runtime_lib.data.months import read_features
 from runtime_lib.data.raw import RawTypes, read_types
-from runtime_lib.errors import DataError
 from runtime_lib.settings import Settings
-from runtime_lib.task import binary as task
-from runtime_lib.training.encoder import Encoder
-from runtime_lib.training.fit import Fit, fit_network, network_for
 from runtime_lib.training.hold import held
 from runtime_lib.training.model import save
-from runtime_lib.training.network import predict
 from runtime_lib.training.prepare import ModelFunction, Prepared, prepare
 from runtime_lib.training.profile import build_profile
+from runtime_lib.training.trainer import Fit, OnEpoch, Split, Work, rewritten
 
-__all__ = ["OnEpoch", "Split", "Trial", "fit_split", "load_split", "trial"]
-
-OnEpoch = Callable[[int, Mapping[str, float]], None]
-
-
-@dataclass(frozen=True)
-class Split:
-    """The two tables of a training, checked."""
-
-    train: Mapping[str, Array]
-    train_label: Array
-    validation: Mapping[str, Array]
-    validation_label: Array
+__all__ = ["Trial", "fit_split", "load_split", "trial"]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A fitted model, and its `figures` on the validation months (see `task.figures`)."""
+    """A fitted model, and its `figures` on the validation months (see `Task.figures`)."""
 
     figures: Mapping[str, float]
     prepared: Prepared
-    encoder: Encoder
-    fitted: Fit
-    threshold: float
+    fit: Fit
+    decision: Mapping[str, float]
     profile: Mapping[str, Any]
     raw: RawTypes | None = None
 
     def predict(self, rows: Mapping[str, Array]) -> Array:
-        """Return the answers, `(n,)`, for `n` rows from `check_rows`."""
-        inputs = self.encoder.encode(rows)
-        return predict(self.fitted.network, inputs, at_once=self.prepared.plan.predict_rows)
+        """Return the answers, see `Model.predict`, for `n` rows from `check_rows`."""
+        return self.fit.fitted.answer(rows, at_once=self.prepared.plan.predict_rows)
 
     def save(self, folder: Path) -> None:
         """Write the model's folder, whole or not at all."""
         save(
             folder,
+            task=self.prepared.task,
             columns=self.prepared.columns,
-            encoder=self.encoder,
-            architecture=self.prepared.architecture,
-            network=self.fitted.network,
-            threshold=self.threshold,
+            fitted=self.fit.fitted,
+            decision=self.decision,
             profile=self.profile,
             raw=self.raw,
         )
@@ -93,46 +74,25 @@ def load_split(settings: Settings, prepared: Prepared) -> Split:
     Raises:
         DataError: a value cannot be used, or the table is no longer the one that was planned for.
     """
-    parts = []
+    parts: list[Any] = []
     for path in (settings.split_part("train"), settings.split_part("validation")):
-        inputs, label, _ = read_features(path)
+        inputs, label, _ = read_features(path, prepared.task)
         parts += [check_rows(inputs, prepared.columns), label]
     split = Split(*parts)
-    if len(split.train_label) != prepared.rows:
-        raise _changed(settings, f"{len(split.train_label):,} rows", f"{prepared.rows:,}")
+    if len(split.train_label) != prepared.table.rows:
+        raise rewritten(f"{len(split.train_label):,} rows", f"{prepared.table.rows:,}")
     return split
 
 
 def fit_split(settings: Settings, prepared: Prepared, split: Split, *, on_epoch: OnEpoch) -> Trial:
-    """Fit encoder and network; the middle of `trial` and of `train`."""
-    encoder = Encoder.fit(split.train, prepared.columns)
-    if encoder.width != prepared.width:
-        raise _changed(settings, f"{encoder.width} encoded inputs", f"{prepared.width}")
-    network = network_for(
-        prepared.architecture,
-        params=prepared.params,
-        device=prepared.device,
-        trusted=(settings.project.package,),
-    )
-    fitted = fit_network(
-        network,
-        (encoder.encode(split.train), split.train_label),
-        (encoder.encode(split.validation), split.validation_label),
-        params=prepared.params,
-        on_epoch=on_epoch,
-        plan=prepared.plan,
-    )
-    probability, label = fitted.validation_probability, split.validation_label
-    figures = task.figures(label, probability)
+    """Fit the model; the middle of `trial` and of `train`."""
+    trusted = (settings.project.package,)
+    work = Work(prepared.table, split, prepared.params, prepared.plan, trusted, on_epoch)
+    fit, task, label = prepared.trainer.fit(work), prepared.task, split.validation_label
+    figures = task.figures(label, fit.answer)
     profile = build_profile(
-        split.train, prepared.columns, probability=probability, label=label, metrics=figures
+        split.train, prepared.columns, task=task, answer=fit.answer, label=label, metrics=figures
     )
-    threshold, raw = task.threshold(label, probability), read_types(settings.split)
-    return Trial(figures, prepared, encoder, fitted, threshold, profile, raw)
-
-
-def _changed(settings: Settings, found: str, planned: str) -> DataError:
-    return DataError(
-        f"{settings.split_part('train')} has {found}, {planned} were planned for: it was rewritten while "
-        f"this training waited for its share of the machine. Run again."
+    return Trial(
+        figures, prepared, fit, task.decision(label, fit.answer), profile, read_types(settings.split)
     )

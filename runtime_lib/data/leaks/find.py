@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from runtime_lib.data.leaks.means import encoded, groupings
 from runtime_lib.data.leaks.rows import repeated_keys, repeated_rows
 from runtime_lib.data.leaks.signal import Counts, Signal, count_categories, count_numbers, least, signals
 from runtime_lib.data.leaks.suspect import METRIC, Suspect
+from runtime_lib.task.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,18 +26,20 @@ _METRIC_LIMIT = 0.99
 _DAY = 86_400
 
 
-def find_suspects(parts: Mapping[str, pd.DataFrame], columns: Sequence[Column]) -> list[Suspect]:
+def find_suspects(parts: Mapping[str, pd.DataFrame], columns: Sequence[Column], task: Task) -> list[Suspect]:
     """Look for columns and rows that know the label; one suspect a column, the strongest first.
 
     Args:
         parts: the tables `train`, `validation` and `test` of the split, with `id`, `time` and `label`.
         columns: the model's inputs.
+        task: whose questions of yes and no are looked at, each alone.
     """
-    whole = _Whole.of(parts, columns)
-    found = [*whole.telling(), *whole.clock(), *whole.means(), *whole.keys(), *whole.repeated()]
     first: dict[str, Suspect] = {}
-    for suspect in found:
-        first.setdefault(suspect.column, suspect)
+    for what, whole in _wholes(parts, columns, task):
+        found = [*whole.telling(), *whole.clock(), *whole.means(), *whole.keys(), *whole.repeated()]
+        for suspect in found:
+            why = f"{suspect.why} (asked for {what})" if what else suspect.why
+            first.setdefault(suspect.column, replace(suspect, why=why))
     return list(first.values())
 
 
@@ -82,25 +85,6 @@ class _Whole:
     part: Array
     table: pd.DataFrame
     inputs: list[str]
-
-    @classmethod
-    def of(cls, parts: Mapping[str, pd.DataFrame], columns: Sequence[Column]) -> _Whole:
-        import pandas as pd
-
-        table = pd.concat([parts[name] for name in ("train", "validation", "test")], ignore_index=True)
-        sizes = [len(parts[name]) for name in ("train", "validation", "test")]
-        return cls(
-            {
-                c.name: table[c.name].to_numpy("float64", na_value=np.nan)
-                for c in columns
-                if c.kind == "number"
-            },
-            {c.name: _factorized(table[c.name]) for c in columns if c.kind == "category"},
-            table["label"].to_numpy("int64"),
-            np.repeat([0, 1, 2], sizes),
-            table,
-            [column.name for column in columns],
-        )
 
     def telling(self) -> list[Suspect]:
         counts = self._counts()
@@ -161,6 +145,23 @@ class _Whole:
             return None
         seconds: Any = time.astype("int64").to_numpy("float64") / _per_second(time)
         return np.where(time.isna(), np.nan, seconds)
+
+
+def _wholes(
+    parts: Mapping[str, pd.DataFrame], columns: Sequence[Column], task: Task
+) -> Iterator[tuple[str, _Whole]]:
+    """What is asked, and all rows with the answers to that."""
+    import pandas as pd
+
+    table = pd.concat([parts[name] for name in ("train", "validation", "test")], ignore_index=True)
+    sizes = [len(parts[name]) for name in ("train", "validation", "test")]
+    numbers = {
+        c.name: table[c.name].to_numpy("float64", na_value=np.nan) for c in columns if c.kind == "number"
+    }
+    texts = {c.name: _factorized(table[c.name]) for c in columns if c.kind == "category"}
+    names, part = [column.name for column in columns], np.repeat([0, 1, 2], sizes)
+    for what, label in task.questions(task.read(table["label"])).items():
+        yield what, _Whole(numbers, texts, label, part, table, names)
 
 
 def _per_second(time: Any) -> float:

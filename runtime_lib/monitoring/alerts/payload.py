@@ -32,7 +32,7 @@ def payload(verdict: Verdict) -> dict[str, Any]:
     `text` says it in a few lines: chats show it. `columns` are those that have drifted.
     """
     full = verdict.to_dict()
-    columns = [column for column in (*full["columns"], full["prediction"]) if column and column["drifted"]]
+    columns = [column for column in (*full["columns"], *full["predictions"]) if column["drifted"]]
     return {
         "format": 1,
         "event": verdict.state,

@@ -12,6 +12,7 @@ from runtime_lib.serving.protocols.batch import Batch, as_object, kind_of
 
 if TYPE_CHECKING:
     from runtime_lib.serving.predictor import Prediction, Predictor
+    from runtime_lib.task.task import Task
 
 __all__ = ["answer", "model_metadata", "parse", "server_metadata"]
 
@@ -23,13 +24,14 @@ _DATATYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "BOOL": ((bool,), "true or false"),
     "BYTES": ((str,), "text"),
 }
-_OUTPUTS = ("probability", "label", "prediction_id")
+# Of a label, by the type that it is stored as.
+_OF_LABEL = {"int8": "INT64", "str": "BYTES"}
 
 
-def parse(body: Any) -> Batch:
+def parse(body: Any, task: Task) -> Batch:
     """Read a V2 inference request: one tensor of shape `[n]` or `[n, 1]` per column; null is a missing value.
 
-    With a request `id`, row `i` gets the id `<id>/<i>`.
+    With a request `id`, row `i` gets the id `<id>/<i>`. `task`: of the model, for the names of the outputs.
 
     Raises:
         RequestError: a tensor's shape, datatype and data do not agree, or an output is not known.
@@ -51,7 +53,7 @@ def parse(body: Any) -> Batch:
         raise RequestError(f"The request's 'id' must be non-empty text, not {request_id!r}.")
     count = len(next(iter(rows.values())))
     ids = [f"{request_id}/{row}" for row in range(count)] if request_id is not None else None
-    return Batch(rows, ids, request_id, _wanted(body.get("outputs")))
+    return Batch(rows, ids, request_id, _wanted(body.get("outputs"), task))
 
 
 def _tensor(name: str, tensor: Mapping[str, Any]) -> list[Any]:
@@ -80,25 +82,29 @@ def _tensor(name: str, tensor: Mapping[str, Any]) -> list[Any]:
     return data
 
 
-def _wanted(outputs: Any) -> Sequence[str]:
+def _wanted(outputs: Any, task: Task) -> Sequence[str]:
     if outputs is None:
         return ()
     if not isinstance(outputs, list):
         raise RequestError(f"'outputs' must be a list of objects with a name, not {kind_of(outputs)}.")
     names = [as_object(output, "An entry of 'outputs'").get("name") for output in outputs]
+    known = _outputs(task)
     for name in names:
-        if name not in _OUTPUTS:
-            raise RequestError(f"Unknown output {name!r}. Choose from {', '.join(_OUTPUTS)}.")
+        if name not in known:
+            raise RequestError(f"Unknown output {name!r}. Choose from {', '.join(known)}.")
     return [str(name) for name in names]
 
 
 def answer(prediction: Prediction, batch: Batch) -> dict[str, Any]:
     """Return the body of the answer, with the outputs that the request asked for."""
     shape = [len(prediction.ids)]
+    data = {name: values.tolist() for name, values in prediction.columns.items()}
+    if prediction.label is not None:
+        data["label"] = prediction.label.tolist()
+    data["prediction_id"] = list(prediction.ids)
     outputs = [
-        {"name": "probability", "shape": shape, "datatype": "FP64", "data": prediction.probability.tolist()},
-        {"name": "label", "shape": shape, "datatype": "INT64", "data": prediction.label.tolist()},
-        {"name": "prediction_id", "shape": shape, "datatype": "BYTES", "data": list(prediction.ids)},
+        {"name": name, "shape": shape, "datatype": kind, "data": data[name]}
+        for name, kind in _outputs(prediction.task).items()
     ]
     head: dict[str, Any] = {"model_name": prediction.model, "model_version": prediction.version}
     if batch.request_id is not None:
@@ -126,9 +132,11 @@ def model_metadata(predictor: Predictor) -> dict[str, Any]:
         "versions": [predictor.version],
         "platform": f"{model.framework}_mlops",
         "inputs": [tensor(c.name, "FP64" if c.kind == "number" else "BYTES") for c in model.columns],
-        "outputs": [
-            tensor("probability", "FP64"),
-            tensor("label", "INT64"),
-            tensor("prediction_id", "BYTES"),
-        ],
+        "outputs": [tensor(name, kind) for name, kind in _outputs(model.task).items()],
     }
+
+
+def _outputs(task: Task) -> dict[str, str]:
+    """Name → datatype: the numbers of the answer, the label that follows from them, the row's id."""
+    label = {"label": _OF_LABEL[task.stored]} if task.class_names else {}
+    return {**dict.fromkeys(task.outputs, "FP64"), **label, "prediction_id": "BYTES"}

@@ -111,9 +111,9 @@ def _by_position(data: Sequence[Any], columns: Sequence[str]) -> dict[str, list[
 
 
 def answer(prediction: Prediction) -> dict[str, Any]:
-    """Return the body of the answer."""
+    """Return the body of the answer: a number for each row, or an object of a task with several outputs."""
     return {
-        "predictions": prediction.probability.tolist(),
+        "predictions": prediction.task.records(prediction.answer, prediction.label),
         "ids": list(prediction.ids),
         "model": prediction.model,
         "version": prediction.version,

@@ -9,14 +9,14 @@ from typing import Any
 __all__ = ["mlx_network", "torch_network"]
 
 
-def torch_network(*, inputs: int, hidden: Sequence[int], dropout: float = 0.0) -> Any:
-    """Return the torch twin; `inputs` columns in, one logit out."""
+def torch_network(*, inputs: int, hidden: Sequence[int], outputs: int = 1, dropout: float = 0.0) -> Any:
+    """Return the torch twin; `inputs` columns in, `outputs` numbers out."""
     from torch import Tensor, nn
 
     class MLP(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise([inputs, *hidden, 1]))
+            self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise([inputs, *hidden, outputs]))
             self.dropout = nn.Dropout(dropout)
 
         def forward(self, x: Tensor) -> Tensor:
@@ -27,14 +27,14 @@ def torch_network(*, inputs: int, hidden: Sequence[int], dropout: float = 0.0) -
     return MLP()
 
 
-def mlx_network(*, inputs: int, hidden: Sequence[int], dropout: float = 0.0) -> Any:
-    """Return the MLX twin; `inputs` columns in, one logit out."""
+def mlx_network(*, inputs: int, hidden: Sequence[int], outputs: int = 1, dropout: float = 0.0) -> Any:
+    """Return the MLX twin; `inputs` columns in, `outputs` numbers out."""
     import mlx.nn as nn
 
     class MLP(nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
-            self.layers = [nn.Linear(a, b) for a, b in pairwise([inputs, *hidden, 1])]
+            self.layers = [nn.Linear(a, b) for a, b in pairwise([inputs, *hidden, outputs])]
             self.dropout = nn.Dropout(dropout)
 
         def __call__(self, x: Any) -> Any:

@@ -1,0 +1,130 @@
+"""Networks in MLX or torch: an encoder, an architecture, and our training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from runtime_lib.data.columns import Array
+from runtime_lib.hardware import choose_device
+from runtime_lib.hardware.device.compute_plan import ComputePlan
+from runtime_lib.settings import Settings
+from runtime_lib.task.task import Task
+from runtime_lib.training.build import build, shapes
+from runtime_lib.training.encoder import Encoder
+from runtime_lib.training.fit import fit_network, network_for
+from runtime_lib.training.hold import plan_for
+from runtime_lib.training.network import Architecture, Network, predict
+from runtime_lib.training.trainer import Fit, Opening, Table, Work, rewritten
+
+__all__ = ["FittedNetwork", "NetworkTrainer"]
+
+_WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class FittedNetwork:
+    """A network with its weights on a device, and the encoder in front of it."""
+
+    encoder: Encoder
+    architecture: Architecture
+    network: Network
+
+    trainer: ClassVar[str] = "network"
+
+    @property
+    def framework(self) -> str:
+        return self.network.framework
+
+    @property
+    def device(self) -> str:
+        return self.network.device
+
+    def answer(self, rows: Mapping[str, Array], *, at_once: int | None = None) -> Array:
+        return predict(self.network, self.encoder.encode(rows), at_once=at_once)
+
+    def plan(self, settings: Settings, rows: int) -> ComputePlan:
+        device = choose_device(self.network.framework, force_gpu=settings.hardware.force_gpu)
+        width = self.encoder.width
+        return plan_for(self.network.shapes(), device, width=width, batch_size=rows, training=False)
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        import safetensors.numpy
+
+        weights = {name: np.ascontiguousarray(value) for name, value in self.network.weights().items()}
+        (folder / _WEIGHTS).write_bytes(safetensors.numpy.save(weights))
+        return {
+            "encoder": self.encoder.to_dict(),
+            "architecture": self.architecture.module,
+            "options": dict(self.architecture.options),
+        }
+
+    @classmethod
+    def open(
+        cls, files: Mapping[str, bytes], stored: Mapping[str, Any], task: Task, opening: Opening
+    ) -> FittedNetwork:
+        """Rebuild it; see `trainers/open.py`."""
+        import safetensors.numpy
+
+        architecture = Architecture(stored["architecture"], stored["options"])
+        device = choose_device(opening.framework, force_gpu=opening.force_gpu)
+        network = build(
+            architecture,
+            framework=device.framework,
+            device=device.name,
+            trusted=opening.trusted,
+            task=task,
+        )
+        network.load(safetensors.numpy.load(files[_WEIGHTS]))
+        network.exact()
+        return cls(Encoder.from_dict(stored["encoder"]), architecture, network)
+
+
+@dataclass(frozen=True)
+class NetworkTrainer:
+    architecture: Architecture
+
+    @property
+    def name(self) -> str:
+        return self.architecture.module.rpartition(".")[2]
+
+    def described(self) -> Mapping[str, Any]:
+        return {**self.architecture.options, "architecture": self.architecture.module}
+
+    def plan(self, settings: Settings, table: Table, batch_size: int) -> ComputePlan:
+        device = choose_device(settings.training.framework, force_gpu=settings.hardware.force_gpu)
+        trusted = (settings.project.package,)
+        return plan_for(
+            shapes(self.architecture, framework=device.framework, trusted=trusted),
+            device,
+            width=table.width,
+            batch_size=min(batch_size, table.rows),
+            rows=table.rows,
+            hardware=settings.hardware,
+        )
+
+    def fit(self, work: Work) -> Fit:
+        encoder, split = Encoder.fit(work.split.train, work.table.columns), work.split
+        if encoder.width != work.table.width:
+            raise rewritten(f"{encoder.width} encoded inputs", f"{work.table.width}")
+        network = network_for(
+            self.architecture,
+            task=work.table.task,
+            params=work.params,
+            device=work.plan.device,
+            trusted=work.trusted,
+        )
+        epoch, epochs, answer = fit_network(
+            network,
+            (encoder.encode(split.train), split.train_label),
+            (encoder.encode(split.validation), split.validation_label),
+            task=work.table.task,
+            params=work.params,
+            on_epoch=work.on_epoch,
+            plan=work.plan,
+        )
+        return Fit(FittedNetwork(encoder, self.architecture, network), epoch, epochs, answer)
