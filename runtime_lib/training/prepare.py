@@ -86,7 +86,8 @@ def prepare(settings: Settings, model: ModelFunction, params: Mapping[str, Any])
     task = _learned(read_task(settings), path)
     width = Encoder.width_for(columns, train.levels)
     table = Table(task, columns, train.rows, width)
-    trainer = NetworkTrainer(_made(model, width, task, params.get("network", {})))
+    options = {name: table for name, table in params.items() if isinstance(table, Mapping)}
+    trainer = _trainer(_made(model, width, task, options))
     plan = trainer.plan(settings, table, fit_params.batch_size)
     return Prepared(fit_params, table, trainer, plan)
 
@@ -103,24 +104,28 @@ def _learned(task: Task, path: Path) -> Task:
     return known
 
 
-def _made(model: ModelFunction, width: int, task: Task, options: Mapping[str, Any]) -> Architecture:
+def _made(model: ModelFunction, width: int, task: Task, options: Mapping[str, Any]) -> object:
     if _takes_outputs(model):
-        made = model(width, task.width, options)
-    elif task.width == 1:  # as in projects made before 0.7
-        made = model(width, options)
-    else:
-        raise ModelError(
-            f"model(inputs, params) gives a network of one output; a {task.kind} task needs {task.width}. "
-            f"Let it take their number, model(inputs, outputs, params), and hand it on: "
-            f'Architecture("mlp", {{"inputs": inputs, "outputs": outputs, **params}}).'
-        )
+        return model(width, task.width, options)
+    if task.width == 1:  # as in projects made before 0.7
+        return model(width, options.get("network", {}))
+    raise ModelError(
+        f"model(inputs, params) gives a network of one output; a {task.kind} task needs {task.width}. Let it "
+        f"take their number, model(inputs, outputs, params), and hand it on: "
+        f'Architecture("mlp", {{"inputs": inputs, "outputs": outputs, **params["network"]}}).'
+    )
+
+
+def _trainer(made: object) -> Trainer:
     if isinstance(made, Architecture):
+        return NetworkTrainer(made)
+    if isinstance(made, Trainer):
         return made
     returned = "nothing" if made is None else f"a {type(made).__name__}"
     raise ModelError(
         f"model() returned {returned}; it must return an Architecture, for instance "
-        'Architecture("mlp", {"inputs": inputs, "outputs": outputs, **params}). Networks in MLX or torch are '
-        "trained; scikit-learn, XGBoost and LightGBM are not supported."
+        'Architecture("mlp", {"inputs": inputs, "outputs": outputs, **params["network"]}), or a trainer of '
+        "runtime_lib.training.trainers (docs/trainers.md)."
     )
 
 
