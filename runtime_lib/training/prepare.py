@@ -31,9 +31,10 @@ from runtime_lib.training.trainers.network import NetworkTrainer
 
 __all__ = ["ModelFunction", "Prepared", "prepare"]
 
-# The project's `model`: from the numbers of encoded inputs and of outputs, and from `params["network"]`, to
-# what is trained. In projects made before 0.7 it takes no number of outputs.
-ModelFunction = Callable[..., Architecture]
+# The project's `model`: from the numbers of encoded inputs and of outputs, and from the tables below `train`
+# in params.yaml, to what is trained. In projects made before 0.7 it takes no number of outputs, and the table
+# `network` alone.
+ModelFunction = Callable[..., "Architecture | Trainer"]
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def prepare(settings: Settings, model: ModelFunction, params: Mapping[str, Any])
         ModelError: `model` returned something else, or the architecture cannot be built.
         CapacityError: not even one row at a time fits.
     """
-    fit_params = FitParams.read({key: value for key, value in params.items() if key != "network"})
+    fit_params = FitParams.read({name: v for name, v in params.items() if not isinstance(v, Mapping)})
     path, folder = settings.split_part("train"), settings.split
     train, validation = scan(path), scan(folder / "validation.parquet")
     nullable = {column.name for part in (train, validation) for column in part.columns if column.nullable}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -135,6 +135,7 @@ class Fit:
     answer: Array
 
 
+@runtime_checkable
 class Trainer(Protocol):
     """Something that fits a model. `name` is for people."""
 
