@@ -19,7 +19,7 @@ from runtime_lib.settings import Settings
 from runtime_lib.task.kinds import from_dict, metric_name
 from runtime_lib.tracking.record import Measure, RunState, read, record_folder
 from runtime_lib.tracking.ship import flatten
-from runtime_lib.tracking.summary import Known, run_name
+from runtime_lib.tracking.summary import TRAINER_TAG, Known, run_name
 from runtime_lib.training.evaluate import FORMAT
 
 if TYPE_CHECKING:
@@ -98,12 +98,30 @@ def _render(
             suspects=evaluation.get("suspects", []),
             confirmed=settings.registry.confirmed,
             kept={m.name: m.value for m in measures if "/" not in m.name},
+            trainers=_trainers(measures, evaluation),
+            kept_trainer=state.tags.get(TRAINER_TAG, ""),
             charts=drawn,
             style=safe(charts.STYLE),
             tags=state.tags,
             params=flatten(state.params),
         )
     )
+
+
+def _trainers(measures: Sequence[Measure], evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """Of several candidates each one's figure on the validation months, and by how much the best is ahead."""
+    metric = from_dict({"kind": evaluation.get("task", "binary")}).metric
+    found = {m.name: m.value for m in measures}
+    each = {
+        name.split("/")[1]: value
+        for name, value in found.items()
+        if name.startswith("trainer/") and name.endswith(f"/{metric.name}")
+    }
+    if "ahead" not in found:
+        return {}
+    say = (lambda value: f"{value:.4f}") if metric.best else (lambda value: f"{value:.2%} of its error")
+    ahead, least, most = (say(found[name]) for name in ("ahead", "ahead_least", "ahead_most"))
+    return {"metric": metric.name, "each": each, "ahead": ahead, "least": least, "most": most}
 
 
 def _gate(settings: Settings, evaluation: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -122,7 +140,7 @@ def _charts(
 ) -> list[Chart]:
     """Those that there are points for: an evaluation of an earlier release has none."""
     metric = from_dict({"kind": evaluation.get("task", "binary")}).metric.name
-    drawn = [*_of_epochs(measures, metric)]
+    drawn = [*_of_epochs(measures, metric, state.tags.get(TRAINER_TAG, ""))]
     if curves := evaluation.get("curves"):
         drawn += of_answers(curves, evaluation)
     if needed := evaluation.get("importance"):
@@ -140,12 +158,13 @@ def _charts(
     return drawn
 
 
-def _of_epochs(measures: Sequence[Measure], metric: str) -> Iterator[Chart]:
+def _of_epochs(measures: Sequence[Measure], metric: str, trainer: str) -> Iterator[Chart]:
     kept = next((m.value for m in measures if m.name == "kept_epoch"), None)
     reading = f"The dashed line is epoch {kept:.0f}, whose weights are kept." if kept else ""
+    prefix = f"epoch/{trainer}/" if trainer else "epoch/"
     for file, name, title in (
-        ("loss", "epoch/train_loss", "Training loss by epoch"),
-        ("metric", f"epoch/validation_{metric}", f"Validation {metric} by epoch"),
+        ("loss", f"{prefix}train_loss", "Training loss by epoch"),
+        ("metric", f"{prefix}validation_{metric}", f"Validation {metric} by epoch"),
     ):
         points = [(m.step, m.value) for m in measures if m.name == name]
         if len(points) < 2:

@@ -16,6 +16,7 @@ __all__ = [
     "KILLED",
     "NOTE_TAG",
     "SINCE_TAG",
+    "TRAINER_TAG",
     "Known",
     "changes",
     "figure",
@@ -27,6 +28,7 @@ __all__ = [
 CHANGED_TAG, SINCE_TAG = "mlops.changed", "mlops.changed_since"
 # Why a run has no model.
 ERROR_TAG, KILLED = "mlops.error", "its process was killed"
+TRAINER_TAG = "mlops.trainer"  # which of several candidates is kept, by its name
 NOTE_TAG = "mlflow.note.content"  # what MLflow shows as a run's description, as Markdown
 _MOST = 6  # parameters that are named
 _SHOWN = tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind().metrics))
@@ -54,7 +56,7 @@ def run_name(run: Known, metric: str) -> str:
     if run.status in ("FAILED", "KILLED"):
         end = run.status.lower()
     newest = run.tags.get("mlops.months", "").rpartition(" to ")[2]
-    return " · ".join(part for part in (newest, end, _network(run.params)) if part)
+    return " · ".join(part for part in (newest, end, _what(run)) if part)
 
 
 def figure(metrics: Mapping[str, float], metric: str) -> float | None:
@@ -126,8 +128,19 @@ def _trained_on(tags: Mapping[str, str]) -> str:
     )
 
 
+def _what(run: Known) -> str:
+    """What was trained: a network with its widths, or the name of another trainer."""
+    kept = run.tags.get(TRAINER_TAG, "")
+    own = {
+        name.removeprefix(f"{kept}."): value for name, value in run.params.items() if name.startswith(kept)
+    }
+    return _network(own) or kept or run.params.get("trainer", "")
+
+
 def _network(params: Mapping[str, str]) -> str:
-    kind = params.get("architecture", "").rpartition(".")[2]
+    if "architecture" not in params:
+        return ""
+    kind = params["architecture"].rpartition(".")[2]
     widths = next((v for v in params.values() if re.fullmatch(r"\[\d+(, \d+)*\]", v)), "")
     return f"{kind} {'-'.join(re.findall(r'[0-9]+', widths))}".strip()
 

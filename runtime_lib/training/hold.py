@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from math import prod
@@ -10,7 +10,7 @@ from math import prod
 from runtime_lib.hardware import Device, Facts, facts
 from runtime_lib.hardware.admit.capacity import capacity
 from runtime_lib.hardware.device.compute_plan import ComputePlan, Workload, plan
-from runtime_lib.hardware.device.limits import applied, usable_cpus, working_set
+from runtime_lib.hardware.device.limits import usable_cpus, working_set
 from runtime_lib.hardware.share.lease import lease
 from runtime_lib.settings import Hardware, Settings
 from runtime_lib.units import from_gib
@@ -77,18 +77,20 @@ def _allowed(hardware: Hardware, machine: Facts) -> Iterator[tuple[int, str]]:
 
 
 @contextmanager
-def held(settings: Settings, plan: ComputePlan) -> Iterator[None]:
-    """Hold the plan's share of this machine, and keep within its limits, while the block runs.
+def held(settings: Settings, plans: Sequence[ComputePlan]) -> Iterator[None]:
+    """Hold a share of this machine while the block runs: what the largest of these plans needs.
+
+    One after the other is carried out in it, each within its own limits (`limits.applied`).
 
     Raises:
         BusyError: other projects held too much of the machine for `hardware.max_wait` seconds.
     """
     # In a container the whole is what its control group allows.
     ours, whole = settings.hardware, capacity(facts())
-    need = plan.memory_bytes / whole if whole else 0.0
+    need = max(plan.memory_bytes for plan in plans) / whole if whole else 0.0
     # Leases are counted in thousandths, and even a small work takes one.
     memory = ours.memory_share or min(1.0, max(need, 0.001))
-    gpu = 0.0 if plan.device.name == "cpu" else ours.gpu_share or 1.0
+    gpu = 0.0 if all(plan.device.name == "cpu" for plan in plans) else ours.gpu_share or 1.0
     share = lease(
         memory=memory,
         gpu=gpu,
@@ -96,7 +98,7 @@ def held(settings: Settings, plan: ComputePlan) -> Iterator[None]:
         priority=ours.priority,
         timeout=float(ours.max_wait),
     )
-    with share, applied(plan):
+    with share:
         yield
 
 

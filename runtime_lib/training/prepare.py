@@ -19,7 +19,6 @@ from runtime_lib.data.columns import Column
 from runtime_lib.data.months import read_labels
 from runtime_lib.data.scan import read_column, scan
 from runtime_lib.errors import ModelError
-from runtime_lib.hardware import Device
 from runtime_lib.hardware.device.compute_plan import ComputePlan
 from runtime_lib.settings import Settings
 from runtime_lib.task.kinds import read_task
@@ -29,22 +28,30 @@ from runtime_lib.training.network import Architecture
 from runtime_lib.training.trainer import FitParams, Table, Trainer
 from runtime_lib.training.trainers.network import NetworkTrainer
 
-__all__ = ["ModelFunction", "Prepared", "prepare"]
+__all__ = ["Candidate", "ModelFunction", "Prepared", "prepare"]
 
 # The project's `model`: from the numbers of encoded inputs and of outputs, and from the tables below `train`
 # in params.yaml, to what is trained. In projects made before 0.7 it takes no number of outputs, and the table
 # `network` alone.
-ModelFunction = Callable[..., "Architecture | Trainer"]
+ModelFunction = Callable[..., "Architecture | Trainer | Mapping[str, Architecture | Trainer]"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One of the models that are trained: its name among them, what fits it, and the plan of that."""
+
+    name: str
+    trainer: Trainer
+    plan: ComputePlan
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A training that has its plan."""
+    """A training that has its plans: of one candidate or of several, of which the best is kept."""
 
     params: FitParams
     table: Table
-    trainer: Trainer
-    plan: ComputePlan
+    candidates: tuple[Candidate, ...]
 
     @property
     def task(self) -> Task:
@@ -55,13 +62,14 @@ class Prepared:
         return self.table.columns
 
     @property
-    def device(self) -> Device:
-        return self.plan.device
+    def plans(self) -> list[ComputePlan]:
+        return [candidate.plan for candidate in self.candidates]
 
     def described(self) -> dict[str, Any]:
-        """Parameters, for the run's record."""
+        """Parameters, for the run's record; of several candidates each below its name."""
         written = {"task": self.task.kind, **msgspec.to_builtins(self.params)}
-        return {**written, **self.trainer.described()}
+        each = {candidate.name: dict(candidate.trainer.described()) for candidate in self.candidates}
+        return {**written, **(each if len(each) > 1 else next(iter(each.values())))}
 
 
 def prepare(settings: Settings, model: ModelFunction, params: Mapping[str, Any]) -> Prepared:
@@ -88,9 +96,12 @@ def prepare(settings: Settings, model: ModelFunction, params: Mapping[str, Any])
     width = Encoder.width_for(columns, train.levels)
     table = Table(task, columns, train.rows, width)
     options = {name: table for name, table in params.items() if isinstance(table, Mapping)}
-    trainer = _trainer(_made(model, width, task, options))
-    plan = trainer.plan(settings, table, fit_params.batch_size)
-    return Prepared(fit_params, table, trainer, plan)
+    trainers = _trainers(_made(model, width, task, options))
+    candidates = [
+        Candidate(name, trainer, trainer.plan(settings, table, fit_params.batch_size))
+        for name, trainer in trainers.items()
+    ]
+    return Prepared(fit_params, table, tuple(candidates))
 
 
 def _learned(task: Task, path: Path) -> Task:
@@ -115,6 +126,16 @@ def _made(model: ModelFunction, width: int, task: Task, options: Mapping[str, An
         f"take their number, model(inputs, outputs, params), and hand it on: "
         f'Architecture("mlp", {{"inputs": inputs, "outputs": outputs, **params["network"]}}).'
     )
+
+
+def _trainers(made: object) -> dict[str, Trainer]:
+    """By name; the only one has its own."""
+    if not isinstance(made, Mapping):
+        trainer = _trainer(made)
+        return {trainer.name: trainer}
+    if not made:
+        raise ModelError("model() returned an empty dict: name at least one model in it.")
+    return {str(name): _trainer(each) for name, each in made.items()}
 
 
 def _trainer(made: object) -> Trainer:

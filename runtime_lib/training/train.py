@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from runtime_lib.hardware import Device, facts
+from runtime_lib.hardware.device.compute_plan import ComputePlan
 from runtime_lib.hardware.energy.estimate import cost, figures
 from runtime_lib.hardware.energy.meter import Used, meter
 from runtime_lib.hardware.replay.folder import REPLAY, replayed
 from runtime_lib.settings import Settings
 from runtime_lib.tracking.lineage import plan_tags
 from runtime_lib.tracking.record import Record
+from runtime_lib.tracking.summary import TRAINER_TAG
 from runtime_lib.training.hold import held
 from runtime_lib.training.model import digest
 from runtime_lib.training.prepare import ModelFunction, Prepared, prepare
@@ -31,42 +33,68 @@ def train(settings: Settings, model: ModelFunction, params: Mapping[str, Any]) -
         params: the table `train` of params.yaml.
     """
     prepared = prepare(settings, model, params)
+    first = prepared.plans[0]
     # Waiting for a share of the machine is no part of the run, costs it no energy and holds no tables.
-    with held(settings, prepared.plan):
+    with held(settings, prepared.plans):
         split = load_split(settings, prepared)
         tags = {
-            **plan_tags(prepared.plan),
+            **plan_tags(first),
             "mlops.columns": json.dumps([column.name for column in prepared.columns]),
         }
         with Record.start(settings, prepared.described(), tags=tags) as record:
-            _say(prepared)
-            with _metered(settings, prepared.device, record):
-                trial = fit_split(settings, prepared, split, on_epoch=_epochs(record))
+            _say(first)
+            with _metered(settings, first.device, record):
+                trial = fit_split(settings, prepared, split, on_epoch=_epochs(record, prepared))
             _keep(record, trial)
             trial.save(settings.candidate)
             record.finish(model_digest=digest(settings.candidate))
 
 
-def _epochs(record: Record) -> OnEpoch:
-    """Record an epoch's figures below `epoch/`: a name without it is for the figures of the model."""
-    return lambda epoch, figures: record.metrics(
-        epoch, {f"epoch/{name}": value for name, value in figures.items()}
-    )
+def _epochs(record: Record, prepared: Prepared) -> Callable[[str], OnEpoch]:
+    """Record an epoch's figures below `epoch/`: a name without it is for the figures of the model.
+
+    Of several candidates each has its own below that, by its name.
+    """
+
+    def of(name: str) -> OnEpoch:
+        prefix = f"epoch/{name}/" if len(prepared.candidates) > 1 else "epoch/"
+        return lambda epoch, figures: record.metrics(
+            epoch, {prefix + figure: value for figure, value in figures.items()}
+        )
+
+    return of
 
 
 def _keep(record: Record, trial: Trial) -> None:
-    """Record the figures of the epoch whose weights are kept, which is seldom the last one."""
+    """Record the figures of the epoch whose weights are kept, which is seldom the last one.
+
+    And, of several candidates, which one is kept, the figures of all, and by how much it is ahead.
+    """
     kept = trial.fit.epoch
     figures = {f"validation_{name}": value for name, value in trial.figures.items()}
     record.metrics(kept, {"kept_epoch": kept, "epochs_run": trial.fit.epochs, **figures})
+    for name, compared in trial.compared.items():
+        record.metrics(0, {f"trainer/{name}/{figure}": value for figure, value in compared.items()})
+    if trial.ahead:
+        gain = {"ahead": trial.ahead.value, "ahead_least": trial.ahead.lower, "ahead_most": trial.ahead.upper}
+        record.metrics(0, gain)
+        record.tag({**plan_tags(trial.kept.plan), TRAINER_TAG: trial.kept.name})
+        print(f"Kept: {trial.kept.name}, {_ahead(trial)}.", flush=True)
 
 
-def _say(prepared: Prepared) -> None:
-    device = prepared.device
+def _ahead(trial: Trial) -> str:
+    assert trial.ahead is not None
+    metric = trial.prepared.task.metric
+    each = ", ".join(f"{name} {figures[metric.name]:.4f}" for name, figures in trial.compared.items())
+    return f"by the validation {metric.name} ({each})"
+
+
+def _say(plan: ComputePlan) -> None:
+    device = plan.device
     if folder := replayed():
         print(f"{REPLAY}: planned and recorded as the machine in {folder}, which is not this one.")
     print(f"Training with {device.framework} on {device.name}: {device.reason}.")
-    print(f"Plan: {'; '.join(prepared.plan.reasons)}.", flush=True)
+    print(f"Plan: {'; '.join(plan.reasons)}.", flush=True)
 
 
 @contextmanager

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runtime_lib.data.columns import Array, check_rows
 from runtime_lib.data.months import read_features
 from runtime_lib.data.raw import RawTypes, read_types
+from runtime_lib.hardware.device.limits import applied
 from runtime_lib.settings import Settings
+from runtime_lib.task.metric import Gain
 from runtime_lib.training.hold import held
 from runtime_lib.training.model import save
-from runtime_lib.training.prepare import ModelFunction, Prepared, prepare
+from runtime_lib.training.prepare import Candidate, ModelFunction, Prepared, prepare
 from runtime_lib.training.profile import build_profile
 from runtime_lib.training.trainer import Fit, OnEpoch, Split, Work, rewritten
 
@@ -22,18 +24,25 @@ __all__ = ["Trial", "fit_split", "load_split", "trial"]
 
 @dataclass(frozen=True)
 class Trial:
-    """A fitted model, and its `figures` on the validation months (see `Task.figures`)."""
+    """The best of the fitted models, and its `figures` on the validation months (see `Task.figures`).
+
+    `compared`: those of each model by name, where there were several; `ahead`: how much better the best is
+    than the next, on the same rows.
+    """
 
     figures: Mapping[str, float]
     prepared: Prepared
+    kept: Candidate
     fit: Fit
     decision: Mapping[str, float]
     profile: Mapping[str, Any]
     raw: RawTypes | None = None
+    compared: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    ahead: Gain | None = None
 
     def predict(self, rows: Mapping[str, Array]) -> Array:
         """Return the answers, see `Model.predict`, for `n` rows from `check_rows`."""
-        return self.fit.fitted.answer(rows, at_once=self.prepared.plan.predict_rows)
+        return self.fit.fitted.answer(rows, at_once=self.kept.plan.predict_rows)
 
     def save(self, folder: Path) -> None:
         """Write the model's folder, whole or not at all."""
@@ -63,9 +72,10 @@ def trial(
         BusyError: other projects held too much of the machine for `hardware.max_wait` seconds.
     """
     prepared = prepare(settings, model, params)
-    with held(settings, prepared.plan):
+    with held(settings, prepared.plans):
         split = load_split(settings, prepared)
-        return fit_split(settings, prepared, split, on_epoch=on_epoch or (lambda epoch, figures: None))
+        told = on_epoch or (lambda epoch, figures: None)
+        return fit_split(settings, prepared, split, on_epoch=lambda name: told)
 
 
 def load_split(settings: Settings, prepared: Prepared) -> Split:
@@ -84,15 +94,48 @@ def load_split(settings: Settings, prepared: Prepared) -> Split:
     return split
 
 
-def fit_split(settings: Settings, prepared: Prepared, split: Split, *, on_epoch: OnEpoch) -> Trial:
-    """Fit the model; the middle of `trial` and of `train`."""
-    trusted = (settings.project.package,)
-    work = Work(prepared.table, split, prepared.params, prepared.plan, trusted, on_epoch)
-    fit, task, label = prepared.trainer.fit(work), prepared.task, split.validation_label
-    figures = task.figures(label, fit.answer)
+def fit_split(
+    settings: Settings, prepared: Prepared, split: Split, *, on_epoch: Callable[[str], OnEpoch]
+) -> Trial:
+    """Fit each candidate and keep the best; the middle of `trial` and of `train`.
+
+    Args:
+        on_epoch: from a candidate's name to what is called after each of its epochs.
+    """
+    task, label = prepared.task, split.validation_label
+    fits = {
+        each.name: _fit(settings, prepared, each, split, on_epoch(each.name)) for each in prepared.candidates
+    }
+    figures = {name: task.figures(label, fit.answer) for name, fit in fits.items()}
+    order = sorted(
+        figures, key=lambda name: task.metric.gain(figures[name][task.metric.name], 0.0), reverse=True
+    )
+    best, *others = order
+    fit = fits[best]
     profile = build_profile(
-        split.train, prepared.columns, task=task, answer=fit.answer, label=label, metrics=figures
+        split.train, prepared.columns, task=task, answer=fit.answer, label=label, metrics=figures[best]
     )
     return Trial(
-        figures, prepared, fit, task.decision(label, fit.answer), profile, read_types(settings.split)
+        figures[best],
+        prepared,
+        next(each for each in prepared.candidates if each.name == best),
+        fit,
+        task.decision(label, fit.answer),
+        profile,
+        read_types(settings.split),
+        figures if others else {},
+        task.metric.compare(label, fit.answer, fits[others[0]].answer) if others else None,
     )
+
+
+def _fit(
+    settings: Settings, prepared: Prepared, candidate: Candidate, split: Split, on_epoch: OnEpoch
+) -> Fit:
+    if len(prepared.candidates) > 1:
+        print(
+            f"Fitting {candidate.name}: {candidate.trainer.name} on {candidate.plan.device.name}.", flush=True
+        )
+    trusted = (settings.project.package,)
+    work = Work(prepared.table, split, prepared.params, candidate.plan, trusted, on_epoch)
+    with applied(candidate.plan):
+        return candidate.trainer.fit(work)
