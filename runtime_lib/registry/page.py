@@ -119,8 +119,8 @@ def _trainers(measures: Sequence[Measure], evaluation: Mapping[str, Any]) -> dic
     }
     if "ahead" not in found:
         return {}
-    say = (lambda value: f"{value:.4f}") if metric.best else (lambda value: f"{value:.2%} of its error")
-    ahead, least, most = (say(found[name]) for name in ("ahead", "ahead_least", "ahead_most"))
+    form = "{:.4f}" if metric.best else "{:.2%} of its error"
+    ahead, least, most = (form.format(found[name]) for name in ("ahead", "ahead_least", "ahead_most"))
     return {"metric": metric.name, "each": each, "ahead": ahead, "least": least, "most": most}
 
 

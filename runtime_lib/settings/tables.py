@@ -72,7 +72,7 @@ class Registry(_Table, frozen=True):
     metric: str = ""
     # In the metric's own unit; of an error, as a share of the other's (docs/registry.md).
     min_gain_over_baseline: Share = 0.01
-    min_gain_over_incumbent: Share = 0.002
+    min_gain_over_incumbent: Share = 0.005
     # Above 0 the champion need not be beaten: a new model may be worse by so much.
     max_loss_to_incumbent: Share = 0.0
     # Columns that know the label suspiciously well and that a person has confirmed; "<metric>" and
