@@ -11,6 +11,7 @@ from runtime_lib import __version__
 from runtime_lib.cli.airflow import airflow
 from runtime_lib.cli.champion import champion
 from runtime_lib.cli.doctor import doctor
+from runtime_lib.cli.explain import explain
 from runtime_lib.cli.hardware_command import hardware
 from runtime_lib.cli.look import runs, ui
 from runtime_lib.cli.monitor import monitor
@@ -46,6 +47,19 @@ def _unwrapped(docstring: str | None) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
-for _command in (run, promote, runs, ui, serve, predict, monitor, airflow, doctor, upgrade, hardware):
+for _command in (
+    run,
+    promote,
+    runs,
+    ui,
+    serve,
+    predict,
+    explain,
+    monitor,
+    airflow,
+    doctor,
+    upgrade,
+    hardware,
+):
     app.command(help=_unwrapped(_command.__doc__))(_command)
 app.add_typer(champion, name="champion")

@@ -118,25 +118,40 @@ def matrix(
     counts: Sequence[Sequence[int]], *, rows: Sequence[str], columns: Sequence[str], title: str
 ) -> str:
     """Draw a table of counts, each with its share of the row, tinted by that share."""
-    side, left, top = 128, 150, 34
+    left, top = 150, 34
+    side = min(128.0, (_WIDTH - left) / len(columns))
+    height = 74 if side > 60 else 40  # of many classes, the share alone has room
     parts = [
-        f'<text x="{left + side * (place + 0.5)}" y="22" text-anchor="middle">{escape(name)}</text>'
+        f'<text x="{left + side * (place + 0.5):.0f}" y="22" text-anchor="middle">'
+        f"{escape(_fitting(name, side))}<title>{escape(name)}</title></text>"
         for place, name in enumerate(columns)
     ]
     for line, (name, values) in enumerate(zip(rows, counts, strict=True)):
-        middle, whole = top + 74 * line + 37, sum(values) or 1
-        parts.append(f'<text x="{left - 10}" y="{middle + 4}" text-anchor="end">{escape(name)}</text>')
-        for place, value in enumerate(values):
-            at = left + side * place
-            parts.append(
-                f'<rect class="ground" x="{at}" y="{middle - 37}" width="{side - 4}" height="70" rx="4"/>'
-                f'<rect class="tint" x="{at}" y="{middle - 37}" width="{side - 4}" height="70" rx="4" '
-                f'opacity="{0.06 + 0.4 * value / whole:.2f}"/>'
-                f'<text class="strong" x="{at + side / 2 - 2}" y="{middle - 2}" text-anchor="middle">'
-                f'{value:,}</text><text x="{at + side / 2 - 2}" y="{middle + 16}" text-anchor="middle">'
-                f"{value / whole:.1%}</text>"
-            )
-    return _svg("".join(parts), _WIDTH, top + 74 * len(rows) + 4, title)
+        middle = top + height * line + height / 2
+        parts.append(
+            f'<text x="{left - 10}" y="{middle + 4:.0f}" text-anchor="end">{escape(_short(name))}'
+            f"<title>{escape(name)}</title></text>"
+        )
+        parts += [
+            _cell(value, sum(values) or 1, left + side * place, middle, side, height)
+            for place, value in enumerate(values)
+        ]
+    return _svg("".join(parts), _WIDTH, top + height * len(rows) + 4, title)
+
+
+def _cell(value: int, whole: int, x: float, middle: float, side: float, height: float) -> str:
+    box = f'x="{x:.1f}" y="{middle - height / 2:.1f}" width="{side - 4:.1f}" height="{height - 4}" rx="4"'
+    at, share = f'x="{x + side / 2 - 2:.1f}"', f"{value / whole:.1%}"
+    if side > 60:
+        told = (
+            f'<text class="strong" {at} y="{middle - 2:.1f}" text-anchor="middle">{value:,}</text>'
+            f'<text {at} y="{middle + 16:.1f}" text-anchor="middle">{share}</text>'
+        )
+    else:
+        share = f"{value / whole:.0%}" if value else ""
+        told = f'<text {at} y="{middle + 2:.1f}" text-anchor="middle">{share}<title>{value:,}</title></text>'
+    tint = f'<rect class="tint" {box} opacity="{0.06 + 0.4 * value / whole:.2f}"/>'
+    return f'<rect class="ground" {box}/>{tint}{told}'
 
 
 def alone(svg: str) -> str:
@@ -184,6 +199,12 @@ def _number(value: float, axis: _Axis) -> str:
 
 def _path(points: Sequence[Sequence[float]], across: _Axis, up: _Axis) -> str:
     return " ".join(f"{across(p[0]):.1f},{up(p[1]):.1f}" for p in points)
+
+
+def _fitting(name: str, side: float) -> str:
+    """As much of a name as stands above a cell; a letter is some 7 px wide."""
+    most = max(int(side / 7), 1)
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _short(name: str) -> str:

@@ -40,13 +40,14 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Chart:
         if len(classes) == 2
         else "Decided is the likeliest class. "
     )
+    said = "predicted {}" if len(classes) == 2 else "{}"
     svg = charts.matrix(
         counts,
         rows=[f"was {name}" for name in names],
-        columns=[f"predicted {name}" for name in names],
+        columns=[said.format(name) for name in names],
         title="Confusion",
     )
-    return Chart("confusion", "Confusion", f"{how}Shares are of the row.", svg)
+    return Chart("confusion", "Confusion", f"{how}Across: what was predicted. Shares are of the row.", svg)
 
 
 def _largest(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> tuple[list[list[int]], list[str]]:

@@ -92,7 +92,7 @@ def _render(
             metric=metric_name(settings),
             evaluation=evaluation,
             models=models,
-            figures=[name for name in evaluation["candidate"] if name not in ("rows", "rate", "mean")],
+            figures=_figures(evaluation),
             intervals=evaluation.get("intervals", {}),
             gate=_gate(settings, evaluation),
             suspects=evaluation.get("suspects", []),
@@ -108,6 +108,13 @@ def _render(
     )
 
 
+def _figures(evaluation: Mapping[str, Any]) -> list[str]:
+    """The figures of the table: first those that may decide, in the task's order."""
+    first = from_dict({"kind": evaluation.get("task", "binary")}).metrics
+    known = [name for name in evaluation["candidate"] if name not in ("rows", "rate", "mean")]
+    return [*(name for name in first if name in known), *(name for name in known if name not in first)]
+
+
 def _trainers(measures: Sequence[Measure], evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """Of several candidates each one's figure on the validation months, and by how much the best is ahead."""
     metric = from_dict({"kind": evaluation.get("task", "binary")}).metric
@@ -119,8 +126,9 @@ def _trainers(measures: Sequence[Measure], evaluation: Mapping[str, Any]) -> dic
     }
     if "ahead" not in found:
         return {}
-    form = "{:.4f}" if metric.best else "{:.2%} of its error"
+    form = "{:.4f}" if metric.best else "{:.2%}"
     ahead, least, most = (form.format(found[name]) for name in ("ahead", "ahead_least", "ahead_most"))
+    ahead += "" if metric.best else " of its error"
     return {"metric": metric.name, "each": each, "ahead": ahead, "least": least, "most": most}
 
 

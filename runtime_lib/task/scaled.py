@@ -50,6 +50,9 @@ class Scaled(Task, ABC):
     def target(self, label: Array) -> Array:
         return np.asarray((label - self.center) / self.scale, dtype=np.float32)[:, None]
 
+    def in_its_unit(self, shares: Array, base: Array) -> tuple[Array, Array, str]:
+        return shares * self.scale, base * self.scale + self.center, "the label's own unit"
+
     def constant(self, label: Array) -> float:
         """The median."""
         return float(np.median(label))

@@ -142,6 +142,14 @@ class Task(ABC):
             return answer.tolist()  # type: ignore[no-any-return]
         return [dict(zip(self.outputs, row, strict=True)) for row in answer.tolist()]
 
+    def in_its_unit(self, shares: Array, base: Array) -> tuple[Array, Array, str]:
+        """What columns add to a raw answer, and what is there without them, in a unit with a name.
+
+        Args:
+            shares: `(n, width, columns)`. base: `(n, width)`.
+        """
+        return shares, base, "log-odds"
+
     def translate(self, answer: Array, other: Task) -> Array:
         """Answers of `other`, a task of this kind with what another training learned, as answers of this one.
 

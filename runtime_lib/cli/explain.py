@@ -1,0 +1,99 @@
+"""`mlops explain`: what each column adds to an answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from runtime_lib.cli.output import Json, console, print_json
+from runtime_lib.errors import SettingsError
+from runtime_lib.settings import load
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from runtime_lib.monitoring.explain import Explained, Part
+
+__all__ = ["explain"]
+
+_BAR = 16
+
+
+def explain(
+    ids: Annotated[list[str] | None, typer.Argument(help="Of rows that the champion has served.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Parquet or CSV with the model's inputs, in place of ids.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Columns to show of each row.")] = 8,
+    output: Annotated[
+        str, typer.Option(help="Of a task with several: the one to explain, such as p90.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Explain the champion's answers: what each column of a row adds to them.
+
+    Exactly for boosted trees and linear models. For others one column at a time: how the answer differs from
+    its mean over the other values that the column had in training.
+    """
+    from runtime_lib.monitoring.explain import explain_file, explain_served
+
+    if bool(ids) == bool(file):
+        raise SettingsError("Give either ids of rows that were served, or --file FILE.")
+    settings = load()
+    found = explain_file(settings, file) if file else explain_served(settings, ids or [])
+    if as_json:
+        return print_json(found.to_dict())
+    for row in range(len(found.ids)):
+        chosen = output or _told(found, row)
+        if chosen not in found.found.outputs:
+            raise SettingsError(
+                f"--output {chosen!r} is none of this model's: {', '.join(found.found.outputs)}."
+            )
+        console().print(_table(found, row, chosen, top))
+    how = "they add up to the answer" if found.found.exact else "one column at a time; they do not add up"
+    typer.echo(f"In {found.found.unit}; {how}.")
+
+
+def _told(found: Explained, row: int) -> str:
+    """The output that the answer is about: of classes the likeliest, of quantiles the middle one."""
+    outputs, answer = found.found.outputs, found.answers[row]
+    if isinstance(answer, dict) and "label" in answer:
+        return f"probability.{answer['label']}"
+    return outputs[len(outputs) // 2]
+
+
+def _table(found: Explained, row: int, output: str, top: int) -> Table:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    parts = found.parts(row, output)[:top]
+    most = max((abs(part.adds) for part in parts), default=0.0) or 1.0
+    title = f"{escape(str(found.ids[row]))}: {escape(_said(found.answers[row]))}"
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("column", "value", f"adds to {escape(output)}", ""):
+        table.add_column(name, justify="right" if name.startswith("adds") else "left", no_wrap=True)
+    for part in parts:
+        table.add_row(escape(part.column), escape(_value(part)), f"{part.adds:+.4f}", _bar(part.adds / most))
+    return table
+
+
+def _said(answer: Any) -> str:
+    if isinstance(answer, dict) and "label" in answer:
+        return f"{answer['label']} ({answer['probability'][answer['label']]:.4f})"
+    if isinstance(answer, dict):
+        return ", ".join(f"{name} {value:.4g}" for name, value in answer.items())
+    return f"{answer:.4f}"
+
+
+def _value(part: Part) -> str:
+    if part.value is None or part.value != part.value:
+        return "missing"
+    return part.value if isinstance(part.value, str) else f"{part.value:g}"
+
+
+def _bar(share: float) -> str:
+    cells = round(abs(share) * _BAR)
+    return f"[{'green' if share > 0 else 'red'}]{'█' * cells}[/]"

@@ -1,0 +1,143 @@
+"""Why the champion answered as it did: rows that were served, by their ids, or rows of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from runtime_lib.data.columns import Array, check_rows
+from runtime_lib.errors import DataError
+from runtime_lib.files import read_json
+from runtime_lib.registry.champion import champion, no_champion
+from runtime_lib.registry.files import Champion
+from runtime_lib.serving.log import read_predictions
+from runtime_lib.settings import Settings
+from runtime_lib.tables import read_table
+from runtime_lib.training.explain import MOST_ROWS, Explanation, explain
+from runtime_lib.training.judge import open_model
+from runtime_lib.training.profile import FORMAT, read_profile
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Explained", "Part", "explain_file", "explain_served"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One column of one row: its value, and what it adds to an output of the answer."""
+
+    column: str
+    value: Any
+    adds: float
+
+
+@dataclass(frozen=True)
+class Explained:
+    """The champion's answers to `n` rows, and what each of their columns adds."""
+
+    model: str
+    version: str
+    ids: Sequence[str]
+    answers: Sequence[Any]
+    rows: Mapping[str, Array]
+    found: Explanation
+
+    def parts(self, row: int, output: str) -> list[Part]:
+        """The columns of a row, those that add or take most first."""
+        shares = self.found.shares[row, self.found.outputs.index(output)]
+        parts = [
+            Part(name, self.rows[name][row], float(share))
+            for name, share in zip(self.found.columns, shares, strict=True)
+        ]
+        return sorted(parts, key=lambda part: -abs(part.adds))
+
+    def base(self, row: int, output: str) -> float:
+        return float(self.found.base[row, self.found.outputs.index(output)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able values: for each row its answer, and by output the columns, the strongest first."""
+        return {
+            "format": 1,
+            "model": self.model,
+            "version": self.version,
+            "exact": self.found.exact,
+            "unit": self.found.unit,
+            "rows": [
+                {
+                    "id": self.ids[row],
+                    "answer": self.answers[row],
+                    "outputs": {
+                        output: {
+                            "base": self.base(row, output),
+                            "columns": [
+                                {"column": p.column, "value": _plain(p.value), "adds": p.adds}
+                                for p in self.parts(row, output)
+                            ],
+                        }
+                        for output in self.found.outputs
+                    },
+                }
+                for row in range(len(self.ids))
+            ],
+        }
+
+
+def explain_served(settings: Settings, ids: Sequence[str]) -> Explained:
+    """Explain the champion's answers to rows that it has served.
+
+    Raises:
+        DataError: there is no champion, or it has not answered one of these ids.
+        ServiceError: the registry does not answer.
+    """
+    held = _champion(settings)
+    log = read_predictions(settings.predictions, version=held.version)
+    if missing := [each for each in ids if each not in set(log["id"])]:
+        raise DataError(
+            f"The log has no answer of the champion, version {held.version}, to the id '{missing[0]}'. Give "
+            f"ids that it has served, or rows in a file: `mlops explain --file FILE`."
+        )
+    return _explained(settings, held, log.set_index("id").loc[list(ids)].reset_index(), list(ids))
+
+
+def explain_file(settings: Settings, file: Path, *, id_column: str = "id") -> Explained:
+    """Explain the champion's answers to the rows of a `.parquet` or `.csv` file of features.
+
+    Raises:
+        DataError: there is no champion, the file cannot be read, or its rows do not fit the model.
+        ServiceError: the registry does not answer.
+    """
+    held = _champion(settings)
+    table = read_table(file, text=[id_column])
+    if len(table) > MOST_ROWS:
+        raise DataError(f"{file} has {len(table):,} rows; at most {MOST_ROWS:,} are explained at once.")
+    named = id_column in table.columns
+    ids = table[id_column].astype(str).tolist() if named else [str(row) for row in range(len(table))]
+    return _explained(settings, held, table, ids)
+
+
+def _champion(settings: Settings) -> Champion:
+    held = champion(settings)
+    if held is None:
+        raise DataError(no_champion(settings))
+    return held
+
+
+def _explained(settings: Settings, held: Champion, table: pd.DataFrame, ids: Sequence[str]) -> Explained:
+    model = open_model(settings, held.folder)
+    profile = read_profile(read_json(held.folder / "profile.json", made_by="mlops run", newest=FORMAT))
+    inputs = {c.name: table[c.name] for c in model.columns if c.name in table.columns}
+    rows = check_rows(inputs, model.columns)
+    answer = model.predict(rows)
+    answers = model.task.records(answer, model.decide(answer))
+    return Explained(held.name, held.version, ids, answers, rows, explain(model, rows, profile))
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, str):
+        return value
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,95 @@
+"""Why a model answers a row as it does: what each of its columns adds.
+
+Exactly, where the model can tell (boosted trees by TreeSHAP, linear models), on the scale on which its parts
+add up. For any other model one column at a time: how the answer differs from what it would be on average with
+the other values that the column had in training. These do not add up, and two columns that say the same share
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from runtime_lib.data.columns import Array
+from runtime_lib.errors import DataError
+from runtime_lib.training.model import Model
+
+__all__ = ["MOST_ROWS", "Explanation", "explain"]
+
+MOST_ROWS = 1_000
+_MOST_VALUES = 20  # of a column that are tried
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What each column adds to the answers of `n` rows.
+
+    Attributes:
+        exact: whether `base` and `shares` add up to the answer, in `unit`.
+        unit: what they are in, in words.
+        outputs, columns: names, in the order of the axes.
+        base: without the columns, `(n, outputs)`; where it is not exact, the answer itself.
+        shares: `(n, outputs, columns)`.
+    """
+
+    exact: bool
+    unit: str
+    outputs: tuple[str, ...]
+    columns: tuple[str, ...]
+    base: Array
+    shares: Array
+
+
+def explain(model: Model, rows: Mapping[str, Array], profile: Mapping[str, Any]) -> Explanation:
+    """Explain the answers to checked rows.
+
+    Args:
+        rows: from `check_rows`, at most 1,000.
+        profile: the model's own, for the values that its columns had.
+
+    Raises:
+        DataError: too many rows.
+    """
+    count = len(next(iter(rows.values())))
+    if count > MOST_ROWS:
+        raise DataError(f"{count:,} rows are too many to explain at once; give at most {MOST_ROWS:,}.")
+    names = tuple(column.name for column in model.columns)
+    found = model.fitted.contributions(rows)
+    if found is not None:
+        shares, base, unit = model.task.in_its_unit(*found)
+        return Explanation(True, unit, model.task.outputs, names, base, shares)
+    answer = _outputs(model, rows)
+    shares = np.stack([answer - _without(model, rows, name, profile) for name in names], axis=2)
+    return Explanation(False, "the answer's own unit", model.task.outputs, names, answer, shares)
+
+
+def _outputs(model: Model, rows: Mapping[str, Array]) -> Array:
+    return np.column_stack([*model.task.columns(model.predict(rows)).values()])
+
+
+def _without(model: Model, rows: Mapping[str, Array], name: str, profile: Mapping[str, Any]) -> Array:
+    """The mean answer over the other values that the column had in training, `(n, outputs)`."""
+    values, weights = _values(profile["columns"][name])
+    count = len(rows[name])
+    tried = {column: np.tile(of, len(values)) for column, of in rows.items()}
+    tried[name] = np.repeat(np.array(values, dtype=rows[name].dtype), count)
+    answers = _outputs(model, tried).reshape(len(values), count, -1)
+    mean: Array = np.tensordot(weights, answers, axes=1)
+    return mean
+
+
+def _values(about: Mapping[str, Any]) -> tuple[Sequence[Any], Array]:
+    """Values of a column and their shares; of a number a value for each bin of its profile."""
+    if about["kind"] == "category":
+        commonest = sorted(about["counts"].items(), key=lambda item: (-item[1], item[0]))[:_MOST_VALUES]
+        found = [*commonest, *([(None, about["nulls"])] if about["nulls"] else [])]
+    else:
+        edges, counts = about["edges"], about["counts"]
+        found = [(edge, count) for edge, count in zip(edges, counts, strict=False) if count]
+        found += [(np.nan, about["nulls"])] if about["nulls"] else []
+    values, weights = zip(*found, strict=True)
+    return values, np.array(weights, dtype=np.float64) / sum(weights)
