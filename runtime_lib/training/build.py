@@ -9,7 +9,7 @@ from typing import Any
 from runtime_lib.errors import ModelError, SettingsError, require
 from runtime_lib.task.kinds import BINARY
 from runtime_lib.task.task import Task
-from runtime_lib.training.network import Architecture, Framework, Network, Optimizer
+from runtime_lib.training.network import Architecture, Network, Optimizer
 
 __all__ = ["build", "shapes"]
 
@@ -17,7 +17,7 @@ __all__ = ["build", "shapes"]
 def build(
     architecture: Architecture,
     *,
-    framework: Framework,
+    framework: str,
     device: str,
     seed: int = 0,
     optimizer: Optimizer | None = None,
@@ -39,7 +39,7 @@ def build(
 
 
 def shapes(
-    architecture: Architecture, *, framework: Framework, trusted: Sequence[str] = ()
+    architecture: Architecture, *, framework: str, trusted: Sequence[str] = ()
 ) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a network's parameters by name, without making room for them.
 

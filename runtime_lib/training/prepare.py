@@ -66,10 +66,15 @@ class Prepared:
         return [candidate.plan for candidate in self.candidates]
 
     def described(self) -> dict[str, Any]:
-        """Parameters, for the run's record; of several candidates each below its name."""
-        written = {"task": self.task.kind, **msgspec.to_builtins(self.params)}
+        """Parameters, for the run's record; of several candidates each below its name.
+
+        Those of our loop are told where it is our loop that trains.
+        """
+        loop = any(isinstance(candidate.trainer, NetworkTrainer) for candidate in self.candidates)
+        params = msgspec.to_builtins(self.params) if loop else {"seed": self.params.seed}
         each = {candidate.name: dict(candidate.trainer.described()) for candidate in self.candidates}
-        return {**written, **(each if len(each) > 1 else next(iter(each.values())))}
+        own = each if len(each) > 1 else next(iter(each.values()))
+        return {"task": self.task.kind, **params, **own}
 
 
 def prepare(settings: Settings, model: ModelFunction, params: Mapping[str, Any]) -> Prepared:
@@ -144,11 +149,27 @@ def _trainer(made: object) -> Trainer:
     if isinstance(made, Trainer):
         return made
     returned = "nothing" if made is None else f"a {type(made).__name__}"
+    if wrapped := _wrapped(made):
+        raise ModelError(f"model() returned {returned}. Return the trainer that fits it: {wrapped}.")
     raise ModelError(
         f"model() returned {returned}; it must return an Architecture, for instance "
         'Architecture("mlp", {"inputs": inputs, "outputs": outputs, **params["network"]}), or a trainer of '
         "runtime_lib.training.trainers (docs/trainers.md)."
     )
+
+
+def _wrapped(made: object) -> str:
+    """How to hand over an estimator of another library; empty where it is none."""
+    of = "runtime_lib.training.trainers"
+    library = type(made).__module__.partition(".")[0]
+    if library == "lightgbm":
+        return f"LightGBM(options), of {of}.lightgbm"
+    if library == "xgboost":
+        return f"XGBoost(options), of {of}.xgboost"
+    # Also an estimator of one's own; a class has the methods too, and its name is `type`.
+    if library == "sklearn" or (hasattr(made, "fit") and hasattr(made, "get_params")):
+        return f"Sklearn(estimator), of {of}.sklearn"
+    return ""
 
 
 def _takes_outputs(model: ModelFunction) -> bool:

@@ -121,6 +121,17 @@ class Fitted(Protocol):
             CapacityError: not even one row at a time fits.
         """
 
+    def importance(self) -> Mapping[str, float] | None:
+        """How much the model rests on each column, 0 or more, in a unit of its own; None: not known."""
+
+    def contributions(self, rows: Mapping[str, Array]) -> tuple[Array, Array] | None:
+        """What each column adds to the raw answer of checked rows, before the task's link.
+
+        Returns:
+            By column `(n, width, columns)`, in the order of the model's columns, and what is there without
+            them `(n, width)`; the two add up to the raw answer. None where they cannot be told exactly.
+        """
+
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the model's files into the folder; return what else `open` needs, as JSON."""
 

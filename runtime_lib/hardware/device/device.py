@@ -23,9 +23,9 @@ METAL_SHARE = 0.66
 
 @dataclass(frozen=True)
 class Device:
-    """A framework, the device's name in it, and the reason in words."""
+    """What computes (mlx, torch, or a trainer's library), the device's name in it, and why in words."""
 
-    framework: Literal["mlx", "torch"]
+    framework: str
     name: str
     reason: str
 

@@ -32,8 +32,9 @@ def applied(plan: ComputePlan) -> Iterator[None]:
         try:
             if plan.device.framework == "mlx":
                 _limit_mlx(plan, undo)
-            else:
+            elif plan.device.framework == "torch":
                 _limit_torch(plan, undo)
+            # The other libraries are given their threads with each fit, and have no limits of memory.
             yield
         finally:
             _put_back(reversed(undo))

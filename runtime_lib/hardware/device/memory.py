@@ -72,7 +72,7 @@ class Size:
         if not self.work.training:
             return _WEIGHTS
         on_host = _BEST if self.device.name == "cpu" else 0
-        return _WEIGHTS + _GRADIENTS + _MOMENTS + _STEP[self.device.framework] + on_host
+        return _WEIGHTS + _GRADIENTS + _MOMENTS + _STEP.get(self.device.framework, 0) + on_host
 
     @property
     def per_row(self) -> int:

@@ -52,6 +52,12 @@ class FittedNetwork:
         width = self.encoder.width
         return plan_for(self.network.shapes(), device, width=width, batch_size=rows, training=False)
 
+    def importance(self) -> None:
+        """Not by its weights; `training/importance.py` asks the answers."""
+
+    def contributions(self, rows: Mapping[str, Array]) -> None:
+        """Not exactly."""
+
     def save(self, folder: Path) -> dict[str, Any]:
         import safetensors.numpy
 

@@ -13,7 +13,13 @@ from runtime_lib.training.trainer import Fitted, Opening
 __all__ = ["open_fitted"]
 
 # Name → the module here and its class. Imported when needed: each trainer is an extra.
-_TRAINERS = {"network": ("network", "FittedNetwork")}
+_TRAINERS = {
+    "network": ("network", "FittedNetwork"),
+    "lightgbm": ("lightgbm", "FittedLightGBM"),
+    "xgboost": ("xgboost", "FittedXGBoost"),
+    "gradient_boosting": ("gradient_boosting", "FittedGradientBoosting"),
+    "sklearn": ("sklearn", "FittedSklearn"),
+}
 
 
 def open_fitted(

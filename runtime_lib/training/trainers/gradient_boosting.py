@@ -1,0 +1,194 @@
+"""Histogram gradient boosting of scikit-learn, on the raw columns: boosted trees that need no other package.
+
+Its wheels bring all that they need, also on a Mac, where LightGBM and XGBoost want Homebrew's OpenMP.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from runtime_lib.data.columns import Array
+from runtime_lib.errors import SettingsError, require
+from runtime_lib.hardware.device.compute_plan import ComputePlan
+from runtime_lib.settings import Settings
+from runtime_lib.task.quantile import Quantile
+from runtime_lib.task.task import Task
+from runtime_lib.training.network import pieces
+from runtime_lib.training.trainer import Fit, Opening, Table, Work
+from runtime_lib.training.trainers.boosting import Options, plan_trees, report_rounds
+from runtime_lib.training.trainers.levels import Levels
+from runtime_lib.training.trainers.on_cpu import few_threads, threads
+from runtime_lib.training.trainers.skops import dumped, loaded
+
+__all__ = ["FittedGradientBoosting", "GradientBoosting"]
+
+_MOST_LEVELS = 254  # of a category: a bin each, of 255, and one for what is missing
+_BY_TASK = "it follows from task.kind in params.yaml"
+_OURS = {
+    **dict.fromkeys(("loss", "quantile", "scoring"), _BY_TASK),
+    "random_state": "write train.seed in params.yaml",
+    "max_iter": "write 'rounds'",
+    **dict.fromkeys(("n_iter_no_change", "early_stopping", "validation_fraction"), "write 'patience'"),
+    "categorical_features": "it follows from the types of the columns",
+    **dict.fromkeys(("warm_start", "verbose", "tol"), "a fit grows new trees, and says itself how it goes"),
+}
+
+
+class GradientBoosting:
+    """Fit scikit-learn's histogram gradient boosting on the raw columns.
+
+    Trees grow until the loss on the validation rows has not improved for `patience` rounds; the round that is
+    best by the task's metric is kept. Of a category with more than 254 levels, the rarest count as missing.
+
+    Args:
+        options: `rounds` (at most, default 500), `patience` (default 20), and scikit-learn's own by name,
+            such as `max_leaf_nodes`.
+
+    Raises:
+        SettingsError: an option is unknown, or follows from elsewhere.
+        MissingExtraError: scikit-learn or skops is not installed.
+    """
+
+    name: ClassVar[str] = "gradient_boosting"
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        known = inspect.signature(_ensemble().HistGradientBoostingClassifier).parameters
+        shared = [name for name in known if name != "class_weight"]
+        self.options = Options.read("GradientBoosting", options or {}, known=shared, ours=_OURS)
+
+    def described(self) -> Mapping[str, Any]:
+        return {**self.options.to_dict(), "trainer": self.name}
+
+    def plan(self, settings: Settings, table: Table, batch_size: int) -> ComputePlan:
+        return plan_trees("sklearn", settings, table.task, len(table.columns), rows=table.rows)
+
+    def fit(self, work: Work) -> Fit:
+        split, task = work.split, work.table.task
+        levels = Levels.fit(split.train, work.table.columns, most=_MOST_LEVELS)
+        train, validation = levels.matrix(split.train), levels.matrix(split.validation)
+        estimators = self._estimators(work, levels)
+        target, held_out = (_target(task, label) for label in (split.train_label, split.validation_label))
+        with threads(work.plan.threads):
+            for estimator in estimators:
+                try:
+                    estimator.fit(train, target, X_val=validation, y_val=held_out)
+                except ValueError as error:
+                    raise SettingsError(f"GradientBoosting refuses these options: {error}.") from error
+            best, rounds = _cut(work, estimators, validation)
+        fitted = FittedGradientBoosting(levels, task, tuple(estimators))
+        return Fit(fitted, best, rounds, fitted.answer(split.validation))
+
+    def _estimators(self, work: Work, levels: Levels) -> list[Any]:
+        shared = {
+            **self.options.given,
+            "max_iter": self.options.rounds,
+            "n_iter_no_change": self.options.patience,
+            "early_stopping": True,
+            "random_state": work.params.seed,
+            "categorical_features": levels.categories or None,
+        }
+        task, ensemble = work.table.task, _ensemble()
+        if task.class_names:
+            return [ensemble.HistGradientBoostingClassifier(**shared)]
+        if isinstance(task, Quantile):
+            own: list[dict[str, Any]] = [{"loss": "quantile", "quantile": level} for level in task.levels]
+        else:
+            own = [{"loss": "absolute_error"}]
+        return [ensemble.HistGradientBoostingRegressor(**shared, **each) for each in own]
+
+
+def _ensemble() -> Any:
+    return require("sklearn.ensemble", extra="training")
+
+
+def _target(task: Task, label: Array) -> Array:
+    """Class numbers, or the scaled label; scikit-learn tells classes from numbers by the type."""
+    return label.astype(np.int64) if task.class_names else task.target(label).reshape(-1).astype(np.float64)
+
+
+def _cut(work: Work, estimators: list[Any], validation: Array) -> tuple[int, int]:
+    """Keep the trees up to the best round by the task's metric; return it, and the rounds that were run."""
+    task, label = work.table.task, work.split.validation_label
+    scores = [task.metric.value(label, task.answer(raw)) for raw in _staged(estimators, validation)]
+    gains = [task.metric.gain(score, 0.0) for score in scores]
+    best = int(np.argmax(gains)) + 1
+    for estimator in estimators:
+        # scikit-learn stops early, and keeps what came after the best round.
+        estimator._predictors = estimator._predictors[:best]
+    report_rounds(work, scores)
+    return best, len(scores)
+
+
+def _staged(estimators: list[Any], matrix: Array) -> Iterator[Array]:
+    """Raw answers `(n, width)` after each round; estimators that stopped sooner stay at their last one."""
+    name = "staged_decision_function" if hasattr(estimators[0], "decision_function") else "staged_predict"
+    stages = [list(getattr(each, name)(matrix)) for each in estimators]
+    for number in range(max(map(len, stages))):
+        yield np.column_stack([stage[min(number, len(stage) - 1)] for stage in stages])
+
+
+@dataclass(frozen=True)
+class FittedGradientBoosting:
+    """One estimator, or for quantiles one of each level, and the levels in front of them."""
+
+    levels: Levels
+    task: Task
+    estimators: tuple[Any, ...]
+
+    trainer: ClassVar[str] = "gradient_boosting"
+
+    @property
+    def framework(self) -> str:
+        return "sklearn"
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    def answer(self, rows: Mapping[str, Array], *, at_once: int | None = None) -> Array:
+        matrix = self.levels.matrix(rows)
+        with few_threads(len(matrix)):
+            return np.concatenate([self.task.answer(self._raw(part)) for part in pieces(matrix, at_once)])
+
+    def _raw(self, matrix: Array) -> Array:
+        classifies = bool(self.task.class_names)
+        return np.column_stack(
+            [
+                each.decision_function(matrix) if classifies else each.predict(matrix)
+                for each in self.estimators
+            ]
+        )
+
+    def plan(self, settings: Settings, rows: int) -> ComputePlan:
+        return plan_trees("sklearn", settings, self.task, len(self.levels.of), rows=rows, training=False)
+
+    def importance(self) -> None:
+        """scikit-learn does not tell; `training/importance.py` asks the answers."""
+
+    def contributions(self, rows: Mapping[str, Array]) -> None:
+        """scikit-learn does not tell."""
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        for number, estimator in enumerate(self.estimators):
+            (folder / _file(number)).write_bytes(dumped(estimator))
+        version = require("sklearn", extra="training").__version__
+        return {"columns": self.levels.to_dict(), "estimators": len(self.estimators), "version": version}
+
+    @classmethod
+    def open(
+        cls, files: Mapping[str, bytes], stored: Mapping[str, Any], task: Task, opening: Opening
+    ) -> FittedGradientBoosting:
+        """Rebuild it; see `trainers/open.py`."""
+        contents = [files[_file(number)] for number in range(stored["estimators"])]
+        estimators = tuple(loaded(content, version=stored["version"]) for content in contents)
+        return cls(Levels.from_dict(stored["columns"]), task, estimators)
+
+
+def _file(number: int) -> str:
+    return f"model.{number}.skops" if number else "model.skops"

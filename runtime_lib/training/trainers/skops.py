@@ -1,0 +1,96 @@
+"""Estimators as bytes without pickle, and the list of the types that may be in them.
+
+skops rebuilds objects of named types from their state. Most types of scikit-learn, numpy and scipy it trusts
+by itself; the ones below it leaves to whoever loads. The list is the library's: one that came with a model
+would trust whatever the model holds (MLflow #25686).
+
+A type on the list runs no code that is not scikit-learn's own, but those with C arrays inside (`Tree`,
+`TreePredictor`, `KDTree`) read memory where a crafted file tells them to. So bytes come here only after the
+digest of config.json has been compared, and a folder is only as good as where it is from.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from zipfile import ZIP_DEFLATED
+
+from runtime_lib.errors import ModelError, require
+
+__all__ = ["TRUSTED", "dumped", "loaded"]
+
+TRUSTED = frozenset(
+    {
+        # Trees, forests, boosting
+        "sklearn.tree._tree.Tree",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        # Categories inside HistGradientBoosting; what a partial calls must be on a list itself
+        "functools.partial",
+        "sklearn.utils.validation.check_array",
+        # Linear models and networks
+        "sklearn._loss.loss.HalfTweedieLossIdentity",
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+        # Neighbours
+        "sklearn.metrics._dist_metrics.EuclideanDistance64",
+        "sklearn.neighbors._kd_tree.KDTree",
+        # Probabilities of a classifier without
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        # Pipelines, encoders, several estimators in one, searches
+        "builtins.object",
+        "numpy.dtype",
+        "sklearn.compose._column_transformer.make_column_selector",
+        "sklearn.metrics._scorer._PassthroughScorer",
+        "sklearn.model_selection._split.KFold",
+        "sklearn.model_selection._split.StratifiedKFold",
+        "sklearn.utils._bunch.Bunch",
+    }
+)
+
+
+def dumped(estimator: Any) -> bytes:
+    """The estimator as bytes.
+
+    Raises:
+        ModelError: a part of it is of a type that is not trusted, or that skops cannot store.
+    """
+    skops = require("skops.io", extra="sklearn")
+    name = type(estimator).__name__
+    try:
+        content: bytes = skops.dumps(estimator, compression=ZIP_DEFLATED)
+    except Exception as error:  # of many types, as its state is read by the parts' own code
+        raise ModelError(f"{name} cannot be stored without pickle: {error}.") from error
+    if unknown := _unknown(skops, content):
+        raise ModelError(
+            f"{name} has parts that a server would not load: {', '.join(unknown)}. Only types of "
+            f"scikit-learn, numpy and scipy are stored. What functions and classes of your own do belongs "
+            f"into features()."
+        )
+    return content
+
+
+def loaded(content: bytes, *, version: str) -> Any:
+    """The estimator in bytes whose digest was checked.
+
+    Args:
+        version: of the scikit-learn that made them, for the message.
+
+    Raises:
+        ModelError: they hold a type that is not trusted, or cannot be read.
+    """
+    skops = require("skops.io", extra="sklearn")
+    try:
+        if unknown := _unknown(skops, content):
+            raise ModelError(f"The model has parts that are not trusted: {', '.join(unknown)}.")
+        return skops.loads(content, trusted=sorted(TRUSTED))
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"The model of scikit-learn {version} cannot be read: {error}. Install that version, or train it "
+            f"again."
+        ) from error
+
+
+def _unknown(skops: Any, content: bytes) -> list[str]:
+    return sorted(set(skops.get_untrusted_types(data=content)) - TRUSTED)
