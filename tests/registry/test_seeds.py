@@ -92,13 +92,18 @@ def test_a_model_that_was_only_trained_again_does_not_replace_the_champion(kind)
 
 
 def planted(kind: str, seed: int, noise: float) -> tuple[object, np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, and the answers of a model that knows what can be known but for some noise, and of a better one."""
+    """Labels, and the answers of a model that knows most of what can be known, and of one with more noise."""
     random = np.random.default_rng(seed)
     signal = random.normal(size=HELD_OUT)
     number = signal + random.normal(size=HELD_OUT)
     task, label = labelled(kind, number * 3)
     better = signal + 0.3 * random.normal(size=HELD_OUT)
-    return task, label, _said(kind, task, better), _said(kind, task, better + noise * random.normal(size=HELD_OUT))
+    return (
+        task,
+        label,
+        _said(kind, task, better),
+        _said(kind, task, better + noise * random.normal(size=HELD_OUT)),
+    )
 
 
 def _said(kind: str, task, signal: np.ndarray) -> np.ndarray:
@@ -118,7 +123,7 @@ def noise_for(kind: str) -> float:
     for _ in range(12):
         middle = (low + high) / 2
         gains = []
-        for seed in range(20):
+        for seed in range(examples(small=20, deep=100)):
             task, label, better, worse = planted(kind, 10_000 + seed, middle)
             metric = task.metric
             gains.append(metric.margin(metric.value(label, better), metric.value(label, worse)))
