@@ -12,7 +12,7 @@ import numpy as np
 from runtime_lib.data.columns import Array
 from runtime_lib.errors import SettingsError
 from runtime_lib.task.metric import Metric
-from runtime_lib.task.scaled import Scaled, group_quantiles
+from runtime_lib.task.scaled import Scaled, group_quantiles, line
 
 __all__ = ["Quantile", "pinball_rows"]
 
@@ -71,9 +71,7 @@ class Quantile(Scaled):
 
     def linear(self, inputs: Array, label: Array, *, unseen: Array) -> Array:
         """A line through the middle, and the quantiles of the training rows around it."""
-        from sklearn.linear_model import HuberRegressor
-
-        fitted = HuberRegressor(max_iter=300).fit(inputs, scaled := (label - self.center) / self.scale)
+        fitted = line(inputs, scaled := (label - self.center) / self.scale)
         around = np.quantile(scaled - fitted.predict(inputs), self.levels)
         return self.answer(fitted.predict(unseen)[:, None] + around)
 

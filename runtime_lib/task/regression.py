@@ -11,7 +11,7 @@ import numpy as np
 from runtime_lib.data.columns import Array
 from runtime_lib.task.curves import reliability
 from runtime_lib.task.metric import Metric
-from runtime_lib.task.scaled import Scaled, group_quantiles
+from runtime_lib.task.scaled import Scaled, group_quantiles, line
 
 __all__ = ["Regression"]
 
@@ -53,9 +53,7 @@ class Regression(Scaled):
         return group_quantiles(group, label, groups, np.array([0.5]))[:, 0]
 
     def linear(self, inputs: Array, label: Array, *, unseen: Array) -> Array:
-        from sklearn.linear_model import HuberRegressor
-
-        fitted = HuberRegressor(max_iter=300).fit(inputs, (label - self.center) / self.scale)
+        fitted = line(inputs, (label - self.center) / self.scale)
         answer: Array = fitted.predict(unseen) * self.scale + self.center
         return answer
 
