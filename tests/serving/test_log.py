@@ -28,7 +28,7 @@ def put(
     }
     for name, values in columns.items():
         rows[name] = np.array(values, dtype=object if isinstance(values[0], str) else float)
-    log.append(list(ids), rows, np.linspace(0, 1, len(ids)), model="flights", version=version, time=at)
+    log.append(list(ids), rows, {"probability": np.linspace(0, 1, len(ids))}, model="flights", version=version, time=at)
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
@@ -37,18 +37,18 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     table = read_predictions(tmp_path)  # the writer is still open
     assert table["id"].tolist() == ["a", "b", "c"]
     assert table["time"].tolist() == [NOON] * 3
-    assert table["probability"].tolist() == [0, 0.5, 1]
+    assert table["answer.probability"].tolist() == [0, 0.5, 1]
     assert table["hour"].tolist() == [0, 1, 2]
     assert table["wind"].isna().tolist() == [False, True, False]
     assert table["carrier"].isna().tolist() == [False, True, False]
-    assert list(table.columns) == ["id", "time", "model", "version", "probability", "hour", "carrier", "wind"]
+    assert list(table.columns) == ["id", "time", "model", "version", "hour", "carrier", "wind", "answer.probability"]
     assert [path.parent.name for path in tmp_path.glob("*/*.arrows")] == ["2026-05-04"]
 
 
 def test_an_empty_log_is_an_empty_table(tmp_path: Path) -> None:
     table = read_predictions(tmp_path / "nothing")
     assert table.empty
-    assert list(table.columns) == ["id", "time", "model", "version", "probability"]
+    assert list(table.columns) == ["id", "time", "model", "version"]
 
 
 def test_the_last_answer_of_a_version_to_an_id_counts_and_since_cuts_by_time(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_the_last_answer_of_a_version_to_an_id_counts_and_since_cuts_by_time(tmp
     put(log, "a", "b")
     put(log, "b", "a", at=NOON + timedelta(days=1))
     table = read_predictions(tmp_path).set_index("id")
-    assert table["probability"].to_dict() == {"b": 0.0, "a": 1.0}
+    assert table["answer.probability"].to_dict() == {"b": 0.0, "a": 1.0}
     put(log, "a", at=NOON + timedelta(days=2))
     assert read_predictions(tmp_path, since=NOON + timedelta(hours=25))["id"].tolist() == ["a"]
     assert len(read_predictions(tmp_path, since=NOON)) == 2
@@ -71,10 +71,10 @@ def test_two_versions_may_answer_one_id_and_neither_erases_the_other(tmp_path: P
 
     assert len(read_predictions(tmp_path)) == 4
     first = read_predictions(tmp_path, version="1").set_index("id")
-    assert first["probability"].to_dict() == {"b": 1.0, "a": 0.0}
+    assert first["answer.probability"].to_dict() == {"b": 1.0, "a": 0.0}
     assert first["gate"].to_dict() == {"b": 5.0, "a": 6.0}  # although version 2 takes text
     second = read_predictions(tmp_path, version="2").set_index("id")
-    assert second["probability"].to_dict() == {"b": 0.0, "a": 1.0}
+    assert second["answer.probability"].to_dict() == {"b": 0.0, "a": 1.0}
     assert second["gate"].to_dict() == {"b": "B4", "a": "B5"}
     assert read_predictions(tmp_path, version="3").empty
 
@@ -147,9 +147,9 @@ def test_a_failed_write_is_an_error_and_later_ones_are_readable(
 
 def test_a_later_format_is_refused_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("runtime_lib.serving.log._FORMAT", 2)
+        patch.setattr("runtime_lib.serving.log._FORMAT", 3)
         put(PredictionLog(tmp_path), "a", only_here=[1.0])
-    with pytest.raises(DataError, match="format 2; this library reads 1"):
+    with pytest.raises(DataError, match="format 3; this library reads 1 to 2"):
         read_predictions(tmp_path)
 
 
@@ -164,7 +164,7 @@ number = 0
 while True:
     ids = [f"{number}-{row}" for row in range(number % 7 + 1)]
     rows = {"hour": np.full(len(ids), float(number)), "carrier": np.array(["UA"] * len(ids), dtype=object)}
-    log.append(ids, rows, np.zeros(len(ids)), model="m", version="1", time=datetime.now(UTC))
+    log.append(ids, rows, {"probability": np.zeros(len(ids))}, model="m", version="1", time=datetime.now(UTC))
     print(*ids, flush=True)
     number += 1
 """
