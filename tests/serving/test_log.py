@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from runtime_lib.errors import DataError
-from runtime_lib.serving.log import PredictionLog, read_predictions
+from runtime_lib.serving.log import PredictionLog, answers, read_predictions
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
@@ -88,9 +88,30 @@ def test_versions_with_other_inputs_share_the_log(tmp_path: Path) -> None:
     assert table.loc["a", ["gate", "snow"]].isna().all()
 
 
-def test_an_input_named_like_a_column_of_the_log_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="'model' has the name of a column"):
-        put(PredictionLog(tmp_path), "a", model=[1.0])
+@pytest.mark.parametrize("name", ["id", "model", "answer", "answer.probability"])
+def test_an_input_named_like_a_column_of_the_log_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=f"'{name}' has the name of a column"):
+        put(PredictionLog(tmp_path), "a", **{name: [1.0]})
+
+
+def test_an_input_may_have_the_name_of_an_output(tmp_path: Path) -> None:
+    put(PredictionLog(tmp_path), "a", "b", probability=[0.25, 0.75])
+    table = read_predictions(tmp_path)
+    assert table["probability"].tolist() == [0.25, 0.75]
+    assert table["answer.probability"].tolist() == [0, 1]
+
+
+def test_versions_with_other_outputs_share_the_log(tmp_path: Path) -> None:
+    """As after a change of `task.levels`: each version's answers stay, the other's are missing."""
+    put(PredictionLog(tmp_path), "a")
+    quantiles = {"p10": np.array([1.0]), "p90": np.array([3.0])}
+    log, rows = PredictionLog(tmp_path), {"hour": np.array([6.0])}
+    log.append(["b"], rows, quantiles, model="flights", version="2", time=NOON + timedelta(minutes=1))
+    both = answers(read_predictions(tmp_path))
+    assert list(both) == ["probability", "p10", "p90"]
+    np.testing.assert_array_equal(both["probability"], [0, np.nan])
+    np.testing.assert_array_equal(both["p90"], [np.nan, 3])
+    assert list(answers(read_predictions(tmp_path, version="2"))) == ["p10", "p90"]
 
 
 def test_threads_may_share_a_log(tmp_path: Path) -> None:
