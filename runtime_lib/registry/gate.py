@@ -97,9 +97,10 @@ def _over_baseline(metric: Metric, score: float, baseline: Other, rules: Registr
     if chance is not None and metric.gain(chance, other) > 0:  # by accident, where no column says anything
         gain, whose = Gain(metric.margin(score, chance), gain.error), f"guessing's {chance:.4f}"
     say = _Say(metric)
-    if gain.value < least - _EPSILON or gain.value <= 0:
+    # Asked this way round, a figure that is no number passes nothing.
+    if not (gain.value >= least - _EPSILON and gain.value > 0):
         return False, f"is not better than {whose} by {say.asked(least)}{say.interval(gain)}: refused"
-    if gain.lower <= 0:
+    if not gain.lower > 0:
         return False, (
             f"is better than {whose} by {say.amount(gain.value)}, perhaps by chance{say.interval(gain)}: "
             f"refused; a longer test period (split.test in params.yaml) would tell"

@@ -31,6 +31,7 @@ from runtime_lib.task.kinds import from_dict
 from runtime_lib.task.task import Task
 from runtime_lib.training.trainer import Fitted, Opening
 from runtime_lib.training.trainers.open import open_fitted
+from runtime_lib.training.until_0_6 import ModelUntil06
 
 __all__ = ["Model", "digest", "model_files", "read_columns", "read_raw_types", "read_task", "save"]
 
@@ -52,7 +53,7 @@ class _Config(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(ModelUntil06):
     """A loaded model: rows in, answers out."""
 
     task: Task

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 from runtime_lib.data.columns import Column
 from runtime_lib.errors import DataError
 from runtime_lib.monitoring.drift import PREDICTION, drift
+from runtime_lib.task.kinds import BINARY
 from runtime_lib.training.profile import build_profile
 
 NUMBERS = [f"n{i}" for i in range(15)]
@@ -39,7 +40,7 @@ def sample(rows, seed):
 @pytest.fixture(scope="module")
 def profile():
     rng = np.random.default_rng(0)
-    return build_profile(sample(50_000, 0), COLUMNS, probability=rng.beta(2, 5, 5_000))
+    return build_profile(sample(50_000, 0), COLUMNS, task=BINARY, answer=rng.beta(2, 5, 5_000))
 
 
 def found(profile, live, **options):
@@ -85,7 +86,7 @@ def test_too_few_rows_flag_nothing(profile):
 def test_an_effect_that_may_be_chance_is_not_flagged():
     """Forty training rows spread over twenty bins give a large PSI without any drift."""
     rng = np.random.default_rng(6)
-    profile = build_profile({"x": rng.normal(size=40)}, [Column("x", "number", False)])
+    profile = build_profile({"x": rng.normal(size=40)}, [Column("x", "number", False)], task=BINARY)
     [judged] = drift(profile, {"x": rng.normal(size=600)}, threshold=0.05)
     assert judged.effect > 0.05
     assert judged.q > 0.05
@@ -132,14 +133,14 @@ def test_rare_values_keep_turning_up_without_alarm():
     rng = np.random.default_rng(2)
     column = [Column("code", "category", False)]
     train, live = ([f"k{v}" for v in rng.zipf(1.9, rows) if v < 3_000] for rows in (3_000, 1_000))
-    [judged] = drift(build_profile({"code": train}, column), {"code": live})
+    [judged] = drift(build_profile({"code": train}, column, task=BINARY), {"code": live})
     assert judged.unseen.live > 0.01
     assert not judged.drifted
 
 
 def test_an_identifier_does_not_swell_the_profile():
     ids = [f"id-{i}" for i in range(5_000)]
-    profile = build_profile({"id": ids}, [Column("id", "category", False)])
+    profile = build_profile({"id": ids}, [Column("id", "category", False)], task=BINARY)
     assert len(profile["columns"]["id"]["counts"]) == 1_000
     [judged] = drift(profile, {"id": [f"other-{i}" for i in range(1_000)]})
     assert judged.unseen is None
@@ -147,7 +148,7 @@ def test_an_identifier_does_not_swell_the_profile():
 
 
 def test_a_constant_that_changes_is_flagged_on_either_side():
-    profile = build_profile({"x": np.full(1_000, 3.0)}, [Column("x", "number", False)])
+    profile = build_profile({"x": np.full(1_000, 3.0)}, [Column("x", "number", False)], task=BINARY)
     for value, drifted in ((3.0, False), (2.9, True), (3.1, True)):
         [judged] = drift(profile, {"x": np.full(600, value)})
         assert judged.drifted is drifted
@@ -157,14 +158,14 @@ def test_the_prediction_is_compared_too(profile):
     live = sample(1_000, 1)
     rng = np.random.default_rng(4)
     steady, shifted = rng.beta(2, 5, 1_000), rng.beta(4, 5, 1_000)
-    assert not found(profile, live, probability=steady)[PREDICTION].drifted
-    assert found(profile, live, probability=shifted)[PREDICTION].drifted
+    assert not found(profile, live, answers=BINARY.watched(steady))[PREDICTION].drifted
+    assert found(profile, live, answers=BINARY.watched(shifted))[PREDICTION].drifted
 
 
 @given(arrays.arrays(float, st.integers(1, 300), elements=st.floats(-1e300, 1e300) | st.just(np.nan)))
 def test_any_number_column_meets_itself_without_effect(values):
     profile = json.loads(
-        json.dumps(build_profile({"x": values}, [Column("x", "number", True)]), allow_nan=False)
+        json.dumps(build_profile({"x": values}, [Column("x", "number", True)], task=BINARY), allow_nan=False)
     )
     about = profile["columns"]["x"]
     assert sum(about["counts"]) + about["nulls"] == values.size
@@ -182,7 +183,7 @@ def test_pandas_types_are_understood():
         }
     )
     columns = [Column("x", "number", True), Column("y", "category", True), Column("z", "category", True)]
-    profile = build_profile(table, columns)
+    profile = build_profile(table, columns, task=BINARY)
     assert [profile["columns"][name]["nulls"] for name in "xyz"] == [1, 1, 1]
     assert profile["columns"]["z"]["counts"] == {"a": 1, "b": 1}
 
@@ -198,11 +199,11 @@ def test_pandas_types_are_understood():
 )
 def test_a_bad_training_table_is_refused(table, message):
     with pytest.raises(DataError, match=message):
-        build_profile(table, [Column("x", "number", True)])
+        build_profile(table, [Column("x", "number", True)], task=BINARY)
 
 
 def test_a_profile_of_another_format_or_model_is_refused(profile):
-    with pytest.raises(DataError, match=r"format 2; this library reads 1\. Update runtime-lib"):
-        drift({**profile, "format": 2}, {})
+    with pytest.raises(DataError, match=r"format 3; this library reads 1 to 2\. Update runtime-lib"):
+        drift({**profile, "format": 3}, {})
     with pytest.raises(DataError, match="lack the column"):
         drift(profile, {"n0": [1.0]})

@@ -6,6 +6,7 @@ import pytest
 from runtime_lib import settings
 from runtime_lib.errors import DataError
 from runtime_lib.monitoring.labels import add_labels, read_labels
+from runtime_lib.task.kinds import BINARY
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def project(tmp_path):
 
 
 def kept(project):
-    table = read_labels(project.var / "labels")
+    table = read_labels(project.var / "labels", BINARY)
     return dict(zip(table["id"], table["label"], strict=True))
 
 

@@ -16,7 +16,7 @@ from runtime_lib.errors import DataError
 from runtime_lib.monitoring.labels import add_labels
 from runtime_lib.monitoring.monitor import monitor
 from runtime_lib.serving.log import PredictionLog
-from runtime_lib.task.binary import figures
+from runtime_lib.task.kinds import BINARY
 from runtime_lib.training.profile import build_profile
 
 COLUMNS = [Column("speed", "number", True), Column("<b>place</b>", "category", True)]
@@ -46,7 +46,8 @@ def project(tmp_path):
     """Make a project whose champion, version 2, has a profile."""
     (tmp_path / "mlops.toml").write_text('[project]\nname = "demo"\npackage = "demo"\n')
     table, probability, label = rows(5_000, 0)
-    profile = build_profile(table, COLUMNS, probability=probability, metrics=figures(label, probability))
+    figures = BINARY.figures(label, probability)
+    profile = build_profile(table, COLUMNS, task=BINARY, answer=probability, label=label, metrics=figures)
     (tmp_path / "profile.json").write_text(json.dumps(profile))
     return tmp_path
 
@@ -60,7 +61,8 @@ def serve(root, count, *, version="2", days=3, ids="", **options):
         part = slice(day, None, days)
         checked = check_rows({name: values[part] for name, values in table.items()}, COLUMNS)
         time = START + timedelta(days=day)
-        log.append(ids[part], checked, probability[part], model="demo", version=version, time=time)
+        answer = {"probability": probability[part]}
+        log.append(ids[part], checked, answer, model="demo", version=version, time=time)
     log.close()
     return pd.DataFrame({"id": ids, "label": label})
 

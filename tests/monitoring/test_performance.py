@@ -3,7 +3,7 @@
 import numpy as np
 
 from runtime_lib.monitoring.performance import by_period, judge_performance
-from runtime_lib.task import binary
+from runtime_lib.task.kinds import BINARY
 
 HELD_OUT = {"roc_auc": 0.80, "rows": 5_000.0}
 
@@ -16,7 +16,7 @@ def answers(rows, skill, seed=0):
 
 
 def judge(label, probability, **options):
-    return judge_performance(label, probability, HELD_OUT, predictions=2 * len(label), **options)
+    return judge_performance(BINARY, label, probability, HELD_OUT, predictions=2 * len(label), **options)
 
 
 def test_a_real_drop_calls_for_retraining():
@@ -31,9 +31,11 @@ def test_the_metric_that_is_asked_for_decides():
     """With fewer positives the ranking stays as good, and the average precision falls."""
     label, probability = answers(20_000, 1.19)
     kept = (label == 0) | (np.random.default_rng(1).random(label.size) < 0.5)
-    held_out = binary.figures(label, probability)
-    now = {"label": label[kept], "probability": probability[kept], "held_out": held_out, "predictions": 9}
-    by_auc, by_precision = (judge_performance(**now, metric=metric) for metric in binary.METRICS)
+    held_out = BINARY.figures(label, probability)
+    now = {"label": label[kept], "answer": probability[kept], "held_out": held_out, "predictions": 9}
+    by_auc, by_precision = (
+        judge_performance(BINARY, **now, metric=BINARY.metrics[name]) for name in ("roc_auc", "average_precision")
+    )
     assert (by_auc.metric, by_auc.retrain) == ("roc_auc", False)
     assert (by_precision.metric, by_precision.retrain) == ("average_precision", True)
     assert by_precision.held_out == held_out["average_precision"]
@@ -82,11 +84,11 @@ def test_too_few_labels_do_not():
 
 def test_what_cannot_be_judged_says_why():
     empty = np.empty(0)
-    assert "No labels yet" in judge_performance(empty, empty, HELD_OUT, predictions=9).reason
-    of_others = judge_performance(empty, empty, HELD_OUT, predictions=9, unknown=2732).reason
+    assert "No labels yet" in judge_performance(BINARY, empty, empty, HELD_OUT, predictions=9).reason
+    of_others = judge_performance(BINARY, empty, empty, HELD_OUT, predictions=9, unknown=2732).reason
     assert "None of 2,732 labels has the id of one of these predictions" in of_others
     assert "are the same" in judge(np.ones(600), np.full(600, 0.5)).reason
-    result = judge_performance(*answers(600, 1), None, predictions=600)
+    result = judge_performance(BINARY, *answers(600, 1), None, predictions=600)
     assert "no held-out figure to compare" in result.reason
     assert result.live > 0.5
 
@@ -94,10 +96,10 @@ def test_what_cannot_be_judged_says_why():
 def test_days_become_weeks_from_monday_in_a_long_log():
     start = np.datetime64("2026-11-04T12:00")  # a Wednesday
     label, probability = answers(400, 1)
-    few = by_period(start + np.arange(400) // 200 * np.timedelta64(1, "D"), probability, label)
+    few = by_period(BINARY, start + np.arange(400) // 200 * np.timedelta64(1, "D"), probability, label, label >= 0)
     assert [(p.start, p.days, p.predictions) for p in few] == [("2026-11-04", 1, 200), ("2026-11-05", 1, 200)]
     label[200:] = np.nan
-    many = by_period(start + np.arange(400) // 200 * np.timedelta64(40, "D"), probability, label)
+    many = by_period(BINARY, start + np.arange(400) // 200 * np.timedelta64(40, "D"), probability, label, label >= 0)
     assert [(p.start, p.days, p.labelled) for p in many] == [("2026-11-02", 7, 200), ("2026-12-14", 7, 0)]
     assert many[0].lower < many[0].live < many[0].upper
     assert many[1].live is None

@@ -22,6 +22,7 @@ from runtime_lib.monitoring.monitor import monitor
 from runtime_lib.monitoring.skew import find_skew
 from runtime_lib.serving.service import open_service
 from runtime_lib.settings import Settings
+from runtime_lib.task.kinds import BINARY
 from tests.support.shop import EARLIER, MONTHS, OPEN, importable, make_months, make_shop, orders, trained_shop
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
@@ -103,7 +104,7 @@ def test_labels_of_a_month_come_from_the_project_itself(shop: Settings) -> None:
     (shop.root / "source.parquet").unlink()
     orders(open_months=()).to_parquet(shop.root / "source.parquet")  # the outcomes have come
     assert monitor(shop, champion=champion, month=OPEN).performance.labelled == 300
-    assert read_labels(shop.labels)["label"].mean() == pytest.approx(
+    assert read_labels(shop.labels, BINARY)["label"].mean() == pytest.approx(
         (orders(open_months=())["returned"].tail(300) == "yes").mean()
     )
 
@@ -140,7 +141,7 @@ def test_a_project_with_one_function_keeps_working(trained: Settings, tmp_path: 
         pd.testing.assert_frame_equal(pd.read_parquet(path), pd.read_parquet(trained.features / path.name))
     shutil.copytree(trained.candidate, settings.candidate)
     with importable(tmp_path):
-        own = find_features("shop")
+        own = find_features(settings)
         assert own.label is None
         check_scoring(own.features, own.label, load_month("shop", MONTHS[0]))
         service = open_service(settings, settings.candidate, name="flights", version="7").start()
@@ -155,7 +156,7 @@ def test_a_project_with_one_function_keeps_working(trained: Settings, tmp_path: 
 @pytest.fixture
 def own(trained: Settings):
     with importable(trained.root):
-        yield find_features("shop")
+        yield find_features(trained)
 
 
 @pytest.fixture

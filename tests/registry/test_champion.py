@@ -3,6 +3,7 @@ import shutil
 
 import pandas as pd
 import pytest
+from msgspec import structs
 
 from runtime_lib.errors import DataError, ModelError
 from runtime_lib.registry.champion import champion, promote
@@ -42,7 +43,7 @@ def test_a_worse_model_is_refused_and_the_alias_stays(project):
     assert worse["version"] == "2"
     decision = promote(project)
     assert not decision.promoted
-    assert "not above the naive baseline" in decision.reasons[0]
+    assert "not better than the naive baseline" in decision.reasons[0]
     assert champion(project) == good
     tags = connect(project).get_model_version("demo", "2").tags
     assert tags["mlops.decision"] == "refused"
@@ -59,8 +60,8 @@ def test_a_model_below_the_champion_alone_is_refused(project):
     register(project)
     decision = promote(project)
     assert not decision.promoted
-    assert "is above the naive baseline" in decision.reasons[0]
-    assert "below the champion's" in decision.reasons[1]
+    assert "is better than the naive baseline" in decision.reasons[0]
+    assert "is not better than the champion's" in decision.reasons[1]
     assert champion(project).version == "1"
 
 
@@ -115,6 +116,7 @@ def test_promote_registers_where_the_registry_is_empty(project, new_project):
 
 
 def test_a_champion_that_lost_its_columns_is_judged_by_its_own_promotion(project):
+    """By two figures, without the rows: an equal model is not known to be better, and not much worse."""
     register(project)
     promote(project)
     rename_column(project)
@@ -123,8 +125,45 @@ def test_a_champion_that_lost_its_columns_is_judged_by_its_own_promotion(project
     assert "cannot be judged on this test table" in decision.reasons[0]
     assert "Column 'x' is missing" in decision.reasons[0]
     assert "figures at its own promotion are of these rows too" in decision.reasons[0]
+    assert not decision.promoted
+    assert "is not better than the champion's" in decision.reasons[-2]
+    low, high = decision.figures["intervals"]["incumbent"]
+    assert -0.05 < low < 0 < high < 0.05
+    decision = promote(allowing(project, 0.05))
     assert decision.promoted, decision.reasons
     assert champion(project).version == "2"
+
+
+def test_an_equal_model_is_no_reason_to_change_the_champion(project):
+    """On the same rows a tenth of a point is told from chance, and none is not called a gain."""
+    register(project)
+    promote(project)
+    train_candidate(project, seed=2)
+    register(project)
+    decision = promote(project)
+    assert not decision.promoted
+    low, high = decision.figures["intervals"]["incumbent"]
+    assert high - low < 0.02, "models that answer alike are compared far more closely than either is known"
+    assert champion(project).version == "1"
+    assert promote(allowing(project, 0.02)).promoted
+
+
+def test_a_better_model_follows_the_champion(project):
+    weaken(project)
+    register(project)
+    assert promote(project).promoted
+    train_candidate(project)
+    register(project)
+    decision = promote(project)
+    assert decision.promoted, decision.reasons
+    assert "is better than the champion's" in decision.reasons[-1]
+    assert champion(project).version == "2"
+
+
+def allowing(project, loss):
+    return structs.replace(
+        project, registry=structs.replace(project.registry, max_loss_to_incumbent=loss)
+    )
 
 
 def test_a_champion_without_any_figures_is_not_replaced(project):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from runtime_lib.errors import DataError
-from runtime_lib.serving.log import PredictionLog, read_predictions
+from runtime_lib.serving.log import PredictionLog, answers, read_predictions
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
@@ -28,7 +28,7 @@ def put(
     }
     for name, values in columns.items():
         rows[name] = np.array(values, dtype=object if isinstance(values[0], str) else float)
-    log.append(list(ids), rows, np.linspace(0, 1, len(ids)), model="flights", version=version, time=at)
+    log.append(list(ids), rows, {"probability": np.linspace(0, 1, len(ids))}, model="flights", version=version, time=at)
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
@@ -37,18 +37,18 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     table = read_predictions(tmp_path)  # the writer is still open
     assert table["id"].tolist() == ["a", "b", "c"]
     assert table["time"].tolist() == [NOON] * 3
-    assert table["probability"].tolist() == [0, 0.5, 1]
+    assert table["answer.probability"].tolist() == [0, 0.5, 1]
     assert table["hour"].tolist() == [0, 1, 2]
     assert table["wind"].isna().tolist() == [False, True, False]
     assert table["carrier"].isna().tolist() == [False, True, False]
-    assert list(table.columns) == ["id", "time", "model", "version", "probability", "hour", "carrier", "wind"]
+    assert list(table.columns) == ["id", "time", "model", "version", "hour", "carrier", "wind", "answer.probability"]
     assert [path.parent.name for path in tmp_path.glob("*/*.arrows")] == ["2026-05-04"]
 
 
 def test_an_empty_log_is_an_empty_table(tmp_path: Path) -> None:
     table = read_predictions(tmp_path / "nothing")
     assert table.empty
-    assert list(table.columns) == ["id", "time", "model", "version", "probability"]
+    assert list(table.columns) == ["id", "time", "model", "version"]
 
 
 def test_the_last_answer_of_a_version_to_an_id_counts_and_since_cuts_by_time(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_the_last_answer_of_a_version_to_an_id_counts_and_since_cuts_by_time(tmp
     put(log, "a", "b")
     put(log, "b", "a", at=NOON + timedelta(days=1))
     table = read_predictions(tmp_path).set_index("id")
-    assert table["probability"].to_dict() == {"b": 0.0, "a": 1.0}
+    assert table["answer.probability"].to_dict() == {"b": 0.0, "a": 1.0}
     put(log, "a", at=NOON + timedelta(days=2))
     assert read_predictions(tmp_path, since=NOON + timedelta(hours=25))["id"].tolist() == ["a"]
     assert len(read_predictions(tmp_path, since=NOON)) == 2
@@ -71,10 +71,10 @@ def test_two_versions_may_answer_one_id_and_neither_erases_the_other(tmp_path: P
 
     assert len(read_predictions(tmp_path)) == 4
     first = read_predictions(tmp_path, version="1").set_index("id")
-    assert first["probability"].to_dict() == {"b": 1.0, "a": 0.0}
+    assert first["answer.probability"].to_dict() == {"b": 1.0, "a": 0.0}
     assert first["gate"].to_dict() == {"b": 5.0, "a": 6.0}  # although version 2 takes text
     second = read_predictions(tmp_path, version="2").set_index("id")
-    assert second["probability"].to_dict() == {"b": 0.0, "a": 1.0}
+    assert second["answer.probability"].to_dict() == {"b": 0.0, "a": 1.0}
     assert second["gate"].to_dict() == {"b": "B4", "a": "B5"}
     assert read_predictions(tmp_path, version="3").empty
 
@@ -88,9 +88,30 @@ def test_versions_with_other_inputs_share_the_log(tmp_path: Path) -> None:
     assert table.loc["a", ["gate", "snow"]].isna().all()
 
 
-def test_an_input_named_like_a_column_of_the_log_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="'model' has the name of a column"):
-        put(PredictionLog(tmp_path), "a", model=[1.0])
+@pytest.mark.parametrize("name", ["id", "model", "answer", "answer.probability"])
+def test_an_input_named_like_a_column_of_the_log_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=f"'{name}' has the name of a column"):
+        put(PredictionLog(tmp_path), "a", **{name: [1.0]})
+
+
+def test_an_input_may_have_the_name_of_an_output(tmp_path: Path) -> None:
+    put(PredictionLog(tmp_path), "a", "b", probability=[0.25, 0.75])
+    table = read_predictions(tmp_path)
+    assert table["probability"].tolist() == [0.25, 0.75]
+    assert table["answer.probability"].tolist() == [0, 1]
+
+
+def test_versions_with_other_outputs_share_the_log(tmp_path: Path) -> None:
+    """As after a change of `task.levels`: each version's answers stay, the other's are missing."""
+    put(PredictionLog(tmp_path), "a")
+    quantiles = {"p10": np.array([1.0]), "p90": np.array([3.0])}
+    log, rows = PredictionLog(tmp_path), {"hour": np.array([6.0])}
+    log.append(["b"], rows, quantiles, model="flights", version="2", time=NOON + timedelta(minutes=1))
+    both = answers(read_predictions(tmp_path))
+    assert list(both) == ["probability", "p10", "p90"]
+    np.testing.assert_array_equal(both["probability"], [0, np.nan])
+    np.testing.assert_array_equal(both["p90"], [np.nan, 3])
+    assert list(answers(read_predictions(tmp_path, version="2"))) == ["p10", "p90"]
 
 
 def test_threads_may_share_a_log(tmp_path: Path) -> None:
@@ -147,9 +168,9 @@ def test_a_failed_write_is_an_error_and_later_ones_are_readable(
 
 def test_a_later_format_is_refused_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("runtime_lib.serving.log._FORMAT", 2)
+        patch.setattr("runtime_lib.serving.log._FORMAT", 3)
         put(PredictionLog(tmp_path), "a", only_here=[1.0])
-    with pytest.raises(DataError, match="format 2; this library reads 1"):
+    with pytest.raises(DataError, match="format 3; this library reads 1 to 2"):
         read_predictions(tmp_path)
 
 
@@ -164,7 +185,7 @@ number = 0
 while True:
     ids = [f"{number}-{row}" for row in range(number % 7 + 1)]
     rows = {"hour": np.full(len(ids), float(number)), "carrier": np.array(["UA"] * len(ids), dtype=object)}
-    log.append(ids, rows, np.zeros(len(ids)), model="m", version="1", time=datetime.now(UTC))
+    log.append(ids, rows, {"probability": np.zeros(len(ids))}, model="m", version="1", time=datetime.now(UTC))
     print(*ids, flush=True)
     number += 1
 """

@@ -144,7 +144,7 @@ def test_without_the_package_features_are_taken_all_the_same(shop: Path, tmp_pat
         service.predict_raw({"price": [1]})
     assert it.value.status == 501
     row = {"country": ["AT"], "weekday": ["Monday"], "hour": [8], "price": [20.0], "past": [None]}
-    assert len(service.predict(row).probability) == 1
+    assert len(service.predict(row).answer) == 1
     service.stop()
 
 

@@ -12,10 +12,12 @@ from runtime_lib.errors import DataError, RequestError, ServiceError
 from runtime_lib.serving.log import read_predictions
 from runtime_lib.serving.predictor import Predictor
 from runtime_lib.serving.service import Service, open_service
+from runtime_lib.task.kinds import BINARY
 from runtime_lib.training.build import build
 from runtime_lib.training.encoder import Encoder
 from runtime_lib.training.model import Model, save
 from runtime_lib.training.network import Architecture
+from runtime_lib.training.trainers.network import FittedNetwork
 from tests.support.servers import ROWS, expected, make_project
 
 
@@ -24,12 +26,12 @@ def test_a_prediction_says_which_version_answered_which_rows(model_folder: Path,
     service = open_service(settings, model_folder, name="flights", version="7").start()
     found = service.predict(ROWS, ["a", "b", "c"])
     assert (found.model, found.version, found.ids) == ("flights", "7", ["a", "b", "c"])
-    assert found.probability.tolist() == pytest.approx(expected(model_folder), abs=1e-6)
+    assert found.answer.tolist() == pytest.approx(expected(model_folder), abs=1e-6)
     assert found.label.tolist() == [int(p > 0.5) for p in expected(model_folder)]
     assert found.rows["hour"].tolist() == ROWS["hour"]
     assert len(set(service.predict(ROWS).ids)) == 3
     logged = read_predictions(settings.var / "predictions", version="7").set_index("id")
-    assert logged.loc[["a", "b", "c"], "probability"].tolist() == found.probability.tolist()
+    assert logged.loc[["a", "b", "c"], "answer.probability"].tolist() == found.answer.tolist()
     assert len(logged) == 6
     service.stop()
     assert not service.predictor.ready
@@ -69,22 +71,23 @@ def test_the_model_is_loaded_in_the_predictors_own_thread(model_folder: Path) ->
         predictor.stop()
 
 
-def test_a_model_whose_input_the_log_cannot_hold_does_not_start(tmp_path: Path) -> None:
-    columns = (Column("model", "number"),)
-    encoder = Encoder.fit(check_rows({"model": [1.0, 2.0]}, columns), columns)
+@pytest.mark.parametrize("name", ["model", "answer", "answer.probability"])
+def test_a_model_whose_input_the_log_cannot_hold_does_not_start(tmp_path: Path, name: str) -> None:
+    columns = (Column(name, "number"),)
+    encoder = Encoder.fit(check_rows({name: [1.0, 2.0]}, columns), columns)
     architecture = Architecture("mlp", {"inputs": encoder.width, "hidden": [2]})
+    network = build(architecture, framework="torch", device="cpu", seed=1)
     save(
         tmp_path / "candidate",
+        task=BINARY,
         columns=columns,
-        encoder=encoder,
-        architecture=architecture,
-        network=build(architecture, framework="torch", device="cpu", seed=1),
-        threshold=0.5,
+        fitted=FittedNetwork(encoder, architecture, network),
+        decision={"threshold": 0.5},
         profile={"format": 1},
     )
     predictor = Predictor(
         lambda: Model.load(tmp_path / "candidate", framework="torch"), name="m", version="1"
     )
-    with pytest.raises(DataError, match="Input 'model' has the name of a column of the prediction log"):
+    with pytest.raises(DataError, match=f"Input '{name}' has the name of a column of the prediction log"):
         Service(predictor).start()
     assert not predictor.ready

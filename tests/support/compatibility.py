@@ -143,10 +143,16 @@ def _changed(one: Any, other: Any) -> Iterator[Break]:
     for breakage in griffe.find_breaking_changes(*pair):
         if breakage.kind is griffe.BreakageKind.OBJECT_REMOVED:
             yield Break(breakage.obj.path, "removed", removed=True)
-        elif breakage.kind in BREAKS:
+        elif breakage.kind in BREAKS and not (breakage.obj.name == "__init__" and _made_here_alone(one)):
             of = breakage.old_value or breakage.new_value
             what = f" '{of.name}'" if isinstance(of, griffe.Parameter) else ""
             yield Break(breakage.obj.path, f"{breakage.kind.value.lower()}{what}")
+
+
+def _made_here_alone(kind: Any) -> bool:
+    """Whether a class's constructor takes private parameters: projects get its objects from a function."""
+    made = kind.all_members.get("__init__")
+    return made is not None and any(p.name.startswith("_") for p in made.parameters)
 
 
 def _load(folder: Path) -> griffe.Module:

@@ -44,21 +44,22 @@ local.run(service, host="127.0.0.1", port=int(sys.argv[3]), on_ready=lambda: pri
 def make_model(folder: Path) -> Path:
     """A network of random weights: what it says is arbitrary, but depends on every column."""
     from runtime_lib.data.columns import check_rows
+    from runtime_lib.task.kinds import BINARY
     from runtime_lib.training.build import build
     from runtime_lib.training.encoder import Encoder
     from runtime_lib.training.model import save
     from runtime_lib.training.network import Architecture
+    from runtime_lib.training.trainers.network import FittedNetwork
 
     encoder = Encoder.fit(check_rows(ROWS, COLUMNS), COLUMNS)
     architecture = Architecture("mlp", {"inputs": encoder.width, "hidden": [16]})
     network = build(architecture, framework="torch", device="cpu", seed=3)
     save(
         folder,
+        task=BINARY,
         columns=COLUMNS,
-        encoder=encoder,
-        architecture=architecture,
-        network=network,
-        threshold=0.5,
+        fitted=FittedNetwork(encoder, architecture, network),
+        decision={"threshold": 0.5},
         profile={"format": 1},
     )
     return folder

@@ -129,6 +129,6 @@ def make_months(settings: Settings) -> None:
     from runtime_lib.data.functions import find_features, find_function
 
     with importable(settings.root):
-        own = find_features("shop")
+        own = find_features(settings)
         months.ingest(find_function("shop", "load"), settings.raw, first=MONTHS[0], last=MONTHS[-2])
         months.make_features(own.features, settings.raw, settings.features, own.label)

@@ -20,11 +20,13 @@ from runtime_lib.settings import Hardware, load
 from runtime_lib.tracking.record import read, record_folder
 from runtime_lib.training import hold
 from runtime_lib.training.evaluate import evaluate
-from runtime_lib.training.fit import FitParams, network_for
+from runtime_lib.task.kinds import BINARY
+from runtime_lib.training.fit import network_for
 from runtime_lib.training.hold import plan_for
 from runtime_lib.training.model import Model
 from runtime_lib.training.network import Architecture, predict
 from runtime_lib.training.train import train
+from runtime_lib.training.trainer import FitParams
 from tests.registry.conftest import make_table, write_split
 
 GIB = 2**30
@@ -40,8 +42,8 @@ FRAMEWORKS = pytest.mark.parametrize("framework", ["torch", "mlx"])
 
 def network(framework, **options):
     options = {"inputs": 12, "hidden": [32, 16], "dropout": 0.0, **options}
-    params = FitParams(learning_rate=0.01)
-    return network_for(Architecture("mlp", options), params=params, device=Device(framework, "cpu", "test"))
+    params, device = FitParams(learning_rate=0.01), Device(framework, "cpu", "test")
+    return network_for(Architecture("mlp", options), task=BINARY, params=params, device=device)
 
 
 @FRAMEWORKS
@@ -78,8 +80,10 @@ PEAK = """
 import sys
 import numpy as np
 from runtime_lib.hardware import Device
-from runtime_lib.training.fit import FitParams, network_for
+from runtime_lib.task.kinds import BINARY
+from runtime_lib.training.fit import network_for
 from runtime_lib.training.network import Architecture
+from runtime_lib.training.trainer import FitParams
 
 def memory(name):  # not ru_maxrss, which starts with the peak of the parent
     [line] = [line for line in open("/proc/self/status") if line.startswith(name)]
@@ -88,7 +92,8 @@ def memory(name):  # not ru_maxrss, which starts with the peak of the parent
 framework, width, hidden, batch, at_once = sys.argv[1], *map(int, sys.argv[2:])
 def train(width, hidden, batch):
     options = {"inputs": width, "hidden": [hidden, hidden], "dropout": 0.1}
-    net = network_for(Architecture("mlp", options), params=FitParams(), device=Device(framework, "cpu", ""))
+    device = Device(framework, "cpu", "")
+    net = network_for(Architecture("mlp", options), task=BINARY, params=FitParams(), device=device)
     x = np.random.default_rng(0).normal(size=(2 * batch, width)).astype("float32")
     y = (x[:, 0] > 0).astype("float32")
     best = net.weights()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from runtime_lib.data.columns import Column, check_rows
+from runtime_lib.task.kinds import BINARY
 from runtime_lib.training.importance import importance
 
 COLUMNS = (Column("signal", "number"), Column("noise", "number"), Column("kind", "category"))
@@ -12,6 +13,8 @@ COLUMNS = (Column("signal", "number"), Column("noise", "number"), Column("kind",
 
 class Fixed:
     """A model that looks at `signal` and a little at `kind`."""
+
+    task = BINARY
 
     def __init__(self):
         self.rows = 0

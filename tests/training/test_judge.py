@@ -18,7 +18,7 @@ from runtime_lib.settings import load
 from runtime_lib.settings.tables import Training
 from runtime_lib.training import hold
 from runtime_lib.training.evaluate import evaluate
-from runtime_lib.training.judge import judge_table, open_model
+from runtime_lib.training.judge import answer_table, open_model
 from runtime_lib.training.on_mlx import MlxNetwork
 from runtime_lib.training.on_torch import TorchNetwork
 from tests.registry.conftest import make_table, train_candidate
@@ -58,7 +58,7 @@ def little_memory(settings, monkeypatch):
     model, table = open_model(settings, settings.candidate), make_table(600, 2)
     monkeypatch.setattr(hold, "working_set", lambda device: 1)
     with pytest.raises(CapacityError) as caught:
-        judge_table(settings, model, table)
+        answer_table(settings, model, table)
     least = 1 + caught.value.missing_bytes
     monkeypatch.setattr(hold, "working_set", lambda device: least + 20_000)
 
@@ -104,12 +104,13 @@ def test_a_server_starts_where_the_plan_finds_no_room(settings, monkeypatch):
 def test_a_table_is_judged_with_values_missing_that_training_always_had(settings):
     model = open_model(settings, settings.candidate)
     table = make_table(600, 2)
-    whole = judge_table(settings, model, table)
-    assert judge_table(settings, model, table.assign(new=1)) == whole
-    gaps = judge_table(settings, model, table.assign(n=[np.nan] * 300 + [*table["n"][300:]]))
-    assert gaps != whole
-    assert gaps["rows"] == 600
+    whole = answer_table(settings, model, table)
+    assert (answer_table(settings, model, table.assign(new=1)) == whole).all()
+    gaps = answer_table(settings, model, table.assign(n=[np.nan] * 300 + [*table["n"][300:]]))
+    assert len(gaps) == 600
+    assert (gaps[:300] != whole[:300]).any()
+    assert (gaps[300:] == whole[300:]).all()
     with pytest.raises(DataError, match="Column 'n' is missing"):
-        judge_table(settings, model, table.drop(columns="n"))
+        answer_table(settings, model, table.drop(columns="n"))
     with pytest.raises(DataError, match="Column 'x', row 0"):
-        judge_table(settings, model, pd.concat([table.head(1).assign(x=np.inf), table]))
+        answer_table(settings, model, pd.concat([table.head(1).assign(x=np.inf), table]))

@@ -11,9 +11,12 @@ from runtime_lib.data.columns import Column, check_rows
 from runtime_lib.errors import ModelError, SettingsError
 from runtime_lib.hardware import Device
 from runtime_lib.training.encoder import Encoder
-from runtime_lib.training.fit import FitParams, fit_network, network_for
+from runtime_lib.task.kinds import BINARY
+from runtime_lib.training.fit import fit_network, network_for
 from runtime_lib.training.model import Model, digest, save
 from runtime_lib.training.network import Architecture
+from runtime_lib.training.trainer import Fit, FitParams
+from runtime_lib.training.trainers.network import FittedNetwork
 
 COLUMNS = (Column("x", "number"), Column("y", "number", nullable=True), Column("c", "category"))
 RNG = np.random.default_rng(3)
@@ -41,17 +44,21 @@ def trained(request, rows, tmp_path_factory):
     architecture = Architecture("mlp", {"inputs": encoder.width, "hidden": [16, 8], "dropout": 0.1})
     seen = []
     params = FitParams(epochs=30, patience=30, batch_size=64, learning_rate=0.01)
-    fitted = fit_network(
-        network_for(architecture, params=params, device=Device(request.param, "cpu", "test")),
+    device = Device(request.param, "cpu", "test")
+    network = network_for(architecture, task=BINARY, params=params, device=device)
+    epoch, epochs, answer = fit_network(
+        network,
         (inputs, label),
         (inputs, label),
+        task=BINARY,
         params=params,
         on_epoch=lambda epoch, figures: seen.append((epoch, figures)),
     )
     folder = tmp_path_factory.mktemp(request.param) / "model"
-    parts = {"columns": COLUMNS, "encoder": encoder, "architecture": architecture, "network": fitted.network}
-    save(folder, **parts, threshold=0.5, profile={"format": 1})
-    return folder, fitted, seen
+    fitted = FittedNetwork(encoder, architecture, network)
+    decision = {"threshold": 0.5}
+    save(folder, task=BINARY, columns=COLUMNS, fitted=fitted, decision=decision, profile={"format": 1})
+    return folder, Fit(fitted, epoch, epochs, answer), seen
 
 
 def test_training_learns_the_rule_and_tells_each_epoch(trained):
@@ -62,15 +69,15 @@ def test_training_learns_the_rule_and_tells_each_epoch(trained):
 
 
 def test_the_best_epoch_is_kept(trained):
-    _, fitted, seen = trained
-    assert fitted.epoch == max(seen, key=lambda item: item[1]["validation_roc_auc"])[0]
+    _, fit, seen = trained
+    assert fit.epoch == max(seen, key=lambda item: item[1]["validation_roc_auc"])[0]
 
 
 def test_both_frameworks_give_the_same_answer(trained, rows):
-    folder, fitted, _ = trained
+    folder, fit, _ = trained
     answers = [Model.load(folder, framework=name).predict(rows) for name in ("torch", "mlx")]
     assert np.abs(answers[0] - answers[1]).max() <= 1e-5
-    assert np.abs(answers[0] - fitted.validation_probability).max() <= 1e-5
+    assert np.abs(answers[0] - fit.answer).max() <= 1e-5
 
 
 def test_a_category_never_seen_is_no_error(trained, rows):
@@ -85,8 +92,13 @@ def test_the_digest_follows_every_file(trained, tmp_path):
     folder, _, _ = trained
     copy = shutil.copytree(folder, tmp_path / "copy")
     assert digest(copy) == digest(folder)
-    (copy / "profile.json").write_text("{}")
+    change(copy, decision={"threshold": 0.1})
     assert digest(copy) != digest(folder)
+    for name in ("profile.json", "model.safetensors"):
+        (copy / name).write_text("{}")
+        with pytest.raises(ModelError, match=f"{name} is damaged"):
+            digest(copy)
+        shutil.copy(folder / name, copy / name)
 
 
 @pytest.fixture
@@ -96,19 +108,24 @@ def copy(trained, tmp_path):
     return shutil.copytree(trained[0], tmp_path / "copy")
 
 
-def change(folder, **fields):
+def change(folder, stored=None, **fields):
     path = folder / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, **fields, "stored": {**config["stored"], **(stored or {})}}))
 
 
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        ({"architecture": "os.path"}, "'os.path' is not trusted"),
-        ({"architecture": "runtime_lib.training.networks.rnn"}, "does not exist"),
-        ({"options": {"inputs": 5, "hidden": [16, 9]}}, "shape"),
-        ({"options": {"depth": 5}}, "cannot be built"),
-        ({"format": 99}, "format 99; this library reads 1"),
+        ({"stored": {"architecture": "os.path"}}, "'os.path' is not trusted"),
+        ({"stored": {"architecture": "runtime_lib.training.networks.rnn"}}, "does not exist"),
+        ({"stored": {"options": {"inputs": 5, "hidden": [16, 9]}}}, "shape"),
+        ({"stored": {"options": {"depth": 5}}}, "cannot be built"),
+        ({"format": 99}, "format 99; this library reads 1 to 2"),
+        ({"task": {"kind": "survival"}}, "'survival'; this library knows binary"),
+        ({"trainer": "forest"}, "forest"),
+        ({"files": {"../model.safetensors": "0"}}, "none of a model's"),
+        ({"files": {"config.json": "0"}}, "none of a model's"),
         ({"columns": "all"}, "damaged"),
     ],
 )
@@ -122,7 +139,7 @@ def test_an_architecture_of_the_project_must_be_trusted(copy, tmp_path, monkeypa
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "net.py").write_text("from runtime_lib.training.networks.mlp import *\n")
     monkeypatch.syspath_prepend(tmp_path)
-    change(copy, architecture="theirs.net")
+    change(copy, stored={"architecture": "theirs.net"})
     with pytest.raises(ModelError, match="not trusted"):
         Model.load(copy, framework="torch")
     assert Model.load(copy, framework="torch", trusted=["theirs"]).framework == "torch"

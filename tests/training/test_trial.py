@@ -103,10 +103,10 @@ def test_what_is_planned_is_what_is_trained(settings):
     assert {c.name for c in prepared.columns if c.nullable} == {"x", "kind", "n"}
     done = trial(settings, model, PARAMS)
     assert done.prepared == prepared
-    assert done.encoder.width == prepared.width == 2 + 2 + 3 + 1
-    planned = shapes(prepared.architecture, framework=settings.training.framework)
-    assert planned == done.fitted.network.shapes()
-    assert len(load_split(settings, prepared).train_label) == prepared.rows
+    assert done.fit.fitted.encoder.width == prepared.table.width == 2 + 2 + 3 + 1
+    planned = shapes(prepared.trainer.architecture, framework=settings.training.framework)
+    assert planned == done.fit.fitted.network.shapes()
+    assert len(load_split(settings, prepared).train_label) == prepared.table.rows
 
 
 def test_a_table_that_changed_while_the_training_waited_is_refused(settings):

@@ -232,6 +232,15 @@ def test_what_a_project_cannot_notice_is_no_break(mutate):
     assert breaking(REPOSITORY, new) == []
 
 
+def test_a_constructor_with_private_parameters_is_the_librarys_own(mutate):
+    fields = "    module: str\n", "    module: str\n    _made_by: str\n"
+    old = mutate("old", ("training/network.py", *fields))
+    new = mutate("new", ("training/network.py", fields[0], "    module: str\n    by: str\n"))
+    name = "runtime_lib.training.network.Architecture"
+    assert breaking(old, new) == []
+    assert f"{name}.__init__: parameter was added as required 'by'" in breaking(REPOSITORY, new)
+
+
 def removing_promote(mutate, *, announced: bool) -> tuple[Path, Path]:
     start = "from __future__ import annotations\n"
     marked = [

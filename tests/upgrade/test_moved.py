@@ -73,6 +73,13 @@ def test_a_row_leads_to_where_the_name_is():
     assert not set(MOVED) & set(MOVED.values()), "a new name that is also an old one would be moved again"
 
 
+def test_a_function_that_became_a_method_is_reported_with_the_method():
+    mine = b"from runtime_lib.training.metrics import binary_metrics\n"
+    [use] = uses({"mine.py": mine}, removed=GONE)
+    assert (use.name, use.removed) == ("runtime_lib.training.metrics.binary_metrics", True)
+    assert use.advice == "runtime_lib.task.kinds.BINARY.figures"
+
+
 # ---------------------------------------------------------------- in a project of the first release
 
 MINE = """\
@@ -83,10 +90,10 @@ from runtime_lib.monitoring.log import PredictionLog
 from runtime_lib.tracking.locks import (
     locked,
 )
-import runtime_lib.training.metrics
+import runtime_lib.monitoring.measures
 
 MONTHS = p.months("2013-01", "2013-03")
-score = runtime_lib.training.metrics.binary_metrics
+score = runtime_lib.monitoring.measures.benjamini_hochberg
 """
 ANCHOR = "    from late_flights.data import load\n"
 IN_STAGES = "    print(periods.months('2013-01', '2013-02'))  # mine\n"

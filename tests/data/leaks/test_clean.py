@@ -14,13 +14,13 @@ from runtime_lib.data.columns import columns_of
 from runtime_lib.data.features import KEYS
 from runtime_lib.data.leaks.find import find_suspects, near_perfect
 from runtime_lib.data.leaks.watch import Watch
-from runtime_lib.task import binary as task
+from runtime_lib.task.kinds import BINARY
 from tests.support import planted
 from tests.support.depth import DEEP, examples
 
 
 def find(parts):
-    return find_suspects(parts, columns_of(pd.concat(parts.values()), without=KEYS))
+    return find_suspects(parts, columns_of(pd.concat(parts.values()), without=KEYS), BINARY)
 
 
 def load_public(name):
@@ -67,7 +67,7 @@ def test_a_good_model_of_a_public_table_is_not_too_good(name):
             parts["train"][inputs], parts["train"]["label"]
         )
         answer = forest.predict_proba(parts["test"][inputs])[:, 1]
-        assert near_perfect(task.figures(parts["test"]["label"].to_numpy(), answer)) is None
+        assert near_perfect(BINARY.figures(parts["test"]["label"].to_numpy(), answer)) is None
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from runtime_lib.data.columns import columns_of
 from runtime_lib.data.features import KEYS
 from runtime_lib.data.leaks.find import find_suspects, near_perfect
 from runtime_lib.data.leaks.suspect import DUPLICATES, METRIC
+from runtime_lib.task.kinds import BINARY
 from tests.support import planted
 from tests.support.depth import examples
 
@@ -33,7 +34,7 @@ KINDS = {
 
 
 def find(parts):
-    return find_suspects(parts, columns_of(pd.concat(parts.values()), without=KEYS))
+    return find_suspects(parts, columns_of(pd.concat(parts.values()), without=KEYS), BINARY)
 
 
 @pytest.fixture(scope="module", params=range(examples(1, 8)))
