@@ -13,7 +13,7 @@ import numpy as np
 from runtime_lib.data.columns import Array
 from runtime_lib.errors import ModelError
 
-__all__ = ["Architecture", "Framework", "Network", "Optimizer", "misfit", "pieces", "predict"]
+__all__ = ["Architecture", "Framework", "Network", "Optimizer", "mean_loss", "misfit", "pieces", "predict"]
 
 Framework = Literal["mlx", "torch"]
 
@@ -26,6 +26,10 @@ class Architecture:
 
     `module` is `mlp` for the library's own (`runtime_lib.training.networks.mlp`) or the dotted path
     of a module in the project's package that offers `torch_network` and `mlx_network`.
+
+    Such a module may also say what is learned: `torch_step(network, inputs, target)` and `mlx_step` give the
+    mean loss of some rows, instead of the task's loss. Inputs are `(n, width)` in `float32`, the target is
+    that of `Task.target`. It is for training alone: a server needs the network.
     """
 
     module: str
@@ -99,6 +103,18 @@ def pieces(rows: Array, at_once: int | None) -> list[Array]:
     """Cut along the first axis into parts of at most `at_once`."""
     size = at_once or len(rows)
     return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def mean_loss(loss: Any, step: str) -> Any:
+    """What a step of the project's own returned, if it is one number.
+
+    Raises:
+        ModelError: it is a loss for each row, or no loss at all.
+    """
+    if getattr(loss, "ndim", None) != 0:
+        found = f"an array of {loss.ndim} axes" if hasattr(loss, "ndim") else f"{loss!r:.40}"
+        raise ModelError(f"{step} must return the mean loss of the rows, one number; it returned {found}.")
+    return loss
 
 
 def misfit(expected: Mapping[str, tuple[int, ...]], weights: Mapping[str, Array]) -> str | None:

@@ -16,7 +16,7 @@ from mlx.utils import tree_flatten, tree_map, tree_unflatten
 from runtime_lib.data.columns import Array
 from runtime_lib.errors import ModelError
 from runtime_lib.task.task import Task
-from runtime_lib.training.network import Framework, Optimizer, misfit, pieces
+from runtime_lib.training.network import Framework, Optimizer, mean_loss, misfit, pieces
 
 __all__ = ["MlxNetwork"]
 
@@ -51,6 +51,8 @@ class MlxNetwork:
         mx.random.seed(seed)
         self.device, self._task = device, task
         self._loss_of_task: Any = partial(_LOSSES[task.loss], **task.loss_options)
+        # A module of the project may have its own, see `Architecture`.
+        self._step: Any = getattr(module, "mlx_step", None)
         # Else MLX takes the GPU wherever there is one, also one that was refused.
         self._place = getattr(mx, device)
         with mx.stream(self._place):
@@ -121,7 +123,9 @@ class MlxNetwork:
         mx.eval(self._net.parameters())
 
     def _loss(self, x: Any, y: Any) -> Any:
-        return self._loss_of_task(self._net(x), y)
+        if not self._step:
+            return self._loss_of_task(self._net(x), y)
+        return mean_loss(self._step(self._net, x, y), "mlx_step")
 
 
 def _shapes(net: Any) -> dict[str, tuple[int, ...]]:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from runtime_lib.data.columns import Array
 from runtime_lib.errors import ModelError
 from runtime_lib.task.task import Task
-from runtime_lib.training.network import Framework, Optimizer, misfit, pieces
+from runtime_lib.training.network import Framework, Optimizer, mean_loss, misfit, pieces
 
 __all__ = ["TorchNetwork"]
 
@@ -50,7 +50,9 @@ class TorchNetwork:
     ) -> None:
         torch.manual_seed(seed)
         self.device, self._task = device, task
-        self._loss: Any = partial(_LOSSES[task.loss], **task.loss_options)
+        self._loss_of_task: Any = partial(_LOSSES[task.loss], **task.loss_options)
+        # A module of the project may have its own, see `Architecture`.
+        self._step: Any = getattr(module, "torch_step", None)
         self._net = module.torch_network(**options).to(device)
         self._kind: type[np.floating[Any]] = np.float32
         self._steps = None
@@ -79,7 +81,7 @@ class TorchNetwork:
             self._steps.zero_grad()
             for part in pieces(batch, at_once):
                 rows = torch.from_numpy(part).to(self.device)
-                loss = self._loss(self._net(x[rows]), y[rows])
+                loss = self._loss(x[rows], y[rows])
                 loss = loss * (len(part) / len(batch))  # so that the parts' means add up to the batch's
                 loss.backward()
                 total += loss.detach()
@@ -117,6 +119,11 @@ class TorchNetwork:
         self._net.load_state_dict(
             {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
         )
+
+    def _loss(self, x: torch.Tensor, y: torch.Tensor) -> Any:
+        if not self._step:
+            return self._loss_of_task(self._net(x), y)
+        return mean_loss(self._step(self._net, x, y), "torch_step")
 
     def _target(self, label: Array) -> torch.Tensor:
         target = self._task.target(label)

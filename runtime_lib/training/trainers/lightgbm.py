@@ -223,10 +223,11 @@ class FittedLightGBM(FittedTrees):
     ) -> FittedLightGBM:
         """Rebuild it; see `trainers/open.py`."""
         lightgbm = require("lightgbm", extra="lightgbm")
-        texts = [files[_file(number)].decode() for number in range(stored["boosters"])]
+        contents = [files[_file(number)] for number in range(stored["boosters"])]
         try:
-            return cls(Levels.from_dict(stored["columns"]), task, tuple(_boosters(texts)))
-        except lightgbm.basic.LightGBMError as error:
+            boosters = tuple(_boosters([content.decode() for content in contents]))
+            return cls(Levels.from_dict(stored["columns"]), task, boosters)
+        except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
             raise ModelError(f"LightGBM cannot read the model: {error}. Train it again.") from error
 
 

@@ -87,7 +87,7 @@ class Sklearn:
 def _fit(estimator: Any, inputs: Any, label: Array) -> None:
     try:
         estimator.fit(inputs, label)
-    except ValueError as error:
+    except (AttributeError, TypeError, ValueError) as error:  # as which scikit-learn refuses values
         raise ModelError(f"{type(estimator).__name__} cannot be fitted: {error}") from error
 
 
