@@ -140,15 +140,15 @@ def _trainers(made: object) -> dict[str, Trainer]:
         return {trainer.name: trainer}
     if not made:
         raise ModelError("model() returned an empty dict: name at least one model in it.")
-    return {str(name): _trainer(each) for name, each in made.items()}
+    return {str(name): _trainer(each, f" under '{name}'") for name, each in made.items()}
 
 
-def _trainer(made: object) -> Trainer:
+def _trainer(made: object, where: str = "") -> Trainer:
     if isinstance(made, Architecture):
         return NetworkTrainer(made)
     if isinstance(made, Trainer):
         return made
-    returned = "nothing" if made is None else f"a {type(made).__name__}"
+    returned = f"{'nothing' if made is None else f'a {type(made).__name__}'}{where}"
     if wrapped := _wrapped(made):
         raise ModelError(f"model() returned {returned}. Return the trainer that fits it: {wrapped}.")
     raise ModelError(

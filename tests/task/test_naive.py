@@ -24,7 +24,6 @@ def test_the_column_that_ranks_best_is_chosen():
     assert probability[2] == pytest.approx(label.mean(), rel=1e-4)
 
 
-
 def test_a_column_of_rare_levels_is_not_chosen_for_knowing_its_own_rows():
     rng = np.random.default_rng(0)
     calls = rng.poisson(1.0, 2000).astype(float)
@@ -32,7 +31,6 @@ def test_a_column_of_rare_levels_is_not_chosen_for_knowing_its_own_rows():
     rows = {"day": rng.integers(0, 1000, 2000).astype(str), "calls": calls}
     columns = [Column("day", "category"), Column("calls", "number")]
     assert naive(BINARY, rows, label, columns, unseen=rows)[0] == "calls"
-
 
 
 def test_a_value_that_fills_a_bin_has_it_to_itself():
@@ -46,7 +44,6 @@ def test_a_value_that_fills_a_bin_has_it_to_itself():
     assert rate[2] == pytest.approx(0.04)
 
 
-
 def test_a_number_is_cut_into_bins_and_missing_is_a_bin_of_its_own():
     x = RNG.normal(size=4000)
     x[:400] = np.nan
@@ -56,7 +53,6 @@ def test_a_number_is_cut_into_bins_and_missing_is_a_bin_of_its_own():
     )
     assert probability[0] > 0.95 > 0.1 > probability[1]
     assert probability[2] > 0.9
-
 
 
 def test_a_value_missing_only_in_the_rows_to_predict_gets_the_overall_rate():

@@ -17,10 +17,10 @@ from runtime_lib.errors import CapacityError
 from runtime_lib.hardware import Device, Facts
 from runtime_lib.hardware.share.lease import holders
 from runtime_lib.settings import Hardware, load
+from runtime_lib.task.kinds import BINARY
 from runtime_lib.tracking.record import read, record_folder
 from runtime_lib.training import hold
 from runtime_lib.training.evaluate import evaluate
-from runtime_lib.task.kinds import BINARY
 from runtime_lib.training.fit import network_for
 from runtime_lib.training.hold import plan_for
 from runtime_lib.training.model import Model
@@ -249,7 +249,7 @@ def test_a_container_is_shared_by_what_it_may_take(tmp_path, monkeypatch, hardwa
     monkeypatch.setattr(hold, "facts", lambda: LINUX)
     settings = structs.replace(project(tmp_path, "torch"), hardware=hardware)
     plan = plan_for({"w": (10, 20)}, Device("torch", "cpu", "test"), width=10, batch_size=32)
-    with hold.held(settings, replace(plan, memory_bytes=24 * GIB)):
+    with hold.held(settings, [replace(plan, memory_bytes=24 * GIB)]):
         assert [lease.memory for lease in holders()] == [share]
 
 

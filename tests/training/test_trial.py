@@ -104,7 +104,8 @@ def test_what_is_planned_is_what_is_trained(settings):
     done = trial(settings, model, PARAMS)
     assert done.prepared == prepared
     assert done.fit.fitted.encoder.width == prepared.table.width == 2 + 2 + 3 + 1
-    planned = shapes(prepared.trainer.architecture, framework=settings.training.framework)
+    [candidate] = prepared.candidates
+    planned = shapes(candidate.trainer.architecture, framework=settings.training.framework)
     assert planned == done.fit.fitted.network.shapes()
     assert len(load_split(settings, prepared).train_label) == prepared.table.rows
 
@@ -140,7 +141,9 @@ def test_a_value_missing_only_in_the_test_months_is_judged_and_reported(settings
     ), line
 
 
-@pytest.mark.parametrize(("made", "named"), [(None, "nothing"), ({"trees": 5}, "a dict")])
+@pytest.mark.parametrize(
+    ("made", "named"), [(None, "nothing"), ({"trees": 5}, "a int under 'trees'"), ([], "a list")]
+)
 def test_a_model_that_is_no_network_is_told_what_it_must_be(settings, made, named):
     with pytest.raises(ModelError, match=rf"model\(\) returned {named}; it must return an Architecture"):
         train(settings, lambda width, options: made, PARAMS)

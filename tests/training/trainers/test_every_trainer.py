@@ -115,7 +115,7 @@ def test_importance_tells_what_the_label_rests_on(each):
 
 
 def test_the_plan_is_of_the_cpu_and_grows_with_the_table(each):
-    plan, kind = each.trial.prepared.plan, each.trial.fit.fitted.trainer
+    plan, kind = each.trial.kept.plan, each.trial.fit.fitted.trainer
     assert (plan.device.framework, plan.device.name) == (kind, "cpu")
     with applied(plan):
         pass

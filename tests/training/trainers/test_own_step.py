@@ -133,6 +133,6 @@ def test_batches_in_parts_take_the_same_steps(write, monkeypatch):
 
     monkeypatch.setattr(network, "plan_for", halved)
     parts = own()
-    assert parts.prepared.plan.micro_batch == 64
+    assert parts.kept.plan.micro_batch == 64
     assert parts.predict(rows(parts)) == pytest.approx(whole.predict(rows(whole)), abs=1e-5)
     assert np.isfinite(parts.figures["log_loss"])
