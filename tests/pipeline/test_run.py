@@ -44,7 +44,7 @@ SMALL = [
     "train.epochs=2",
     "train.learning_rate=0.003",
     "train.network.hidden=[8]",
-    "evaluate.logistic=false",
+    "evaluate.linear=false",
 ]
 
 
