@@ -34,7 +34,8 @@ def test_the_metric_that_is_asked_for_decides():
     held_out = BINARY.figures(label, probability)
     now = {"label": label[kept], "answer": probability[kept], "held_out": held_out, "predictions": 9}
     by_auc, by_precision = (
-        judge_performance(BINARY, **now, metric=BINARY.metrics[name]) for name in ("roc_auc", "average_precision")
+        judge_performance(BINARY, **now, metric=BINARY.metrics[name])
+        for name in ("roc_auc", "average_precision")
     )
     assert (by_auc.metric, by_auc.retrain) == ("roc_auc", False)
     assert (by_precision.metric, by_precision.retrain) == ("average_precision", True)
@@ -96,10 +97,14 @@ def test_what_cannot_be_judged_says_why():
 def test_days_become_weeks_from_monday_in_a_long_log():
     start = np.datetime64("2026-11-04T12:00")  # a Wednesday
     label, probability = answers(400, 1)
-    few = by_period(BINARY, start + np.arange(400) // 200 * np.timedelta64(1, "D"), probability, label, label >= 0)
+    few = by_period(
+        BINARY, start + np.arange(400) // 200 * np.timedelta64(1, "D"), probability, label, label >= 0
+    )
     assert [(p.start, p.days, p.predictions) for p in few] == [("2026-11-04", 1, 200), ("2026-11-05", 1, 200)]
     label[200:] = np.nan
-    many = by_period(BINARY, start + np.arange(400) // 200 * np.timedelta64(40, "D"), probability, label, label >= 0)
+    many = by_period(
+        BINARY, start + np.arange(400) // 200 * np.timedelta64(40, "D"), probability, label, label >= 0
+    )
     assert [(p.start, p.days, p.labelled) for p in many] == [("2026-11-02", 7, 200), ("2026-12-14", 7, 0)]
     assert many[0].lower < many[0].live < many[0].upper
     assert many[1].live is None

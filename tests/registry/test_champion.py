@@ -161,9 +161,7 @@ def test_a_better_model_follows_the_champion(project):
 
 
 def allowing(project, loss):
-    return structs.replace(
-        project, registry=structs.replace(project.registry, max_loss_to_incumbent=loss)
-    )
+    return structs.replace(project, registry=structs.replace(project.registry, max_loss_to_incumbent=loss))
 
 
 def test_a_champion_without_any_figures_is_not_replaced(project):

@@ -28,7 +28,14 @@ def put(
     }
     for name, values in columns.items():
         rows[name] = np.array(values, dtype=object if isinstance(values[0], str) else float)
-    log.append(list(ids), rows, {"probability": np.linspace(0, 1, len(ids))}, model="flights", version=version, time=at)
+    log.append(
+        list(ids),
+        rows,
+        {"probability": np.linspace(0, 1, len(ids))},
+        model="flights",
+        version=version,
+        time=at,
+    )
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
@@ -41,7 +48,16 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert table["hour"].tolist() == [0, 1, 2]
     assert table["wind"].isna().tolist() == [False, True, False]
     assert table["carrier"].isna().tolist() == [False, True, False]
-    assert list(table.columns) == ["id", "time", "model", "version", "hour", "carrier", "wind", "answer.probability"]
+    assert list(table.columns) == [
+        "id",
+        "time",
+        "model",
+        "version",
+        "hour",
+        "carrier",
+        "wind",
+        "answer.probability",
+    ]
     assert [path.parent.name for path in tmp_path.glob("*/*.arrows")] == ["2026-05-04"]
 
 

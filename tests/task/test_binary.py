@@ -13,10 +13,6 @@ from runtime_lib.task.kinds import BINARY
 RNG = np.random.default_rng(1)
 
 
-
-
-
-
 def test_a_logistic_regression_follows_a_line():
     inputs = RNG.normal(size=(500, 2)).astype("float32")
     label = (inputs @ [1, -2] > 0).astype("float32")
@@ -103,7 +99,6 @@ def test_the_bounds_of_an_auc_cover_it_nine_times_of_ten():
         lower, upper = BINARY.metric.interval(label, 1 / (1 + np.exp(-score)))
         covered += lower <= truth <= upper
     assert 340 <= covered <= 380
-
 
 
 def test_curves_have_few_points_and_the_area_that_the_figures_say():

@@ -17,10 +17,10 @@ from runtime_lib.errors import CapacityError
 from runtime_lib.hardware import Device, Facts
 from runtime_lib.hardware.share.lease import holders
 from runtime_lib.settings import Hardware, load
+from runtime_lib.task.kinds import BINARY
 from runtime_lib.tracking.record import read, record_folder
 from runtime_lib.training import hold
 from runtime_lib.training.evaluate import evaluate
-from runtime_lib.task.kinds import BINARY
 from runtime_lib.training.fit import network_for
 from runtime_lib.training.hold import plan_for
 from runtime_lib.training.model import Model

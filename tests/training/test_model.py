@@ -10,8 +10,8 @@ import pytest
 from runtime_lib.data.columns import Column, check_rows
 from runtime_lib.errors import ModelError, SettingsError
 from runtime_lib.hardware import Device
-from runtime_lib.training.encoder import Encoder
 from runtime_lib.task.kinds import BINARY
+from runtime_lib.training.encoder import Encoder
 from runtime_lib.training.fit import fit_network, network_for
 from runtime_lib.training.model import Model, digest, save
 from runtime_lib.training.network import Architecture
