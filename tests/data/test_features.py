@@ -14,6 +14,8 @@ from runtime_lib.data.features import Features
 from runtime_lib.data.functions import find_features, find_function, find_label, load_month
 from runtime_lib.data.months import make_features
 from runtime_lib.errors import DataError
+from runtime_lib.settings import Settings, load
+from runtime_lib.task.regression import Regression
 
 
 def raw_month() -> pd.DataFrame:
@@ -103,6 +105,11 @@ def test_neither_function_changes_what_the_other_sees() -> None:
     assert Features(spoil, label).known(raw_month(), "here")["label"].sum() == 2
 
 
+def project_of(root: Path, package: str) -> Settings:
+    (root / "mlops.toml").write_text(f'[project]\nname = "demo"\npackage = "{package}"\n')
+    return load(root, environ={})
+
+
 def test_functions_are_found_in_the_projects_package(tmp_path: Path, monkeypatch) -> None:
     for name in ("newer", "older"):
         (tmp_path / name).mkdir()
@@ -112,8 +119,11 @@ def test_functions_are_found_in_the_projects_package(tmp_path: Path, monkeypatch
     (tmp_path / "older" / "features.py").write_text("def features(raw): ...\nlabel = 'returned'\n")
     (tmp_path / "older" / "data.py").write_text("def schema(): ...\n")
     monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "params.yaml").write_text("task: {kind: regression}\n")
     try:
-        assert find_features("newer").label is find_label("newer") is not None
+        found = find_features(project_of(tmp_path, "newer"))
+        assert found.task == Regression()
+        assert found.label is find_label("newer") is not None
         assert find_label("older") is None
         with pytest.raises(DataError, match=r"older.data\.py has no function 'load'"):
             find_function("older", "load")
@@ -124,7 +134,7 @@ def test_functions_are_found_in_the_projects_package(tmp_path: Path, monkeypatch
         with pytest.raises(DataError, match=r"newer\.data cannot be imported: .*nothing_of_that_name"):
             find_function("newer", "load")
         with pytest.raises(DataError, match=r"'neither' .* is not installed here: run `uv sync`"):
-            find_features("neither")
+            find_features(project_of(tmp_path, "neither"))
     finally:
         for name in [name for name in sys.modules if name.partition(".")[0] in ("newer", "older")]:
             del sys.modules[name]
