@@ -43,7 +43,7 @@ def task_of(params: Mapping[str, Any]) -> Task:
         SettingsError: as `read_task`.
     """
     written = params.get("task", {"kind": BINARY.kind})
-    if not isinstance(written, Mapping) or written.get("kind") not in KINDS:
+    if not isinstance(written, Mapping) or str(written.get("kind")) not in KINDS:
         found = written.get("kind") if isinstance(written, Mapping) else written
         raise SettingsError(
             f"params.yaml, task.kind: {found!r} is no kind of task. Choose one of {', '.join(KINDS)}."

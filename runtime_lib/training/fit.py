@@ -57,8 +57,10 @@ def fit_network(
 
     Raises:
         DataError: the loss is no longer finite (a learning rate too high, or inputs out of range).
+        ModelError: the network gives another number of outputs than the task needs.
     """
     micro_batch, predict_rows = (plan.micro_batch, plan.predict_rows) if plan else (None, None)
+    predict(network, validation[0][:1])  # a network of other outputs: some losses would not notice
     order = np.random.default_rng(params.seed)
     best, best_epoch, best_weights = None, 0, network.weights()
     epoch = 0

@@ -12,8 +12,19 @@ import numpy as np
 
 from runtime_lib.data.columns import Array
 from runtime_lib.errors import ModelError
+from runtime_lib.task.task import Task
 
-__all__ = ["Architecture", "Framework", "Network", "Optimizer", "mean_loss", "misfit", "pieces", "predict"]
+__all__ = [
+    "Architecture",
+    "Framework",
+    "Network",
+    "Optimizer",
+    "answered",
+    "mean_loss",
+    "misfit",
+    "pieces",
+    "predict",
+]
 
 Framework = Literal["mlx", "torch"]
 
@@ -90,6 +101,21 @@ class Network(Protocol):
 
     def load(self, weights: Mapping[str, Array]) -> None:
         """Take these parameters over; names and shapes must fit exactly."""
+
+
+def answered(task: Task, raw: Array) -> Array:
+    """The task's answers from what a network gave.
+
+    Raises:
+        ModelError: it gives another number of outputs than the task needs.
+    """
+    if raw.shape[1:] != (task.width,):
+        raise ModelError(
+            f"The network gives outputs of shape {list(raw.shape[1:])} for a row; a {task.kind} task needs "
+            f"{task.width}. Let model(inputs, outputs, params) hand their number on: "
+            f'Architecture("mlp", {{"inputs": inputs, "outputs": outputs, **params["network"]}}).'
+        )
+    return task.answer(raw)
 
 
 def predict(network: Network, inputs: Array, *, at_once: int | None = None) -> Array:

@@ -16,7 +16,7 @@ from mlx.utils import tree_flatten, tree_map, tree_unflatten
 from runtime_lib.data.columns import Array
 from runtime_lib.errors import ModelError
 from runtime_lib.task.task import Task
-from runtime_lib.training.network import Framework, Optimizer, mean_loss, misfit, pieces
+from runtime_lib.training.network import Framework, Optimizer, answered, mean_loss, misfit, pieces
 
 __all__ = ["MlxNetwork"]
 
@@ -105,7 +105,7 @@ class MlxNetwork:
     def predict(self, inputs: Array) -> Array:
         self._net.eval()
         with mx.stream(self._place):
-            return self._task.answer(np.array(self._net(mx.array(inputs))))
+            return answered(self._task, np.array(self._net(mx.array(inputs))))
 
     def exact(self) -> None:
         """Metal has no double precision."""

@@ -14,7 +14,7 @@ from torch.nn import functional
 from runtime_lib.data.columns import Array
 from runtime_lib.errors import ModelError
 from runtime_lib.task.task import Task
-from runtime_lib.training.network import Framework, Optimizer, mean_loss, misfit, pieces
+from runtime_lib.training.network import Framework, Optimizer, answered, mean_loss, misfit, pieces
 
 __all__ = ["TorchNetwork"]
 
@@ -92,7 +92,8 @@ class TorchNetwork:
         self._net.eval()
         try:
             with torch.inference_mode():
-                return self._task.answer(self._net(self._tensor(inputs)).float().cpu().numpy())
+                raw = self._net(self._tensor(inputs)).float().cpu().numpy()
+            return answered(self._task, raw)
         except RuntimeError:  # of a network that makes single-precision tensors of its own
             if self._kind is np.float32:
                 raise

@@ -14,8 +14,8 @@ from runtime_lib.data.features import Features
 from runtime_lib.data.functions import find_features, find_function, find_label, load_month
 from runtime_lib.data.months import make_features
 from runtime_lib.errors import DataError
-from runtime_lib.settings import Settings
-from runtime_lib.settings.tables import ProjectNames
+from runtime_lib.settings import Settings, load
+from runtime_lib.task.regression import Regression
 
 
 def raw_month() -> pd.DataFrame:
@@ -84,7 +84,7 @@ def trained_on(both: Features) -> pd.DataFrame:
     [
         (
             lambda raw: raw["back"],
-            r"the labels \['no', 'yes'\] for 2025-01 \(the first in row 0\); each must be 0 or 1, as task.kind",
+            r"the labels \['no', 'yes'\] for 2025-01 \(the first in row 0\); each must be 0 or 1, as",
         ),
         (lambda raw: raw["price"] + 2, r"\['2', '3', '4', '5', '6'\] and 1 more for 2025-01"),
         (lambda raw: label(raw).dropna(), "a Series of 4 values under another index for 6 rows"),
@@ -105,6 +105,11 @@ def test_neither_function_changes_what_the_other_sees() -> None:
     assert Features(spoil, label).known(raw_month(), "here")["label"].sum() == 2
 
 
+def project_of(root: Path, package: str) -> Settings:
+    (root / "mlops.toml").write_text(f'[project]\nname = "demo"\npackage = "{package}"\n')
+    return load(root, environ={})
+
+
 def test_functions_are_found_in_the_projects_package(tmp_path: Path, monkeypatch) -> None:
     for name in ("newer", "older"):
         (tmp_path / name).mkdir()
@@ -113,13 +118,12 @@ def test_functions_are_found_in_the_projects_package(tmp_path: Path, monkeypatch
     (tmp_path / "newer" / "data.py").write_text("import nothing_of_that_name\n")
     (tmp_path / "older" / "features.py").write_text("def features(raw): ...\nlabel = 'returned'\n")
     (tmp_path / "older" / "data.py").write_text("def schema(): ...\n")
-
-    def settings(package: str) -> Settings:
-        return Settings(root=tmp_path, project=ProjectNames(name=package, package=package))
-
     monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "params.yaml").write_text("task: {kind: regression}\n")
     try:
-        assert find_features(settings("newer")).label is find_label("newer") is not None
+        found = find_features(project_of(tmp_path, "newer"))
+        assert found.task == Regression()
+        assert found.label is find_label("newer") is not None
         assert find_label("older") is None
         with pytest.raises(DataError, match=r"older.data\.py has no function 'load'"):
             find_function("older", "load")
@@ -130,7 +134,7 @@ def test_functions_are_found_in_the_projects_package(tmp_path: Path, monkeypatch
         with pytest.raises(DataError, match=r"newer\.data cannot be imported: .*nothing_of_that_name"):
             find_function("newer", "load")
         with pytest.raises(DataError, match=r"'neither' .* is not installed here: run `uv sync`"):
-            find_features(settings("neither"))
+            find_features(project_of(tmp_path, "neither"))
     finally:
         for name in [name for name in sys.modules if name.partition(".")[0] in ("newer", "older")]:
             del sys.modules[name]

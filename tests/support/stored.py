@@ -99,8 +99,10 @@ def serve(settings: Settings) -> dict[str, Any]:
     table = make_table(2)
     rows = check_rows(table[["x", "kind"]], model.columns)
     answers = model.predict(rows)
+    # Until 0.6 every model had one output, which the log was given alone.
+    columns = model.task.columns(answers) if hasattr(model, "task") else answers
     log = PredictionLog(settings.var / "predictions")
-    log.append(list(table["id"]), rows, answers, model=held.name, version=held.version, time=TIME)
+    log.append(list(table["id"]), rows, columns, model=held.name, version=held.version, time=TIME)
     log.close()
     labels = table[["id", "label"]].iloc[:550]
     labels.to_csv(settings.root / "labels.csv", index=False)

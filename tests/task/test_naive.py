@@ -7,7 +7,10 @@ import pytest
 
 from runtime_lib.data.columns import Column
 from runtime_lib.task.kinds import BINARY
+from runtime_lib.task.multiclass import Multiclass
 from runtime_lib.task.naive import naive
+from runtime_lib.task.quantile import Quantile
+from runtime_lib.task.regression import Regression
 
 RNG = np.random.default_rng(1)
 
@@ -62,3 +65,53 @@ def test_a_value_missing_only_in_the_rows_to_predict_gets_the_overall_rate():
     _, probability = naive(BINARY, {"x": x}, label, columns, unseen={"x": np.array([np.nan, 2.0])})
     assert probability[0] == pytest.approx(label.mean())
     assert probability[1] > 0.9
+
+
+COLUMNS = (Column("noise", "number"), Column("kind", "category"))
+TASKS = {
+    "binary": (BINARY, lambda signal: (signal > 0).astype("float32")),
+    "multiclass": (Multiclass(("early", "late", "on time")), lambda signal: np.digitize(signal, [-1, 1])),
+    "regression": (Regression(), lambda signal: signal * 10),
+    "quantile": (Quantile(), lambda signal: signal * 10),
+}
+
+
+def table(rows=2000, seed=4):
+    rng = np.random.default_rng(seed)
+    kind = rng.choice(["a", "b", "c"], rows).astype(object)
+    signal = np.select([kind == "a", kind == "b"], [1.5, -1.5], 0) + 0.5 * rng.normal(size=rows)
+    return {"noise": rng.normal(size=rows), "kind": kind}, signal
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_column_that_does_best_by_the_tasks_metric_is_chosen(name):
+    task, label_of = TASKS[name]
+    rows, signal = table()
+    label = label_of(signal)
+    column, answers = naive(task, rows, label, COLUMNS, unseen=rows)
+    assert column == "kind"
+    whole = task.group_answers(np.zeros(len(label), dtype=int), label, 1)
+    same = np.repeat(whole, len(label), axis=0)
+    assert task.metric.compare(label, answers, same).lower > 0.1
+    never = naive(task, rows, label, COLUMNS, unseen={"noise": np.zeros(1), "kind": np.array(["z"], object)})
+    assert never[1] == pytest.approx(whole), "a level that was never seen: as all rows"
+
+
+@pytest.mark.parametrize("name", ["multiclass", "regression", "quantile"])
+def test_where_no_column_says_anything_the_same_is_said_of_every_row(name):
+    task, label_of = TASKS[name]
+    rows, signal = table()
+    label = label_of(np.random.default_rng(5).permutation(signal))
+    column, answers = naive(task, rows, label, COLUMNS[:1], unseen={"noise": np.arange(7.0)})
+    assert column == ""
+    assert len(answers) == 7
+    assert (answers == answers[0]).all()
+
+
+def test_a_column_of_rare_levels_is_not_chosen_for_a_number_either():
+    rng = np.random.default_rng(6)
+    calls = rng.poisson(1.0, 2000).astype(float)
+    rows = {"day": rng.integers(0, 1000, 2000).astype(str), "calls": calls}
+    columns = [Column("day", "category"), Column("calls", "number")]
+    label = calls + rng.normal(size=2000)
+    assert naive(Regression(), rows, label, columns, unseen=rows)[0] == "calls"

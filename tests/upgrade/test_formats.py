@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from runtime_lib.data.columns import check_rows
+from runtime_lib.data.columns import Column, check_rows
 from runtime_lib.errors import MlopsError
 from runtime_lib.monitoring.labels import read_labels
 from runtime_lib.monitoring.monitor import monitor
@@ -24,16 +24,29 @@ from runtime_lib.registry.champion import champion, promote
 from runtime_lib.registry.register import read_evaluation, register
 from runtime_lib.registry.versions import FIGURES_TAG
 from runtime_lib.serving.log import read_predictions
+from runtime_lib.serving.protocols import invocations
+from runtime_lib.serving.service import open_service
 from runtime_lib.settings import Settings, load
+from runtime_lib.task.kinds import BINARY
+from runtime_lib.task.naive import naive
 from runtime_lib.tracking.record import read, record_folder, spool_folder
 from runtime_lib.tracking.ship import ship_pending
 from runtime_lib.tracking.store import connect
+from runtime_lib.training.evaluate import evaluate
+from runtime_lib.training.judge import answer_table
 from runtime_lib.training.model import Model, digest, read_columns
+from runtime_lib.training.train import train
 from tests.support.releases import RELEASES, REPOSITORY, SAMPLE, library_at
-from tests.support.stored import TIME, make_table
+from tests.support.stored import TIME, architecture, make_table
 
 HERE = "working tree"
-REFUSED = r"format 2; this library reads 1\. Update runtime-lib\."
+# What each document is written as by this library, by its file; the log and the labels are told below.
+FORMATS = {
+    **dict.fromkeys(("config.json", "profile.json", "evaluation.json", "report.json"), 2),
+    **dict.fromkeys(("record.json", "registered.json", "promotion.json"), 1),
+}
+LATER = 9
+REFUSED = rf"format {LATER}; this library reads 1( to 2)?\. Update runtime-lib\."
 
 
 @dataclass(frozen=True)
@@ -74,16 +87,61 @@ def test_the_model_gives_the_same_answers(old):
     assert read_columns(old.settings.candidate) == model.columns
 
 
+def test_the_model_is_judged_by_the_same_figures(old):
+    settings = old.settings
+    model, table = Model.load(settings.candidate, framework="torch"), make_table(2)
+    label = model.task.read(table["label"])
+    then = json.loads(settings.report("evaluation").read_text())["candidate"]
+    now = model.task.figures(label, answer_table(settings, model, table))
+    assert now == pytest.approx(then, rel=1e-6)
+    found = naive(model.task, {"x": np.zeros(600)}, label, [Column("x", "number")], unseen={"x": np.zeros(3)})
+    assert found[1] == pytest.approx([label.mean()] * 3), "as rates, of yes and no"
+
+
+def test_the_model_is_served_with_the_same_answers(old):
+    settings, held = old.settings, champion(old.settings)
+    assert held is not None
+    kept = settings.var / "predictions"
+    before = {path: path.read_bytes() for path in kept.rglob("*.arrows")}
+    service = open_service(settings, held.folder, name=held.name, version=held.version).start()
+    table, inputs = make_table(2), ("x", "kind")
+    try:
+        rows = {name: table[name].astype(object).where(table[name].notna(), None).tolist() for name in inputs}
+        body = invocations.answer(service.predict(rows, list(table["id"])))
+        decided = service.predict(rows).label
+    finally:
+        service.stop()
+        for path in set(kept.rglob("*.arrows")) - set(before):
+            path.unlink()
+    assert {path: path.read_bytes() for path in kept.rglob("*.arrows")} == before
+    assert list(body) == ["predictions", "ids", "model", "version"]
+    np.testing.assert_allclose(body["predictions"], old.expected["answers"], rtol=1e-5)
+    threshold = json.loads((held.folder / "config.json").read_text())["threshold"]
+    assert decided.tolist() == [int(answer > threshold) for answer in body["predictions"]]
+
+
+def test_a_model_of_today_is_compared_with_the_champion(old, tmp_path):
+    """Row by row, although it is stored in another format."""
+    settings = load(shutil.copytree(old.settings.root, tmp_path / "copy"), environ={})
+    train(settings, architecture, {"seed": 1, "epochs": 2, "learning_rate": 0.001, "batch_size": 64})
+    evaluate(settings, {"linear": False})
+    register(settings)
+    decision = promote(settings)
+    then = old.expected["held_out"]
+    assert decision.figures["incumbent"] == pytest.approx(then, rel=1e-6)
+    assert f"the champion's {then['roc_auc']:.4f}" in " ".join(decision.reasons)
+
+
 def test_the_prediction_log_and_the_labels_are_read(old):
     table = read_predictions(old.settings.var / "predictions").set_index("id")
     wanted = make_table(2).set_index("id")
     assert list(table.index) == list(wanted.index)
-    assert table["probability"].tolist() == old.expected["answers"]
+    assert table["answer.probability"].tolist() == old.expected["answers"]
     assert table["kind"].tolist() == wanted["kind"].tolist()
     np.testing.assert_array_equal(table["x"].to_numpy("float64", na_value=np.nan), wanted["x"])
     assert set(table["version"]) == {old.expected["version"]}
     assert set(table["time"]) == {TIME}
-    labels = read_labels(old.settings.var / "labels")
+    labels = read_labels(old.settings.var / "labels", BINARY)
     assert dict(zip(labels["id"], labels["label"].tolist(), strict=True)) == old.expected["labels"]
 
 
@@ -127,25 +185,27 @@ def test_every_document_has_a_number(new):
     found = {path.relative_to(root).as_posix() for path in root.rglob("*.json")} - {"expected.json"}
     ours = {name for name in found if not name.startswith("var/artifacts/") or "/data/model/" in name}
     for name in ours:
-        assert json.loads((root / name).read_text()).get("format") == 1, name
-    assert {Path(name).name for name in ours} == {
-        *("config.json", "profile.json", "record.json", "report.json"),
-        *("evaluation.json", "registered.json", "promotion.json"),
-    }
+        assert json.loads((root / name).read_text()).get("format") == FORMATS[Path(name).name], name
+    assert {Path(name).name for name in ours} == set(FORMATS)
+    [labels], [log] = root.glob("var/labels/*.parquet"), root.glob("var/predictions/*/*.arrows")
+    assert pq.read_schema(labels).metadata[b"mlops.format"] == b"2"
+    assert pa.ipc.open_stream(log.read_bytes()).schema.metadata[b"mlops.format"] == b"2"
 
 
 def later_json(file: Path) -> None:
-    file.write_text(json.dumps({**json.loads(file.read_text()), "format": 2}))
+    file.write_text(json.dumps({**json.loads(file.read_text()), "format": LATER}))
 
 
 def later_parquet(file: Path) -> None:
     table = pq.read_table(file)
-    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, b"mlops.format": b"2"}), file)
+    pq.write_table(
+        table.replace_schema_metadata({**table.schema.metadata, b"mlops.format": b"%d" % LATER}), file
+    )
 
 
 def later_stream(file: Path) -> None:
     table = pa.ipc.open_stream(file.read_bytes()).read_all()
-    table = table.replace_schema_metadata({b"mlops.format": b"2"})
+    table = table.replace_schema_metadata({b"mlops.format": b"%d" % LATER})
     with pa.ipc.new_stream(str(file), table.schema) as out:
         out.write_table(table)
 
@@ -163,7 +223,7 @@ def later_stream(file: Path) -> None:
         ("models/record/record.json", later_json, lambda s: read(record_folder(s))),
         ("reports/evaluation.json", later_json, lambda s: read_evaluation(s, digest(s.candidate))),
         ("reports/registered.json", later_json, promote),
-        ("var/labels/*.parquet", later_parquet, lambda s: read_labels(s.var / "labels")),
+        ("var/labels/*.parquet", later_parquet, lambda s: read_labels(s.var / "labels", BINARY)),
         ("var/predictions/*/*.arrows", later_stream, lambda s: read_predictions(s.var / "predictions")),
     ],
 )
@@ -182,7 +242,9 @@ def test_figures_of_a_later_format_are_refused(new):
     client, held = connect(new.settings), champion(new.settings)
     assert held is not None
     figures = json.loads(client.get_model_version(held.name, held.version).tags[FIGURES_TAG])
-    assert figures["format"] == 1
-    client.set_model_version_tag(held.name, held.version, FIGURES_TAG, json.dumps({**figures, "format": 2}))
+    assert figures["format"] == 2
+    client.set_model_version_tag(
+        held.name, held.version, FIGURES_TAG, json.dumps({**figures, "format": LATER})
+    )
     with pytest.raises(MlopsError, match=REFUSED):
         champion(new.settings)
