@@ -49,12 +49,11 @@ class Sklearn:
     name: ClassVar[str] = "sklearn"
 
     def __init__(self, estimator: Any, *, columns: bool = False) -> None:
-        sklearn = require("sklearn.base", extra="sklearn")
         if isinstance(estimator, type) or not (
             hasattr(estimator, "fit") and hasattr(estimator, "get_params")
         ):
             raise ModelError(f"Sklearn takes an estimator of scikit-learn; this is {estimator!r}.")
-        self.estimator, self.columns = sklearn.clone(estimator), columns
+        self.estimator, self.columns = estimator, columns
         # What cannot be stored is told now, not after the fit.
         dumped(self.estimator)
 

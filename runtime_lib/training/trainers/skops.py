@@ -60,7 +60,7 @@ def dumped(estimator: Any) -> bytes:
         content: bytes = skops.dumps(estimator, compression=ZIP_DEFLATED)
     except Exception as error:  # of many types, as its state is read by the parts' own code
         raise ModelError(f"{name} cannot be stored without pickle: {error}.") from error
-    if unknown := _unknown(skops, content):
+    if unknown := sorted(set(skops.get_untrusted_types(data=content)) - TRUSTED):
         raise ModelError(
             f"{name} has parts that a server would not load: {', '.join(unknown)}. Only types of "
             f"scikit-learn, numpy and scipy are stored. What functions and classes of your own do belongs "
@@ -80,17 +80,11 @@ def loaded(content: bytes, *, version: str) -> Any:
     """
     skops = require("skops.io", extra="sklearn")
     try:
-        if unknown := _unknown(skops, content):
-            raise ModelError(f"The model has parts that are not trusted: {', '.join(unknown)}.")
         return skops.loads(content, trusted=sorted(TRUSTED))
-    except ModelError:
-        raise
-    except Exception as error:
+    except skops.exceptions.UntrustedTypesFoundException as error:
+        raise ModelError(f"The model has parts that are not trusted: {error}") from error
+    except Exception as error:  # of many types: whatever rebuilding an object raises
         raise ModelError(
             f"The model of scikit-learn {version} cannot be read: {error}. Install that version, or train it "
             f"again."
         ) from error
-
-
-def _unknown(skops: Any, content: bytes) -> list[str]:
-    return sorted(set(skops.get_untrusted_types(data=content)) - TRUSTED)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from runtime_lib.errors import CapacityError
 from runtime_lib.hardware.device.limits import applied
 from runtime_lib.task.naive import naive
 from runtime_lib.training.model import Model
@@ -122,6 +124,18 @@ def test_the_plan_is_of_the_cpu_and_grows_with_the_table(each):
     one, many = (each.trial.fit.fitted.plan(each.settings, rows) for rows in (1, 1_000_000))
     assert one.memory_bytes < many.memory_bytes
     assert one.device.framework == kind
+
+
+@pytest.mark.parametrize("which", WHICH)
+def test_a_fit_is_planned_with_the_table_and_refused_where_it_does_not_fit(which):
+    made, table = trainer(which, "binary"), fitted(which, "binary").trial.prepared.table
+    plan = made.plan(project("binary"), replace(table, rows=1_000_000), 1)
+    assert plan.memory_bytes - made.plan(project("binary"), table, 1).memory_bytes > 100e6
+    assert "1,000,000 rows" in plan.reasons[1]
+    with pytest.raises(
+        CapacityError, match=rf"\({plan.device.framework} on cpu\).*It would fit with at most .* rows"
+    ):
+        made.plan(project("binary"), replace(table, rows=10**12), 1)
 
 
 @pytest.mark.parametrize("which", ["lightgbm", "xgboost", "linear"])

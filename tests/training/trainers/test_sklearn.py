@@ -20,6 +20,7 @@ from sklearn.svm import SVC, LinearSVC
 from runtime_lib.errors import ModelError
 from runtime_lib.training.encoder import Encoder
 from runtime_lib.training.model import Model
+from runtime_lib.training.prepare import prepare
 from runtime_lib.training.trainers.sklearn import Sklearn
 from tests.training.trainers.conftest import (
     INPUTS,
@@ -147,12 +148,9 @@ def test_text_is_taken_by_words(tmp_path):
         ("quantile", GradientBoostingRegressor(), r"GradientBoostingRegressor\(loss=\"quantile\"\)"),
     ],
 )
-def test_an_estimator_that_says_less_than_the_task_asks_is_refused_before_the_fit(
-    kind, made, why, monkeypatch
-):
-    monkeypatch.setattr(type(made), "fit", lambda *_: pytest.fail("it was fitted"))
+def test_an_estimator_that_says_less_than_the_task_asks_is_refused_before_tables_are_loaded(kind, made, why):
     with pytest.raises(ModelError, match=why):
-        fit(project(kind), Sklearn(made))
+        prepare(project(kind), lambda inputs, outputs, params: Sklearn(made), {})
 
 
 @pytest.mark.parametrize(
