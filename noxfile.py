@@ -88,6 +88,7 @@ def bench(session: nox.Session) -> None:
     """Measure speed next to the peers, in one run, as ratios."""
     _prepare(session, "-e", f".[{ROOMS}]", "uv", groups=("dev",))
     session.run("python", "tests/bench.py", *session.posargs)
+    session.run("python", "tests/bench_models.py")
 
 
 @nox.session

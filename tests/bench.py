@@ -28,10 +28,12 @@ from runtime_lib.hardware.read.facts import facts
 from runtime_lib.hardware.read.probe import Live
 from runtime_lib.hardware.read.state import state
 from runtime_lib.hardware.replay.folder import Replay
+from runtime_lib.task.kinds import BINARY
 from runtime_lib.training.build import build
 from runtime_lib.training.encoder import Encoder
 from runtime_lib.training.model import Model, save
 from runtime_lib.training.network import Architecture
+from runtime_lib.training.trainers.network import FittedNetwork
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.support.releases import RELEASES, clone_with_tags, commit, git
@@ -178,7 +180,8 @@ def predicting(table: Table, folder: Path) -> None:
     """What it costs that a CPU computes in double precision: the same model beside one in single."""
     double = Model.load(folder, framework="torch")
     architecture = Architecture("mlp", double.info["options"])
-    single = replace(double, _network=build(architecture, framework="torch", device="cpu"))
+    network = build(architecture, framework="torch", device="cpu")
+    single = replace(double, fitted=replace(double.fitted, network=network))
     for count in (1, 1_000, 100_000):
         rows = {c.name: np.random.default_rng(1).normal(size=count) for c in COLUMNS}
         here, peer = (best(partial(model.predict, rows), 20) for model in (double, single))
@@ -212,8 +215,14 @@ def make_model(folder: Path) -> None:
     encoder = Encoder.fit(rows, COLUMNS)
     architecture = Architecture("mlp", {"inputs": encoder.width, "hidden": [64]})
     network = build(architecture, framework="torch", device="cpu")
-    parts = {"columns": COLUMNS, "encoder": encoder, "architecture": architecture, "network": network}
-    save(folder, **parts, threshold=0.5, profile={"format": 1})
+    save(
+        folder,
+        task=BINARY,
+        columns=COLUMNS,
+        fitted=FittedNetwork(encoder, architecture, network),
+        decision={"threshold": 0.5},
+        profile={"format": 2},
+    )
     assert Model.load(folder).predict(rows).shape == (100,)
 
 

@@ -17,8 +17,9 @@ from runtime_lib.registry.page import upload_page
 from runtime_lib.registry.versions import DIGEST_TAG, find
 from runtime_lib.settings import Settings
 from runtime_lib.tracking.record import RunState, read, record_folder
-from runtime_lib.tracking.ship import ship, ship_pending
+from runtime_lib.tracking.ship import metric_key, ship, ship_pending
 from runtime_lib.tracking.store import connect, experiment_id, service
+from runtime_lib.tracking.summary import NEEDS_TAG
 from runtime_lib.training.evaluate import FORMAT as EVALUATION
 from runtime_lib.training.model import digest
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["enter", "read_evaluation", "register"]
 
 _FORMAT = 1  # of reports/registered.json; `read_json` says how to raise it
+_MOST_NEEDED = 5
 
 
 def register(settings: Settings) -> dict[str, str]:
@@ -155,8 +157,11 @@ def _log_evaluation(
             prefix = "test/" if who == "candidate" else f"test/{who}/"
             # The record's own time, so that doing it again stores nothing twice.
             metrics += [
-                Metric(prefix + name, float(value), state.end or state.start, 0)
+                Metric(metric_key(prefix + name), float(value), state.end or state.start, 0)
                 for name, value in figures.items()
                 if isinstance(value, int | float)
             ]
     client.log_batch(run_id, metrics=metrics)
+    if needed := evaluation.get("importance"):
+        said = ", ".join(f"{item['column']} ({item['loss']:.4g})" for item in needed[:_MOST_NEEDED])
+        client.set_tag(run_id, NEEDS_TAG, said)

@@ -35,7 +35,7 @@ from runtime_lib.tracking.summary import (
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["RECORD_TAG", "find_run", "flatten", "known", "ship", "ship_pending", "tell"]
+__all__ = ["RECORD_TAG", "find_run", "flatten", "known", "metric_key", "ship", "ship_pending", "tell"]
 
 RECORD_TAG = "mlops.record"
 # MLflow's limits of one request and of one value.
@@ -138,12 +138,14 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 def _deliver(client: MlflowClient, run_id: str, state: RunState, measures: Sequence[Measure]) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
-    client.log_batch(run_id, tags=[RunTag(_name(key), _text(value)) for key, value in state.tags.items()])
-    params = {_name(key): _text(value) for key, value in flatten(state.params).items()}
+    client.log_batch(
+        run_id, tags=[RunTag(metric_key(key), _text(value)) for key, value in state.tags.items()]
+    )
+    params = {metric_key(key): _text(value) for key, value in flatten(state.params).items()}
     for some in _portions([Param(key, value) for key, value in params.items()], PARAMS):
         client.log_batch(run_id, params=some)
     client.log_inputs(run_id, datasets=_datasets(state.data))
-    metrics = [Metric(_name(m.name), m.value, m.time, m.step) for m in measures]
+    metrics = [Metric(metric_key(m.name), m.value, m.time, m.step) for m in measures]
     for batch in _portions(metrics, METRICS):
         client.log_batch(run_id, metrics=batch)
 
@@ -187,7 +189,7 @@ def _datasets(data: Mapping[str, str]) -> list[Any]:
     ]
 
 
-def _name(name: str) -> str:
+def metric_key(name: str) -> str:
     """`name` with what MLflow refuses in a name replaced, so that one odd key cannot hold up a record."""
     return re.sub(r"[^\w./ -]", "_", name)[:250]
 

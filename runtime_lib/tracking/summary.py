@@ -14,6 +14,7 @@ __all__ = [
     "CHANGED_TAG",
     "ERROR_TAG",
     "KILLED",
+    "NEEDS_TAG",
     "NOTE_TAG",
     "SINCE_TAG",
     "TRAINER_TAG",
@@ -28,6 +29,7 @@ __all__ = [
 CHANGED_TAG, SINCE_TAG = "mlops.changed", "mlops.changed_since"
 # Why a run has no model.
 ERROR_TAG, KILLED = "mlops.error", "its process was killed"
+NEEDS_TAG = "mlops.needs"  # the columns that the model needs most, in words
 TRAINER_TAG = "mlops.trainer"  # which of several candidates is kept, by its name
 NOTE_TAG = "mlflow.note.content"  # what MLflow shows as a run's description, as Markdown
 _MOST = 6  # parameters that are named
@@ -90,6 +92,8 @@ def note(run: Known, verdict: str = "") -> str:
     parts = [
         f"**Changed{since}**: {run.tags[CHANGED_TAG]}." if CHANGED_TAG in run.tags else "",
         _figures(run.metrics),
+        _side_by_side(run),
+        f"**Needs most**: {run.tags[NEEDS_TAG]}." if NEEDS_TAG in run.tags else "",
         verdict,
         f"**{run.status.capitalize()}**: {run.tags[ERROR_TAG]}." if ERROR_TAG in run.tags else "",
         _trained_on(run.tags),
@@ -108,6 +112,27 @@ def _figures(metrics: Mapping[str, float]) -> str:
         kept, last = metrics["kept_epoch"], metrics.get("epochs_run", metrics["kept_epoch"])
         lines.append(f"Epoch {kept:.0f} of {last:.0f} is kept.")
     return " ".join(lines)
+
+
+def _side_by_side(run: Known) -> str:
+    """Of several candidates, which one is kept and by how much it is ahead on the validation months."""
+    kind = KINDS.get(run.params.get("task", ""))
+    if "ahead" not in run.metrics or kind is None:
+        return ""
+    metric = kind().metric
+    ends = ("trainer/", f"/{metric.name}")
+    each = {
+        name.removeprefix(ends[0]).removesuffix(ends[1]): value
+        for name, value in run.metrics.items()
+        if name.startswith(ends[0]) and name.endswith(ends[1])
+    }
+    form = "{:.4f}" if metric.best else "{:.2%}"
+    ahead, least, most = (form.format(run.metrics[name]) for name in ("ahead", "ahead_least", "ahead_most"))
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in each.items())
+    return (
+        f"**Kept of several**: {run.tags.get(TRAINER_TAG)}, ahead by {ahead} ({least} to {most}) in "
+        f"{metric.name} on the validation months ({figures})."
+    )
 
 
 def _beside(metrics: Mapping[str, float], name: str) -> str:

@@ -73,7 +73,9 @@ def renewed(template: Path, version: str, ref: str, name: str) -> Files:
 def answers_of(project: Files) -> dict[str, Any]:
     """The answers of a project, as `--data` takes them; those that it was made before keep it as it was."""
     stored = yaml.safe_load(project[".copier-answers.yml"])
-    return {"start": "earlier"} | {key: value for key, value in stored.items() if not key.startswith("_")}
+    return {"start": "earlier", "task_kind": "earlier"} | {
+        key: value for key, value in stored.items() if not key.startswith("_")
+    }
 
 
 def make(template: Path, ref: str, folder: Path, name: str = "default") -> Path:

@@ -19,6 +19,8 @@ REFUSED = [
     ),
     ({"start": "csv"}, "'csv' is not in ['example', 'blank']"),
     ({"start": "earlier"}, "'earlier' is not in ['example', 'blank']"),  # for projects that are there already
+    ({"task_kind": "ranking"}, "'ranking' is not in ['binary', 'multiclass', 'regression', 'quantile']"),
+    ({"task_kind": "earlier"}, "'earlier' is not in ['binary', 'multiclass', 'regression', 'quantile']"),
     ({"project_name": "a\n"}, "a letter first, not 'a"),
     ({"project_name": "a--b"}, "single hyphens"),
     ({"project_name": "x" * 41}, "2 to 40"),

@@ -29,8 +29,8 @@ QUIETLY = {"overwrite": True, "quiet": True, "unsafe": False}
 released = pytest.mark.skipif(not RELEASES, reason="no git history here: releases cannot be derived")
 
 
-def answer(project: Path) -> str:
-    return str(yaml.safe_load((project / ANSWERS_FILE).read_text())["start"])
+def answer(project: Path, question: str = "start") -> str:
+    return str(yaml.safe_load((project / ANSWERS_FILE).read_text())[question])
 
 
 @pytest.fixture
@@ -131,11 +131,34 @@ def test_a_project_made_before_keeps_what_is_its_owners(old, settings, way):
     owned += ["params.yaml", "mlops.toml", "tests/test_data.py", "tests/test_unit.py"]
     before = {name: content for name, content in contents(old).items() if name in owned}
     WAYS[way](old)
-    assert answer(old) == "earlier"
+    assert (answer(old), answer(old, "task_kind")) == ("earlier", "earlier")
     after = contents(old)
     if way == "with another answer":
         before.pop("mlops.toml")
     assert {name: after[name] for name in before} == before
+
+
+@released
+@pytest.mark.parametrize("start", ["example", "blank"])
+def test_a_project_made_before_tasks_keeps_what_is_its_owners(tagged, tmp_path, start):
+    """In 0.6 it was asked what it starts from, and not what it predicts."""
+    old = make(tagged, tmp_path / "project", "v0.6.0", start=start)
+    scene.start_git(old)
+    before = contents(old)
+    update(old)
+    assert (answer(old), answer(old, "task_kind")) == (start, "earlier")
+    kept = [name for name in before if name.startswith(("src/", "tests/test_unit", "params", "dvc", "mlops"))]
+    assert {name: contents(old)[name] for name in kept} == {name: before[name] for name in kept}
+
+
+@released
+def test_a_project_made_before_tasks_may_switch(tagged, tmp_path):
+    old = make(tagged, tmp_path / "project", "v0.6.0")
+    scene.start_git(old)
+    new = make(tagged, tmp_path / "new", "HEAD", **{**stored(old), "task_kind": "regression"})
+    scene.start_git(new)
+    update(old, task_kind="regression")
+    assert contents(old) == contents(new)
 
 
 @released
