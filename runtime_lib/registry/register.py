@@ -17,7 +17,7 @@ from runtime_lib.registry.page import upload_page
 from runtime_lib.registry.versions import DIGEST_TAG, find
 from runtime_lib.settings import Settings
 from runtime_lib.tracking.record import RunState, read, record_folder
-from runtime_lib.tracking.ship import metric_key, ship, ship_pending
+from runtime_lib.tracking.ship import plain_name, ship, ship_pending
 from runtime_lib.tracking.store import connect, experiment_id, service
 from runtime_lib.tracking.summary import NEEDS_TAG
 from runtime_lib.training.evaluate import FORMAT as EVALUATION
@@ -157,7 +157,7 @@ def _log_evaluation(
             prefix = "test/" if who == "candidate" else f"test/{who}/"
             # The record's own time, so that doing it again stores nothing twice.
             metrics += [
-                Metric(metric_key(prefix + name), float(value), state.end or state.start, 0)
+                Metric(plain_name(prefix + name), float(value), state.end or state.start, 0)
                 for name, value in figures.items()
                 if isinstance(value, int | float)
             ]

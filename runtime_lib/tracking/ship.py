@@ -35,7 +35,7 @@ from runtime_lib.tracking.summary import (
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["RECORD_TAG", "find_run", "flatten", "known", "metric_key", "ship", "ship_pending", "tell"]
+__all__ = ["RECORD_TAG", "find_run", "flatten", "known", "plain_name", "ship", "ship_pending", "tell"]
 
 RECORD_TAG = "mlops.record"
 # MLflow's limits of one request and of one value.
@@ -139,13 +139,13 @@ def _deliver(client: MlflowClient, run_id: str, state: RunState, measures: Seque
     from mlflow.entities import Metric, Param, RunTag
 
     client.log_batch(
-        run_id, tags=[RunTag(metric_key(key), _text(value)) for key, value in state.tags.items()]
+        run_id, tags=[RunTag(plain_name(key), _text(value)) for key, value in state.tags.items()]
     )
-    params = {metric_key(key): _text(value) for key, value in flatten(state.params).items()}
+    params = {plain_name(key): _text(value) for key, value in flatten(state.params).items()}
     for some in _portions([Param(key, value) for key, value in params.items()], PARAMS):
         client.log_batch(run_id, params=some)
     client.log_inputs(run_id, datasets=_datasets(state.data))
-    metrics = [Metric(metric_key(m.name), m.value, m.time, m.step) for m in measures]
+    metrics = [Metric(plain_name(m.name), m.value, m.time, m.step) for m in measures]
     for batch in _portions(metrics, METRICS):
         client.log_batch(run_id, metrics=batch)
 
@@ -189,7 +189,7 @@ def _datasets(data: Mapping[str, str]) -> list[Any]:
     ]
 
 
-def metric_key(name: str) -> str:
+def plain_name(name: str) -> str:
     """`name` with what MLflow refuses in a name replaced, so that one odd key cannot hold up a record."""
     return re.sub(r"[^\w./ -]", "_", name)[:250]
 
