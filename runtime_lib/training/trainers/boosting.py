@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from runtime_lib.data.columns import Array
-from runtime_lib.errors import SettingsError
+from runtime_lib.errors import ModelError, SettingsError, require
 from runtime_lib.hardware.device.compute_plan import ComputePlan
 from runtime_lib.progress import Advance, counted
 from runtime_lib.settings import Settings
@@ -24,7 +24,7 @@ from runtime_lib.training.trainer import Table, Work
 from runtime_lib.training.trainers.levels import Levels
 from runtime_lib.training.trainers.on_cpu import cpu_plan
 
-__all__ = ["FittedTrees", "Options", "best_round", "plan_trees", "threads_beside_torch", "unit"]
+__all__ = ["FittedTrees", "Options", "best_round", "library", "plan_trees", "threads_beside_torch", "unit"]
 
 _ROUNDS, _PATIENCE = 500, 20
 _REPORTS = 50  # rounds of a long fit that are recorded; MLflow takes milliseconds for each
@@ -107,6 +107,22 @@ def _report(work: Work, advance: Advance, number: int, by: int, score: float, tr
     name = work.table.task.metric.name
     work.on_epoch(number, {f"train_{name}": train, f"validation_{name}": score})
     advance(by, f"validation {name} {score:.4f}")
+
+
+def library(name: str) -> Any:
+    """Import LightGBM or XGBoost.
+
+    Raises:
+        MissingExtraError: it is not installed.
+        ModelError: it is, and cannot be loaded.
+    """
+    try:
+        return require(name, extra=name)
+    except (OSError, ValueError) as error:  # LightGBM's, and the base of XGBoost's own
+        raise ModelError(
+            f"{name} is installed and cannot be loaded: {error}. On a Mac it needs OpenMP, which its wheel "
+            f"does not bring: `brew install libomp`."
+        ) from error
 
 
 def unit(task: Task) -> float:
