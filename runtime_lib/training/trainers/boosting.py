@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from runtime_lib.data.columns import Array
-from runtime_lib.errors import SettingsError
+from runtime_lib.errors import ModelError, SettingsError, require
 from runtime_lib.hardware.device.compute_plan import ComputePlan
 from runtime_lib.progress import Advance, counted
 from runtime_lib.settings import Settings
@@ -28,6 +28,7 @@ __all__ = [
     "FittedTrees",
     "Options",
     "best_round",
+    "library",
     "plan_trees",
     "report_rounds",
     "threads_beside_torch",
@@ -83,14 +84,11 @@ class Options:
         return {**self.given, "rounds": self.rounds, "patience": self.patience}
 
 
-def best_round(
-    work: Work, options: Options, grow: Callable[[int], float], train_figure: Callable[[], float]
-) -> tuple[int, int]:
+def best_round(work: Work, options: Options, grow: Callable[[int], float]) -> tuple[int, int]:
     """Grow a model until the task's metric has not improved for `patience` rounds.
 
     Args:
         grow: adds a round, numbered from 0, and returns the metric on the validation rows, in its own unit.
-        train_figure: the same on the training rows; asked for only when it is recorded.
 
     Returns:
         The best round, from 1, and the rounds that were run.
@@ -104,16 +102,16 @@ def best_round(
                 best, best_at = score, number
             done = number - best_at >= options.patience
             if done or number % every == 0 or number in (1, options.rounds):
-                _report(work, advance, number, number - reported, score, train_figure())
+                _report(work, advance, number, number - reported, score)
                 reported = number
             if done:
                 break
     return best_at, number
 
 
-def _report(work: Work, advance: Advance, number: int, by: int, score: float, train: float) -> None:
+def _report(work: Work, advance: Advance, number: int, by: int, score: float) -> None:
     name = work.table.task.metric.name
-    work.on_epoch(number, {f"train_{name}": train, f"validation_{name}": score})
+    work.on_epoch(number, {f"validation_{name}": score})
     advance(by, f"validation {name} {score:.4f}")
 
 
@@ -123,6 +121,22 @@ def report_rounds(work: Work, scores: Sequence[float]) -> None:
     for number, score in enumerate(scores, start=1):
         if number % every == 0 or number in (1, len(scores)):
             work.on_epoch(number, {f"validation_{metric.name}": score})
+
+
+def library(name: str) -> Any:
+    """Import LightGBM or XGBoost.
+
+    Raises:
+        MissingExtraError: it is not installed.
+        ModelError: it is, and cannot be loaded.
+    """
+    try:
+        return require(name, extra=name)
+    except (OSError, ValueError) as error:  # LightGBM's, and the base of XGBoost's own
+        raise ModelError(
+            f"{name} is installed and cannot be loaded: {error}. On a Mac it needs OpenMP, which its wheel "
+            f"does not bring: `brew install libomp`."
+        ) from error
 
 
 def unit(task: Task) -> float:

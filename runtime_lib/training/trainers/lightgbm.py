@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from runtime_lib.data.columns import Array
-from runtime_lib.errors import ModelError, SettingsError, require
+from runtime_lib.errors import ModelError, SettingsError
 from runtime_lib.hardware.device.compute_plan import ComputePlan
 from runtime_lib.settings import Settings
 from runtime_lib.task.quantile import Quantile
@@ -21,6 +21,7 @@ from runtime_lib.training.trainers.boosting import (
     FittedTrees,
     Options,
     best_round,
+    library,
     plan_trees,
     threads_beside_torch,
     unit,
@@ -127,10 +128,7 @@ def _grown(work: Work, options: Options, levels: Levels) -> tuple[list[str], int
             booster.update()
         return _mean(booster.eval_valid() for booster in boosters) * unit(task)
 
-    def train_figure() -> float:
-        return _mean(booster.eval_train() for booster in boosters) * unit(task)
-
-    best, rounds = best_round(work, options, grow, train_figure)
+    best, rounds = best_round(work, options, grow)
     return [booster.model_to_string(num_iteration=best) for booster in boosters], best, rounds
 
 
@@ -163,14 +161,14 @@ def _mean(results: Iterator[Any]) -> float:
 
 
 def _boosters(texts: list[str]) -> Iterator[Any]:
-    lightgbm = require("lightgbm", extra="lightgbm")
+    lightgbm = library("lightgbm")
     for text in texts:
         yield lightgbm.Booster(model_str=text)
 
 
 def _aliases() -> dict[str, list[str]]:
     """Each parameter with its aliases. There is no public list: a newer one may have it elsewhere."""
-    require("lightgbm", extra="lightgbm")
+    library("lightgbm")
     from lightgbm.basic import _ConfigAliases
 
     found: dict[str, list[str]] = _ConfigAliases._get_all_param_aliases()
@@ -180,7 +178,7 @@ def _aliases() -> dict[str, list[str]]:
 @contextmanager
 def _named() -> Iterator[None]:
     """LightGBM's refusal of a value as ours."""
-    lightgbm = require("lightgbm", extra="lightgbm")
+    lightgbm = library("lightgbm")
     try:
         yield
     except lightgbm.basic.LightGBMError as error:
@@ -222,7 +220,7 @@ class FittedLightGBM(FittedTrees):
         cls, files: Mapping[str, bytes], stored: Mapping[str, Any], task: Task, opening: Opening
     ) -> FittedLightGBM:
         """Rebuild it; see `trainers/open.py`."""
-        lightgbm = require("lightgbm", extra="lightgbm")
+        lightgbm = library("lightgbm")
         contents = [files[_file(number)] for number in range(stored["boosters"])]
         try:
             boosters = tuple(_boosters([content.decode() for content in contents]))

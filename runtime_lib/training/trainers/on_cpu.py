@@ -31,7 +31,7 @@ def cpu_plan(
     Raises:
         CapacityError: the table does not fit, or (a prediction) not even one row.
     """
-    device = Device(framework, "cpu", f"{framework} computes on the CPU")
+    device = Device(framework, "cpu", "its trainer uses no GPU")
     found = plan_for(
         {},
         device,

@@ -58,7 +58,8 @@ class Sklearn:
         dumped(self.estimator)
 
     def described(self) -> Mapping[str, Any]:
-        return {"trainer": self.name, "estimator": str(self.estimator), "raw_columns": self.columns}
+        written = " ".join(str(self.estimator).split())
+        return {"trainer": self.name, "estimator": written, "raw_columns": self.columns}
 
     def plan(self, settings: Settings, table: Table, batch_size: int) -> ComputePlan:
         chosen(self.estimator, table.task)

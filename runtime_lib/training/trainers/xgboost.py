@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from runtime_lib.data.columns import Array
-from runtime_lib.errors import ModelError, SettingsError, require
+from runtime_lib.errors import ModelError, SettingsError
 from runtime_lib.hardware.device.compute_plan import ComputePlan
 from runtime_lib.settings import Settings
 from runtime_lib.task.quantile import Quantile
@@ -23,6 +23,7 @@ from runtime_lib.training.trainers.boosting import (
     FittedTrees,
     Options,
     best_round,
+    library,
     plan_trees,
     threads_beside_torch,
     unit,
@@ -110,15 +111,13 @@ def _grown(work: Work, options: Options, levels: Levels) -> tuple[bytes, int, in
     fixed = {"seed": work.params.seed, "nthread": threads, "verbosity": 0}
     booster = xgboost.Booster({**given, **_objective(task), **fixed}, [train, validation])
 
-    def figure(data: Any, number: int) -> float:
-        # As "[0]\tvalidation-auc:0.94299108785740571", with all digits of a double.
-        return float(booster.eval_set([(data, "of")], number).rpartition(":")[2]) * unit(task)
-
     def grow(number: int) -> float:
         booster.update(train, number)
-        return figure(validation, number)
+        # As "[0]\tvalidation-auc:0.94299108785740571", with all digits of a double.
+        said = booster.eval_set([(validation, "validation")], number)
+        return float(said.rpartition(":")[2]) * unit(task)
 
-    best, rounds = best_round(work, options, grow, lambda: figure(train, 0))
+    best, rounds = best_round(work, options, grow)
     return bytes(booster[:best].save_raw("ubj")), best, rounds
 
 
@@ -135,7 +134,7 @@ def _types(levels: Levels) -> list[str]:
 
 def _known() -> set[str]:
     """Every option, with its aliases: as XGBoost itself lists them in the state of a booster."""
-    xgboost = require("xgboost", extra="xgboost")
+    xgboost = library("xgboost")
     smallest = xgboost.DMatrix(np.zeros((2, 1)), label=np.array([0, 1]), nthread=1)
     # By default it takes the least loaded; named, so that the ways to grow a tree are listed.
     options = {"objective": "binary:logistic", "tree_method": "hist", "nthread": 1}
@@ -153,7 +152,7 @@ def _leaves(fields: Any) -> Iterator[str]:
 
 
 def _booster(content: bytes) -> Any:
-    xgboost = require("xgboost", extra="xgboost")
+    xgboost = library("xgboost")
     booster = xgboost.Booster()
     booster.load_model(bytearray(content))
     booster.set_param({"nthread": 1, "verbosity": 0})
@@ -163,7 +162,7 @@ def _booster(content: bytes) -> Any:
 @contextmanager
 def _named() -> Iterator[None]:
     """XGBoost's refusal of a value as ours."""
-    xgboost = require("xgboost", extra="xgboost")
+    xgboost = library("xgboost")
     try:
         yield
     except xgboost.core.XGBoostError as error:
@@ -210,7 +209,7 @@ class FittedXGBoost(FittedTrees):
         cls, files: Mapping[str, bytes], stored: Mapping[str, Any], task: Task, opening: Opening
     ) -> FittedXGBoost:
         """Rebuild it; see `trainers/open.py`."""
-        xgboost = require("xgboost", extra="xgboost")
+        xgboost = library("xgboost")
         try:
             return cls(Levels.from_dict(stored["columns"]), task, _booster(files[_MODEL]))
         except xgboost.core.XGBoostError as error:

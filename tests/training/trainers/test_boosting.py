@@ -13,6 +13,7 @@ import xgboost
 
 from runtime_lib.errors import ModelError, SettingsError
 from runtime_lib.training.prepare import prepare
+from runtime_lib.training.trainers import boosting
 from runtime_lib.training.trainers import lightgbm as on_lightgbm
 from runtime_lib.training.trainers.boosting import threads_beside_torch
 from runtime_lib.training.trainers.lightgbm import LightGBM
@@ -253,3 +254,18 @@ def test_beside_torch_on_a_mac_one_thread_computes(monkeypatch):
     assert on_lightgbm._threads(np.zeros((5_000, 1))) == 1
     monkeypatch.delitem(sys.modules, "torch")
     assert threads_beside_torch(8) == 8
+
+
+@both
+def test_without_openmp_the_way_to_it_is_named(which, monkeypatch):
+    """As on a Mac: the wheels leave it to Homebrew."""
+    kind = {"lightgbm": OSError, "xgboost": xgboost.core.XGBoostError}[which]
+
+    def fails(name, *, extra):
+        raise kind("Library not loaded: @rpath/libomp.dylib")
+
+    monkeypatch.setattr(boosting, "require", fails)
+    with pytest.raises(
+        ModelError, match=rf"{which} is installed and cannot be loaded: .*brew install libomp"
+    ):
+        OF[which]({})

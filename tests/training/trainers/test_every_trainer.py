@@ -12,8 +12,20 @@ import pytest
 from runtime_lib.errors import CapacityError
 from runtime_lib.hardware.device.limits import applied
 from runtime_lib.task.naive import naive
+from runtime_lib.tracking.record import read, record_folder
 from runtime_lib.training.model import Model
-from tests.training.trainers.conftest import INPUTS, KINDS, fit, fitted, make_table, project, trainer, without
+from runtime_lib.training.train import train
+from tests.training.trainers.conftest import (
+    INPUTS,
+    KINDS,
+    fit,
+    fitted,
+    make_project,
+    make_table,
+    project,
+    trainer,
+    without,
+)
 
 ELSEWHERE = """
 import sys
@@ -136,6 +148,20 @@ def test_a_fit_is_planned_with_the_table_and_refused_where_it_does_not_fit(which
         CapacityError, match=rf"\({plan.device.framework} on cpu\).*It would fit with at most .* rows"
     ):
         made.plan(project("binary"), replace(table, rows=10**12), 1)
+
+
+@pytest.mark.parametrize("which", ["lightgbm", "xgboost", "linear"])
+def test_the_stage_records_the_trainer_and_writes_the_candidate(which, tmp_path, capsys):
+    settings, made = make_project("quantile", tmp_path), trainer(which, "quantile")
+    train(settings, lambda inputs, outputs, params: made, {"seed": 3})
+    state, measured = read(record_folder(settings))
+    model = Model.load(settings.candidate)
+    assert state.tags["mlops.framework"] == state.params["trainer"] == model.framework == made.name
+    assert state.params["seed"] == 3
+    assert "epoch/validation_pinball" in {each.name for each in measured}
+    kept = {each.name: each.value for each in measured}["kept_epoch"]
+    assert 1 <= kept <= 60
+    assert f"Training with {made.name} on cpu: its trainer uses no GPU." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("which", ["lightgbm", "xgboost", "linear"])

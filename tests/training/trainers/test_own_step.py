@@ -100,6 +100,7 @@ def test_its_own_loss_is_what_is_learned(write):
     plain, own = write("")(), write(WEIGHTED)()
     assert own.predict(rows(own)).mean() > plain.predict(rows(plain)).mean() + 0.1
     assert own.figures["roc_auc"] > 0.8
+    assert own.fit.fitted.importance() is own.fit.fitted.contributions(rows(own)) is None
 
 
 def test_a_server_needs_the_network_and_not_the_step(write, tmp_path):
