@@ -65,7 +65,8 @@ class Performance:
         """The live figure at which the drop is large enough."""
         if self.held_out is None:
             return None
-        return self.held_out * (1 - max_drop if self.best else 1 + max_drop)
+        step = abs(self.held_out) * max_drop  # R² may be below 0
+        return self.held_out - step if self.best else self.held_out + step
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-able values; `baseline` and `baseline_rows` are the names of `held_out…` until 0.4."""
@@ -126,7 +127,7 @@ def judge_performance(
         metrics = task.figures(label, answer)
         live = metrics[metric.name]
         lower, upper = metric.interval(label, answer)
-        drop = metric.gain(expected, live) / expected if expected else None
+        drop = metric.gain(expected, live) / abs(expected) if expected else None
     found = Performance(
         metric.name, metric.title, metric.best, expected, None if rows is None else int(rows),
         live, lower, upper, drop, predictions, len(label), unknown, metrics, dict(held_out or {}), False, "",

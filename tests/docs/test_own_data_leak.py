@@ -15,6 +15,7 @@ from runtime_lib.data.features import KEYS
 from runtime_lib.data.functions import find_function, find_label
 from runtime_lib.data.leaks.find import find_suspects
 from runtime_lib.data.months import ingest, make_features, read_suspects, split
+from runtime_lib.task.kinds import BINARY
 from tests.docs.test_own_data import PAGE, steps
 
 PACKAGE = "order_returns"
@@ -56,7 +57,8 @@ def found(root, monkeypatch, change, *, last):
     parts = {
         part: pd.read_parquet(folders[2] / f"{part}.parquet") for part in ("train", "validation", "test")
     }
-    suspects = [*find_suspects(parts, columns_of(parts["train"], without=KEYS)), *read_suspects(folders[2])]
+    columns = columns_of(parts["train"], without=KEYS)
+    suspects = [*find_suspects(parts, columns, BINARY), *read_suspects(folders[2])]
     return {(suspect.column, suspect.kind) for suspect in suspects}
 
 

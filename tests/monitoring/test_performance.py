@@ -4,6 +4,7 @@ import numpy as np
 
 from runtime_lib.monitoring.performance import by_period, judge_performance
 from runtime_lib.task.kinds import BINARY
+from runtime_lib.task.regression import Regression
 
 HELD_OUT = {"roc_auc": 0.80, "rows": 5_000.0}
 
@@ -92,6 +93,32 @@ def test_what_cannot_be_judged_says_why():
     result = judge_performance(BINARY, *answers(600, 1), None, predictions=600)
     assert "no held-out figure to compare" in result.reason
     assert result.live > 0.5
+
+
+def test_of_an_error_a_rise_calls_for_retraining():
+    rng = np.random.default_rng(0)
+    label, task = rng.normal(size=2000), Regression()
+    for spread, retrain in ((1.0, False), (1.5, True)):
+        answer = label + spread * rng.normal(size=2000)
+        held_out = {"mae": np.sqrt(2 / np.pi), "rows": 5_000.0}
+        result = judge_performance(task, label, answer, held_out, predictions=2000)
+        assert (result.metric, result.best, result.retrain) == ("mae", 0, retrain)
+    assert result.drop > 0.4, "positive where it got worse"
+    assert result.reason.startswith("Mean absolute error 1.")
+    assert "a rise of 5% or more, and its 95 % lower bound" in result.reason
+    assert result.limit(0.05) > result.held_out
+
+
+def test_a_figure_below_0_that_falls_has_dropped():
+    label = np.random.default_rng(0).normal(size=2000)
+    held_out = {"r2": -0.1, "rows": 5_000.0}
+    metric = Regression().metrics["r2"]
+    result = judge_performance(
+        Regression(), label, np.full(2000, 1.0), held_out, predictions=2000, metric=metric
+    )
+    assert result.retrain
+    assert result.drop > 5
+    assert result.limit(0.05) < result.held_out
 
 
 def test_days_become_weeks_from_monday_in_a_long_log():

@@ -126,6 +126,14 @@ def test_a_comparison_with_no_number_is_refused(broken, rules):
     assert not decide(0.7, **{"naive": 0.61, "champion": 0.6, broken: float("nan")}, rules=rules).promoted
 
 
+@pytest.mark.parametrize("rules", [RULES, LENIENT])
+def test_a_gain_whose_error_is_no_number_is_refused(rules):
+    sure, unknown = (Other(figures(0.6), Gain(0.1, error)) for error in (0.01, math.nan))
+    assert not judge(AUC, figures(0.7), unknown, None, rules).promoted
+    assert not judge(AUC, figures(0.7), sure, unknown, rules).promoted
+    assert judge(AUC, figures(0.7), sure, sure, rules).promoted
+
+
 def test_another_metric_can_be_the_judge():
     candidate, baseline = (figures(auc, average_precision=ap) for auc, ap in ((0.9, 0.3), (0.5, 0.4)))
     for metric, gain in ((AUC, 0.4), (BINARY.metrics["average_precision"], -0.1)):

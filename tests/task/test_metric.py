@@ -164,6 +164,14 @@ def test_the_unit_of_an_error_does_not_change_the_gain():
         assert (here.value, here.error) == (pytest.approx(there.value), pytest.approx(there.error))
 
 
+def test_a_gain_that_is_the_same_share_of_every_row_is_sure():
+    """Half the error everywhere: how large the errors are does not make that less certain."""
+    label = np.random.default_rng(8).exponential(size=ROWS)
+    gain = Regression().metric.compare(label, label * 0.5, np.zeros(ROWS))
+    assert gain.value == pytest.approx(0.5)
+    assert gain.error == pytest.approx(0, abs=1e-12)
+
+
 def test_one_row_has_no_error_and_passes_nothing():
     gain = Regression().metric.compare(np.array([1.0]), np.array([1.0]), np.array([2.0]))
     assert gain == Gain(1, math.inf)
