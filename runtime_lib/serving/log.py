@@ -2,9 +2,9 @@
 
     <folder>/<YYYY-MM-DD>/<pid>-<n>.arrows      UTC day; an Arrow IPC stream, one segment per process
 
-Format 2 (schema metadata `mlops.format`): id, time, model, version, answer (a struct with a number for each
+Format 2 (schema metadata `mlops.format`): id, time, model, version, mlops.answer (a struct with a number for each
 of the task's outputs), then one column per input. Format 1, until 0.6, had the column `probability` in place
-of `answer`. A row is identified by its id and version: several versions may answer one id, and of each the
+of it. A row is identified by its id and version: several versions may answer one id, and of each the
 last answer counts. To change the format: raise `_FORMAT` and keep reading every earlier number in
 `_read_segment`.
 
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PredictionLog", "answers", "is_reserved", "read_predictions"]
 
-RESERVED = ("id", "time", "model", "version", "answer")
-ANSWER = "answer."  # in front of an output's name, in a table that was read back
+# The last with a name that no input has: inputs were free to be called `answer` until 0.6.
+RESERVED = ("id", "time", "model", "version", "mlops.answer")
+ANSWER = "mlops.answer."  # in front of an output's name, in a table that was read back
 _FORMAT = 2
 _KEY = b"mlops.format"
 
@@ -119,7 +120,7 @@ def read_predictions(
             versions answered comes once for each.
 
     Returns:
-        Columns `id`, `time` (UTC), `model`, `version`, one per input, and `answer.<output>` for each
+        Columns `id`, `time` (UTC), `model`, `version`, one per input, and `mlops.answer.<output>` for each
         output, see `answers`. Empty if nothing was logged.
 
     Raises:
@@ -152,7 +153,7 @@ def _flat(table: Any) -> Any:
     """With a column for each output: versions of a model may answer differently, and structs do not agree."""
     import pyarrow as pa
 
-    place = table.schema.get_field_index("answer")
+    place = table.schema.get_field_index(RESERVED[-1])
     struct, table = table.column(place).combine_chunks(), table.remove_column(place)
     for field in struct.type:
         values = pa.compute.struct_field(struct, field.name)
@@ -217,7 +218,7 @@ def _batch(
     inputs = tuple((name, values.dtype == object) for name, values in rows.items())
     schema, count = _schema(inputs, tuple(answer)), len(ids)
     numbers = [pa.array(values, pa.float64()) for values in answer.values()]
-    answers = pa.StructArray.from_arrays(numbers, fields=[*schema.field("answer").type])
+    answers = pa.StructArray.from_arrays(numbers, fields=[*schema.field(RESERVED[-1]).type])
     columns = [list(ids), [time] * count, [model] * count, [version] * count]
     arrays = [pa.array(values, type=kind) for values, kind in zip(columns, schema.types[:4], strict=True)]
     more = [pa.array(v, type=kind) for v, kind in zip(rows.values(), schema.types[5:], strict=True)]
@@ -260,4 +261,4 @@ def _of_format_1(batch: Any) -> Any:
     place = batch.schema.get_field_index("probability")
     field = pa.field("probability", pa.float64(), nullable=False)
     answers = pa.StructArray.from_arrays([batch.column(place)], fields=[field])
-    return batch.set_column(place, pa.field("answer", answers.type, nullable=False), answers)
+    return batch.set_column(place, pa.field(RESERVED[-1], answers.type, nullable=False), answers)

@@ -32,7 +32,7 @@ def test_each_row_is_predicted_and_logged_under_its_id(
     assert written["id"].tolist() == rows["id"].tolist()
     assert written["probability"].tolist() == pytest.approx(expected(model_folder) * 40, abs=1e-6)
     logged = read_predictions(server.settings.var / "predictions").set_index("id")
-    assert logged.loc[written["id"], "answer.probability"].tolist() == written["probability"].tolist()
+    assert logged.loc[written["id"], "mlops.answer.probability"].tolist() == written["probability"].tolist()
 
 
 def test_without_ids_the_server_makes_them(server: Server, tmp_path: Path) -> None:

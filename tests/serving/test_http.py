@@ -209,7 +209,9 @@ def test_each_answered_row_is_in_the_log_under_its_id_and_none_that_was_refused(
     server.ask("/invocations", {"inputs": {**ROWS, "hour": [6, 7, "x"]}, "ids": ["r0", "r1", "r2"]})
     table = read_predictions(server.settings.var / "predictions").set_index("id")
     _, answer = server.ask("/invocations", {"inputs": ROWS})
-    assert table.loc[["first", "second", "third"], "answer.probability"].tolist() == answer["predictions"]
+    assert (
+        table.loc[["first", "second", "third"], "mlops.answer.probability"].tolist() == answer["predictions"]
+    )
     assert table.loc["third", ["model", "version", "hour", "wind"]].tolist() == ["flights", "7", 23.0, 40.5]
     assert table.loc["third", "carrier"] is None or table.loc["third"].isna()["carrier"]
     assert not {"r0", "r1", "r2"} & set(table.index)

@@ -44,7 +44,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     table = read_predictions(tmp_path)  # the writer is still open
     assert table["id"].tolist() == ["a", "b", "c"]
     assert table["time"].tolist() == [NOON] * 3
-    assert table["answer.probability"].tolist() == [0, 0.5, 1]
+    assert table["mlops.answer.probability"].tolist() == [0, 0.5, 1]
     assert table["hour"].tolist() == [0, 1, 2]
     assert table["wind"].isna().tolist() == [False, True, False]
     assert table["carrier"].isna().tolist() == [False, True, False]
@@ -56,7 +56,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         "hour",
         "carrier",
         "wind",
-        "answer.probability",
+        "mlops.answer.probability",
     ]
     assert [path.parent.name for path in tmp_path.glob("*/*.arrows")] == ["2026-05-04"]
 
@@ -72,7 +72,7 @@ def test_the_last_answer_of_a_version_to_an_id_counts_and_since_cuts_by_time(tmp
     put(log, "a", "b")
     put(log, "b", "a", at=NOON + timedelta(days=1))
     table = read_predictions(tmp_path).set_index("id")
-    assert table["answer.probability"].to_dict() == {"b": 0.0, "a": 1.0}
+    assert table["mlops.answer.probability"].to_dict() == {"b": 0.0, "a": 1.0}
     put(log, "a", at=NOON + timedelta(days=2))
     assert read_predictions(tmp_path, since=NOON + timedelta(hours=25))["id"].tolist() == ["a"]
     assert len(read_predictions(tmp_path, since=NOON)) == 2
@@ -87,10 +87,10 @@ def test_two_versions_may_answer_one_id_and_neither_erases_the_other(tmp_path: P
 
     assert len(read_predictions(tmp_path)) == 4
     first = read_predictions(tmp_path, version="1").set_index("id")
-    assert first["answer.probability"].to_dict() == {"b": 1.0, "a": 0.0}
+    assert first["mlops.answer.probability"].to_dict() == {"b": 1.0, "a": 0.0}
     assert first["gate"].to_dict() == {"b": 5.0, "a": 6.0}  # although version 2 takes text
     second = read_predictions(tmp_path, version="2").set_index("id")
-    assert second["answer.probability"].to_dict() == {"b": 0.0, "a": 1.0}
+    assert second["mlops.answer.probability"].to_dict() == {"b": 0.0, "a": 1.0}
     assert second["gate"].to_dict() == {"b": "B4", "a": "B5"}
     assert read_predictions(tmp_path, version="3").empty
 
@@ -104,7 +104,7 @@ def test_versions_with_other_inputs_share_the_log(tmp_path: Path) -> None:
     assert table.loc["a", ["gate", "snow"]].isna().all()
 
 
-@pytest.mark.parametrize("name", ["id", "model", "answer", "answer.probability"])
+@pytest.mark.parametrize("name", ["id", "model", "mlops.answer", "mlops.answer.probability"])
 def test_an_input_named_like_a_column_of_the_log_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=f"'{name}' has the name of a column"):
         put(PredictionLog(tmp_path), "a", **{name: [1.0]})
@@ -114,7 +114,7 @@ def test_an_input_may_have_the_name_of_an_output(tmp_path: Path) -> None:
     put(PredictionLog(tmp_path), "a", "b", probability=[0.25, 0.75])
     table = read_predictions(tmp_path)
     assert table["probability"].tolist() == [0.25, 0.75]
-    assert table["answer.probability"].tolist() == [0, 1]
+    assert table["mlops.answer.probability"].tolist() == [0, 1]
 
 
 def test_versions_with_other_outputs_share_the_log(tmp_path: Path) -> None:

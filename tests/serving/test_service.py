@@ -31,7 +31,7 @@ def test_a_prediction_says_which_version_answered_which_rows(model_folder: Path,
     assert found.rows["hour"].tolist() == ROWS["hour"]
     assert len(set(service.predict(ROWS).ids)) == 3
     logged = read_predictions(settings.var / "predictions", version="7").set_index("id")
-    assert logged.loc[["a", "b", "c"], "answer.probability"].tolist() == found.answer.tolist()
+    assert logged.loc[["a", "b", "c"], "mlops.answer.probability"].tolist() == found.answer.tolist()
     assert len(logged) == 6
     service.stop()
     assert not service.predictor.ready
@@ -71,7 +71,7 @@ def test_the_model_is_loaded_in_the_predictors_own_thread(model_folder: Path) ->
         predictor.stop()
 
 
-@pytest.mark.parametrize("name", ["model", "answer", "answer.probability"])
+@pytest.mark.parametrize("name", ["model", "mlops.answer", "mlops.answer.probability"])
 def test_a_model_whose_input_the_log_cannot_hold_does_not_start(tmp_path: Path, name: str) -> None:
     columns = (Column(name, "number"),)
     encoder = Encoder.fit(check_rows({name: [1.0, 2.0]}, columns), columns)

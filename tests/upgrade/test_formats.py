@@ -136,7 +136,7 @@ def test_the_prediction_log_and_the_labels_are_read(old):
     table = read_predictions(old.settings.var / "predictions").set_index("id")
     wanted = make_table(2).set_index("id")
     assert list(table.index) == list(wanted.index)
-    assert table["answer.probability"].tolist() == old.expected["answers"]
+    assert table["mlops.answer.probability"].tolist() == old.expected["answers"]
     assert table["kind"].tolist() == wanted["kind"].tolist()
     np.testing.assert_array_equal(table["x"].to_numpy("float64", na_value=np.nan), wanted["x"])
     assert set(table["version"]) == {old.expected["version"]}
