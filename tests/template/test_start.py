@@ -144,6 +144,7 @@ def test_a_project_made_before_tasks_keeps_what_is_its_owners(tagged, tmp_path, 
     """In 0.6 it was asked what it starts from, and not what it predicts."""
     old = make(tagged, tmp_path / "project", "v0.6.0", start=start)
     scene.start_git(old)
+    commit(old, "Start from the template")
     before = contents(old)
     update(old)
     assert (answer(old), answer(old, "task_kind")) == (start, "earlier")
@@ -155,6 +156,7 @@ def test_a_project_made_before_tasks_keeps_what_is_its_owners(tagged, tmp_path, 
 def test_a_project_made_before_tasks_may_switch(tagged, tmp_path):
     old = make(tagged, tmp_path / "project", "v0.6.0")
     scene.start_git(old)
+    commit(old, "Start from the template")
     new = make(tagged, tmp_path / "new", "HEAD", **{**stored(old), "task_kind": "regression"})
     scene.start_git(new)
     update(old, task_kind="regression")
