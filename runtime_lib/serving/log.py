@@ -5,7 +5,8 @@
 Format 2 (schema metadata `mlops.format`): id, time, model, version, mlops.answer (a struct with a number for
 each of the task's outputs), then one column per input. Format 1, until 0.6, had the column `probability` in
 place of it. A row is identified by its id and version: several versions may answer one id, and of each the
-last answer counts. To change the format: raise `_FORMAT` and keep reading every earlier number in `_read_segment`.
+last answer counts. To change the format: raise `_FORMAT` and keep reading every earlier number in
+`_read_segment`.
 
 Each append is one record batch in one write, so it survives the death of the process (`kill -9`);
 it is not forced to disk, so a power cut may take the last seconds. A process that dies within the
