@@ -6,53 +6,110 @@ that its training would have refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from runtime_lib.data.images import pixels
 from runtime_lib.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Array", "Column", "check_rows", "columns_of"]
+__all__ = ["Array", "Column", "Kind", "check_rows", "columns_of", "images_last"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Kind = Literal["number", "category", "text", "image"]
 
 
 @dataclass(frozen=True)
 class Column:
-    """One input of a model. A category is text; a number is any finite real number."""
+    """One input of a model.
+
+    A number is any finite real number. A category is one of some texts, `text` is to be read. An image is
+    `(h, w)` or `(h, w, c)` pixels; the two kinds are declared, see `data/inputs.py`.
+
+    Attributes:
+        shape: of an image, that of the training images; empty: that of the first one.
+        largest: of an image, what a white pixel is: 255 or 1.
+    """
 
     name: str
-    kind: Literal["number", "category"]
+    kind: Kind
     nullable: bool = False
+    shape: tuple[int, ...] = ()
+    largest: int = 255
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        found = {"name": self.name, "kind": self.kind, "nullable": self.nullable}
+        # Models without images are stored as ever.
+        return {**found, "shape": list(self.shape), "largest": self.largest} if self.is_image else found
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Column:
-        return cls(name=str(fields["name"]), kind=fields["kind"], nullable=bool(fields["nullable"]))
+        shape, largest = tuple(fields.get("shape", ())), int(fields.get("largest", 255))
+        return cls(str(fields["name"]), fields["kind"], bool(fields["nullable"]), shape, largest)
+
+    @property
+    def is_image(self) -> bool:
+        return self.kind == "image"
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether its values can be put into groups as they are: it is a number or a category."""
+        return self.kind in ("number", "category")
 
 
-def columns_of(table: pd.DataFrame, *, without: Sequence[str] = ()) -> tuple[Column, ...]:
-    """Describe the columns of a table: numeric types are numbers, text is a category."""
-    found = []
-    for name in table.columns:
-        if name in without:
-            continue
-        kind = table[name].dtype.kind
-        if kind not in "biufOT" and str(table[name].dtype) not in ("str", "string", "category"):
-            raise DataError(
-                f"Column '{name}' is of type {table[name].dtype}; a model takes numbers and text. "
-                f"Turn it into a number (for a time: its hour, its weekday, …) in features()."
-            )
-        number = kind in "biuf" and str(table[name].dtype) != "category"
-        found.append(Column(str(name), "number" if number else "category", bool(table[name].isna().any())))
-    return tuple(found)
+def columns_of(
+    table: pd.DataFrame, *, without: Sequence[str] = (), declared: Mapping[str, Kind] | None = None
+) -> tuple[Column, ...]:
+    """Describe the columns of a table: numeric types are numbers, text is a category.
+
+    Args:
+        without: columns that are no inputs.
+        declared: columns of another kind, see `read_inputs`.
+
+    Raises:
+        DataError: a column is of a type that no model takes or not of its declared kind, or a declared column
+            is not there.
+    """
+    declared = declared or {}
+    inputs = [str(name) for name in table.columns if name not in without]
+    if absent := [name for name in declared if name not in inputs]:
+        raise DataError(
+            f"params.yaml, inputs.{declared[absent[0]]}: features() returns no input '{absent[0]}', only "
+            f"{', '.join(inputs) or 'none'}."
+        )
+    return tuple(_described(table[name], name, declared.get(name)) for name in inputs)
+
+
+def images_last(columns: Iterable[Column]) -> tuple[Column, ...]:
+    """In their order, but with the images at the end: the encoded matrix has them there."""
+    return tuple(sorted(columns, key=lambda column: column.is_image))
+
+
+def _described(values: pd.Series[Any], name: str, declared: Kind | None) -> Column:
+    kind, found = values.dtype.kind, str(values.dtype)
+    if kind not in "biufOT" and found not in ("str", "string", "category"):
+        raise DataError(
+            f"Column '{name}' is of type {found}; a model takes numbers and text. "
+            f"Turn it into a number (for a time: its hour, its weekday, …) in features()."
+        )
+    number = kind in "biuf" and found != "category"
+    if declared and number:
+        raise DataError(
+            f"params.yaml, inputs.{declared}: features() returns numbers ({found}) in '{name}'. "
+            f"Leave it out of inputs."
+        )
+    filled = values.dropna() if kind == "O" and declared != "image" else values[:0]
+    if len(filled) and isinstance(filled.iloc[0], (list, np.ndarray)):
+        raise DataError(
+            f"Column '{name}' holds lists. If they are images, declare it in params.yaml: "
+            f"`inputs: {{image: [{name}]}}`; else make a column of each number in features()."
+        )
+    return Column(name, declared or ("number" if number else "category"), bool(values.isna().any()))
 
 
 def check_rows(rows: Mapping[str, Any], columns: Sequence[Column]) -> dict[str, Array]:
@@ -64,10 +121,11 @@ def check_rows(rows: Mapping[str, Any], columns: Sequence[Column]) -> dict[str, 
 
     Returns:
         Column name → `float64` of shape `(n,)` (missing: NaN) for a number, `object` of text or
-        `None` for a category; in the order of `columns`.
+        `None` for a category and for text, `float32` of shape `(n, h, w)` or `(n, h, w, c)` from 0 to 1
+        (missing: NaN) for an image; in the order of `columns`.
 
     Raises:
-        DataError: names the column, the row (from 0) and the value.
+        DataError: names the column, the row (from 0) and the value, of an image both sizes.
     """
     names = [str(name) for name in rows]
     known = [column.name for column in columns]
@@ -80,7 +138,8 @@ def check_rows(rows: Mapping[str, Any], columns: Sequence[Column]) -> dict[str, 
         raise DataError(f"Columns differ in length: {lengths}.")
     if known and not lengths[known[0]]:
         raise DataError("The table has no rows; send at least one.")
-    return {c.name: (_numbers if c.kind == "number" else _categories)(rows[c.name], c) for c in columns}
+    checks = {"number": _numbers, "image": _images}
+    return {c.name: checks.get(c.kind, _texts)(rows[c.name], c) for c in columns}
 
 
 def _numbers(values: Any, column: Column) -> Array:
@@ -110,7 +169,7 @@ def _number(value: Any, row: int, column: Column) -> float:
     raise DataError(f"Column '{column.name}', row {row}: {value!r} is not a number.")
 
 
-def _categories(values: Any, column: Column) -> Array:
+def _texts(values: Any, column: Column) -> Array:
     array = np.empty(len(values), dtype=object)
     for row, value in enumerate(values):
         if isinstance(value, str):
@@ -122,6 +181,47 @@ def _categories(values: Any, column: Column) -> Array:
         else:
             raise DataError(f"Column '{column.name}', row {row}: {value!r} is not text.")
     return array
+
+
+def _images(values: Any, column: Column) -> Array:
+    found = [_image(value, row, column) for row, value in enumerate(values)]
+    shape = column.shape or next((image.shape for image in found if image is not None), (1, 1))
+    checked: Array = np.full((len(found), *shape), np.nan, dtype=np.float32)
+    for row, image in enumerate(found):
+        if image is None:
+            if not column.nullable:
+                raise _missing(column, row)
+        elif image.shape != shape:
+            raise DataError(
+                f"Column '{column.name}', row {row}: the image is {_size(image.shape)}, those of training "
+                f"are {_size(shape)} (height x width x channels). Bring it to that size in features()."
+            )
+        else:
+            checked[row] = image / np.float32(column.largest)
+    return checked
+
+
+def _image(value: Any, row: int, column: Column) -> Array | None:
+    if value is None or _is_na(value):
+        return None
+    where = f"Column '{column.name}', row {row}:"
+    if isinstance(value, str):
+        raise DataError(
+            f"{where} {value!r} is text. Send the pixels: files are opened only where features are made."
+        )
+    try:
+        image = pixels(value)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where} {value!r:.60} is no image: {error}.") from None
+    if (wrong := ~((image >= 0) & (image <= column.largest))).any():
+        raise DataError(
+            f"{where} the pixel {image[wrong][0]:g} is not between 0 and {column.largest}, as in training."
+        )
+    return image
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def _missing(column: Column, row: int) -> DataError:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from runtime_lib import tables
 from runtime_lib.data.calendar import months
-from runtime_lib.data.columns import Array
+from runtime_lib.data.columns import Array, Kind
 from runtime_lib.data.features import KEYS, Features
+from runtime_lib.data.images import storable
 from runtime_lib.data.ingest import fetch
 from runtime_lib.data.leaks.suspect import Suspect
 from runtime_lib.data.leaks.watch import Watch
@@ -64,6 +65,7 @@ def make_features(
     label: Callable[[pd.DataFrame], pd.Series[Any]] | None = None,
     *,
     task: Task = BINARY,
+    inputs: Mapping[str, Kind] | None = None,
 ) -> None:
     """Apply `features` and `label` to each month of `raw`; write the rows with a known outcome.
 
@@ -73,13 +75,16 @@ def make_features(
         features: of one month's raw rows, see `Features`.
         label: of the same rows, missing while it is open; None where `features` returns the column itself.
         task: what a label is.
+        inputs: columns of text and images, see `read_inputs`. Files of images are read here, relative to the
+            current folder, and their pixels stored.
 
     Raises:
         DataError: a key or a row is missing, an id comes twice, a label is another value, or an input is
-            of a type that no model takes.
+            of a type that no model takes, or a declared one is not there or not of its kind.
     """
     both, files = Features(features, label, task), month_files(raw)
-    types, watch = RawTypes.of(files), Watch(KEYS)
+    types, watch = RawTypes.of(files), Watch(KEYS, inputs)
+    images = [name for name, kind in (inputs or {}).items() if kind == "image"]
     rows: dict[str, tuple[int, int]] = {}
     with atomic_folder(folder) as new:
         for path in track(files, "Make features"):
@@ -90,7 +95,7 @@ def make_features(
             watch.add(month, table)
             known = both.labelled(table, path.stem)
             rows[path.stem] = len(known), len(month)
-            known.to_parquet(new / path.name, index=False)
+            storable(known, images, Path()).to_parquet(new / path.name, index=False)
         write_types(types, new)
         _write_suspects(new, watch.suspects())
     _say_unlabelled(rows)

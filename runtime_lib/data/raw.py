@@ -20,13 +20,15 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from runtime_lib.errors import DataError
 from runtime_lib.files import check_format, read_json, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FILE", "RawTypes", "as_json", "as_stored", "read_types", "write_types"]
+__all__ = ["FILE", "RawTypes", "as_json", "as_lists", "as_stored", "read_types", "write_types"]
 
 FILE = "raw.json"
 _FORMAT = 1
@@ -119,6 +121,13 @@ def as_stored(raw: pd.DataFrame) -> pd.DataFrame:
 def as_json(raw: pd.DataFrame) -> dict[str, list[Any]]:
     """Return a table as the values of JSON that `RawTypes.parse` reads: column → `n` values."""
     return {str(name): _values(raw[name]) for name in raw.columns}
+
+
+def as_lists(value: Any) -> Any:
+    """Return nested arrays, as Parquet gives them for an image, as nested lists; another value as it is."""
+    if hasattr(value, "tolist") and np.ndim(value):
+        value = value.tolist()
+    return [as_lists(each) for each in value] if isinstance(value, list) else value
 
 
 def write_types(types: RawTypes, folder: Path) -> None:
@@ -249,4 +258,4 @@ def _values(column: pd.Series[Any]) -> list[Any]:
 def _json(value: Any) -> Any:
     if isinstance(value, (date, time)):  # a time of pandas is one too
         return value.isoformat()
-    return str(value) if isinstance(value, (Decimal, timedelta)) else value
+    return str(value) if isinstance(value, (Decimal, timedelta)) else as_lists(value)

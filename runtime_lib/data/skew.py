@@ -13,7 +13,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from runtime_lib.data.features import Features
-from runtime_lib.data.raw import RawTypes, as_json, as_stored
+from runtime_lib.data.raw import RawTypes, as_json, as_lists, as_stored
 from runtime_lib.errors import DataError
 
 if TYPE_CHECKING:
@@ -142,10 +142,13 @@ def _refuse(served: pd.DataFrame, trained: pd.DataFrame, how: str) -> None:
 
 
 def _plain(table: pd.DataFrame, name: str) -> list[Any]:
-    """The values as comparable ones: a missing value is None, a number a float."""
+    """The values as comparable ones: a missing value is None, a number a float, an image nested lists."""
     if name not in table.columns:
         return ["(no column)"] * len(table)
     column = table[name]
     if column.dtype.kind in "biuf":
         column = column.astype("float64")
-    return [None if missing else value for value, missing in zip(column.tolist(), column.isna(), strict=True)]
+    return [
+        None if missing else as_lists(value)
+        for value, missing in zip(column.tolist(), column.isna(), strict=True)
+    ]

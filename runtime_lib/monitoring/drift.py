@@ -3,6 +3,8 @@
 A column has drifted when there are rows enough, and its effect is large enough to matter, and the change
 is no accident (q < 0.05 after Benjamini-Hochberg across columns). Missing values and categories never seen
 in training are tests of their own: a merged or dropped cell would hide them.
+
+Of a text its length in characters is watched, of an image its mean brightness.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import numpy as np
 from runtime_lib.errors import DataError
 from runtime_lib.monitoring import statistics
 from runtime_lib.task.task import Watched
-from runtime_lib.training.profile import Floats, as_categories, as_numbers, read_profile
+from runtime_lib.training.profile import Floats, as_categories, as_numbers, measured, read_profile
 
 __all__ = ["PREDICTION", "Cell", "ColumnDrift", "RateChange", "drift"]
 
@@ -95,7 +97,8 @@ def drift(
 
     Args:
         profile: from `build_profile`.
-        live: column name → values of shape `(n,)`; columns that the profile lacks are ignored.
+        live: column name → values of shape `(n,)`, as the prediction log holds them; columns that the
+            profile lacks are ignored.
         min_rows: below this many present values, no verdict on a column.
         threshold: PSI from which a shift matters.
         answers: what `Task.watched` gives of the model's answers on the same rows; compared as columns named
@@ -129,6 +132,7 @@ def prediction_name(output: str, outputs: int) -> str:
 
 def _compare(name: str, about: Mapping[str, Any], values: Any) -> ColumnDrift:
     count = _count_categories if about["kind"] == "category" else _count_numbers
+    values = measured(values, about.get("of", about)["kind"])
     labels, reference, live, nulls, unseen, change = count(name, about, values)
     rows = nulls + int(live.sum())
     both = reference.sum() > 0 and live.sum() > 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from runtime_lib.data.columns import Array, check_rows
+from runtime_lib.data.images import summaries
 from runtime_lib.errors import DataError
 from runtime_lib.files import read_json
 from runtime_lib.registry.champion import champion, no_champion
@@ -19,6 +20,7 @@ from runtime_lib.settings import Settings
 from runtime_lib.tables import read_table
 from runtime_lib.training.explain import MOST_ROWS, Explanation, explain
 from runtime_lib.training.judge import open_model
+from runtime_lib.training.model import read_columns
 from runtime_lib.training.profile import FORMAT, read_profile
 
 if TYPE_CHECKING:
@@ -91,10 +93,15 @@ def explain_served(settings: Settings, ids: Sequence[str]) -> Explained:
     """Explain the champion's answers to rows that it has served.
 
     Raises:
-        DataError: there is no champion, or it has not answered one of these ids.
+        DataError: there is no champion, it has not answered one of these ids, or takes images.
         ServiceError: the registry does not answer.
     """
     held = _champion(settings)
+    if images := [column.name for column in read_columns(held.folder) if column.is_image]:
+        raise DataError(
+            f"The log keeps no pixels of '{images[0]}', only what tells images apart. Explain rows of a "
+            f"file: `mlops explain --file FILE`."
+        )
     log = read_predictions(settings.predictions, version=held.version)
     if missing := [each for each in ids if each not in set(log["id"])]:
         raise DataError(
@@ -140,4 +147,6 @@ def _explained(settings: Settings, held: Champion, table: pd.DataFrame, ids: Seq
 def _plain(value: Any) -> Any:
     if value is None or isinstance(value, str):
         return value
+    if isinstance(value, np.ndarray):
+        return summaries(value[None])[0]
     return None if np.isnan(value) else float(value)

@@ -174,7 +174,7 @@ def _judge(
         periods=by_period(task, time, answer, label, known, metric),
         report_html=settings.monitoring_page,
         report_json=settings.monitoring_report,
-        skew=find_skew(table, list(profile["columns"]), settings.features),
+        skew=find_skew(table, profile["columns"], settings.features),
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runtime_lib.data.columns import Column, check_rows
+from runtime_lib.data.images import summaries
 from runtime_lib.data.months import read_table
 from runtime_lib.data.skew import ColumnSkew, compare
 
@@ -27,12 +29,15 @@ class Skew:
         return {"rows": self.rows, "columns": [column.to_dict() for column in self.columns]}
 
 
-def find_skew(served: pd.DataFrame, inputs: Sequence[str], folder: Path) -> Skew:
+def find_skew(
+    served: pd.DataFrame, inputs: Collection[str] | Mapping[str, Mapping[str, Any]], folder: Path
+) -> Skew:
     """Compare each input of the served rows whose ids are also among the months' features.
 
     Args:
         served: a row for each `id`, with the inputs as they were logged.
-        inputs: the names of the model's inputs.
+        inputs: the names of the model's inputs, or what the profile says of each by name: it tells images,
+            which are compared by size and sha256.
         folder: of the months' features; may not exist here.
 
     Raises:
@@ -46,7 +51,15 @@ def find_skew(served: pd.DataFrame, inputs: Sequence[str], folder: Path) -> Skew
         return Skew(0)
     trained = pd.concat(months, ignore_index=True).drop_duplicates("id", keep="last", ignore_index=True)
     same = served.set_index("id").loc[trained["id"]].reset_index()
-    return Skew(len(trained), tuple(compare(same, trained, inputs)))
+    for name, about in inputs.items() if isinstance(inputs, Mapping) else ():
+        if about.get("of", about)["kind"] == "image" and name in trained.columns:
+            trained = trained.assign(**{name: _summaries(trained[name], Column.from_dict(about["of"]))})
+    return Skew(len(trained), tuple(compare(same, trained, list(inputs))))
+
+
+def _summaries(images: Any, column: Column) -> list[str | None]:
+    checked = check_rows({column.name: images.to_numpy()}, [replace(column, nullable=True)])
+    return summaries(checked[column.name])
 
 
 def _rows(path: Path, ids: set[str]) -> pd.DataFrame | None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from runtime_lib import settings as settings_file
+from runtime_lib.data.columns import Kind
+from runtime_lib.data.inputs import inputs_of
 from runtime_lib.errors import MlopsError, PipelineError
 from runtime_lib.pipeline.run_lock import die_with_the_run
 from runtime_lib.secrets import guard, without_secrets
@@ -43,6 +45,15 @@ class Project:
             SettingsError: the table names no known kind, or holds what a kind does not take.
         """
         return task_of(self.params)
+
+    @property
+    def inputs(self) -> dict[str, Kind]:
+        """Which inputs are text or images: the table `inputs` of params.yaml.
+
+        Raises:
+            SettingsError: the table names an unknown kind, or a column twice.
+        """
+        return inputs_of(self.params)
 
     @classmethod
     def load(cls) -> Project:

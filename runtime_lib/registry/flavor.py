@@ -10,6 +10,7 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
+from functools import reduce
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,15 +69,21 @@ def save(path: Path, folder: Path, *, model_id: str, run_id: str) -> None:
 
 
 def signature(columns: Sequence[Column], task: Task) -> ModelSignature:
-    """Numbers are doubles, categories text; a column that may be null is optional.
+    """Numbers are doubles, categories and text strings, images nested arrays of doubles.
+
+    A column that may be null is optional.
 
     A single output has no name, several have those of the task, with the label first.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Array as Nested
 
-    kinds = {"number": DataType.double, "category": DataType.string}
-    inputs = Schema([ColSpec(kinds[column.kind], column.name, not column.nullable) for column in columns])
+    def kind(column: Column) -> Any:
+        found: Any = DataType.double if column.kind in ("number", "image") else DataType.string
+        return reduce(lambda inner, _: Nested(inner), column.shape, found)
+
+    inputs = Schema([ColSpec(kind(column), column.name, not column.nullable) for column in columns])
     if task.flat:
         return ModelSignature(inputs, Schema([ColSpec(DataType.double)]))
     label = [ColSpec(DataType.string, "label")] if task.class_names else []

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from runtime_lib.data.features import left_out
 from runtime_lib.data.functions import find_features, load_month
+from runtime_lib.data.images import opened
 from runtime_lib.data.raw import RawTypes, as_json
 from runtime_lib.errors import DataError, ServiceError
 from runtime_lib.files import atomic_file
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Summary", "predict_file", "predict_raw"]
+
+
+# The datatype that a server gives to images alone.
+_IMAGE = "FP32"
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,9 @@ def predict_file(
     The answer is `probability`, `value`, a column for each quantile, or `label` and `probability.<class>`.
 
     Args:
-        file: holds the model's input columns; others are not sent. With a column `id_column`, its
-            values become the ids under which labels are joined later; without, the server makes ids.
+        file: holds the model's input columns, of images their pixels or the paths of files; others are not
+            sent. With a column `id_column`, its values become the ids under which labels are joined later;
+            without, the server makes ids.
         out: parquet, written whole or not at all.
         url: of the server; by default from the settings.
         batch: rows per request, at most the server's `serving.max_rows`.
@@ -141,9 +147,13 @@ def _predict(
     import pandas as pd
 
     parts = []
+    images = [name for name, kind in kinds.items() if kind == _IMAGE]
     with counted(len(table), "Predicting") as advance:
         for start in range(0, len(table), batch):
             rows = table.iloc[start : start + batch]
+            # Files are read here: a server opens none.
+            files = {name: opened(rows[name], name, Path()) for name in images}
+            rows = rows.assign(**{n: pd.Series(v, rows.index, dtype=object) for n, v in files.items()})
             body: dict[str, Any] = {"inputs": as_json(rows[list(kinds)])}
             if ids is not None:
                 body["ids"] = ids[start : start + batch]
@@ -166,7 +176,9 @@ def _part(pd: Any, answer: dict[str, Any], output: str) -> Any:
 
 
 def _read(file: Path, kinds: dict[str, str], id_column: str) -> pd.DataFrame:
-    table = read_table(file, text=[id_column, *(name for name, kind in kinds.items() if kind == "BYTES")])
+    table = read_table(
+        file, text=[id_column, *(name for name, kind in kinds.items() if kind in ("BYTES", _IMAGE))]
+    )
     if lacking := [name for name in kinds if name not in table.columns]:
         raise DataError(f"{file} has no column '{lacking[0]}'. The model takes: {', '.join(kinds)}.")
     if table.empty:

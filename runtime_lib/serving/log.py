@@ -3,10 +3,11 @@
     <folder>/<YYYY-MM-DD>/<pid>-<n>.arrows      UTC day; an Arrow IPC stream, one segment per process
 
 Format 2 (schema metadata `mlops.format`): id, time, model, version, mlops.answer (a struct with a number for
-each of the task's outputs), then one column per input. Format 1, until 0.6, had the column `probability` in
-place of it. A row is identified by its id and version: several versions may answer one id, and of each the
-last answer counts. To change the format: raise `_FORMAT` and keep reading every earlier number in
-`_read_segment`.
+each of the task's outputs), then one column per input. Of an image it is text, its size, mean brightness and
+sha256 (`data/images.summaries`): pixels would outgrow all else. Format 1, until 0.6, had the column
+`probability` in place of `mlops.answer`. A row is identified by its id and version: several versions may
+answer one id, and of each the last answer counts. To change the format: raise `_FORMAT` and keep reading
+every earlier number in `_read_segment`.
 
 Each append is one record batch in one write, so it survives the death of the process (`kill -9`);
 it is not forced to disk, so a power cut may take the last seconds. A process that dies within the
@@ -23,6 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runtime_lib.data.images import summaries
 from runtime_lib.errors import DataError
 from runtime_lib.files import check_format
 
@@ -64,7 +66,7 @@ class PredictionLog:
 
         Args:
             ids: `n` identities, under which labels come later.
-            rows: inputs as from `check_rows`, each of shape `(n,)`.
+            rows: inputs as from `check_rows`, each of `n` values.
             answer: by output, each of shape `(n,)`.
             time: when they were answered; must carry a time zone.
 
@@ -215,13 +217,14 @@ def _batch(
 ) -> Any:
     import pyarrow as pa
 
-    inputs = tuple((name, values.dtype == object) for name, values in rows.items())
+    logged = {name: summaries(values) if values.ndim > 1 else values for name, values in rows.items()}
+    inputs = tuple((name, rows[name].dtype == object or rows[name].ndim > 1) for name in logged)
     schema, count = _schema(inputs, tuple(answer)), len(ids)
     numbers = [pa.array(values, pa.float64()) for values in answer.values()]
     answers = pa.StructArray.from_arrays(numbers, fields=[*schema.field(RESERVED[-1]).type])
     columns = [list(ids), [time] * count, [model] * count, [version] * count]
     arrays = [pa.array(values, type=kind) for values, kind in zip(columns, schema.types[:4], strict=True)]
-    more = [pa.array(v, type=kind) for v, kind in zip(rows.values(), schema.types[5:], strict=True)]
+    more = [pa.array(v, type=kind) for v, kind in zip(logged.values(), schema.types[5:], strict=True)]
     return pa.RecordBatch.from_arrays([*arrays, answers, *more], schema=schema)
 
 

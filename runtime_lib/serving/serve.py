@@ -83,7 +83,14 @@ def _raw_row(settings: Settings, folder: Path) -> dict[str, Any] | None:
 
 
 def _placeholders(columns: Sequence[Column]) -> dict[str, Any]:
-    return {c.name: None if c.nullable else (0.0 if c.kind == "number" else "text") for c in columns}
+    return {c.name: None if c.nullable else _placeholder(c) for c in columns}
+
+
+def _placeholder(column: Column) -> Any:
+    """For an image in words: its pixels would fill the screen."""
+    if column.is_image:
+        return f"nested lists of {' x '.join(map(str, column.shape))} pixels, 0 to {column.largest}"
+    return 0.0 if column.kind == "number" else "text"
 
 
 def _curl(address: str, row: Mapping[str, Any]) -> str:

@@ -33,11 +33,12 @@ def naive(
 
     Args:
         rows: checked training rows, `n` of them. label: of them, `(n,)`.
-        columns: those that have groups: numbers and categories.
+        columns: of these, those that have groups: numbers and categories.
         unseen: checked rows to answer for, `m` of them.
 
     Returns:
-        The column's name and `m` answers. The name is empty where the same answer for every row does best.
+        The column's name and `m` answers. The name is empty where the same answer for every row does
+        best, or no column has groups.
     """
     first, same = _half(label), np.zeros(len(label), dtype=np.int64)
     whole = task.group_answers(same, label, 1)
@@ -57,8 +58,8 @@ def naive(
         known = np.concatenate([task.group_answers(group, label, group.max() + 1), whole])
         return score(group), column.name, known[group_of_unseen]
 
-    found = [fitted(column) for column in columns]
-    if task.metric.guessed is None:  # to say the same of every row may be the best that is known
+    found = [fitted(column) for column in columns if column.has_groups]
+    if task.metric.guessed is None or not found:  # to say the same of every row may be the best that is known
         found.append((score(same), "", np.repeat(whole, len(next(iter(unseen.values()))), axis=0)))
     _, name, answers = max(found, key=lambda item: item[0])
     return name, answers

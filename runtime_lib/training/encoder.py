@@ -7,16 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from runtime_lib.data.columns import Array, Column
+from runtime_lib.data.columns import Array, Column, images_last
+from runtime_lib.errors import require
 
 __all__ = ["Encoder"]
 
 # Beyond eight standard deviations a value says "extreme" and no more; unbounded, one outlier rules.
 _CLIP = 8.0
+# Columns of a text, and the characters of it that are read. Stored with the model, so that other numbers here
+# would not change what a stored model answers.
+_HASHES, _READ, _NGRAMS = 1024, 2_000, (1, 3)
+# Texts that are hashed at a time: the hashes of a long text take more room than its row of the matrix.
+_AT_ONCE = 4_096
 
 
 @dataclass(frozen=True)
@@ -71,10 +78,61 @@ class _Category:
 
 
 @dataclass(frozen=True)
-class Encoder:
-    """Fitted once on the training rows; `encode` is then a pure function of a row."""
+class _Text:
+    """Counts of hashed n-grams of characters within words, of length 1 (l2); a missing text is all zeros.
 
-    parts: tuple[_Number | _Category, ...]
+    Nothing is learned, so there is no unseen text. `read`: characters, the rest is cut off.
+    """
+
+    name: str
+    flag: bool
+    hashes: int = _HASHES
+    read: int = _READ
+    ngrams: tuple[int, int] = _NGRAMS
+
+    @property
+    def width(self) -> int:
+        return self.hashes + self.flag
+
+    def fill(self, values: Array, out: Array) -> None:
+        text = require("sklearn.feature_extraction.text", extra="training")
+        vectorizer = text.HashingVectorizer(
+            analyzer="char_wb", ngram_range=self.ngrams, n_features=self.hashes, dtype=np.float32
+        )
+        for start in range(0, len(values), _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            read = ["" if value is None else value[: self.read] for value in values[some]]
+            out[some, : self.hashes] = vectorizer.transform(read).toarray()
+        if self.flag:
+            out[:, -1] = [value is None for value in values]
+
+
+@dataclass(frozen=True)
+class _Image:
+    """The pixels one after the other, from 0 to 1; a missing image is all zeros."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def width(self) -> int:
+        return prod(self.shape)
+
+    def fill(self, values: Array, out: Array) -> None:
+        out[:] = np.nan_to_num(values.reshape(len(values), self.width), nan=0.0)
+
+
+_Part = _Number | _Category | _Text | _Image
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Fitted once on the training rows; `encode` is then a pure function of a row.
+
+    The parts are in the order of the columns, with the images last.
+    """
+
+    parts: tuple[_Part, ...]
 
     @property
     def width(self) -> int:
@@ -84,14 +142,7 @@ class Encoder:
     @classmethod
     def fit(cls, rows: Mapping[str, Array], columns: Sequence[Column]) -> Encoder:
         """Learn means, medians and levels from checked rows (see `check_rows`)."""
-        return cls(
-            tuple(
-                _Number.fit(c.name, rows[c.name], flag=c.nullable)
-                if c.kind == "number"
-                else _Category.fit(c.name, rows[c.name])
-                for c in columns
-            )
-        )
+        return cls(tuple(_fitted(c, rows[c.name]) for c in images_last(columns)))
 
     def encode(self, rows: Mapping[str, Array]) -> Array:
         """Return a `float32` matrix of shape `(n, width)` for checked rows of length `n`."""
@@ -106,18 +157,36 @@ class Encoder:
     @staticmethod
     def width_for(columns: Sequence[Column], levels: Mapping[str, int]) -> int:
         """The width of an encoder of these columns; `levels`: how many each category has in training."""
-        return sum(1 + c.nullable if c.kind == "number" else levels[c.name] for c in columns)
+        return sum(_width(column, levels) for column in columns)
 
     def to_dict(self) -> list[dict[str, Any]]:
         return [{"kind": type(part).__name__.strip("_").lower(), **asdict(part)} for part in self.parts]
 
     @classmethod
     def from_dict(cls, parts: Sequence[Mapping[str, Any]]) -> Encoder:
-        made: list[_Number | _Category] = []
-        for part in parts:
-            fields = {key: value for key, value in part.items() if key != "kind"}
-            if part["kind"] == "number":
-                made.append(_Number(**fields))
-            else:
-                made.append(_Category(fields["name"], tuple(fields["levels"])))
-        return cls(tuple(made))
+        kinds = {kind.__name__.strip("_").lower(): kind for kind in (_Number, _Category, _Text, _Image)}
+        return cls(tuple(kinds[part["kind"]](**_fields(part)) for part in parts))
+
+
+def _width(column: Column, levels: Mapping[str, int]) -> int:
+    if column.kind == "number":
+        return 1 + column.nullable
+    if column.kind == "category":
+        return levels[column.name]
+    return _HASHES + column.nullable if column.kind == "text" else prod(column.shape)
+
+
+def _fitted(column: Column, values: Array) -> _Part:
+    if column.kind == "number":
+        return _Number.fit(column.name, values, flag=column.nullable)
+    if column.kind == "category":
+        return _Category.fit(column.name, values)
+    if column.kind == "text":
+        return _Text(column.name, column.nullable)
+    return _Image(column.name, values.shape[1:])
+
+
+def _fields(part: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has lists for tuples."""
+    given = {name: value for name, value in part.items() if name != "kind"}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}

@@ -3,7 +3,7 @@
 Exactly, where the model can tell (boosted trees by TreeSHAP, linear models), on the scale on which its parts
 add up. For any other model one column at a time: how the answer differs from what it would be on average with
 the other values that the column had in training. These do not add up, and two columns that say the same share
-nothing.
+nothing. Of a text or an image: how the answer differs from what it would be without it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from runtime_lib.data.columns import Array
+from runtime_lib.data.columns import Array, Column
 from runtime_lib.errors import DataError
 from runtime_lib.training.model import Model
 
@@ -63,7 +63,8 @@ def explain(model: Model, rows: Mapping[str, Array], profile: Mapping[str, Any])
         shares, base, unit = model.task.in_its_unit(*found)
         return Explanation(True, unit, model.task.outputs, names, base, shares)
     answer = _outputs(model, rows)
-    shares = np.stack([answer - _without(model, rows, name, profile) for name in names], axis=2)
+    without = [_without(model, rows, column, profile) for column in model.columns]
+    shares = np.stack([answer - other for other in without], axis=2)
     return Explanation(False, "the answer's own unit", model.task.outputs, names, answer, shares)
 
 
@@ -71,11 +72,18 @@ def _outputs(model: Model, rows: Mapping[str, Array]) -> Array:
     return np.column_stack([*model.task.columns(model.predict(rows)).values()])
 
 
-def _without(model: Model, rows: Mapping[str, Array], name: str, profile: Mapping[str, Any]) -> Array:
-    """The mean answer over the other values that the column had in training, `(n, outputs)`."""
+def _without(model: Model, rows: Mapping[str, Array], column: Column, profile: Mapping[str, Any]) -> Array:
+    """The mean answer over the other values that the column had in training, `(n, outputs)`.
+
+    Of a text or an image the profile keeps none: the answer where it is missing.
+    """
+    name = column.name
+    if not column.has_groups:
+        blank: Array = np.full_like(rows[name], None if column.kind == "text" else np.nan)
+        return _outputs(model, {**rows, name: blank})
     values, weights = _values(profile["columns"][name])
     count = len(rows[name])
-    tried = {column: np.tile(of, len(values)) for column, of in rows.items()}
+    tried = {other: np.concatenate([of] * len(values)) for other, of in rows.items()}
     tried[name] = np.repeat(np.array(values, dtype=rows[name].dtype), count)
     answers = _outputs(model, tried).reshape(len(values), count, -1)
     mean: Array = np.tensordot(weights, answers, axes=1)

@@ -33,6 +33,7 @@ def plan_for(
     rows: int = 0,
     training: bool = True,
     hardware: Hardware | None = None,
+    units: int | None = None,
 ) -> ComputePlan:
     """Plan with the facts of this machine and what the device's driver recommends.
 
@@ -40,6 +41,7 @@ def plan_for(
         shapes: of the network's parameters. width: columns of the encoded matrix.
         rows: of the training table, which lies on the device as a whole.
         hardware: the settings, which may allow less than the machine does.
+        units: numbers that all layers give for one row (default: what the shapes say).
 
     Raises:
         CapacityError: not even one row at a time fits.
@@ -47,7 +49,7 @@ def plan_for(
     work = Workload(
         parameters=sum(prod(shape) for shape in shapes.values()),
         sample_bytes=_FLOAT32 * width,
-        activation_bytes=_FLOAT32 * _KEPT * _units(shapes),
+        activation_bytes=_FLOAT32 * _KEPT * (_units(shapes) if units is None else units),
         batch_size=max(1, batch_size),  # an empty table is refused where it is judged
         rows=rows,
         training=training,
@@ -105,6 +107,7 @@ def held(settings: Settings, plans: Sequence[ComputePlan]) -> Iterator[None]:
 def _units(shapes: Shapes) -> int:
     """Outputs of all layers for one row: the first axis of each matrix (both frameworks keep it so).
 
-    An estimate: a layer that is applied at many positions (a convolution, attention) counts once.
+    An estimate: a layer that is applied at many positions (a convolution, attention) counts once, unless its
+    module has `units`.
     """
     return sum(shape[0] for shape in shapes.values() if len(shape) > 1)

@@ -41,6 +41,9 @@ class Architecture:
     Such a module may also say what is learned: `torch_step(network, inputs, target)` and `mlx_step` give the
     mean loss of some rows, instead of the task's loss. Inputs are `(n, width)` in `float32`, the target is
     that of `Task.target`. It is for training alone: a server needs the network.
+
+    And `units(**options)`: how many numbers all layers give for one row, for the plan of a network whose
+    layers are applied at many positions.
     """
 
     module: str
@@ -58,6 +61,11 @@ class Architecture:
             return import_module(path)
         except ModuleNotFoundError as error:
             raise ModelError(f"The architecture's module '{path}' does not exist ({error}).") from error
+
+    def units(self, trusted: Sequence[str]) -> int | None:
+        """What the module says of itself; None: it does not."""
+        of = getattr(self.load(trusted), "units", None)
+        return int(of(**self.options)) if of else None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from runtime_lib.data.columns import Column
+from runtime_lib.data.columns import Column, images_last
+from runtime_lib.data.inputs import read_inputs
 from runtime_lib.data.months import read_labels
 from runtime_lib.data.scan import read_column, scan
 from runtime_lib.errors import ModelError
@@ -88,15 +89,17 @@ def prepare(settings: Settings, model: ModelFunction, params: Mapping[str, Any])
 
     Raises:
         SettingsError: a parameter is unknown or out of range.
-        DataError: a table cannot be read, holds a type that no model takes, or labels of another task.
+        DataError: a table cannot be read, holds a type that no model takes or labels of another task, or
+            lacks an input that params.yaml declares.
         ModelError: `model` returned something else, or the architecture cannot be built.
         CapacityError: not even one row at a time fits.
     """
     fit_params = FitParams.read({name: v for name, v in params.items() if not isinstance(v, Mapping)})
     path, folder = settings.split_part("train"), settings.split
-    train, validation = scan(path), scan(folder / "validation.parquet")
+    declared = read_inputs(settings)
+    train, validation = (scan(each, declared) for each in (path, folder / "validation.parquet"))
     nullable = {column.name for part in (train, validation) for column in part.columns if column.nullable}
-    columns = tuple(replace(column, nullable=column.name in nullable) for column in train.columns)
+    columns = tuple(replace(c, nullable=c.name in nullable) for c in images_last(train.columns))
     task = _learned(read_task(settings), path)
     width = Encoder.width_for(columns, train.levels)
     table = Table(task, columns, train.rows, width)

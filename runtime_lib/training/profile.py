@@ -11,6 +11,9 @@ training data itself:
 
     number:    {"kind": "number", "rows", "nulls", "edges", "counts", "quantiles": {"0.5": …}}
     category:  {"kind": "category", "rows", "nulls", "counts": {value: n}, "other", "complete"}
+    text:      the profile of a number, its length in characters, with "of": {"kind": "text"}
+    image:     the profile of a number, its mean brightness from 0 to 1, with "of": the column, see
+               `Column.to_dict`
 
 Bin `i` of a number column is `edges[i-1] < x <= edges[i]`; the first and the last bin lie outside the range
 seen in training.
@@ -29,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime_lib.data.images import brightness
 from runtime_lib.errors import DataError
 from runtime_lib.files import check_format
 from runtime_lib.task.task import Task
@@ -36,7 +40,7 @@ from runtime_lib.task.task import Task
 if TYPE_CHECKING:
     from runtime_lib.data.columns import Column
 
-__all__ = ["BINS", "FORMAT", "as_categories", "as_numbers", "build_profile", "read_profile"]
+__all__ = ["BINS", "FORMAT", "as_categories", "as_numbers", "build_profile", "measured", "read_profile"]
 
 FORMAT = 2
 BINS = 20
@@ -70,7 +74,7 @@ def build_profile(
     missing = [c.name for c in columns if c.name not in table]
     if missing:
         raise DataError(f"The training table lacks {', '.join(missing)}: it has {', '.join(table)}.")
-    described = {c.name: _describe(table[c.name], c.name, c.kind) for c in columns}
+    described = {c.name: _describe_column(table[c.name], c) for c in columns}
     rows = {d["rows"] for d in described.values()}
     if rows in ({0}, set()):
         raise DataError("The training table is empty: there is nothing to compare live data with.")
@@ -119,9 +123,30 @@ def as_categories(values: Any) -> list[str | None]:
     return [None if _missing(value) else str(value) for value in np.asarray(values, dtype=object)]
 
 
+def measured(values: Any, kind: str) -> Any:
+    """Return what a profile counts of a column's values.
+
+    Args:
+        values: as `check_rows` gives them, or as the prediction log holds them.
+        kind: of a column: of text the lengths, of images the mean brightness, of others the values.
+    """
+    if kind == "image":
+        return brightness(values)
+    if kind == "text":
+        return [np.nan if text is None else len(text) for text in as_categories(values)]
+    return values
+
+
 def _missing(value: Any) -> bool:
     # NaN differs from itself; pandas' NA answers no comparison, but has a name.
     return value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
+
+
+def _describe_column(values: Any, column: Column) -> dict[str, Any]:
+    if column.has_groups:
+        return _describe(values, column.name, column.kind)
+    described = _describe(measured(values, column.kind), column.name, "number")
+    return {**described, "of": column.to_dict() if column.is_image else {"kind": "text"}}
 
 
 def _describe(values: Any, name: str, kind: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from runtime_lib.data.columns import Array, Column
+from runtime_lib.data.images import digests
 from runtime_lib.data.leaks import columns as of_columns
 from runtime_lib.data.leaks.keys import counting, key_levels
 from runtime_lib.data.leaks.means import encoded, groupings
@@ -28,6 +29,8 @@ _DAY = 86_400
 
 def find_suspects(parts: Mapping[str, pd.DataFrame], columns: Sequence[Column], task: Task) -> list[Suspect]:
     """Look for columns and rows that know the label; one suspect a column, the strongest first.
+
+    Text and images are looked at only as parts of rows that come twice.
 
     Args:
         parts: the tables `train`, `validation` and `test` of the split, with `id`, `time` and `label`.
@@ -159,6 +162,7 @@ def _wholes(
         c.name: table[c.name].to_numpy("float64", na_value=np.nan) for c in columns if c.kind == "number"
     }
     texts = {c.name: _factorized(table[c.name]) for c in columns if c.kind == "category"}
+    table = table.assign(**{c.name: digests(table[c.name]) for c in columns if c.is_image})
     names, part = [column.name for column in columns], np.repeat([0, 1, 2], sizes)
     for what, label in task.questions(task.read(table["label"])).items():
         yield what, _Whole(numbers, texts, label, part, table, names)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from runtime_lib.data.columns import Array, columns_of
+from runtime_lib.data.columns import Array, Kind, columns_of
 from runtime_lib.data.leaks.afterwards import Filled, passed_on
 from runtime_lib.data.leaks.keys import MANY_LEVELS, key_levels
 from runtime_lib.data.leaks.suspect import Suspect
@@ -21,9 +21,9 @@ __all__ = ["Watch"]
 class Watch:
     """Looks at each month's raw rows and features in passing."""
 
-    def __init__(self, keys: Sequence[str]) -> None:
-        """`keys`: columns of the features that are no inputs."""
-        self._keys = keys
+    def __init__(self, keys: Sequence[str], declared: Mapping[str, Kind] | None = None) -> None:
+        """`keys`: columns of the features that are no inputs; `declared`: see `read_inputs`."""
+        self._keys, self._declared = keys, declared
         self._filled = Filled()
         self._levels: dict[str, set[str]] = {}
         self._rows: dict[str, int] = {}
@@ -39,7 +39,7 @@ class Watch:
                 index the features of those whose outcome is known, from a `features` that drops the others.
 
         Raises:
-            DataError: an input is of a type that no model takes.
+            DataError: an input is of a type that no model takes, or a declared one is not there.
         """
         self._remember_ids(table["id"])
         inputs = table.drop(columns=[*self._keys])
@@ -61,7 +61,7 @@ class Watch:
         self._ids_before = hashed
 
     def _count_levels(self, inputs: pd.DataFrame) -> None:
-        for column in columns_of(inputs):
+        for column in columns_of(inputs, declared=self._declared):
             if column.kind == "category":
                 values = inputs[column.name].dropna()
                 self._levels.setdefault(column.name, set()).update(map(str, values.unique()))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from math import prod
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from runtime_lib import __version__
 from runtime_lib.errors import RequestError
@@ -24,12 +27,15 @@ _DATATYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "BOOL": ((bool,), "true or false"),
     "BYTES": ((str,), "text"),
 }
+_OF_KIND = {"number": "FP64", "image": "FP32"}
 # Of a label, by the type that it is stored as.
 _OF_LABEL = {"int8": "INT64", "str": "BYTES"}
 
 
 def parse(body: Any, task: Task) -> Batch:
     """Read a V2 inference request: one tensor of shape `[n]` or `[n, 1]` per column; null is a missing value.
+
+    Of images the shape is `[n, h, w]` or `[n, h, w, c]`, with the data flat or nested.
 
     With a request `id`, row `i` gets the id `<id>/<i>`. `task`: of the model, for the names of the outputs.
 
@@ -66,12 +72,12 @@ def _tensor(name: str, tensor: Mapping[str, Any]) -> list[Any]:
         raise RequestError(
             f"Tensor '{name}' needs 'data', a list (JSON only; the binary extension is not offered)."
         )
-    if len(data) and all(isinstance(value, list) for value in data):
-        data = list(chain.from_iterable(data))
-    if shape not in ([len(data)], [len(data), 1]):
+    data = _flat(data)
+    images = datatype != "BYTES" and _is_of_images(shape, len(data))
+    if not images and shape not in ([len(data)], [len(data), 1]):
         raise RequestError(
             f"Tensor '{name}': shape {shape!r} does not fit its {len(data)} values. "
-            f"Send one tensor per column, of shape [n] or [n, 1]."
+            f"Send one tensor per column, of shape [n] or [n, 1], of images [n, h, w] or [n, h, w, c]."
         )
     kinds, words = _DATATYPES[datatype]
     for row, value in enumerate(data):
@@ -79,6 +85,18 @@ def _tensor(name: str, tensor: Mapping[str, Any]) -> list[Any]:
             raise RequestError(
                 f"Tensor '{name}', row {row}: {value!r} is not of datatype {datatype} ({words})."
             )
+    return list(np.array(data, dtype=np.float64).reshape(shape)) if images else data
+
+
+def _is_of_images(shape: Any, count: int) -> bool:
+    if not isinstance(shape, list) or len(shape) not in (3, 4):
+        return False
+    return all(type(size) is int and size > 0 for size in shape) and prod(shape) == count
+
+
+def _flat(data: list[Any]) -> list[Any]:
+    while data and all(isinstance(value, list) for value in data):
+        data = list(chain.from_iterable(data))
     return data
 
 
@@ -123,15 +141,15 @@ def model_metadata(predictor: Predictor) -> dict[str, Any]:
         ServiceError: the model is not loaded.
     """
 
-    def tensor(name: str, datatype: str) -> dict[str, Any]:
-        return {"name": name, "datatype": datatype, "shape": [-1]}
+    def tensor(name: str, datatype: str, shape: Sequence[int] = ()) -> dict[str, Any]:
+        return {"name": name, "datatype": datatype, "shape": [-1, *shape]}
 
     model = predictor.model
     return {
         "name": predictor.name,
         "versions": [predictor.version],
         "platform": f"{model.framework}_mlops",
-        "inputs": [tensor(c.name, "FP64" if c.kind == "number" else "BYTES") for c in model.columns],
+        "inputs": [tensor(c.name, _OF_KIND.get(c.kind, "BYTES"), c.shape) for c in model.columns],
         "outputs": [tensor(name, kind) for name, kind in _outputs(model.task).items()],
     }
 

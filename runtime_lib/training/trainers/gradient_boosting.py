@@ -22,7 +22,7 @@ from runtime_lib.task.task import Task
 from runtime_lib.training.network import pieces
 from runtime_lib.training.trainer import Fit, Opening, Table, Work
 from runtime_lib.training.trainers.boosting import Options, plan_trees, report_rounds
-from runtime_lib.training.trainers.levels import Levels
+from runtime_lib.training.trainers.levels import Levels, refuse_unread
 from runtime_lib.training.trainers.on_cpu import few_threads, threads
 from runtime_lib.training.trainers.skops import dumped, loaded
 
@@ -66,6 +66,7 @@ class GradientBoosting:
         return {**self.options.to_dict(), "trainer": self.name}
 
     def plan(self, settings: Settings, table: Table, batch_size: int) -> ComputePlan:
+        refuse_unread(table.columns)
         return plan_trees("sklearn", settings, table.task, len(table.columns), rows=table.rows)
 
     def fit(self, work: Work) -> Fit:

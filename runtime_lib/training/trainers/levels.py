@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from runtime_lib.data.columns import Array, Column
+from runtime_lib.errors import ModelError
 
-__all__ = ["Levels"]
+__all__ = ["Levels", "refuse_unread"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,11 @@ class Levels:
 
         Args:
             most: levels of a column, the commonest; the others are missing.
+
+        Raises:
+            ModelError: a column is text or an image.
         """
+        refuse_unread(columns)
         return cls({c.name: None if c.kind == "number" else _levels(rows[c.name], most) for c in columns})
 
     def matrix(self, rows: Mapping[str, Array]) -> Array:
@@ -59,6 +64,21 @@ class Levels:
     @classmethod
     def from_dict(cls, parts: Sequence[Mapping[str, Any]]) -> Levels:
         return cls({p["name"]: None if p["levels"] is None else tuple(p["levels"]) for p in parts})
+
+
+def refuse_unread(columns: Sequence[Column]) -> None:
+    """Refuse columns that boosted trees cannot split.
+
+    Raises:
+        ModelError: names the first, and what to do.
+    """
+    if unread := [column for column in columns if not column.has_groups]:
+        name, kind = unread[0].name, unread[0].kind
+        raise ModelError(
+            f"Boosted trees take numbers and categories, and '{name}' is declared as {kind} in params.yaml. "
+            f"Make numbers of it in features(), leave it out, or train on the encoded matrix: a network, or "
+            f"Sklearn(estimator)."
+        )
 
 
 def _levels(values: Array, most: int | None) -> tuple[str, ...]:

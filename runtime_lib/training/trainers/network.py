@@ -33,6 +33,7 @@ class FittedNetwork:
     encoder: Encoder
     architecture: Architecture
     network: Network
+    units: int | None = None  # see `Architecture.units`
 
     trainer: ClassVar[str] = "network"
 
@@ -49,8 +50,14 @@ class FittedNetwork:
 
     def plan(self, settings: Settings, rows: int) -> ComputePlan:
         device = choose_device(self.network.framework, force_gpu=settings.hardware.force_gpu)
-        width = self.encoder.width
-        return plan_for(self.network.shapes(), device, width=width, batch_size=rows, training=False)
+        return plan_for(
+            self.network.shapes(),
+            device,
+            width=self.encoder.width,
+            batch_size=rows,
+            training=False,
+            units=self.units,
+        )
 
     def importance(self) -> None:
         """Not by its weights; `training/importance.py` asks the answers."""
@@ -87,7 +94,8 @@ class FittedNetwork:
         )
         network.load(safetensors.numpy.load(files[_WEIGHTS]))
         network.exact()
-        return cls(Encoder.from_dict(stored["encoder"]), architecture, network)
+        units = architecture.units(opening.trusted)
+        return cls(Encoder.from_dict(stored["encoder"]), architecture, network, units)
 
 
 @dataclass(frozen=True)
@@ -111,6 +119,7 @@ class NetworkTrainer:
             batch_size=min(batch_size, table.rows),
             rows=table.rows,
             hardware=settings.hardware,
+            units=self.architecture.units(trusted),
         )
 
     def fit(self, work: Work) -> Fit:
@@ -133,4 +142,5 @@ class NetworkTrainer:
             on_epoch=work.on_epoch,
             plan=work.plan,
         )
-        return Fit(FittedNetwork(encoder, self.architecture, network), epoch, epochs, answer)
+        units = self.architecture.units(work.trusted)
+        return Fit(FittedNetwork(encoder, self.architecture, network, units), epoch, epochs, answer)
