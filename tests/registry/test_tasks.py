@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from runtime_lib.errors import DataError, SettingsError
+from runtime_lib.monitoring.explain import explain_served
 from runtime_lib.monitoring.labels import add_labels
 from runtime_lib.monitoring.monitor import monitor
 from runtime_lib.registry.champion import champion
@@ -141,6 +142,18 @@ def test_the_service_answers_in_both_protocols(held, served):
         assert list(first) == OUTPUTS[kind]
         assert all(row["p10"] <= row["p50"] <= row["p90"] for row in body["predictions"])
     msgspec.json.encode([body, tensors])
+
+
+def test_what_was_served_is_explained_by_its_id(held, served):
+    _, settings, _ = held
+    _, body, _ = served
+    found = explain_served(settings, ["9-3", "9-0"])
+    assert found.answers == [body["predictions"][3], body["predictions"][0]]
+    told = found.to_dict()["rows"][1]["outputs"][found.found.outputs[0]]["columns"]
+    assert {part["column"] for part in told} == {"x", "kind"}
+    assert abs(told[0]["adds"]) >= abs(told[1]["adds"]) > 0
+    with pytest.raises(DataError, match="no answer of the champion, version 1, to the id 'nobody'"):
+        explain_served(settings, ["nobody"])
 
 
 def test_labels_that_come_late_are_judged_by_the_tasks_metric(held, served, tmp_path):

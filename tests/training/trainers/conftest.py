@@ -18,16 +18,25 @@ from sklearn.linear_model import HuberRegressor, LogisticRegression, QuantileReg
 from runtime_lib.data.columns import check_rows
 from runtime_lib.settings import Settings, load
 from runtime_lib.training.trainer import Trainer
+from runtime_lib.training.trainers.gradient_boosting import GradientBoosting
 from runtime_lib.training.trainers.lightgbm import LightGBM
 from runtime_lib.training.trainers.sklearn import Sklearn
 from runtime_lib.training.trainers.xgboost import XGBoost
 from runtime_lib.training.trial import Trial, load_split, trial
 
 KINDS = ("binary", "multiclass", "regression", "quantile")
+WHICH = ("lightgbm", "xgboost", "histogram", "linear", "trees")
 # The way in which they are given matters to no test: small, so that each fit is a moment.
 OPTIONS = {
     "lightgbm": {"rounds": 60, "patience": 5, "num_leaves": 8, "bagging_fraction": 0.8, "bagging_freq": 1},
     "xgboost": {"rounds": 60, "patience": 5, "max_depth": 3, "eta": 0.2, "subsample": 0.8},
+    "histogram": {
+        "rounds": 60,
+        "patience": 5,
+        "max_leaf_nodes": 8,
+        "learning_rate": 0.2,
+        "max_features": 0.5,
+    },
 }
 INPUTS = ["distance", "carrier", "noise"]
 
@@ -86,6 +95,8 @@ def estimator(which: str, kind: str) -> Any:
 def trainer(which: str, kind: str) -> Trainer:
     if which == "lightgbm":
         return LightGBM(OPTIONS[which])
+    if which == "histogram":
+        return GradientBoosting(OPTIONS[which])
     return XGBoost(OPTIONS[which]) if which == "xgboost" else Sklearn(estimator(which, kind))
 
 
@@ -133,9 +144,7 @@ def fitted(which: str, kind: str) -> Fitted:
     return Fitted(fit(project(kind), trainer(which, kind)), project(kind), kind)
 
 
-@pytest.fixture(
-    params=[(w, k) for w in ("lightgbm", "xgboost", "linear", "trees") for k in KINDS], ids="-".join
-)
+@pytest.fixture(params=[(w, k) for w in WHICH for k in KINDS], ids="-".join)
 def each(request: pytest.FixtureRequest) -> Fitted:
     """Every trainer on every kind of task."""
     return fitted(*request.param)
