@@ -153,6 +153,8 @@ def _offered(settings: Settings) -> dict[str, float]:
 def _device(settings: Settings) -> Device:
     """By the facts alone: what tries the device belongs into the replica."""
     installed = tuple(name for name in ("mlx", "torch") if find_spec(name))
+    if not installed:
+        return Device("none", "cpu", "no framework of networks is installed")
     force = settings.hardware.force_gpu
     return device_for(facts(), framework=settings.serving.framework, installed=installed, force_gpu=force)
 
