@@ -268,6 +268,8 @@ def test_mlflow_loads_it_and_checks_what_it_is_given(flow):
     answer = found.predict(table)
     probabilities = [name for name in answer.columns if name != "label"]
     assert np.abs(answer[probabilities].to_numpy() - flow.predict("torch")[:3]).max() < 1e-5
+    kind = found.metadata.signature.inputs.inputs[0].type
+    assert str(kind) == ("Array(Array(double))" if flow.kind == "image" else "DataType.string")
     with pytest.raises(MlflowException):
         found.predict(pd.DataFrame({flow.name: [1.5]}))
 
