@@ -65,8 +65,13 @@ def test_a_table_of_features_holds_pixels_as_they_are(tmp_path, form):
 def test_pixels_of_eight_bits_stay_small(tmp_path):
     import pyarrow.parquet as pq
 
-    made(tmp_path, IMAGES)
-    assert "uint8" in str(pq.read_schema(tmp_path / "features" / "2026-01.parquet").field("picture").type)
+    path = made(tmp_path, IMAGES) / "2026-01.parquet"
+    kind = pq.read_schema(path).field("picture").type
+    assert "uint8" in str(kind.field("pixels").type)
+    # An array for each image, and not one for each pixel.
+    assert {type(value).__name__ for value in read_table(path)["picture"][0].values()} == {"ndarray"}
+    (sent, *_) = opened(read_table(path)["picture"], "picture", tmp_path)
+    assert np.array_equal(sent, IMAGES[0])
 
 
 @pytest.mark.parametrize(("suffix", "exact"), [("png", True), ("jpg", False)])
