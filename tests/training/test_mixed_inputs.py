@@ -10,7 +10,7 @@ import pytest
 
 from runtime_lib.data.columns import check_rows
 from runtime_lib.data.leaks.find import find_suspects
-from runtime_lib.errors import DataError
+from runtime_lib.errors import DataError, ModelError
 from runtime_lib.settings import Settings, load
 from runtime_lib.training.explain import explain
 from runtime_lib.training.model import Model
@@ -118,6 +118,24 @@ def test_a_declared_column_that_features_no_longer_returns_is_refused(settings):
     (settings.root / "params.yaml").write_text("inputs:\n  text: [remark]\n  image: [picture]\n")
     with pytest.raises(DataError, match=r"inputs.text: features\(\) returns no input 'remark'"):
         fit(settings, "linear")
+
+
+def test_raw_columns_may_be_text_and_no_images(settings):
+    from sklearn.compose import make_column_transformer
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    words = make_pipeline(make_column_transformer((CountVectorizer(), "note")), LogisticRegression())
+    made = Sklearn(words, columns=True)
+    with pytest.raises(ModelError, match=r"Sklearn\(…, columns=True\).*'picture' is an image. Leave"):
+        trial(settings, lambda inputs, outputs, params: made, {})
+    (settings.root / "params.yaml").write_text("inputs:\n  text: [note]\n")
+    for part in ("train", "validation"):
+        path = settings.split / f"{part}.parquet"
+        table = pd.read_parquet(path).drop(columns="picture").dropna()
+        table.to_parquet(path)
+    assert trial(settings, lambda inputs, outputs, params: made, {}).figures["roc_auc"] > 0.7
 
 
 def test_copied_rows_are_told_by_their_images(settings):
