@@ -104,7 +104,7 @@ def _described(values: pd.Series[Any], name: str, declared: Kind | None) -> Colu
             f"Leave it out of inputs."
         )
     filled = values.dropna() if kind == "O" and declared != "image" else values[:0]
-    if len(filled) and isinstance(filled.iloc[0], (list, np.ndarray)):
+    if len(filled) and isinstance(filled.iloc[0], (list, dict, np.ndarray)):
         raise DataError(
             f"Column '{name}' holds lists. If they are images, declare it in params.yaml: "
             f"`inputs: {{image: [{name}]}}`; else make a column of each number in features()."

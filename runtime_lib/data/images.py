@@ -1,16 +1,20 @@
 """Images in the cells of a table.
 
-An image is `(h, w)` or `(h, w, c)` pixels: an array, nested lists, or what Parquet gives back for these.
-Where features are made it may also be the path of a PNG or JPEG file; from then on its pixels are kept, so
-that neither training nor a server opens a file.
+An image is `(h, w)` or `(h, w, c)` pixels: an array, or nested lists. Where features are made it may also be
+the path of a PNG or JPEG file; from then on its pixels are kept, so that neither training nor a server opens
+a file. Tables of features keep
+
+    {"shape": [h, w, c], "pixels": [...]}
+
+since nested lists come back from Parquet as an array for each pixel, thirty times the size of what is in it.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -34,7 +38,7 @@ def pixels(cell: Any) -> Array:
     Raises:
         ValueError: it has other axes, rows of different lengths, or what is no number; says which.
     """
-    array = _dense(cell)
+    array = _flat(cell) if isinstance(cell, Mapping) else _dense(cell)
     if array.dtype.kind not in "biuf":
         raise ValueError("a pixel is no number")
     if array.ndim not in (2, 3) or not array.size:
@@ -43,20 +47,27 @@ def pixels(cell: Any) -> Array:
 
 
 def opened(values: Iterable[Any], name: str, folder: Path) -> list[Any]:
-    """Read the cells that are paths, relative to `folder`, as `uint8` arrays; others stay as they are.
+    """Read the cells that are paths, relative to `folder`, as `uint8` arrays.
+
+    Those of a table of features become arrays too; others stay as they are.
 
     Raises:
         DataError: a file cannot be read, or is of a mode without an obvious meaning; names row and path.
         MissingExtraError: Pillow is not installed.
     """
-    return [
-        _open(folder / value, f"Column '{name}', row {row}") if isinstance(value, str) else value
-        for row, value in enumerate(values)
-    ]
+    found = []
+    for row, value in enumerate(values):
+        where = f"Column '{name}', row {row}"
+        if isinstance(value, str):
+            value = _open(folder / value, where)
+        elif isinstance(value, Mapping):
+            value = _pixels(value, where)
+        found.append(value)
+    return found
 
 
 def storable(table: pd.DataFrame, names: Iterable[str], folder: Path) -> pd.DataFrame:
-    """Return the table with these columns as Parquet takes them: nested lists of pixels, or None.
+    """Return the table with these columns as tables of features keep them; a missing image is None.
 
     Raises:
         DataError: a cell is no image, or a file cannot be read; names column and row.
@@ -67,7 +78,7 @@ def storable(table: pd.DataFrame, names: Iterable[str], folder: Path) -> pd.Data
     new: dict[str, Any] = {}
     for name in names:
         cells = [
-            _nested(cell, f"Column '{name}', row {row}")
+            _stored(cell, f"Column '{name}', row {row}")
             for row, cell in enumerate(opened(table[name], name, folder))
         ]
         new[name] = pd.Series(cells, index=table.index, dtype=object)
@@ -103,7 +114,7 @@ def _summary(image: Array) -> str | None:
 
 
 def _cell(value: Any) -> Array | None:
-    return pixels(value) if isinstance(value, (list, np.ndarray)) else None
+    return pixels(value) if isinstance(value, (list, np.ndarray, Mapping)) else None
 
 
 def _dense(cell: Any) -> Array:
@@ -116,19 +127,32 @@ def _dense(cell: Any) -> Array:
     return np.asarray([_dense(each) for each in array])
 
 
-def _nested(cell: Any, where: str) -> Any:
-    """Lists of the innermost arrays: pyarrow takes those, and keeps that pixels are small numbers."""
-    if not isinstance(cell, (list, np.ndarray)):
-        return None if cell is None or cell != cell else _refuse(cell, where)
+def _flat(cell: Mapping[str, Any]) -> Array:
     try:
-        array = _dense(cell)
-        pixels(array)
+        return np.asarray(cell["pixels"]).reshape([int(size) for size in cell["shape"]])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"an object needs 'shape' and 'pixels' ({error!r})") from error
+
+
+def _stored(cell: Any, where: str) -> Any:
+    """With the pixels in their own type: those of a file are a byte each."""
+    if cell is None or (isinstance(cell, float) and np.isnan(cell)):
+        return None
+    if not isinstance(cell, (list, np.ndarray)):
+        _refuse(cell, where)
+    _pixels(cell, where)
+    array = _dense(cell)
+    return {"shape": list(array.shape), "pixels": array.reshape(-1)}
+
+
+def _pixels(cell: Any, where: str) -> Array:
+    try:
+        return pixels(cell)
     except ValueError as error:
         raise DataError(f"{where} is no image: {error}.") from None
-    return list(array) if array.ndim == 2 else [list(line) for line in array]
 
 
-def _refuse(cell: Any, where: str) -> Any:
+def _refuse(cell: Any, where: str) -> NoReturn:
     raise DataError(f"{where}: {cell!r:.60} is no image. Return pixels, or the path of a PNG or JPEG file.")
 
 

@@ -89,7 +89,11 @@ def _scan_column(file: Any, column: Column) -> tuple[Column, int]:
         missing = missing or bool(pc.any(pc.is_null(values, nan_is_null=True)).as_py())
         if pa.types.is_dictionary(values.type):
             values = values.dictionary_decode()
-        if column.kind == "category" and _is_list(values.type):
+        if (
+            column.kind == "category"
+            and pa.types.is_nested(values.type)
+            and not pa.types.is_dictionary(values.type)
+        ):
             raise DataError(
                 f"Column '{column.name}' holds lists. If they are images, declare it in params.yaml: "
                 f"`inputs: {{image: [{column.name}]}}`."
@@ -110,6 +114,7 @@ def _scan_images(file: Any, column: Column) -> tuple[Column, int]:
         missing = missing or values.null_count > 0
         if not shape and len(present := values.drop_null()):
             shape = _first(present[0].as_py(), column.name)
+        values = values.field("pixels") if _has_shape(values.type) else values
         while _is_list(values.type):
             values = values.flatten()
         largest = max(largest, pc.max(values).as_py() or 0.0)
@@ -121,7 +126,7 @@ def _scan_images(file: Any, column: Column) -> tuple[Column, int]:
 def _batches(file: Any, name: str, size: int) -> Iterator[Any]:
     for batch in file.iter_batches(batch_size=size, columns=[name]):
         values = batch.column(0)
-        if not _is_list(values.type):
+        if not (_is_list(values.type) or _has_shape(values.type)):
             raise DataError(
                 f"Column '{name}' is declared as an image and holds {values.type} in the features' file. "
                 f"Make it again: `mlops run --stage featurize --force`."
@@ -135,6 +140,13 @@ def _first(image: Any, name: str) -> tuple[int, ...]:
     except ValueError as error:
         raise DataError(f"Column '{name}', its first image: {error}.") from error
     return found
+
+
+def _has_shape(kind: Any) -> bool:
+    """Whether it is what `images.storable` writes."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_struct(kind)) and {"shape", "pixels"} <= {field.name for field in kind}
 
 
 def _is_list(kind: Any) -> bool:

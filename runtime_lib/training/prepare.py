@@ -8,7 +8,7 @@ framework.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,8 @@ def prepare(settings: Settings, model: ModelFunction, params: Mapping[str, Any])
     table = Table(task, columns, train.rows, width)
     options = {name: table for name, table in params.items() if isinstance(table, Mapping)}
     trainers = _trainers(_made(model, width, task, options))
+    for trainer in trainers.values():
+        _refuse_images(trainer, columns)
     candidates = [
         Candidate(name, trainer, trainer.plan(settings, table, fit_params.batch_size))
         for name, trainer in trainers.items()
@@ -159,6 +161,16 @@ def _trainer(made: object, where: str = "") -> Trainer:
         'Architecture("mlp", {"inputs": inputs, "outputs": outputs, **params["network"]}), or a trainer of '
         "runtime_lib.training.trainers (docs/trainers.md)."
     )
+
+
+def _refuse_images(trainer: Trainer, columns: Sequence[Column]) -> None:
+    """Refuse images where a trainer hands on the raw columns: no estimator takes arrays in a column."""
+    images = [column.name for column in columns if column.is_image]
+    if images and getattr(trainer, "columns", False) is True:
+        raise ModelError(
+            f"{type(trainer).__name__}(…, columns=True) is given the raw columns, and '{images[0]}' is an "
+            f"image. Leave columns=True out: the estimator then gets text and pixels as numbers."
+        )
 
 
 def _wrapped(made: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -10,11 +11,14 @@ import pandas as pd
 import pytest
 
 from runtime_lib.data.columns import Column, check_rows
+from runtime_lib.data.features import Features
 from runtime_lib.data.images import brightness, opened, summaries
 from runtime_lib.data.months import make_features, read_table, split
+from runtime_lib.data.raw import RawTypes, as_json
 from runtime_lib.data.scan import scan
 from runtime_lib.data.skew import check_scoring
 from runtime_lib.errors import DataError, MissingExtraError
+from runtime_lib.serving.raw import RawRows
 
 IMAGES = np.random.default_rng(3).integers(0, 256, (6, 4, 5, 3), dtype="uint8")
 
@@ -61,8 +65,13 @@ def test_a_table_of_features_holds_pixels_as_they_are(tmp_path, form):
 def test_pixels_of_eight_bits_stay_small(tmp_path):
     import pyarrow.parquet as pq
 
-    made(tmp_path, IMAGES)
-    assert "uint8" in str(pq.read_schema(tmp_path / "features" / "2026-01.parquet").field("picture").type)
+    path = made(tmp_path, IMAGES) / "2026-01.parquet"
+    kind = pq.read_schema(path).field("picture").type
+    assert "uint8" in str(kind.field("pixels").type)
+    # An array for each image, and not one for each pixel.
+    assert {type(value).__name__ for value in read_table(path)["picture"][0].values()} == {"ndarray"}
+    (sent, *_) = opened(read_table(path)["picture"], "picture", tmp_path)
+    assert np.array_equal(sent, IMAGES[0])
 
 
 @pytest.mark.parametrize(("suffix", "exact"), [("png", True), ("jpg", False)])
@@ -139,13 +148,28 @@ def test_a_summary_tells_images_apart_and_keeps_their_brightness():
     assert np.isnan([brightness(told)[-1], brightness(checked)[-1]]).all()
 
 
+@pytest.mark.parametrize("path", [False, True])
+def test_a_server_makes_features_of_raw_pixels_and_opens_no_path(tmp_path, path):
+    raw = write_raw(tmp_path / "raw", cell=["a.png"] * 6 if path else IMAGES.tolist())
+    types = RawTypes.of(sorted(raw.glob("*.parquet")))
+    own = Features(lambda raw: raw[["id", "time"]].assign(picture=raw["cell"]), label)
+    sent = as_json(read_table(raw / "2026-01.parquet").tail(2))
+    table = RawRows(types, own).inputs(json.loads(json.dumps(sent)))
+    column, rows = Column("picture", "image", shape=(4, 5, 3)), {"picture": table["picture"].to_numpy()}
+    if path:
+        with pytest.raises(DataError, match=r"'a.png' is text\. Send the pixels"):
+            check_rows(rows, [column])
+    else:
+        assert np.abs(check_rows(rows, [column])["picture"] - IMAGES[4:] / np.float32(255)).max() < 1e-6
+
+
 def test_rows_sent_one_by_one_have_the_images_of_the_whole_table():
     raw = pd.DataFrame({"id": list("abcdef"), "time": 0, "pixels": IMAGES[:, :, :, 0].tolist()})
 
     def bright(raw, most=None):
         images = np.array(raw["pixels"].map(lambda cell: np.array(list(cell)).tolist()).tolist())
         scaled = images / (images.max() if most is None else most)
-        return raw[["id", "time"]].assign(picture=pd.Series(scaled.tolist(), index=raw.index))
+        return raw[["id", "time"]].assign(picture=pd.Series(list(scaled), index=raw.index))
 
     check_scoring(lambda raw: bright(raw, 255), None, raw)
     with pytest.raises(DataError, match="'picture' in"):

@@ -100,6 +100,10 @@ GOOD = [[0, 51, 255], [1, 2, 3]]
         np.array([GOOD, np.zeros((2, 3))]),
         [np.array(GOOD, dtype="uint8"), np.zeros((2, 3), dtype="float64")],
         pd.Series([[np.array(line) for line in GOOD], np.zeros((2, 3))]).to_numpy(),
+        [
+            {"shape": [2, 3], "pixels": [*GOOD[0], *GOOD[1]]},
+            {"shape": np.array([2, 3]), "pixels": np.zeros(6)},
+        ],
     ],
 )
 def test_images_come_as_lists_or_arrays_and_are_scaled(images):
@@ -120,6 +124,10 @@ def test_images_come_as_lists_or_arrays_and_are_scaled(images):
         ([[0, 1, None], [0, 0, 0]], "row 1: .* is no image: a pixel is no number"),
         ([["0", "1", "2"], ["0", "0", "0"]], "row 1: .* is no image: a pixel is no number"),
         (7, "row 1: 7 is no image"),
+        ({"shape": [2, 3]}, "row 1: .* is no image: an object needs 'shape' and 'pixels'"),
+        ({"shape": None, "pixels": [1]}, "row 1: .* is no image: an object needs 'shape' and 'pixels'"),
+        ({"shape": [2, 3], "pixels": [1]}, "row 1: .* is no image: cannot reshape"),
+        ({"shape": [3, 2], "pixels": [1] * 6}, "row 1: the image is 3 x 2, those of training are 2 x 3"),
         ([[0, 0, 256], [0, 0, 0]], "row 1: the pixel 256 is not between 0 and 255"),
         ([[0, 0, float("nan")], [0, 0, 0]], "row 1: the pixel nan is not between 0 and 255"),
         ("/etc/passwd", "row 1: '/etc/passwd' is text. Send the pixels"),

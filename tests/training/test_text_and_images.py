@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from runtime_lib.data.columns import check_rows
+from runtime_lib.data.images import pixels, storable
 from runtime_lib.monitoring.explain import explain_file, explain_served
 from runtime_lib.monitoring.labels import add_labels
 from runtime_lib.monitoring.monitor import monitor
@@ -70,6 +71,8 @@ def make_project(root: Path, table: pd.DataFrame, kind: str, framework: str) -> 
     table = table.assign(
         id=[f"row-{row}" for row in range(len(table))], time=pd.Timestamp("2026-01-01", tz="UTC")
     )
+    if kind == "image":
+        table = storable(table, ["picture"], root)  # as make_features writes it
     ends = [0, int(0.6 * len(table)), int(0.8 * len(table)), len(table)]
     (root / "data" / "split").mkdir(parents=True)
     for part, start, end in zip(("train", "validation", "test"), ends, ends[1:], strict=False):
@@ -87,7 +90,16 @@ class Flow:
 
     @property
     def test(self) -> pd.DataFrame:
-        return pd.read_parquet(self.settings.split / "test.parquet")
+        table = pd.read_parquet(self.settings.split / "test.parquet")
+        return (
+            table.assign(picture=[pixels(cell).tolist() for cell in table["picture"]])
+            if self.images
+            else table
+        )
+
+    @property
+    def images(self) -> bool:
+        return self.kind == "image"
 
     def predict(self, framework: str) -> np.ndarray:
         model = Model.load(self.folder, framework=framework)
@@ -161,7 +173,7 @@ def test_a_server_answers_every_protocol_and_a_file(flow, tmp_path):
     test, port = flow.test.head(40), free_port()
     values = json.loads(test[flow.name].to_json(orient="values"))
     labels = [f"{label}" for label in Model.load(flow.folder).decide(flow.predict("torch"))[:40]]
-    images = flow.kind == "image"
+    images = flow.images
     with running(flow.settings, flow.folder, port) as server:
         for body in (
             {"inputs": {flow.name: values}},
@@ -183,7 +195,7 @@ def test_a_server_answers_every_protocol_and_a_file(flow, tmp_path):
         assert described == {key: tensor[key] for key in ("name", "datatype")} | {
             "shape": [-1, 8, 8] if images else [-1]
         }
-        test.to_parquet(tmp_path / "rows.parquet")
+        pd.read_parquet(flow.settings.split / "test.parquet").head(40).to_parquet(tmp_path / "rows.parquet")
         predict_file(server.settings, tmp_path / "rows.parquet", out=tmp_path / "out.parquet", url=server.url)
         assert pd.read_parquet(tmp_path / "out.parquet")["label"].tolist() == labels
         wrong = {"inputs": {flow.name: ["/etc/passwd" if images else 7]}}
@@ -217,7 +229,7 @@ def test_the_log_keeps_text_and_of_images_what_tells_them_apart(served):
 def test_monitoring_watches_length_and_brightness_and_finds_skew(served):
     settings, test = served.settings, served.test
     settings.features.mkdir(parents=True, exist_ok=True)
-    test.to_parquet(settings.features / "2026-01.parquet")
+    shutil.copy(settings.split / "test.parquet", settings.features / "2026-01.parquet")
     (column,) = (verdict := monitor(settings)).columns
     assert (column.kind, column.rows) == ("number", len(test))
     assert not column.drifted
@@ -268,6 +280,8 @@ def test_mlflow_loads_it_and_checks_what_it_is_given(flow):
     answer = found.predict(table)
     probabilities = [name for name in answer.columns if name != "label"]
     assert np.abs(answer[probabilities].to_numpy() - flow.predict("torch")[:3]).max() < 1e-5
+    kind = found.metadata.signature.inputs.inputs[0].type
+    assert str(kind) == ("Array(Array(double))" if flow.kind == "image" else "DataType.string")
     with pytest.raises(MlflowException):
         found.predict(pd.DataFrame({flow.name: [1.5]}))
 
