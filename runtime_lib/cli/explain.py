@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["explain"]
 
 _BAR = 16
+_SHOWN = 24  # characters of a text
 
 
 def explain(
@@ -91,7 +92,9 @@ def _said(answer: Any) -> str:
 def _value(part: Part) -> str:
     if part.value is None or part.value != part.value:
         return "missing"
-    return part.value if isinstance(part.value, str) else f"{part.value:g}"
+    if not isinstance(part.value, str):
+        return f"{part.value:g}"
+    return part.value if len(part.value) <= _SHOWN else f"{part.value[: _SHOWN - 1]}…"
 
 
 def _bar(share: float) -> str:

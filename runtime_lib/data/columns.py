@@ -166,7 +166,7 @@ def _number(value: Any, row: int, column: Column) -> float:
             return float(value)
         except OverflowError:
             return np.inf
-    raise DataError(f"Column '{column.name}', row {row}: {value!r} is not a number.")
+    raise DataError(f"Column '{column.name}', row {row}: {value!r:.80} is not a number.")
 
 
 def _texts(values: Any, column: Column) -> Array:
@@ -179,7 +179,7 @@ def _texts(values: Any, column: Column) -> Array:
                 raise _missing(column, row)
             array[row] = None
         else:
-            raise DataError(f"Column '{column.name}', row {row}: {value!r} is not text.")
+            raise DataError(f"Column '{column.name}', row {row}: {value!r:.80} is not text.")
     return array
 
 

@@ -43,7 +43,8 @@ def pixels(cell: Any) -> Array:
         raise ValueError("a pixel is no number")
     if array.ndim not in (2, 3) or not array.size:
         raise ValueError(f"it has {array.ndim} axes, not (height, width) or (height, width, channels)")
-    return array.astype(np.float32)
+    with np.errstate(over="ignore"):  # what is too large is infinite, and refused as that
+        return array.astype(np.float32)
 
 
 def opened(values: Iterable[Any], name: str, folder: Path) -> list[Any]:
@@ -130,7 +131,7 @@ def _dense(cell: Any) -> Array:
 def _flat(cell: Mapping[str, Any]) -> Array:
     try:
         return np.asarray(cell["pixels"]).reshape([int(size) for size in cell["shape"]])
-    except (KeyError, TypeError) as error:
+    except (KeyError, OverflowError, TypeError) as error:
         raise ValueError(f"an object needs 'shape' and 'pixels' ({error!r})") from error
 
 

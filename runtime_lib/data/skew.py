@@ -36,7 +36,7 @@ class ColumnSkew:
         return asdict(self)
 
     def __str__(self) -> str:
-        trained, served = ("missing" if v is None else repr(v) for v in (self.trained, self.served))
+        trained, served = ("missing" if v is None else f"{v!r:.80}" for v in (self.trained, self.served))
         rows = f"{self.rows:,} row{'s'[: self.rows != 1]}"
         return f"'{self.name}' in {rows} (id {self.id}: {trained} in training, {served} when scored)"
 

@@ -31,7 +31,7 @@ __all__ = ["Explained", "Part", "explain_file", "explain_served"]
 
 @dataclass(frozen=True)
 class Part:
-    """One column of one row: its value, and what it adds to an output of the answer."""
+    """One column of one row: its value (of an image, what the log would say of it), and what it adds."""
 
     column: str
     value: Any
@@ -53,7 +53,7 @@ class Explained:
         """The columns of a row, those that add or take most first."""
         shares = self.found.shares[row, self.found.outputs.index(output)]
         parts = [
-            Part(name, self.rows[name][row], float(share))
+            Part(name, _value(self.rows[name], row), float(share))
             for name, share in zip(self.found.columns, shares, strict=True)
         ]
         return sorted(parts, key=lambda part: -abs(part.adds))
@@ -144,9 +144,11 @@ def _explained(settings: Settings, held: Champion, table: pd.DataFrame, ids: Seq
     return Explained(held.name, held.version, ids, answers, rows, explain(model, rows, profile))
 
 
+def _value(values: Array, row: int) -> Any:
+    return values[row] if values.ndim == 1 else summaries(values[row : row + 1])[0]
+
+
 def _plain(value: Any) -> Any:
     if value is None or isinstance(value, str):
         return value
-    if isinstance(value, np.ndarray):
-        return summaries(value[None])[0]
     return None if np.isnan(value) else float(value)

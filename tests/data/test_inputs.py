@@ -10,7 +10,9 @@ from runtime_lib.data.columns import Column, check_rows, columns_of, images_last
 from runtime_lib.data.inputs import inputs_of, read_inputs
 from runtime_lib.data.scan import scan
 from runtime_lib.errors import DataError, SettingsError
+from runtime_lib.pipeline.stages import Project
 from runtime_lib.settings import load
+from runtime_lib.settings.params import read_params
 
 TABLE = pd.DataFrame(
     {
@@ -31,6 +33,7 @@ def test_without_a_file_or_a_table_nothing_is_declared(tmp_path):
     assert read_inputs(settings) == {}
     (tmp_path / "params.yaml").write_text("inputs:\n  text: [name]\n  image:\n")
     assert read_inputs(settings) == {"name": "text"}
+    assert Project(settings, read_params(tmp_path)).inputs == {"name": "text"}
 
 
 @pytest.mark.parametrize(
@@ -126,6 +129,10 @@ def test_images_come_as_lists_or_arrays_and_are_scaled(images):
         (7, "row 1: 7 is no image"),
         ({"shape": [2, 3]}, "row 1: .* is no image: an object needs 'shape' and 'pixels'"),
         ({"shape": None, "pixels": [1]}, "row 1: .* is no image: an object needs 'shape' and 'pixels'"),
+        ({"shape": [1e999], "pixels": [1]}, "row 1: .* is no image: an object needs 'shape' and 'pixels'"),
+        ({"shape": [10**30], "pixels": [1]}, "row 1: .* is no image"),
+        ([[10**400, 0, 0], [0, 0, 0]], "row 1: .* is no image: a pixel is no number"),
+        ([[1e300, 0, 0], [0, 0, 0]], "row 1: the pixel inf is not between"),
         ({"shape": [2, 3], "pixels": [1]}, "row 1: .* is no image: cannot reshape"),
         ({"shape": [3, 2], "pixels": [1] * 6}, "row 1: the image is 3 x 2, those of training are 2 x 3"),
         ([[0, 0, 256], [0, 0, 0]], "row 1: the pixel 256 is not between 0 and 255"),

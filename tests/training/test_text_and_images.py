@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from runtime_lib.cli.explain import explain
 from runtime_lib.data.columns import check_rows
 from runtime_lib.data.images import pixels, storable
 from runtime_lib.monitoring.explain import explain_file, explain_served
@@ -191,6 +193,14 @@ def test_a_server_answers_every_protocol_and_a_file(flow, tmp_path):
             assert status == 200, answer
             told = {output["name"]: output["data"] for output in answer["outputs"]}
             assert told["label"] == labels
+        for wrong in (
+            {"shape": [40, 8, 9]},
+            {"shape": [20, 2, 8, 8]},
+            {"datatype": "BYTES", "shape": [40, 8, 8]},
+        ):
+            status, answer = server.ask("/v2/models/flights/infer", {"inputs": [tensor | wrong]})
+            assert status == 400, answer
+            assert f"ensor '{flow.name}': shape" in answer["error"] or "the image is" in answer["error"]
         (described,) = server.ask("/v2/models/flights")[1]["inputs"]
         assert described == {key: tensor[key] for key in ("name", "datatype")} | {
             "shape": [-1, 8, 8] if images else [-1]
@@ -256,14 +266,18 @@ def test_other_lengths_and_darker_images_are_drift(served):
     assert "PSI" in column.reasons[0]
 
 
-def test_each_is_explained_by_the_answer_without_it(served, tmp_path):
+def test_each_is_explained_by_the_answer_without_it(served, tmp_path, monkeypatch, capsys):
     served.test.head(2).to_parquet(tmp_path / "rows.parquet")
     found = explain_file(served.settings, tmp_path / "rows.parquet")
     answer = served.predict("torch")[0]
     best = int(answer.argmax())
     (part,) = found.parts(0, found.found.outputs[best])
     assert part.adds > 0.3
-    json.dumps(found.to_dict())
+    assert json.loads(json.dumps(found.to_dict()))["rows"][0]["outputs"]
+    monkeypatch.chdir(served.settings.root)
+    explain(file=tmp_path / "rows.parquet")
+    out = capsys.readouterr().out
+    assert re.search(rf"{served.name} +{re.escape(part.value[:10])}", out), out
     if served.kind == "text":
         assert explain_served(served.settings, [served.test["id"][0]]).found.shares.shape[0] == 1
     else:

@@ -72,7 +72,7 @@ def _tensor(name: str, tensor: Mapping[str, Any]) -> list[Any]:
         raise RequestError(
             f"Tensor '{name}' needs 'data', a list (JSON only; the binary extension is not offered)."
         )
-    data = _flat(data)
+    data = _flat(data, axes=len(shape) if isinstance(shape, list) else 1)
     images = datatype != "BYTES" and _is_of_images(shape, len(data))
     if not images and shape not in ([len(data)], [len(data), 1]):
         raise RequestError(
@@ -94,9 +94,11 @@ def _is_of_images(shape: Any, count: int) -> bool:
     return all(type(size) is int and size > 0 for size in shape) and prod(shape) == count
 
 
-def _flat(data: list[Any]) -> list[Any]:
-    while data and all(isinstance(value, list) for value in data):
-        data = list(chain.from_iterable(data))
+def _flat(data: list[Any], *, axes: int) -> list[Any]:
+    """Of a tensor with so many axes, or of a column of one value each."""
+    for _ in range(max(axes - 1, 1)):
+        if data and all(isinstance(value, list) for value in data):
+            data = list(chain.from_iterable(data))
     return data
 
 
