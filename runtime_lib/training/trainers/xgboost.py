@@ -28,7 +28,7 @@ from runtime_lib.training.trainers.boosting import (
     threads_beside_torch,
     unit,
 )
-from runtime_lib.training.trainers.levels import Levels
+from runtime_lib.training.trainers.levels import Levels, refuse_unread
 
 __all__ = ["FittedXGBoost", "XGBoost"]
 
@@ -83,6 +83,7 @@ class XGBoost:
         return {**self.options.to_dict(), "trainer": self.name}
 
     def plan(self, settings: Settings, table: Table, batch_size: int) -> ComputePlan:
+        refuse_unread(table.columns)
         return plan_trees(self.name, settings, table.task, len(table.columns), rows=table.rows)
 
     def fit(self, work: Work) -> Fit:
