@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from runtime_lib.data.columns import Array
+from runtime_lib.data.columns import Array, Column
 from runtime_lib.errors import DataError
 from runtime_lib.task.curves import POINTS, points, reliability
 from runtime_lib.task.metric import Z95, Metric
+from runtime_lib.task.naive import naive as best_column
 from runtime_lib.task.ranking import area_rows, precision_rows
 from runtime_lib.task.task import Task
 
-__all__ = ["Binary", "log_loss_rows", "standard_error"]
+__all__ = ["Binary", "figures", "log_loss_rows", "logistic", "naive", "standard_error"]
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,21 @@ class Binary(Task):
 
         fitted = LogisticRegression(max_iter=300).fit(inputs, label)
         return fitted.predict_proba(unseen)[:, 1]  # type: ignore[no-any-return]
+
+
+def figures(label: Array, probability: Array) -> dict[str, float]:
+    """`Binary.figures`, under the name that `mlops upgrade` gave it in projects of 0.1 to 0.4, as below."""
+    return Binary().figures(label, probability)
+
+
+def logistic(inputs: Array, label: Array, *, unseen: Array) -> Array:
+    return Binary().linear(inputs, label, unseen=unseen)
+
+
+def naive(
+    rows: Mapping[str, Array], label: Array, columns: Sequence[Column], *, unseen: Mapping[str, Array]
+) -> tuple[str, Array]:
+    return best_column(Binary(), rows, label, columns, unseen=unseen)
 
 
 def standard_error(auc: float, positives: int, negatives: int) -> float:

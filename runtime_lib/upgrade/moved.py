@@ -19,7 +19,10 @@ _MOVED = {
     "data.periods": "data.months",
     "data.versions": "pipeline.dvc",
     "monitoring.profile": "training.profile",
+    "training.baselines.logistic_probability": "task.binary.logistic",
+    "training.baselines.naive_probability": "task.binary.naive",
     "training.metrics": "task.binary",
+    "training.metrics.binary_metrics": "task.binary.figures",
     "training.fit.Fit": "training.trainer.Fit",
     "training.fit.FitParams": "training.trainer.FitParams",
     "training.network.build": "training.build.build",
@@ -104,9 +107,6 @@ _MOVED = {
 _GONE: dict[str, str] = {
     "training.fit.fit": "call runtime_lib.training.train.train; in a loop of your own, "
     "runtime_lib.training.fit.fit_network with a network of runtime_lib.training.build.build",
-    "training.baselines.logistic_probability": "runtime_lib.task.kinds.BINARY.linear",
-    "training.baselines.naive_probability": "runtime_lib.task.naive.naive with runtime_lib.task.kinds.BINARY",
-    "training.metrics.binary_metrics": "runtime_lib.task.kinds.BINARY.figures",
     "monitoring.profile.check_profile": "runtime_lib.training.profile.read_profile returns the document",
     "hardware.check.Finding": "runtime_lib.hardware.device.selfcheck.check returns texts",
     "hardware.on_mac.Answers": "read a machine with runtime_lib.hardware.facts",

@@ -11,12 +11,19 @@ digest of config.json has been compared, and a folder is only as good as where i
 
 from __future__ import annotations
 
+import re
+from io import BytesIO
 from typing import Any
-from zipfile import ZIP_DEFLATED
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from runtime_lib.errors import ModelError, require
 
 __all__ = ["TRUSTED", "dumped", "loaded"]
+
+_SCHEMA = "schema.json"
+# An object's number, or the name of its file: both are its address.
+_ADDRESS = re.compile(r'("__id__": |")(\d{6,})((?:\.\w+")?)')
+_NO_TIME = (1980, 1, 1, 0, 0, 0)  # the first that an archive can hold
 
 TRUSTED = frozenset(
     {
@@ -57,7 +64,7 @@ def dumped(estimator: Any) -> bytes:
     skops = require("skops.io", extra="sklearn")
     name = type(estimator).__name__
     try:
-        content: bytes = skops.dumps(estimator, compression=ZIP_DEFLATED)
+        content = _repeatable(skops.dumps(estimator))
     except Exception as error:  # of many types, as its state is read by the parts' own code
         raise ModelError(f"{name} cannot be stored without pickle: {error}.") from error
     if unknown := sorted(set(skops.get_untrusted_types(data=content)) - TRUSTED):
@@ -88,3 +95,25 @@ def loaded(content: bytes, *, version: str) -> Any:
             f"The model of scikit-learn {version} cannot be read: {error}. Install that version, or train it "
             f"again."
         ) from error
+
+
+def _repeatable(content: bytes) -> bytes:
+    """The same archive for the same estimator, so that a fit that is repeated gives the same model.
+
+    skops calls objects and their files by their addresses in memory, and the archive has the time of writing.
+    Here they are counted as they come.
+    """
+    names: dict[str, str] = {}
+
+    def counted(found: re.Match[str]) -> str:
+        return found[1] + names.setdefault(found[2], str(len(names))) + found[3]
+
+    with ZipFile(BytesIO(content)) as old:
+        schema = _ADDRESS.sub(counted, old.read(_SCHEMA).decode())
+        files = {_ADDRESS.sub(counted, f'"{name}"').strip('"'): old.read(name) for name in old.namelist()}
+    files[_SCHEMA] = schema.encode()
+    new = BytesIO()
+    with ZipFile(new, "w", ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            archive.writestr(ZipInfo(name, _NO_TIME), files[name], ZIP_DEFLATED)
+    return new.getvalue()

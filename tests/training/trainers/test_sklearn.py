@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,7 +22,7 @@ from sklearn.svm import SVC, LinearSVC
 
 from runtime_lib.errors import ModelError
 from runtime_lib.training.encoder import Encoder
-from runtime_lib.training.model import Model
+from runtime_lib.training.model import Model, digest
 from runtime_lib.training.prepare import prepare
 from runtime_lib.training.trainers.sklearn import Sklearn
 from tests.training.trainers.conftest import (
@@ -228,3 +231,20 @@ def make_project_of_counts(folder):
         table = make_table("regression", seed)
         table.assign(label=np.exp(table["label"] / 20).round()).to_parquet(path)
     return load(folder, environ={})
+
+
+def test_a_repeated_fit_is_the_same_file_in_another_process(tmp_path):
+    """DVC and the registry know a model by its files."""
+    code = """
+import sys
+from pathlib import Path
+from tests.training.trainers.conftest import fit, make_project, trainer
+folder = Path(sys.argv[1])
+folder.mkdir()
+for which in ("histogram", "trees"):
+    fit(make_project("multiclass", folder), trainer(which, "multiclass")).save(folder / which)
+"""
+    for name in ("one", "two"):
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=True, capture_output=True)
+    for which in ("histogram", "trees"):
+        assert digest(tmp_path / "one" / which) == digest(tmp_path / "two" / which)
