@@ -44,7 +44,6 @@ SMALL = [
     "train.epochs=2",
     "train.learning_rate=0.003",
     "train.network.hidden=[8]",
-    "train.boosting.rounds=1",  # so that it is the network that is kept, whose parameters change below
     "evaluate.linear=false",
 ]
 
@@ -54,6 +53,11 @@ def small(project: Path) -> Path:
     from runtime_lib.pipeline.run import set_params
 
     set_params(project / "params.yaml", SMALL)
+    # The network alone, so that it is the model whose parameters and files are followed here.
+    [model] = project.glob("src/*/model.py")
+    boosting = '        "boosting": GradientBoosting(params["boosting"]),\n'
+    assert boosting in model.read_text()
+    model.write_text(model.read_text().replace(boosting, ""))
     return project
 
 
