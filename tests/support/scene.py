@@ -309,12 +309,11 @@ def _add_dependency(project: Path, tags: Tags) -> None:
 
 
 def _change_settings(project: Path, tags: Tags) -> None:
-    # The gate's last line, by the name that it has in the project's release.
+    # The gate's last line, whichever release has made the project.
     known = (project / "mlops.toml").read_text()
     lines = ("max_loss_to_incumbent = 0.0", "min_gain_over_incumbent = 0.005")
     line = next(each for each in lines if each in known)
-    key = line.partition(" ")[0]
-    replace(project / "mlops.toml", line, f"{key} = 0.5  # {tags.new('mlops.toml')} was")
+    replace(project / "mlops.toml", line, f"max_loss_to_incumbent = 0.5  # {tags.new('mlops.toml')} was")
     more = "\n[environments.mine.registry]\nmax_loss_to_incumbent = 0.25  # {tag}\n"
     _append(project, "mlops.toml", tags, more)
 
