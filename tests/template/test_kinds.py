@@ -1,0 +1,141 @@
+"""Each kind of task with each trainer, in a project on real flights: from the copy to training again.
+
+In the deep tests on nine months. `MLOPS_TESTS_TABLE=FILE` adds a line for each to the table of docs/tasks.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.pipeline.test_run import MLOPS, environment, mlops, reports, serving
+from tests.support.depth import DEEP
+
+KINDS = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "mae", "quantile": "pinball"}
+LINEAR = {
+    "binary": "linear_model.LogisticRegression(max_iter=300)",
+    "multiclass": "linear_model.LogisticRegression(max_iter=300)",
+    "regression": 'linear_model.SGDRegressor(loss="huber", epsilon=15, random_state=7)',
+    "quantile": 'ensemble.HistGradientBoostingRegressor(loss="quantile", random_state=7)',
+}
+NETWORK = 'Architecture("mlp", {"inputs": inputs, "outputs": outputs, **params["network"]})'
+TRAINERS = {
+    "network in torch": ("", NETWORK),
+    "network in MLX": ("", NETWORK),
+    "gradient boosting": ("", 'GradientBoosting(params["boosting"])'),
+    "LightGBM": (
+        "from runtime_lib.training.trainers.lightgbm import LightGBM\n",
+        'LightGBM(params["boosting"])',
+    ),
+    "XGBoost": (
+        "from runtime_lib.training.trainers.xgboost import XGBoost\n",
+        'XGBoost(params["boosting"])',
+    ),
+    "scikit-learn": (
+        "from sklearn import ensemble, linear_model\n"
+        "from runtime_lib.training.trainers.sklearn import Sklearn\n",
+        "Sklearn({linear})",
+    ),
+}
+# In every run one of them, by the trainer that new projects have; the others are shown in parts
+# by tests/registry/test_tasks.py and tests/training/trainers.
+EVERY = [(kind, trainer) for kind in KINDS for trainer in TRAINERS]
+CASES = EVERY if DEEP else [("multiclass", "gradient boosting")]
+LAST, LATER = ("2013-09", "2013-10") if DEEP else ("2013-03", "2013-04")
+
+
+def make(render, kind: str, trainer: str) -> Path:
+    project = render(task_kind=kind, project_name="kinds", project_package="kinds")
+    imports, made = TRAINERS[trainer]
+    path = project / "src" / "kinds" / "model.py"
+    head, found, body = path.read_text().partition("    return {\n")
+    assert found, body
+    head = head.replace("from runtime_lib", f"{imports}from runtime_lib", 1)
+    path.write_text(head + f"    return {made.replace('{linear}', LINEAR[kind])}\n")
+    return project
+
+
+@pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}-{case[1]}")
+def case(request, render, monkeypatch):
+    kind, trainer = request.param
+    monkeypatch.setenv("MLOPS_TRAINING__FRAMEWORK", "mlx" if trainer == "network in MLX" else "torch")
+    monkeypatch.setenv("MLOPS_SERVING__FRAMEWORK", os.environ["MLOPS_TRAINING__FRAMEWORK"])
+    return kind, trainer, make(render, kind, trainer)
+
+
+def note(kind: str, trainer: str, project: Path, seconds: float) -> None:
+    """A line of the table of docs/tasks.md."""
+    if not (table := os.environ.get("MLOPS_TESTS_TABLE")):
+        return
+    report, metric = reports(project)["evaluation"], KINDS[kind]
+    low, high = report["intervals"][metric]
+    naive = report["naive"][metric]
+    figure = report["candidate"][metric]
+    sure = f"{figure:.4f} | {low:.4f} to {high:.4f}"
+    line = f"| {kind} | {trainer} | {metric} | {sure} | {naive:.4f} | {seconds:.0f} |\n"
+    with Path(table).open("a") as file:
+        file.write(line)
+
+
+@pytest.mark.slow
+def test_a_project_of_each_kind_goes_from_the_copy_to_training_again(case):
+    kind, trainer, project = case
+    start = time.perf_counter()
+    said = mlops(project, "run", "--set", f"data.last={LAST}", "--set", f"split.test={2 if DEEP else 1}")
+    note(kind, trainer, project, time.perf_counter() - start)
+    assert "Gate: champion" in said
+    metric, report = KINDS[kind], reports(project)["evaluation"]
+    assert report["task"] == kind
+    assert f"Held-out {metric}: model {report['candidate'][metric]:.4f}" in said
+
+    replay = [sys.executable, "-m", "kinds.replay", LATER]
+    subprocess.run(replay, cwd=project, env=environment(), check=True, capture_output=True)
+    requests = project / "var" / "replay" / f"{LATER}-requests.parquet"
+    if not DEEP:
+        pd.read_parquet(requests).head(3_000).to_parquet(requests)
+    with serving(project) as url:
+        mlops(project, "predict", str(requests), "--url", url)
+        first = pd.read_parquet(requests).head(1)
+        by_http = ask(url, first)
+    answers = pd.read_parquet(project / "predictions.parquet").set_index("id")
+    row = answers.loc[first["id"].iloc[0]]
+    if isinstance(by_http, dict) and "label" in by_http:
+        assert row["label"] == by_http["label"]
+        by_http = {f"probability.{name}": value for name, value in by_http["probability"].items()}
+    by_http = by_http if isinstance(by_http, dict) else {answers.columns[0]: by_http}
+    tolerance = {"abs": 1e-6 if trainer == "network in MLX" else 0}  # MLX has no double precision
+    assert {name: row[name] for name in by_http} == pytest.approx(by_http, **tolerance)
+
+    labels = project / "var" / "replay" / f"{LATER}-labels.parquet"
+    found = json.loads(mlops(project, "monitor", "--labels", str(labels), "--exit-zero", "--json"))
+    known = pd.read_parquet(labels)["id"].isin(answers.index).sum()
+    assert found["performance"]["metric"] == metric
+    assert found["performance"]["labelled"] == known > 2_000
+    assert found["performance"]["held_out"] == report["candidate"][metric]
+    assert found["performance"]["lower"] < found["performance"]["live"] < found["performance"]["upper"]
+
+    again = [MLOPS, "run", "--set", f"data.last={LATER}"]
+    done = subprocess.run(again, cwd=project, env=environment(), capture_output=True, text=True)
+    assert done.returncode in (0, 3), done.stderr
+    assert "better than the champion's" in done.stdout + done.stderr
+
+
+def ask(url: str, row: pd.DataFrame) -> object:
+    """What the server answers to one row of features."""
+    values = row.drop(columns=["id", "time"]).iloc[0]
+    body = {name: None if pd.isna(value) else value for name, value in values.items()}
+    request = urllib.request.Request(
+        f"{url}/invocations",
+        json.dumps({"dataframe_records": [body]}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as reply:
+        return json.loads(reply.read())["predictions"][0]
