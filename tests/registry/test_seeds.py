@@ -85,7 +85,7 @@ def passes(task, label, answer, champion) -> bool:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_model_that_was_only_trained_again_does_not_replace_the_champion(kind):
     task, _, _, _, label = data(kind)
-    count = examples(small=10, deep=200)
+    count = examples(small=6, deep=200)
     champion = answered(kind, 1)
     changed = sum(passes(task, label, answered(kind, seed), champion) for seed in range(2, 2 + count))
     assert changed <= 0.05 * count
@@ -123,7 +123,7 @@ def noise_for(kind: str) -> float:
     for _ in range(12):
         middle = (low + high) / 2
         gains = []
-        for seed in range(examples(small=20, deep=100)):
+        for seed in range(examples(small=8, deep=100)):
             task, label, better, worse = planted(kind, 10_000 + seed, middle)
             metric = task.metric
             gains.append(metric.margin(metric.value(label, better), metric.value(label, worse)))
@@ -133,6 +133,6 @@ def noise_for(kind: str) -> float:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_gain_of_the_size_in_the_settings_is_told(kind):
-    count, noise = examples(small=40, deep=200), noise_for(kind)
+    count, noise = examples(small=20, deep=200), noise_for(kind)
     passed = sum(passes(*planted(kind, seed, noise)) for seed in range(count))
     assert passed >= 0.9 * count
