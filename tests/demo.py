@@ -207,7 +207,9 @@ def _gate(gate: Mapping[str, Any]) -> None:
     for reason in gate["reasons"]:
         console.print(f"  {reason}", markup=False)
     if not gate["promoted"]:
-        console.print("  The champion stays: max_loss_to_incumbent of mlops.toml allows it to lose nothing.")
+        console.print(
+            "  The champion stays: a new one has to be better (min_gain_over_incumbent in mlops.toml)."
+        )
 
 
 @contextmanager
