@@ -103,7 +103,8 @@ def explain_served(settings: Settings, ids: Sequence[str]) -> Explained:
             f"file: `mlops explain --file FILE`."
         )
     log = read_predictions(settings.predictions, version=held.version)
-    if missing := [each for each in ids if each not in set(log["id"])]:
+    known = set(log["id"])
+    if missing := [each for each in ids if each not in known]:
         raise DataError(
             f"The log has no answer of the champion, version {held.version}, to the id '{missing[0]}'. Give "
             f"ids that it has served, or rows in a file: `mlops explain --file FILE`."

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from runtime_lib.registry import charts
+from runtime_lib.tracking.summary import MODELS
 
 __all__ = ["Chart", "confusion", "of_answers"]
 
@@ -32,15 +33,16 @@ def of_answers(curves: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iter
             yield draw(curves, evaluation)
 
 
-def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Chart:
+def confusion(counts: Sequence[Sequence[int]], evaluation: Mapping[str, Any]) -> Chart:
     """Rows by what happened and by what was decided; of many classes the commonest, the rest as one."""
-    counts, names = _largest(counts, classes)
+    binary = evaluation.get("task", "binary") == "binary"
+    counts, names = _largest(counts, evaluation.get("classes") or ("0", "1"))
     how = (
         "At the model's threshold, which flags as large a share as has label 1 in the validation months. "
-        if len(classes) == 2
+        if binary
         else "Decided is the likeliest class. "
     )
-    said = "predicted {}" if len(classes) == 2 else "{}"
+    said = "predicted {}" if binary else "{}"
     svg = charts.matrix(
         counts,
         rows=[f"was {name}" for name in names],
@@ -61,7 +63,7 @@ def _largest(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> tuple[l
 
 
 def _series(curves: Mapping[str, Any], kind: str, *, dots: bool = False) -> list[charts.Series]:
-    known = [who for who in ("candidate", "logistic", "linear", "naive") if kind in curves.get(who, {})]
+    known = [who for who in MODELS if kind in curves.get(who, {})]
     return [charts.Series(who, who, curves[who][kind], dots) for who in known]
 
 

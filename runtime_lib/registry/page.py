@@ -17,9 +17,10 @@ from runtime_lib.registry import charts
 from runtime_lib.registry.drawn import Chart, confusion, of_answers
 from runtime_lib.settings import Settings
 from runtime_lib.task.kinds import from_dict, metric_name
+from runtime_lib.task.task import Task
 from runtime_lib.tracking.record import Measure, RunState, read, record_folder
 from runtime_lib.tracking.ship import flatten
-from runtime_lib.tracking.summary import TRAINER_TAG, Known, run_name
+from runtime_lib.tracking.summary import MODELS, TRAINER_TAG, Known, run_name, side_by_side
 from runtime_lib.training.evaluate import FORMAT
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ __all__ = ["upload_page", "write_page"]
 
 _FOLDER = "evaluation"  # among the run's artifacts
 _MOST_BARS = 20
-_MODELS = ("candidate", "logistic", "linear", "naive")  # in the order of the table
 
 
 def write_page(settings: Settings) -> Path | None:
@@ -82,7 +82,7 @@ def _render(
     )
     safe = jinja2.filters.Markup  # for the drawings made here
     drawn = [chart._replace(svg=safe(chart.svg)) for chart in _charts(settings, evaluation, state, measures)]
-    models = [who for who in _MODELS if who in evaluation]
+    models = [who for who in MODELS if who in evaluation]
     metrics = {f"test/{name}": value for name, value in evaluation["candidate"].items()}
     known = Known(flatten(state.params), state.tags, metrics)
     return str(
@@ -98,7 +98,7 @@ def _render(
             suspects=evaluation.get("suspects", []),
             confirmed=settings.registry.confirmed,
             kept={m.name: m.value for m in measures if "/" not in m.name},
-            trainers=_trainers(measures, evaluation),
+            trainers=side_by_side({m.name: m.value for m in measures}, _task(evaluation).metric),
             kept_trainer=state.tags.get(TRAINER_TAG, ""),
             charts=drawn,
             style=safe(charts.STYLE),
@@ -108,28 +108,16 @@ def _render(
     )
 
 
+def _task(evaluation: Mapping[str, Any]) -> Task:
+    """Of an evaluation; those of format 1 are of binary tasks."""
+    return from_dict({"kind": evaluation.get("task", "binary")})
+
+
 def _figures(evaluation: Mapping[str, Any]) -> list[str]:
     """The figures of the table: first those that may decide, in the task's order."""
-    first = from_dict({"kind": evaluation.get("task", "binary")}).metrics
+    first = _task(evaluation).metrics
     known = [name for name in evaluation["candidate"] if name not in ("rows", "rate", "mean")]
     return [*(name for name in first if name in known), *(name for name in known if name not in first)]
-
-
-def _trainers(measures: Sequence[Measure], evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """Of several candidates each one's figure on the validation months, and by how much the best is ahead."""
-    metric = from_dict({"kind": evaluation.get("task", "binary")}).metric
-    found = {m.name: m.value for m in measures}
-    each = {
-        name.split("/")[1]: value
-        for name, value in found.items()
-        if name.startswith("trainer/") and name.endswith(f"/{metric.name}")
-    }
-    if "ahead" not in found:
-        return {}
-    form = "{:.4f}" if metric.best else "{:.2%}"
-    ahead, least, most = (form.format(found[name]) for name in ("ahead", "ahead_least", "ahead_most"))
-    ahead += "" if metric.best else " of its error"
-    return {"metric": metric.name, "each": each, "ahead": ahead, "least": least, "most": most}
 
 
 def _gate(settings: Settings, evaluation: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -147,7 +135,7 @@ def _charts(
     settings: Settings, evaluation: Mapping[str, Any], state: RunState, measures: Sequence[Measure]
 ) -> list[Chart]:
     """Those that there are points for: an evaluation of an earlier release has none."""
-    metric = from_dict({"kind": evaluation.get("task", "binary")}).metric.name
+    metric = _task(evaluation).metric.name
     drawn = [*_of_epochs(measures, metric, state.tags.get(TRAINER_TAG, ""))]
     if curves := evaluation.get("curves"):
         drawn += of_answers(curves, evaluation)
@@ -162,7 +150,7 @@ def _charts(
             Chart("importance", "What the model needs", reading + more, charts.bars(items, title=reading))
         )
     if counts := evaluation.get("confusion"):
-        drawn.append(confusion(counts, evaluation.get("classes") or ("0", "1")))
+        drawn.append(confusion(counts, evaluation))
     return drawn
 
 

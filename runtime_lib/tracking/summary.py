@@ -9,20 +9,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime_lib.task.kinds import KINDS
+from runtime_lib.task.metric import Metric
 
 __all__ = [
     "CHANGED_TAG",
     "ERROR_TAG",
     "KILLED",
+    "MODELS",
     "NEEDS_TAG",
     "NOTE_TAG",
     "SINCE_TAG",
     "TRAINER_TAG",
     "Known",
+    "SideBySide",
     "changes",
     "figure",
     "note",
     "run_name",
+    "side_by_side",
 ]
 
 # What changed, in words, and the name of the run that it was compared with.
@@ -33,6 +37,8 @@ NEEDS_TAG = "mlops.needs"  # the columns that the model needs most, in words
 TRAINER_TAG = "mlops.trainer"  # which of several candidates is kept, by its name
 NOTE_TAG = "mlflow.note.content"  # what MLflow shows as a run's description, as Markdown
 _MOST = 6  # parameters that are named
+# Who is judged on the held-out rows, in the order of tables and drawings.
+MODELS = ("candidate", "logistic", "linear", "naive")
 _SHOWN = tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind().metrics))
 _MOST_SHOWN = 2  # of them, the most telling come first
 
@@ -46,6 +52,17 @@ class Known:
     metrics: Mapping[str, float] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
     status: str = "FINISHED"
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Each candidate's figure; in words, by how much the best is ahead of the next, with its interval."""
+
+    metric: str
+    each: Mapping[str, float]
+    ahead: str
+    least: str
+    most: str
 
 
 def run_name(run: Known, metric: str) -> str:
@@ -114,29 +131,39 @@ def _figures(metrics: Mapping[str, float]) -> str:
     return " ".join(lines)
 
 
-def _side_by_side(run: Known) -> str:
-    """Of several candidates, which one is kept and by how much it is ahead on the validation months."""
-    kind = KINDS.get(run.params.get("task", ""))
-    if "ahead" not in run.metrics or kind is None:
-        return ""
-    metric = kind().metric
-    ends = ("trainer/", f"/{metric.name}")
-    each = {
-        name.removeprefix(ends[0]).removesuffix(ends[1]): value
-        for name, value in run.metrics.items()
-        if name.startswith(ends[0]) and name.endswith(ends[1])
-    }
+def side_by_side(metrics: Mapping[str, float], metric: Metric) -> SideBySide | None:
+    """How the candidates of a training did on the validation months; None where there was one.
+
+    Args:
+        metrics: of the run, by name. metric: the task's first.
+    """
+    if "ahead" not in metrics:
+        return None
+    start, end = "trainer/", f"/{metric.name}"
+    names = [name for name in metrics if name.startswith(start) and name.endswith(end)]
     form = "{:.4f}" if metric.best else "{:.2%}"
-    ahead, least, most = (form.format(run.metrics[name]) for name in ("ahead", "ahead_least", "ahead_most"))
-    figures = ", ".join(f"{name} {value:.4f}" for name, value in each.items())
+    return SideBySide(
+        metric.name,
+        {name.removeprefix(start).removesuffix(end): metrics[name] for name in names},
+        *(form.format(metrics[name]) for name in ("ahead", "ahead_least", "ahead_most")),
+    )
+
+
+def _side_by_side(run: Known) -> str:
+    """Which candidate is kept, and by how much it is ahead; empty where there was one."""
+    kind = KINDS.get(run.params.get("task", ""))
+    found = side_by_side(run.metrics, kind().metric) if kind else None
+    if found is None:
+        return ""
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in found.each.items())
     return (
-        f"**Kept of several**: {run.tags.get(TRAINER_TAG)}, ahead by {ahead} ({least} to {most}) in "
-        f"{metric.name} on the validation months ({figures})."
+        f"**Kept of several**: {run.tags.get(TRAINER_TAG)}, ahead by {found.ahead} ({found.least} to "
+        f"{found.most}) in {found.metric} on the validation months ({figures})."
     )
 
 
 def _beside(metrics: Mapping[str, float], name: str) -> str:
-    others = [who for who in ("naive", "logistic", "linear") if f"test/{who}/{name}" in metrics]
+    others = [who for who in reversed(MODELS[1:]) if f"test/{who}/{name}" in metrics]
     told = ", ".join(f"{who} {metrics[f'test/{who}/{name}']:.4f}" for who in others)
     return f" ({told})" if told else ""
 

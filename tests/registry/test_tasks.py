@@ -14,6 +14,7 @@ from runtime_lib.monitoring.explain import explain_served
 from runtime_lib.monitoring.labels import add_labels
 from runtime_lib.monitoring.monitor import monitor
 from runtime_lib.registry.champion import champion
+from runtime_lib.registry.drawn import confusion
 from runtime_lib.registry.promote import promote
 from runtime_lib.registry.register import register
 from runtime_lib.serving.protocols import infer, invocations
@@ -350,3 +351,10 @@ def test_a_champion_of_another_task_blocks_until_it_is_cleared(tmp_path):
     assert not decision.promoted
     assert "version 1) answers a regression task, this model a quantile one" in decision.reasons[0]
     assert "mlops champion clear" in decision.reasons[-1]
+
+
+def test_two_classes_with_names_are_decided_by_the_likelier_and_by_no_threshold():
+    counts = [[8, 2], [1, 9]]
+    named = confusion(counts, {"task": "multiclass", "classes": ["lost", "paid"]})
+    assert ("threshold" in named.reading, "lost" in named.svg) == (False, True)
+    assert "threshold" in confusion(counts, {"task": "binary", "classes": ["0", "1"]}).reading

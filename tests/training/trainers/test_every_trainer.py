@@ -211,3 +211,12 @@ def test_reloaded_in_this_process_it_is_of_the_same_kind(each, tmp_path):
     assert (model.framework, model.device) == (each.trial.fit.fitted.framework, "cpu")
     assert type(model.fitted) is type(each.trial.fit.fitted)
     assert model.fitted.importance() == each.trial.fit.fitted.importance()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradient_boosting_keeps_its_best_round_and_no_later_one(kind):
+    found = fitted("histogram", kind)
+    fit = found.trial.fit
+    assert 1 <= fit.epoch < fit.epochs
+    assert {each.n_iter_ for each in fit.fitted.estimators} <= set(range(1, fit.epoch + 1))
+    assert max(each.n_iter_ for each in fit.fitted.estimators) == fit.epoch
