@@ -1,4 +1,4 @@
-"""The pages of the tasks are true: commands and files, what they show, and each refusal that they quote."""
+"""The tasks' pages are true: commands and files, what they show, and each refusal that they quote."""
 
 from __future__ import annotations
 

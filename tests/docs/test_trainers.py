@@ -1,4 +1,4 @@
-"""The pages of the trainers are true: commands and files, what they show, and each refusal that they quote."""
+"""The trainers' pages are true: commands and files, what they show, and each refusal that they quote."""
 
 from __future__ import annotations
 
@@ -105,7 +105,11 @@ def test_each_block_is_followed(name):
 
 def test_there_is_a_page_for_each_trainer():
     ours = REPOSITORY / "runtime_lib" / "training" / "trainers"
-    trainers = {path.stem for path in ours.glob("*.py") if re.search(r"^class \w*Fitted|^class \w+:", path.read_text(), re.M)}
+    trainers = {
+        path.stem
+        for path in ours.glob("*.py")
+        if re.search(r"^class \w*Fitted|^class \w+:", path.read_text(), re.M)
+    }
     assert {path.stem for path in FOLDER.glob("*.md")} == set(TASKS)
     assert {name.replace("-", "_") for name in TASKS} <= trainers
 

@@ -1,4 +1,4 @@
-"""What a person may get wrong with a task or a trainer, done on small tables; `told` says what is answered."""
+"""What a person may get wrong with a task or a trainer, done on small tables, and what is said then."""
 
 from __future__ import annotations
 
