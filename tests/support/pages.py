@@ -42,7 +42,7 @@ SERVE = "uv run mlops serve"
 # Whether the gate or monitoring finds something is a matter of figures, which differ between machines.
 FINDINGS = {"uv run mlops run": {3}, "uv run mlops monitor": {4}}
 # The last month of the pages' own figures, so that the gate passes.
-LAST = {"binary": "2013-03", "multiclass": "2013-03", "regression": "2013-04", "quantile": "2013-04"}
+LAST = {"binary": "2013-03", "multiclass": "2013-03", "regression": "2013-04", "quantile": "2013-05"}
 # In every run: boosting alone, on each seventh flight, the last of a month among them, whose answer is shown.
 SMALL = {
     "data": (
