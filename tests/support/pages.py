@@ -156,7 +156,8 @@ class Reader:
 
     def _asked(self, said: str) -> str:
         [request] = re.findall(r"^curl .*$", said, flags=re.MULTILINE)
-        return f"{said}\n{self.run(request.replace('curl ', 'curl -sS --fail-with-body ', 1))}"
+        answer = self.run(request.replace("curl ", "curl -sS --fail-with-body ", 1))
+        return f"{said}\n{answer}\n"
 
     def stop(self) -> None:
         if self.server and self.server.poll() is None:
