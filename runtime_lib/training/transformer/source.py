@@ -136,7 +136,7 @@ def _instead(absent: str, there: list[Path]) -> str:
 def _from_hub(wanted: Pretrained) -> dict[str, Path]:
     """The files in the cache of the hub's client, for all projects; what is there is not asked for again."""
     hub = require("huggingface_hub", extra="text")
-    errors = hub.errors
+    errors = require("huggingface_hub.errors", extra="text")
     found = {}
     for name in NAMES:
         try:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,20 +12,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec.structs import replace
 from sklearn.linear_model import LogisticRegression
 
 from runtime_lib.data.columns import check_rows
-from runtime_lib.errors import ModelError
+from runtime_lib.errors import CapacityError, ModelError
 from runtime_lib.registry.champion import champion
 from runtime_lib.registry.promote import promote
 from runtime_lib.registry.register import register
-from runtime_lib.settings import Settings, load
+from runtime_lib.settings import Hardware, Settings, load
 from runtime_lib.training.evaluate import evaluate
 from runtime_lib.training.model import Model, digest
 from runtime_lib.training.network import Architecture
 from runtime_lib.training.prepare import prepare
 from runtime_lib.training.train import train
 from runtime_lib.training.trainers.sklearn import Sklearn
+from runtime_lib.training.trial import trial
 from tests.support.projects import free_port
 from tests.support.servers import running
 from tests.support.small_bert import write_bert
@@ -135,25 +135,8 @@ def test_the_model_holds_the_transformer_in_its_list_of_files(flow):
     assert digest(flow.folder) == flow.evaluation["digest"]
 
 
-def test_another_process_and_the_other_framework_answer_alike(flow, tmp_path):
-    ours = flow.predict()
-    assert np.abs(ours - flow.predict("mlx")).max() < 1e-5
-    code = """
-import sys
-from pathlib import Path
-import numpy as np, pandas as pd
-from runtime_lib.data.columns import check_rows
-from runtime_lib.training.model import Model
-model, table = Model.load(Path(sys.argv[1]), framework="torch"), pd.read_parquet(sys.argv[2])
-rows = check_rows(table[["name", "length"]], model.columns)
-alone = {name: values[:1] for name, values in rows.items()}
-np.savez(sys.argv[3], alone=model.predict(alone), all=model.predict(rows))
-"""
-    test, out = flow.settings.split / "test.parquet", tmp_path / "answers.npz"
-    subprocess.run([sys.executable, "-c", code, str(flow.folder), str(test), str(out)], check=True)
-    found = np.load(out)
-    assert np.abs(found["all"] - ours).max() < 1e-6
-    assert np.abs(found["alone"] - ours[:1]).max() < 1e-6
+def test_the_other_framework_answers_alike(flow):
+    assert np.abs(flow.predict() - flow.predict("mlx")).max() < 1e-5
 
 
 def test_mlflow_answers_alike(flow):
@@ -165,12 +148,14 @@ def test_mlflow_answers_alike(flow):
 
 
 def test_a_server_answers_alike_without_the_folder_it_was_trained_with(flow):
+    """In a process of its own, many rows and one alone."""
     rows = json.loads(flow.test[["name", "length"]].head(20).to_json(orient="records"))
     with running(flow.settings, flow.folder, free_port()) as server:
-        status, answer = server.ask("/invocations", {"dataframe_records": rows})
-    assert status == 200, answer
-    found = [list(each["probability"].values()) for each in answer["predictions"]]
-    assert np.abs(np.array(found) - flow.predict()[:20]).max() < 1e-6
+        answers = [server.ask("/invocations", {"dataframe_records": each}) for each in (rows, rows[3:4])]
+    assert [status for status, _ in answers] == [200, 200], answers
+    many, one = ([list(each["probability"].values()) for each in a["predictions"]] for _, a in answers)
+    assert np.abs(np.array(many) - flow.predict()[:20]).max() < 1e-6
+    assert np.abs(np.array(one) - many[3]).max() < 1e-6
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -188,15 +173,38 @@ def test_a_changed_file_is_refused_before_it_is_read(flow, tmp_path, name, monke
         digest(folder)
 
 
-def test_a_network_in_mlx_is_trained_on_what_torch_reads(tmp_path, capsys):
-    settings = make_project(tmp_path, "mlx")
-    prepared = prepare(settings, model, PARAMS)
+@pytest.fixture(scope="module")
+def on_mlx(tmp_path_factory) -> Settings:
+    return make_project(tmp_path_factory.mktemp("mlx"), "mlx")
+
+
+def test_a_network_in_mlx_is_trained_on_what_torch_reads(on_mlx, capsys):
+    prepared = prepare(on_mlx, model, PARAMS)
     assert prepared.described()["transformer"] == "bert"
     assert prepared.table.transformer.tokens == 48  # all that it takes
     assert prepared.table.transformer.plan.device.framework == "torch"
     assert "more for the transformer bert" in prepared.plans[0].reasons[-1]
-    train(settings, lambda *sizes: model(*sizes)["network"], PARAMS)
+    train(on_mlx, lambda *sizes: model(*sizes)["network"], PARAMS)
     assert "Training with mlx" in capsys.readouterr().out
-    evaluate(settings, {"linear": False})
-    found = json.loads(settings.report("evaluation").read_text())
+    evaluate(on_mlx, {"linear": False})
+    found = json.loads(on_mlx.report("evaluation").read_text())
     assert found["candidate"]["accuracy"] > 0.55
+
+
+def test_an_estimator_is_stored_with_it_too(on_mlx, tmp_path):
+    done = trial(on_mlx, lambda *sizes: model(*sizes)["sklearn"], PARAMS)
+    done.save(tmp_path / "model")
+    stored, table = Model.load(tmp_path / "model"), pd.read_parquet(on_mlx.split / "test.parquet")
+    rows = check_rows(table[["name", "length"]], stored.columns)
+    assert np.abs(stored.predict(rows) - done.predict(rows)).max() < 1e-6
+
+
+def test_what_does_not_fit_beside_the_model_is_refused(on_mlx):
+    prepared = prepare(on_mlx, model, PARAMS)
+    least = max(plan.memory_bytes for plan in prepared.plans)
+    little = replace(on_mlx, hardware=Hardware(memory_gib=(least - 2**20) / 2**30))
+    with pytest.raises(
+        CapacityError, match=r"more for the transformer bert, and .*hardware\.memory_gib"
+    ) as told:
+        prepare(little, model, PARAMS)
+    assert 0 < told.value.missing_bytes <= 2**20
