@@ -65,7 +65,9 @@ class Prepared:
 
     @property
     def plans(self) -> list[ComputePlan]:
-        return [candidate.plan for candidate in self.candidates]
+        """Of the candidates, and of what reads their text, which may be on another device."""
+        read = [self.table.transformer.plan] if self.table.transformer else []
+        return [*(candidate.plan for candidate in self.candidates), *read]
 
     def described(self) -> dict[str, Any]:
         """Parameters, for the run's record; of several candidates each below its name.

@@ -86,7 +86,7 @@ def read_tokenizer(content: bytes, config: Any, tokens: int, where: str) -> Any:
         tokenizer = tokenizers.Tokenizer.from_str(content.decode())
     except Exception as error:  # the only type that tokenizers raises
         raise ModelError(f"{where}: {TOKENIZER} cannot be read ({error}).") from error
-    if (known := tokenizer.get_vocab_size()) > config.vocab_size:
+    if (known := max(tokenizer.get_vocab().values(), default=-1) + 1) > config.vocab_size:
         raise ModelError(
             f"{where}: {TOKENIZER} has {known:,} tokens, the network {config.vocab_size:,}: the files are of "
             f"two models."
