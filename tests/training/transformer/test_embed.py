@@ -74,6 +74,16 @@ def test_it_is_loaded_once_and_keeps_what_comes_again(folder, monkeypatch):
     assert np.array_equal(first.embed(TEXTS[::-1]), vectors[::-1])
 
 
+def test_a_long_reading_is_told_and_what_is_kept_has_an_end(folder, capsys, monkeypatch):
+    monkeypatch.setattr("runtime_lib.training.transformer.embed._KEPT_BYTES", 4 * 64 * 3)
+    reads, texts = opened(folder, tokens=5), [f"heart {number}" for number in range(1_001)]
+    vectors = reads.embed(texts)
+    assert "read text: 1001 done" in capsys.readouterr().err
+    assert len(reads._kept._vectors) == 3
+    assert np.abs(reads.embed(texts[:9]) - vectors[:9]).max() < 1e-6
+    assert capsys.readouterr().err == ""
+
+
 def test_what_is_stored_gives_the_same_numbers_and_holds_no_head(folder, tmp_path):
     ours = opened(folder)
     ours.save(tmp_path)
