@@ -115,12 +115,12 @@ def _report(work: Work, advance: Advance, number: int, by: int, score: float) ->
     advance(by, f"validation {name} {score:.4f}")
 
 
-def report_rounds(work: Work, scores: Sequence[float]) -> None:
+def report_rounds(work: Work, metric: str, scores: Sequence[float]) -> None:
     """Record the metric after each round of a fit that is over, as `best_round` does on the way."""
-    metric, every = work.table.task.metric, ceil(len(scores) / _REPORTS)
+    every = ceil(len(scores) / _REPORTS)
     for number, score in enumerate(scores, start=1):
         if number % every == 0 or number in (1, len(scores)):
-            work.on_epoch(number, {f"validation_{metric.name}": score})
+            work.on_epoch(number, {f"validation_{metric}": score})
 
 
 def library(name: str) -> Any:
