@@ -20,15 +20,14 @@ from runtime_lib.settings import Settings
 from runtime_lib.task.quantile import Quantile
 from runtime_lib.task.task import Task
 from runtime_lib.training.network import pieces
-from runtime_lib.training.trainer import Fit, Opening, Table, Work
-from runtime_lib.training.trainers.boosting import Options, plan_trees, report_rounds, unit
-from runtime_lib.training.trainers.levels import Levels, refuse_unread
+from runtime_lib.training.trainer import Opening, Work
+from runtime_lib.training.trainers.boosting import Options, TreeTrainer, plan_trees, report_rounds, unit
+from runtime_lib.training.trainers.levels import Levels
 from runtime_lib.training.trainers.on_cpu import few_threads, threads
 from runtime_lib.training.trainers.skops import dumped, loaded
 
 __all__ = ["FittedGradientBoosting", "GradientBoosting"]
 
-_MOST_LEVELS = 254  # of a category: a bin each, of 255, and one for what is missing
 # The metric that is the loss: other ones would cost half as much as the fit, asked after every round.
 _LOSSES = {"binary": "log_loss", "multiclass": "log_loss", "regression": "mae", "quantile": "pinball"}
 _BY_TASK = "it follows from task.kind in params.yaml"
@@ -42,7 +41,7 @@ _OURS = {
 }
 
 
-class GradientBoosting:
+class GradientBoosting(TreeTrainer):
     """Fit scikit-learn's histogram gradient boosting on the raw columns.
 
     Trees grow until the loss on the validation rows has not improved for `patience` rounds; the round with
@@ -59,22 +58,16 @@ class GradientBoosting:
     """
 
     name: ClassVar[str] = "gradient_boosting"
+    framework: ClassVar[str] = "sklearn"
+    most_levels: ClassVar[int | None] = 254  # a bin each, of 255, and one for what is missing
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         known = inspect.signature(_ensemble().HistGradientBoostingClassifier).parameters
         shared = [name for name in known if name != "class_weight"]
         self.options = Options.read("GradientBoosting", options or {}, known=shared, ours=_OURS)
 
-    def described(self) -> Mapping[str, Any]:
-        return {**self.options.to_dict(), "trainer": self.name}
-
-    def plan(self, settings: Settings, table: Table, batch_size: int) -> ComputePlan:
-        refuse_unread(table.columns)
-        return plan_trees("sklearn", settings, table.task, len(table.columns), rows=table.rows)
-
-    def fit(self, work: Work) -> Fit:
+    def grown(self, work: Work, levels: Levels) -> tuple[FittedGradientBoosting, int, int]:
         split, task = work.split, work.table.task
-        levels = Levels.fit(split.train, work.table.columns, most=_MOST_LEVELS)
         train, validation = levels.matrix(split.train), levels.matrix(split.validation)
         estimators = self._estimators(work, levels)
         target, held_out = (_target(task, label) for label in (split.train_label, split.validation_label))
@@ -84,9 +77,8 @@ class GradientBoosting:
                     estimator.fit(train, target, X_val=validation, y_val=held_out)
                 except ValueError as error:
                     raise SettingsError(f"GradientBoosting refuses these options: {error}.") from error
-            best, rounds = _cut(work, estimators)
-        fitted = FittedGradientBoosting(levels, task, tuple(estimators))
-        return Fit(fitted, best, rounds, fitted.answer(split.validation))
+        best, rounds = _cut(work, estimators)
+        return FittedGradientBoosting(levels, task, tuple(estimators)), best, rounds
 
     def _estimators(self, work: Work, levels: Levels) -> list[Any]:
         shared = {
