@@ -65,9 +65,10 @@ def inputs_of(params: Mapping[str, Any]) -> dict[str, Kind]:
     written = params.get("inputs") or {}
     if not isinstance(written, Mapping):
         raise SettingsError(f"params.yaml, inputs: {written!r} is no table of {' and '.join(_KINDS)}.")
-    if unknown := [name for name in written if name not in (*_KINDS, _TRANSFORMER)]:
+    known = (*_KINDS, _TRANSFORMER)
+    if unknown := [name for name in written if name not in known]:
         raise SettingsError(
-            f"params.yaml, inputs: unknown kind '{unknown[0]}'. Known: {', '.join(_KINDS)}; numbers and "
+            f"params.yaml, inputs: unknown kind '{unknown[0]}'. Known: {', '.join(known)}; numbers and "
             f"categories need no declaration."
         )
     found: dict[str, Kind] = {}
