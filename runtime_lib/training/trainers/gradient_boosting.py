@@ -22,6 +22,7 @@ from runtime_lib.task.task import Task
 from runtime_lib.training.network import pieces
 from runtime_lib.training.trainer import Fit, Opening, Table, Work
 from runtime_lib.training.trainers.boosting import Options, plan_trees, report_rounds
+from runtime_lib.training.trainers.histogram_trees import column_gains, tree_shares
 from runtime_lib.training.trainers.levels import Levels, refuse_unread
 from runtime_lib.training.trainers.on_cpu import few_threads, threads
 from runtime_lib.training.trainers.skops import dumped, loaded
@@ -171,18 +172,15 @@ class FittedGradientBoosting:
 
     def importance(self) -> Mapping[str, float]:
         """By how much each column's splits lowered the loss, in all trees."""
-        categories, names = self.levels.categories, self.levels.names
-        # As scikit-learn orders them: categories first.
-        order = [*categories, *(place for place in range(len(names)) if place not in categories)]
-        gains = np.zeros(len(names))
-        for tree in (tree for each in self.estimators for stage in each._predictors for tree in stage):
-            splits = tree.nodes[tree.nodes["is_leaf"] == 0]
-            np.add.at(gains, splits["feature_idx"], splits["gain"])
-        by_name = {names[place]: float(gain) for place, gain in zip(order, gains, strict=True)}
-        return {name: by_name[name] for name in names}
+        owner = np.arange(len(self.levels.of))
+        gains = sum(column_gains(each, owner) for each in self.estimators)
+        return dict(zip(self.levels.names, gains.tolist(), strict=True))
 
-    def contributions(self, rows: Mapping[str, Array]) -> None:
-        """scikit-learn does not tell."""
+    def contributions(self, rows: Mapping[str, Array]) -> tuple[Array, Array]:
+        matrix, owner = self.levels.matrix(rows), np.arange(len(self.levels.of))
+        found = [tree_shares(each, matrix, owner) for each in self.estimators]
+        start = np.concatenate([start for _, start in found])
+        return np.concatenate([shares for shares, _ in found], axis=1), np.tile(start, (len(matrix), 1))
 
     def save(self, folder: Path) -> dict[str, Any]:
         for number, estimator in enumerate(self.estimators):
