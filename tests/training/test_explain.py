@@ -27,8 +27,9 @@ def opened(which, kind, folder):
     return each, Model.load(folder), profile
 
 
-def test_of_boosted_trees_the_parts_add_up_in_their_unit(kind, tmp_path):
-    each, model, profile = opened("lightgbm", kind, tmp_path / "model")
+@pytest.mark.parametrize("which", ["lightgbm", "histogram"])
+def test_of_boosted_trees_the_parts_add_up_in_their_unit(which, kind, tmp_path):
+    each, model, profile = opened(which, kind, tmp_path / "model")
     rows = each.rows(50)
     found = explain(model, rows, profile)
     assert found.exact
@@ -42,8 +43,9 @@ def test_of_boosted_trees_the_parts_add_up_in_their_unit(kind, tmp_path):
         assert np.abs(np.sort(total, axis=1) - answer.reshape(50, -1)).max() < 1e-5
 
 
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
 def test_of_other_models_it_is_what_another_value_would_change(kind, tmp_path):
-    each, model, profile = opened("histogram", kind, tmp_path / "model")
+    each, model, profile = opened("trees", kind, tmp_path / "model")
     rows = each.rows(40)
     found = explain(model, rows, profile)
     assert not found.exact

@@ -22,6 +22,7 @@ from runtime_lib.task.task import Task
 from runtime_lib.training.network import pieces
 from runtime_lib.training.trainer import Fit, Opening, Table, Work
 from runtime_lib.training.trainers.boosting import Options, plan_trees, report_rounds
+from runtime_lib.training.trainers.estimators import both_classes
 from runtime_lib.training.trainers.histogram_trees import column_gains, tree_shares
 from runtime_lib.training.trainers.levels import Levels, refuse_unread
 from runtime_lib.training.trainers.on_cpu import few_threads, threads
@@ -160,27 +161,26 @@ class FittedGradientBoosting:
 
     def _raw(self, matrix: Array) -> Array:
         classifies = bool(self.task.class_names)
-        return np.column_stack(
-            [
-                each.decision_function(matrix) if classifies else each.predict(matrix)
-                for each in self.estimators
-            ]
-        )
+        found = [
+            each.decision_function(matrix) if classifies else each.predict(matrix) for each in self.estimators
+        ]
+        return both_classes(np.column_stack(found), self.task.width)
 
     def plan(self, settings: Settings, rows: int) -> ComputePlan:
         return plan_trees("sklearn", settings, self.task, len(self.levels.of), rows=rows, training=False)
 
     def importance(self) -> Mapping[str, float]:
         """By how much each column's splits lowered the loss, in all trees."""
-        owner = np.arange(len(self.levels.of))
-        gains = sum(column_gains(each, owner) for each in self.estimators)
-        return dict(zip(self.levels.names, gains.tolist(), strict=True))
+        columns = len(self.levels.of)
+        gains = [column_gains(each, np.arange(columns), columns) for each in self.estimators]
+        return dict(zip(self.levels.names, np.sum(gains, axis=0).tolist(), strict=True))
 
     def contributions(self, rows: Mapping[str, Array]) -> tuple[Array, Array]:
-        matrix, owner = self.levels.matrix(rows), np.arange(len(self.levels.of))
-        found = [tree_shares(each, matrix, owner) for each in self.estimators]
-        start = np.concatenate([start for _, start in found])
-        return np.concatenate([shares for shares, _ in found], axis=1), np.tile(start, (len(matrix), 1))
+        matrix, columns = self.levels.matrix(rows), len(self.levels.of)
+        found = [tree_shares(each, matrix, np.arange(columns), columns) for each in self.estimators]
+        shares = np.concatenate([shares for shares, _ in found], axis=1)
+        start = np.tile(np.concatenate([start for _, start in found]), (len(matrix), 1))
+        return both_classes(shares, self.task.width), both_classes(start, self.task.width)
 
     def save(self, folder: Path) -> dict[str, Any]:
         for number, estimator in enumerate(self.estimators):
