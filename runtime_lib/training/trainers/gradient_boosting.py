@@ -30,8 +30,6 @@ from runtime_lib.training.trainers.skops import dumped, loaded
 
 __all__ = ["FittedGradientBoosting", "GradientBoosting"]
 
-# The metric that is the loss: other ones would cost half as much as the fit, asked after every round.
-_LOSSES = {"binary": "log_loss", "multiclass": "log_loss", "regression": "mae", "quantile": "pinball"}
 _BY_TASK = "it follows from task.kind in params.yaml"
 _OURS = {
     **dict.fromkeys(("loss", "quantile", "scoring"), _BY_TASK),
@@ -119,8 +117,9 @@ def _cut(work: Work, estimators: list[Any]) -> tuple[int, int]:
         # scikit-learn stops early, and keeps what came after the best round.
         estimator._predictors = estimator._predictors[:best]
     rounds, task = max(map(len, losses)), work.table.task
+    # Told is the metric that is the loss: others would cost half as much as the fit, after every round.
     side_by_side = [np.pad(loss, (0, rounds - len(loss)), mode="edge") for loss in losses]
-    report_rounds(work, _LOSSES[task.kind], (np.mean(side_by_side, axis=0) * unit(task)).tolist())
+    report_rounds(work, task.error.name, (np.mean(side_by_side, axis=0) * unit(task)).tolist())
     return max(bests), rounds
 
 

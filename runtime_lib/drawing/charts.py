@@ -1,8 +1,8 @@
-"""Curves and bars as SVG text: for the evaluation's page, and as files of their own that MLflow shows."""
+"""Curves, bars and tables of counts as SVG text: for pages, and as files of their own that MLflow shows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -18,9 +18,11 @@ STYLE = """
 .chart text.strong { fill: var(--ink); } .chart .ground { fill: var(--ground); }
 .chart .grid { stroke: var(--line); } .chart .guide { stroke: var(--muted); stroke-dasharray: 4 4; }
 .chart .curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
-.chart .candidate { stroke: var(--candidate); } .chart .logistic, .chart .linear { stroke: var(--linear); }
-.chart .naive { stroke: var(--naive); }
+.chart .candidate, .chart .live { stroke: var(--candidate); }
+.chart .logistic, .chart .linear { stroke: var(--linear); }
+.chart .naive, .chart .held-out { stroke: var(--naive); }
 .chart .bar { fill: var(--candidate); } .chart .minus { fill: var(--naive); }
+.chart .mark { stroke: var(--ink); stroke-width: 2; }
 .chart circle { fill: var(--ground); stroke-width: 2; } .chart .tint { fill: var(--candidate); }
 """
 
@@ -96,21 +98,36 @@ def curves(
     return _svg("".join(parts), _WIDTH, _HEIGHT, f"{y} against {x}: {', '.join(s.name for s in series)}")
 
 
-def bars(items: Sequence[tuple[str, float]], *, title: str) -> str:
-    """Draw a bar for each of these names, at least one; a value below zero goes to the left."""
-    low, high = min(0.0, *(v for _, v in items)), max(1e-12, *(v for _, v in items))
+def bars(
+    items: Sequence[tuple[str, float]],
+    *,
+    title: str,
+    marks: Mapping[str, float] | None = None,
+    form: str = ".4f",
+) -> str:
+    """Draw a bar for each of these names, at least one; a value below zero goes to the left.
+
+    Args:
+        marks: a value to compare with, by name. form: of the numbers.
+    """
+    marks = marks or {}
+    values = [*(value for _, value in items), *(marks[name] for name, _ in items if name in marks)]
+    low, high = min(0.0, *values), max(1e-12, *values)
     across, height = _Axis(low, high, 150, _WIDTH - 64), len(items) * _BAR + 12
     parts = []
     for place, (name, value) in enumerate(items):
         top, zero, end = 6 + place * _BAR, across(0), across(value)
+        right = max(zero, end, across(marks.get(name, low)))
         kind = "minus" if value < 0 else "bar"
         parts.append(
             f'<text class="strong" x="142" y="{top + 16}" text-anchor="end">{escape(_short(name))}'
             f"<title>{escape(name)}</title></text>"
             f'<rect class="{kind}" x="{min(zero, end):.1f}" y="{top + 4}" width="{abs(end - zero):.1f}" '
             f'height="{_BAR - 9}" rx="2"/>'
-            f'<text x="{max(zero, end) + 6:.1f}" y="{top + 16}">{value:.4f}</text>'
+            f'<text x="{right + 6:.1f}" y="{top + 16}">{value:{form}}</text>'
         )
+        if name in marks:
+            parts.append(f'<path class="mark" d="M{across(marks[name]):.1f} {top + 1}v{_BAR - 3}"/>')
     return _svg("".join(parts), _WIDTH, height, title)
 
 
