@@ -185,8 +185,8 @@ def _spread(curves: Curves, task: str, figures: Mapping[str, float]) -> Chart:
     return Chart(
         "spread",
         "Residuals by prediction",
-        "Label minus prediction: its median, and what one row in ten lies below and above, in ten groups of "
-        "equally many rows by what was predicted. On the dashed line nothing is missing on average.",
+        "Label minus prediction, in ten groups of equally many rows by what was predicted: the median, and "
+        "in grey what one row in ten lies below and one above. At the dashed line both agree.",
         charts.curves(
             series,
             x="mean prediction",
@@ -194,6 +194,7 @@ def _spread(curves: Curves, task: str, figures: Mapping[str, float]) -> Chart:
             x_range=ends,
             y_range=(min(0.0, *values), max(0.0, *values)),
             guide=[(ends[0], 0), (ends[1], 0)],
+            names=None,
         ),
     )
 

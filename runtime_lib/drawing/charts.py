@@ -67,7 +67,7 @@ def curves(
     y_range: tuple[float, float] = (0.0, 1.0),
     guide: Sequence[Sequence[float]] = (),
     mark: float | None = None,
-    names: float = 1.0,
+    names: float | None = 1.0,
 ) -> str:
     """Draw curves in one frame.
 
@@ -75,7 +75,8 @@ def curves(
         x, y: what the axes show.
         guide: points of a dashed line to compare with.
         mark: where a dashed line stands upright.
-        names: how high the curves' names stand at the right, where there are several: 0 below, 1 above.
+        names: how high the curves' names stand at the right, where there are several: 0 below, 1 above; None:
+            nowhere.
     """
     across = _Axis(*x_range, _LEFT, _WIDTH - _RIGHT)
     up = _Axis(*y_range, _HEIGHT - _BOTTOM, _TOP)
@@ -92,7 +93,7 @@ def curves(
                 f'<circle class="{one.kind}" cx="{across(p[0]):.1f}" cy="{up(p[1]):.1f}" r="3.5"/>'
                 for p in one.points
             ]
-    if len(series) > 1:
+    if len(series) > 1 and names is not None:
         top = _TOP + 16 + (1 - names) * (_HEIGHT - _TOP - _BOTTOM - 20 * len(series) - 10)
         parts += [_legend(one, top + 20 * place) for place, one in enumerate(series)]
     return _svg("".join(parts), _WIDTH, _HEIGHT, f"{y} against {x}: {', '.join(s.name for s in series)}")
