@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from runtime_lib.data.columns import Array
-from runtime_lib.training.explain import explain
+from runtime_lib.training.explain import Part, explain
 from runtime_lib.training.model import Model
 
 __all__ = ["examples"]
@@ -57,8 +56,13 @@ def examples(
                 "unit": found.unit,
                 "exact": found.exact,
                 "base": found.start(row, told[row]),
-                "columns": [asdict(part) for part in parts[:_MOST]],
+                "columns": [_short(part) for part in parts[:_MOST]],
                 "others": sum((part.adds for part in parts[_MOST:]), 0.0),
             }
         )
     return listed
+
+
+def _short(part: Part) -> dict[str, Any]:
+    value = part.said if isinstance(part.value, str) else part.value
+    return {"column": part.column, "value": value, "adds": part.adds}
