@@ -57,6 +57,9 @@ def test_the_evaluation_says_how_good_the_model_is_beside_both_baselines(held):
     assert f"{metric} {report['candidate'][metric]:.4f} on 800 held-out rows" in decision.reasons[0]
     page = settings.evaluation_page.read_text()
     assert "Version 1 passed the gate" in page
+    for one in report["examples"]:
+        assert f'id="example_{one["error"]}"' in page
+        assert one["id"] in page
 
 
 @pytest.fixture(scope="module")
