@@ -23,8 +23,8 @@ def of_examples(examples: Sequence[Mapping[str, Any]]) -> Iterator[Chart]:
         if one["exact"]:
             others = [("other columns", one["others"])] if one["others"] else []
             items = [("without the columns", one["base"]), *items, *others]
-        how = "What each column adds" if one["exact"] else "What another value of the column would change"
-        reading = f"{_happened(one)} {how}, to {one['output']} in {one['unit']}."
+        how = "What each column adds to" if one["exact"] else "What each column alone changes in"
+        reading = f"{_happened(one)} {how} '{one['output']}', in {one['unit']}."
         title = f"{_TITLES[one['error']]}: {one['id']}"
         svg = charts.bars(items, title=title, form="+.3g")
         yield Chart(f"example_{one['error']}", title, reading, svg)

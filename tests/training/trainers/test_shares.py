@@ -25,9 +25,8 @@ from sklearn.preprocessing import (
 from runtime_lib.training.model import Model
 from runtime_lib.training.trainers.gradient_boosting import GradientBoosting
 from runtime_lib.training.trainers.histogram_trees import tree_shares
-from runtime_lib.training.trainers.lightgbm import LightGBM
 from runtime_lib.training.trainers.sklearn import Sklearn
-from tests.training.trainers.conftest import INPUTS, OPTIONS, fit, fitted, make_project, project
+from tests.training.trainers.conftest import INPUTS, KINDS, OPTIONS, fit, fitted, make_project, project
 
 COLUMNS = 5
 
@@ -159,11 +158,20 @@ def test_two_named_classes_are_answered_and_explained(two_classes, made):
     assert shares[:, 0] == pytest.approx(-shares[:, 1])
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("values", [{}, {"carrier": "ZZ"}, {"carrier": None, "distance": np.nan}])
+def test_shares_of_gradient_boosting_add_up_to_its_raw_answer(kind, values):
+    each = fitted("histogram", kind)
+    rows, model = each.rows(40, **values), each.trial.fit.fitted
+    shares, base = model.contributions(rows)
+    raw = model._raw(model.levels.matrix(rows))
+    assert shares.sum(axis=2) + base == pytest.approx(raw, abs=1e-9)
+    assert not np.ptp(base, axis=0).any()
+
+
 def test_trees_of_both_libraries_explain_alike():
     """Two libraries, two fits: not the same numbers, but the same reading of each row."""
     ours, theirs = (fitted(which, "regression") for which in ("histogram", "lightgbm"))
-    assert isinstance(theirs.trial.fit.fitted.trainer, str)
-    assert theirs.trial.fit.fitted.trainer == LightGBM.name
     rows = ours.rows()
     one, two = (each.trial.fit.fitted.contributions(rows)[0][:, 0] for each in (ours, theirs))
     for column in (0, 1):
