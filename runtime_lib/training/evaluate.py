@@ -67,7 +67,7 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
         )
     column, answers["naive"] = naive(task, rows, label, model.columns, unseen=test_rows)
     if all(params.get(name, True) for name in _LINEAR):
-        encoder = Encoder.fit(rows, model.columns)
+        encoder = Encoder.fit(rows, model.columns, model.transformer)
         encoded = encoder.encode(rows), encoder.encode(test_rows)
         answers[task.linear_name] = task.linear(encoded[0], label, unseen=encoded[1])
     judged = _judged(model, test_label, answers)

@@ -68,7 +68,7 @@ class Sklearn:
 
     def fit(self, work: Work) -> Fit:
         task, split = work.table.task, work.split
-        encoder = None if self.columns else Encoder.fit(split.train, work.table.columns)
+        encoder = None if self.columns else work.encoder()
         inputs = _inputs(split.train, encoder)
         estimators = [seeded(each, work.params.seed) for each in chosen(self.estimator, task)]
         label = split.train_label if task.stored == "float64" else split.train_label.astype(np.int64)
@@ -167,7 +167,7 @@ class FittedSklearn:
         for number, estimator in enumerate(self.estimators):
             (folder / _file(number)).write_bytes(dumped(estimator))
         return {
-            "encoder": self.encoder.to_dict() if self.encoder else None,
+            "encoder": self.encoder.save(folder) if self.encoder else None,
             "estimators": len(self.estimators),
             "means": list(self.means),
             "version": require("sklearn", extra="sklearn").__version__,
@@ -178,7 +178,8 @@ class FittedSklearn:
         cls, files: Mapping[str, bytes], stored: Mapping[str, Any], task: Task, opening: Opening
     ) -> FittedSklearn:
         """Rebuild it; see `trainers/open.py`."""
-        encoder = None if stored["encoder"] is None else Encoder.from_dict(stored["encoder"])
+        parts = stored["encoder"]
+        encoder = None if parts is None else Encoder.open(parts, files, force_gpu=opening.force_gpu)
         contents = [files[_file(number)] for number in range(stored["estimators"])]
         estimators = tuple(loaded(content, version=stored["version"]) for content in contents)
         return cls(task, estimators, encoder, tuple(stored["means"]))
