@@ -196,7 +196,7 @@ def quotes(page: str) -> list[str]:
 def _plain(line: str) -> str:
     """The line without figures and spaces; of a row with a bar, which column it is of is a figure too."""
     line = re.sub(r"^ *\w+ +\S.*(?= [+-]\d)(.*?) +█+ *$", r"column\1", line)
-    return " ".join(NUMBER.sub("0", line).split())
+    return " ".join(NUMBER.sub("0", re.sub("─+", "─", line)).split())
 
 
 def _overlay(path: Path, tables: dict[str, Any]) -> None:
