@@ -158,9 +158,12 @@ def _of_epochs(measures: Sequence[Measure], metric: str, trainer: str) -> Iterat
     kept = next((m.value for m in measures if m.name == "kept_epoch"), None)
     reading = f"The dashed line is epoch {kept:.0f}, whose weights are kept." if kept else ""
     prefix = f"epoch/{trainer}/" if trainer else "epoch/"
+    told = [m.name.removeprefix(prefix) for m in measures if m.name.startswith(f"{prefix}validation_")]
+    # Not all trainers can afford the metric after every round.
+    shown = f"validation_{metric}" if f"validation_{metric}" in told else next(iter(told), "")
     for file, name, title in (
         ("loss", f"{prefix}train_loss", "Training loss by epoch"),
-        ("metric", f"{prefix}validation_{metric}", f"Validation {metric} by epoch"),
+        ("metric", f"{prefix}{shown}", f"Validation {shown.removeprefix('validation_')} by epoch"),
     ):
         points = [(m.step, m.value) for m in measures if m.name == name]
         if len(points) < 2:

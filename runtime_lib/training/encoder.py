@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import repeat
 from math import prod
 from typing import Any
 
@@ -72,7 +73,7 @@ class _Category:
 
     def fill(self, values: Array, out: Array) -> None:
         place = {level: index for index, level in enumerate(self.levels)}
-        index = np.fromiter((place.get(value, -1) for value in values), dtype=np.int64, count=len(values))
+        index = np.fromiter(map(place.get, values, repeat(-1)), dtype=np.int64, count=len(values))
         known = np.flatnonzero(index >= 0)
         out[known, index[known]] = 1.0
 

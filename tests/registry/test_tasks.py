@@ -20,56 +20,9 @@ from runtime_lib.registry.register import register
 from runtime_lib.serving.protocols import infer, invocations
 from runtime_lib.serving.protocols.batch import Batch
 from runtime_lib.serving.service import open_service
-from runtime_lib.settings import load
 from runtime_lib.training.evaluate import evaluate, side_by_side
-from runtime_lib.training.network import Architecture
 from runtime_lib.training.train import train
-
-KINDS = ("binary", "multiclass", "regression", "quantile")
-OUTPUTS = {
-    "binary": ["probability"],
-    "multiclass": ["probability.early", "probability.late", "probability.ok"],
-    "regression": ["value"],
-    "quantile": ["p10", "p50", "p90"],
-}
-PARAMS = {"seed": 1, "epochs": 8, "learning_rate": 0.01, "batch_size": 64}
-
-
-def model(inputs, outputs, params):
-    return Architecture("mlp", {"inputs": inputs, "outputs": outputs, "hidden": [8]})
-
-
-def make_table(kind, seed, rows=800):
-    """Rows whose label follows `x` and `kind`."""
-    rng = np.random.default_rng(seed)
-    x, which = rng.normal(size=rows), rng.choice(["a", "b"], rows)
-    number = 15 * x + np.where(which == "a", 10, -10) + 5 * rng.normal(size=rows)
-    label = {
-        "binary": (number > 0).astype("int8"),
-        "multiclass": np.where(number < -10, "early", np.where(number < 10, "ok", "late")).astype(object),
-    }.get(kind, number)
-    return pd.DataFrame(
-        {
-            "x": x,
-            "kind": which,
-            "label": label,
-            "id": [f"{seed}-{row}" for row in range(rows)],
-            "time": pd.Timestamp("2026-01-01", tz="UTC"),
-        }
-    )
-
-
-def make_project(root, kind, **settings):
-    lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
-    (root / "mlops.toml").write_text(
-        f'[project]\nname = "demo"\npackage = "demo"\n[training]\nframework = "torch"\n[registry]\n{lines}'
-    )
-    (root / "params.yaml").write_text(f"task:\n  kind: {kind}\n")
-    for seed, part in enumerate(("train", "validation", "test")):
-        path = root / "data" / "split" / f"{part}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        make_table(kind, seed).to_parquet(path)
-    return load(root, environ={})
+from tests.support.kinds import KINDS, OUTPUTS, PARAMS, make_project, make_table, model
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -224,68 +177,6 @@ def test_a_better_model_follows_the_champion_and_an_equal_one_does_not(kind, tmp
     assert champion(settings).version == "2"
 
 
-# ---------------------------------------------------------------- what does not fit
-
-
-def change(settings, part, label):
-    path = settings.split_part(part)
-    pd.read_parquet(path).assign(label=label).to_parquet(path)
-
-
-def with_value(kind, row, value):
-    label = make_table(kind, 0)["label"].astype(object)
-    label[row] = value
-    return label
-
-
-@pytest.mark.parametrize(
-    ("kind", "part", "label", "said"),
-    [
-        ("regression", "train", ["much"] * 800, r"row 0: the label is 'much'.*must be a finite number"),
-        ("regression", "train", with_value("regression", 3, np.inf).astype(float), "row 3: the label is inf"),
-        (
-            "quantile",
-            "validation",
-            with_value("quantile", 7, np.nan).astype(float),
-            "row 7: the label is nan",
-        ),
-        ("regression", "train", [4.0] * 800, "same label, 4: there is nothing to learn"),
-        ("multiclass", "train", ["ok"] * 800, "have the class ok: nothing can be learned"),
-        ("multiclass", "train", [1, 2] * 400, r"row 0: the label is 1.*for those, task.kind is regression"),
-        ("multiclass", "train", with_value("multiclass", 5, None), "row 5: the label is (None|nan)"),
-        (
-            "multiclass",
-            "validation",
-            with_value("multiclass", 2, "lost"),
-            "row 2 is 'lost', a class that the",
-        ),
-        ("binary", "train", [0, 2] * 400, "row 1: the label is 2.*must be 0 or 1"),
-        ("binary", "train", ["yes", "no"] * 400, "row 0: the label is 'yes'.*must be 0 or 1"),
-        ("binary", "validation", [0] * 800, "All 800 rows have the same label"),
-    ],
-)
-def test_labels_that_do_not_fit_the_task_are_refused_with_row_value_and_fix(
-    tmp_path, kind, part, label, said
-):
-    settings = make_project(tmp_path, kind)
-    change(settings, part, label)
-    with pytest.raises(DataError, match=said) as caught:
-        train(settings, model, PARAMS)
-    if "the label is" in str(caught.value):
-        assert "Change label() or task.kind, then `mlops run`" in str(caught.value)
-    assert not settings.candidate.exists()
-
-
-def test_a_class_that_only_the_test_months_have_is_refused_by_name(tmp_path):
-    settings = make_project(tmp_path, "multiclass")
-    train(settings, model, {**PARAMS, "epochs": 1})
-    change(settings, "test", with_value("multiclass", 11, "lost"))
-    with pytest.raises(
-        DataError, match=r"test\.parquet: The label in row 11 is 'lost'.*Train on months that have it"
-    ):
-        evaluate(settings, {})
-
-
 def test_a_metric_of_another_task_is_refused_by_gate_and_monitoring(held, served):
     kind, settings, _ = held
     other = "mae" if kind in ("binary", "multiclass") else "roc_auc"
@@ -296,61 +187,6 @@ def test_a_metric_of_another_task_is_refused_by_gate_and_monitoring(held, served
         side_by_side(wrong)
     with pytest.raises(SettingsError, match=f"'{other}' is no metric of a {kind} task. Choose one of"):
         monitor(wrong)
-
-
-@pytest.mark.parametrize(
-    ("kind", "value", "said"),
-    [
-        ("binary", "2", "row 1: the label is 2; it must be 0 or 1"),
-        ("regression", "late", "row 1: the label is late; it must be a finite number"),
-        ("regression", "inf", "row 1: the label is inf; it must be a finite number"),
-        ("quantile", "", "row 1: the label is nan; it must be a finite number"),
-        ("multiclass", "", "row 1: the label is .*; it must be the name of a class"),
-    ],
-)
-def test_late_labels_that_do_not_fit_are_refused_with_row_and_value(tmp_path, kind, value, said):
-    settings = make_project(tmp_path, kind)
-    good = {"binary": "1", "multiclass": "ok"}.get(kind, "3.5")
-    (tmp_path / "labels.csv").write_text(f"id,label\na,{good}\nb,{value}\n")
-    with pytest.raises(DataError, match=said) as caught:
-        add_labels(settings, tmp_path / "labels.csv")
-    assert "Leave out rows whose label is not known yet" in str(caught.value)
-    assert not settings.labels.exists()
-
-
-def test_late_labels_of_a_class_that_training_never_saw_are_counted_and_left_out(tmp_path):
-    settings = make_project(tmp_path, "multiclass")
-    train(settings, model, PARAMS)
-    evaluate(settings, {"linear": False})
-    register(settings)
-    assert promote(settings).promoted
-    found = champion(settings)
-    service = open_service(settings, found.folder, name=found.name, version=found.version).start()
-    table = make_table("multiclass", 9, 600)
-    service.predict({name: table[name].tolist() for name in ("x", "kind")}, list(table["id"]))
-    service.stop()
-    table.loc[:9, "label"] = "lost"
-    table[["id", "label"]].to_csv(tmp_path / "labels.csv", index=False)
-    add_labels(settings, tmp_path / "labels.csv")
-    performance = monitor(settings).performance
-    assert (performance.labelled, performance.predictions) == (590, 600)
-    assert "10 more labels are of classes that the model was not trained on" in performance.reason
-
-
-def test_a_champion_of_another_task_blocks_until_it_is_cleared(tmp_path):
-    settings = make_project(tmp_path, "regression")
-    train(settings, model, PARAMS)
-    evaluate(settings, {"linear": False})
-    register(settings)
-    assert promote(settings).promoted
-    settings = make_project(tmp_path, "quantile")
-    train(settings, model, PARAMS)
-    evaluate(settings, {"linear": False})
-    register(settings)
-    decision = promote(settings)
-    assert not decision.promoted
-    assert "version 1) answers a regression task, this model a quantile one" in decision.reasons[0]
-    assert "mlops champion clear" in decision.reasons[-1]
 
 
 def test_two_classes_with_names_are_decided_by_the_likelier_and_by_no_threshold():

@@ -20,13 +20,14 @@ from runtime_lib.settings import Settings
 from runtime_lib.task.scaled import Scaled
 from runtime_lib.task.task import Task
 from runtime_lib.training.network import pieces
-from runtime_lib.training.trainer import Work
-from runtime_lib.training.trainers.levels import Levels
+from runtime_lib.training.trainer import Fit, Fitted, Table, Work
+from runtime_lib.training.trainers.levels import Levels, refuse_unread
 from runtime_lib.training.trainers.on_cpu import cpu_plan
 
 __all__ = [
     "FittedTrees",
     "Options",
+    "TreeTrainer",
     "best_round",
     "library",
     "plan_trees",
@@ -115,12 +116,12 @@ def _report(work: Work, advance: Advance, number: int, by: int, score: float) ->
     advance(by, f"validation {name} {score:.4f}")
 
 
-def report_rounds(work: Work, scores: Sequence[float]) -> None:
+def report_rounds(work: Work, metric: str, scores: Sequence[float]) -> None:
     """Record the metric after each round of a fit that is over, as `best_round` does on the way."""
-    metric, every = work.table.task.metric, ceil(len(scores) / _REPORTS)
+    every = ceil(len(scores) / _REPORTS)
     for number, score in enumerate(scores, start=1):
         if number % every == 0 or number in (1, len(scores)):
-            work.on_epoch(number, {f"validation_{metric.name}": score})
+            work.on_epoch(number, {f"validation_{metric}": score})
 
 
 def library(name: str) -> Any:
@@ -163,6 +164,31 @@ def threads_beside_torch(threads: int | None) -> int | None:
     the wrong one: a segmentation fault (pytorch #191933 with torch 2.13 and LightGBM 4.7, LightGBM #6595).
     """
     return 1 if sys.platform == "darwin" and "torch" in sys.modules else threads
+
+
+class TreeTrainer(ABC):
+    """What the trainers of boosted trees have in common. `most_levels`: of a category."""
+
+    name: ClassVar[str]
+    framework: ClassVar[str]
+    most_levels: ClassVar[int | None] = None
+    options: Options
+
+    def described(self) -> Mapping[str, Any]:
+        return {**self.options.to_dict(), "trainer": self.name}
+
+    def plan(self, settings: Settings, table: Table, batch_size: int) -> ComputePlan:
+        refuse_unread(table.columns)
+        return plan_trees(self.framework, settings, table.task, len(table.columns), rows=table.rows)
+
+    def fit(self, work: Work) -> Fit:
+        levels = Levels.fit(work.split.train, work.table.columns, most=self.most_levels)
+        fitted, best, rounds = self.grown(work, levels)
+        return Fit(fitted, best, rounds, fitted.answer(work.split.validation))
+
+    @abstractmethod
+    def grown(self, work: Work, levels: Levels) -> tuple[Fitted, int, int]:
+        """The trees of the best round; that round, and the rounds that were run."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Its wheels bring all that they need, also on a Mac, where LightGBM and XGBoost w
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,15 +20,16 @@ from runtime_lib.settings import Settings
 from runtime_lib.task.quantile import Quantile
 from runtime_lib.task.task import Task
 from runtime_lib.training.network import pieces
-from runtime_lib.training.trainer import Fit, Opening, Table, Work
-from runtime_lib.training.trainers.boosting import Options, plan_trees, report_rounds
-from runtime_lib.training.trainers.levels import Levels, refuse_unread
+from runtime_lib.training.trainer import Opening, Work
+from runtime_lib.training.trainers.boosting import Options, TreeTrainer, plan_trees, report_rounds, unit
+from runtime_lib.training.trainers.levels import Levels
 from runtime_lib.training.trainers.on_cpu import few_threads, threads
 from runtime_lib.training.trainers.skops import dumped, loaded
 
 __all__ = ["FittedGradientBoosting", "GradientBoosting"]
 
-_MOST_LEVELS = 254  # of a category: a bin each, of 255, and one for what is missing
+# The metric that is the loss: other ones would cost half as much as the fit, asked after every round.
+_LOSSES = {"binary": "log_loss", "multiclass": "log_loss", "regression": "mae", "quantile": "pinball"}
 _BY_TASK = "it follows from task.kind in params.yaml"
 _OURS = {
     **dict.fromkeys(("loss", "quantile", "scoring"), _BY_TASK),
@@ -40,11 +41,12 @@ _OURS = {
 }
 
 
-class GradientBoosting:
+class GradientBoosting(TreeTrainer):
     """Fit scikit-learn's histogram gradient boosting on the raw columns.
 
-    Trees grow until the loss on the validation rows has not improved for `patience` rounds; the round that is
-    best by the task's metric is kept. Of a category with more than 254 levels, the rarest count as missing.
+    Trees grow until the loss on the validation rows has not improved for `patience` rounds; the round with
+    the smallest is kept, for quantiles of each level. Of a category with more than 254 levels, the rarest
+    count as missing.
 
     Args:
         options: `rounds` (at most, default 500), `patience` (default 20), and scikit-learn's own by name,
@@ -56,22 +58,16 @@ class GradientBoosting:
     """
 
     name: ClassVar[str] = "gradient_boosting"
+    framework: ClassVar[str] = "sklearn"
+    most_levels: ClassVar[int | None] = 254  # a bin each, of 255, and one for what is missing
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         known = inspect.signature(_ensemble().HistGradientBoostingClassifier).parameters
         shared = [name for name in known if name != "class_weight"]
         self.options = Options.read("GradientBoosting", options or {}, known=shared, ours=_OURS)
 
-    def described(self) -> Mapping[str, Any]:
-        return {**self.options.to_dict(), "trainer": self.name}
-
-    def plan(self, settings: Settings, table: Table, batch_size: int) -> ComputePlan:
-        refuse_unread(table.columns)
-        return plan_trees("sklearn", settings, table.task, len(table.columns), rows=table.rows)
-
-    def fit(self, work: Work) -> Fit:
+    def grown(self, work: Work, levels: Levels) -> tuple[FittedGradientBoosting, int, int]:
         split, task = work.split, work.table.task
-        levels = Levels.fit(split.train, work.table.columns, most=_MOST_LEVELS)
         train, validation = levels.matrix(split.train), levels.matrix(split.validation)
         estimators = self._estimators(work, levels)
         target, held_out = (_target(task, label) for label in (split.train_label, split.validation_label))
@@ -81,9 +77,8 @@ class GradientBoosting:
                     estimator.fit(train, target, X_val=validation, y_val=held_out)
                 except ValueError as error:
                     raise SettingsError(f"GradientBoosting refuses these options: {error}.") from error
-            best, rounds = _cut(work, estimators, validation)
-        fitted = FittedGradientBoosting(levels, task, tuple(estimators))
-        return Fit(fitted, best, rounds, fitted.answer(split.validation))
+        best, rounds = _cut(work, estimators)
+        return FittedGradientBoosting(levels, task, tuple(estimators)), best, rounds
 
     def _estimators(self, work: Work, levels: Levels) -> list[Any]:
         shared = {
@@ -113,25 +108,18 @@ def _target(task: Task, label: Array) -> Array:
     return label.astype(np.int64) if task.class_names else task.target(label).reshape(-1).astype(np.float64)
 
 
-def _cut(work: Work, estimators: list[Any], validation: Array) -> tuple[int, int]:
-    """Keep the trees up to the best round by the task's metric; return it, and the rounds that were run."""
-    task, label = work.table.task, work.split.validation_label
-    scores = [task.metric.value(label, task.answer(raw)) for raw in _staged(estimators, validation)]
-    gains = [task.metric.gain(score, 0.0) for score in scores]
-    best = int(np.argmax(gains)) + 1
-    for estimator in estimators:
+def _cut(work: Work, estimators: list[Any]) -> tuple[int, int]:
+    """Keep of each the trees up to its best round by the loss; return the last of them, and the rounds."""
+    # As scikit-learn has kept them while it grew; the first is the loss before any tree.
+    losses = [-each.validation_score_[1:] for each in estimators]
+    bests = [int(np.argmin(loss)) + 1 for loss in losses]
+    for estimator, best in zip(estimators, bests, strict=True):
         # scikit-learn stops early, and keeps what came after the best round.
         estimator._predictors = estimator._predictors[:best]
-    report_rounds(work, scores)
-    return best, len(scores)
-
-
-def _staged(estimators: list[Any], matrix: Array) -> Iterator[Array]:
-    """Raw answers `(n, width)` after each round; estimators that stopped sooner stay at their last one."""
-    name = "staged_decision_function" if hasattr(estimators[0], "decision_function") else "staged_predict"
-    stages = [list(getattr(each, name)(matrix)) for each in estimators]
-    for number in range(max(map(len, stages))):
-        yield np.column_stack([stage[min(number, len(stage) - 1)] for stage in stages])
+    rounds, task = max(map(len, losses)), work.table.task
+    side_by_side = [np.pad(loss, (0, rounds - len(loss)), mode="edge") for loss in losses]
+    report_rounds(work, _LOSSES[task.kind], (np.mean(side_by_side, axis=0) * unit(task)).tolist())
+    return max(bests), rounds
 
 
 @dataclass(frozen=True)

@@ -12,21 +12,19 @@ import numpy as np
 
 from runtime_lib.data.columns import Array
 from runtime_lib.errors import ModelError, SettingsError
-from runtime_lib.hardware.device.compute_plan import ComputePlan
-from runtime_lib.settings import Settings
 from runtime_lib.task.quantile import Quantile
 from runtime_lib.task.task import Task
-from runtime_lib.training.trainer import Fit, Opening, Table, Work
+from runtime_lib.training.trainer import Opening, Work
 from runtime_lib.training.trainers.boosting import (
     FittedTrees,
     Options,
+    TreeTrainer,
     best_round,
     library,
-    plan_trees,
     threads_beside_torch,
     unit,
 )
-from runtime_lib.training.trainers.levels import Levels, refuse_unread
+from runtime_lib.training.trainers.levels import Levels
 
 __all__ = ["FittedLightGBM", "LightGBM"]
 
@@ -67,7 +65,7 @@ _OURS = {
 _ALONE = 1_000  # rows; for fewer, waking other threads takes longer than their answers
 
 
-class LightGBM:
+class LightGBM(TreeTrainer):
     """Fit LightGBM's trees on the raw columns.
 
     For quantiles a booster per level; they grow side by side and stop together, by their mean loss.
@@ -83,6 +81,7 @@ class LightGBM:
     """
 
     name: ClassVar[str] = "lightgbm"
+    framework: ClassVar[str] = "lightgbm"
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         aliases = _aliases()
@@ -90,19 +89,10 @@ class LightGBM:
         ours = {alias: why for name, why in _OURS.items() for alias in aliases.get(name, [name])}
         self.options = Options.read("LightGBM", options or {}, known=known, ours=ours)
 
-    def described(self) -> Mapping[str, Any]:
-        return {**self.options.to_dict(), "trainer": self.name}
-
-    def plan(self, settings: Settings, table: Table, batch_size: int) -> ComputePlan:
-        refuse_unread(table.columns)
-        return plan_trees(self.name, settings, table.task, len(table.columns), rows=table.rows)
-
-    def fit(self, work: Work) -> Fit:
-        levels, task = Levels.fit(work.split.train, work.table.columns), work.table.task
+    def grown(self, work: Work, levels: Levels) -> tuple[FittedLightGBM, int, int]:
         with _named():
             texts, best, rounds = _grown(work, self.options, levels)
-        fitted = FittedLightGBM(levels, task, tuple(_boosters(texts)))
-        return Fit(fitted, best, rounds, fitted.answer(work.split.validation))
+        return FittedLightGBM(levels, work.table.task, tuple(_boosters(texts))), best, rounds
 
 
 def _grown(work: Work, options: Options, levels: Levels) -> tuple[list[str], int, int]:

@@ -14,21 +14,19 @@ import numpy as np
 
 from runtime_lib.data.columns import Array
 from runtime_lib.errors import ModelError, SettingsError
-from runtime_lib.hardware.device.compute_plan import ComputePlan
-from runtime_lib.settings import Settings
 from runtime_lib.task.quantile import Quantile
 from runtime_lib.task.task import Task
-from runtime_lib.training.trainer import Fit, Opening, Table, Work
+from runtime_lib.training.trainer import Opening, Work
 from runtime_lib.training.trainers.boosting import (
     FittedTrees,
     Options,
+    TreeTrainer,
     best_round,
     library,
-    plan_trees,
     threads_beside_torch,
     unit,
 )
-from runtime_lib.training.trainers.levels import Levels, refuse_unread
+from runtime_lib.training.trainers.levels import Levels
 
 __all__ = ["FittedXGBoost", "XGBoost"]
 
@@ -61,7 +59,7 @@ _OURS = {
 _ALONE = 1_000  # rows; for fewer, waking other threads takes longer than their answers
 
 
-class XGBoost:
+class XGBoost(TreeTrainer):
     """Fit XGBoost's trees on the raw columns.
 
     Args:
@@ -75,23 +73,15 @@ class XGBoost:
     """
 
     name: ClassVar[str] = "xgboost"
+    framework: ClassVar[str] = "xgboost"
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         self.options = Options.read("XGBoost", options or {}, known=_known(), ours=_OURS)
 
-    def described(self) -> Mapping[str, Any]:
-        return {**self.options.to_dict(), "trainer": self.name}
-
-    def plan(self, settings: Settings, table: Table, batch_size: int) -> ComputePlan:
-        refuse_unread(table.columns)
-        return plan_trees(self.name, settings, table.task, len(table.columns), rows=table.rows)
-
-    def fit(self, work: Work) -> Fit:
-        levels, task = Levels.fit(work.split.train, work.table.columns), work.table.task
+    def grown(self, work: Work, levels: Levels) -> tuple[FittedXGBoost, int, int]:
         with _named():
             content, best, rounds = _grown(work, self.options, levels)
-        fitted = FittedXGBoost(levels, task, _booster(content))
-        return Fit(fitted, best, rounds, fitted.answer(work.split.validation))
+        return FittedXGBoost(levels, work.table.task, _booster(content)), best, rounds
 
 
 def _grown(work: Work, options: Options, levels: Levels) -> tuple[bytes, int, int]:

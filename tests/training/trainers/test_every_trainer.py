@@ -220,3 +220,22 @@ def test_gradient_boosting_keeps_its_best_round_and_no_later_one(kind):
     assert 1 <= fit.epoch < fit.epochs
     assert {each.n_iter_ for each in fit.fitted.estimators} <= set(range(1, fit.epoch + 1))
     assert max(each.n_iter_ for each in fit.fitted.estimators) == fit.epoch
+    for estimator in fit.fitted.estimators:
+        assert estimator.n_iter_ == np.argmin(-estimator.validation_score_[1:]) + 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradient_boosting_tells_its_loss_by_the_name_and_in_the_unit_of_a_metric(kind):
+    told = {}
+    found = fit(
+        project(kind),
+        trainer("histogram", kind),
+        on_epoch=lambda number, figures: told.update({number: figures}),
+    )
+    name = {"binary": "log_loss"}.get(kind, found.prepared.task.metric.name)
+    assert max(told) == found.fit.epochs
+    lowest = min(figures[f"validation_{name}"] for figures in told.values())
+    split = fitted("histogram", kind).split
+    metric = found.prepared.task.metrics[name]
+    # For quantiles each level has a best round of its own, which their mean does not.
+    assert metric.value(split.validation_label, found.fit.answer) == pytest.approx(lowest, rel=0.02)
