@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from runtime_lib.data.raw import as_json
 from tests.pipeline.test_run import MLOPS, environment, mlops, serving
 
 
@@ -45,7 +46,7 @@ def serve(project: Path, requests: Path, *, tolerance: float = 0) -> pd.DataFram
 
 def ask(url: str, row: pd.DataFrame) -> Any:
     """What the server answers to one row of features."""
-    [body] = json.loads(row.drop(columns=["id", "time"]).to_json(orient="records", double_precision=15))
+    body = {name: values[0] for name, values in as_json(row.drop(columns=["id", "time"])).items()}
     request = urllib.request.Request(
         f"{url}/invocations",
         json.dumps({"dataframe_records": [body]}).encode(),
