@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.pipeline.test_run import mlops, reports
+from tests.pipeline.test_run import environment, mlops, reports
 from tests.support.depth import DEEP
 from tests.support.months import replay, serve, train_again, watch
 
@@ -36,6 +38,9 @@ def test_a_project_of_images_goes_from_the_copy_to_training_again(render, framew
     assert report["classes"] == [*"0123456789"]
     assert report["candidate"]["accuracy"] > (0.9 if DEEP else 0.7)
     assert report["suspects"] == []
+    page = (project / "reports" / "evaluation.html").read_text()
+    assert "· cnn 16-32-64" in page
+    assert ">-0." not in page, "no axis of a loss goes below 0"
 
     requests, labels = replay(project, LATER)
     answers = serve(project, requests, tolerance=1e-6 if framework == "mlx" else 0)
@@ -45,9 +50,21 @@ def test_a_project_of_images_goes_from_the_copy_to_training_again(render, framew
     assert found["performance"]["metric"] == "log_loss"
     assert found["performance"]["labelled"] == len(truth) == (297 if DEEP else 300)
     assert found["performance"]["lower"] < found["performance"]["live"] < found["performance"]["upper"]
-    assert [column["name"] for column in found["columns"]] == ["picture"]
+    [column] = found["columns"]
+    assert column["name"] == "picture"
+    assert column["change"].startswith("median brightness 0.3")
     if DEEP:
         train_again(project, LATER)
+
+
+@pytest.mark.slow
+def test_a_project_of_images_passes_its_own_tests(render):
+    project = render(example="images", project_name="digits", with_orchestration=False)
+    which = ["tests"] if DEEP else [f"tests/test_{name}.py" for name in ("unit", "data", "model")]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *which]
+    done = subprocess.run(command, cwd=project, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "skipped" not in done.stdout.splitlines()[-1]
 
 
 # ---------------------------------------------------------------- text
