@@ -60,7 +60,7 @@ def test_a_project_of_images_goes_from_the_copy_to_training_again(render, framew
 @pytest.mark.slow
 def test_a_project_of_images_passes_its_own_tests(render):
     project = render(example="images", project_name="digits", with_orchestration=False)
-    which = ["tests"] if DEEP else [f"tests/test_{name}.py" for name in ("unit", "data", "model")]
+    which = ["tests"] if DEEP else [f"tests/test_{name}.py" for name in ("unit", "data")]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *which]
     done = subprocess.run(command, cwd=project, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
