@@ -17,7 +17,7 @@ WORKERS = min(4, (os.cpu_count() or 1) + 1)
 SIDE_BY_SIDE = ("-n", str(WORKERS), "--dist", "loadfile", "--no-loadscope-reorder")
 SLOWEST = "--durations=20"
 TESTING = ("dev", "lint", "servers")
-ROOMS = "data,images,tracking,postgres,s3,serve,monitoring,torch,mlx,lightgbm,xgboost,airflow,upgrade"
+ROOMS = "data,images,text,tracking,postgres,s3,serve,monitoring,torch,mlx,lightgbm,xgboost,airflow,upgrade"
 
 
 def _prepare(session: nox.Session, *packages: str, groups: tuple[str, ...] = ()) -> None:

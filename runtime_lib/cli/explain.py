@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,12 +14,11 @@ from runtime_lib.settings import load
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from runtime_lib.monitoring.explain import Explained, Part
+    from runtime_lib.monitoring.explain import Explained
 
 __all__ = ["explain"]
 
 _BAR = 16
-_SHOWN = 24  # characters of a text
 
 
 def explain(
@@ -47,7 +46,7 @@ def explain(
     if as_json:
         return print_json(found.to_dict())
     for row in range(len(found.ids)):
-        chosen = output or _told(found, row)
+        chosen = output or found.told[row]
         if chosen not in found.found.outputs:
             raise SettingsError(
                 f"--output {chosen!r} is none of this model's: {', '.join(found.found.outputs)}."
@@ -57,44 +56,22 @@ def explain(
     typer.echo(f"In {found.found.unit}; {how}.")
 
 
-def _told(found: Explained, row: int) -> str:
-    """The output that the answer is about: of classes the likeliest, of quantiles the middle one."""
-    outputs, answer = found.found.outputs, found.answers[row]
-    if isinstance(answer, dict) and "label" in answer:
-        return f"probability.{answer['label']}"
-    return outputs[len(outputs) // 2]
-
-
 def _table(found: Explained, row: int, output: str, top: int) -> Table:
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
+    from runtime_lib.training.explain import said
+
     parts = found.parts(row, output)[:top]
     most = max((abs(part.adds) for part in parts), default=0.0) or 1.0
-    title = f"{escape(str(found.ids[row]))}: {escape(_said(found.answers[row]))}"
+    title = f"{escape(str(found.ids[row]))}: {escape(said(found.answers[row]))}"
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("column", "value", f"adds to {escape(output)}", ""):
         table.add_column(name, justify="right" if name.startswith("adds") else "left", no_wrap=True)
     for part in parts:
-        table.add_row(escape(part.column), escape(_value(part)), f"{part.adds:+.4f}", _bar(part.adds / most))
+        table.add_row(escape(part.column), escape(part.said), f"{part.adds:+.4f}", _bar(part.adds / most))
     return table
-
-
-def _said(answer: Any) -> str:
-    if isinstance(answer, dict) and "label" in answer:
-        return f"{answer['label']} ({answer['probability'][answer['label']]:.4f})"
-    if isinstance(answer, dict):
-        return ", ".join(f"{name} {value:.4g}" for name, value in answer.items())
-    return f"{answer:.4f}"
-
-
-def _value(part: Part) -> str:
-    if part.value is None or part.value != part.value:
-        return "missing"
-    if not isinstance(part.value, str):
-        return f"{part.value:g}"
-    return part.value if len(part.value) <= _SHOWN else f"{part.value[: _SHOWN - 1]}…"
 
 
 def _bar(share: float) -> str:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from runtime_lib.data.columns import Array, check_rows
-from runtime_lib.data.images import summaries
 from runtime_lib.errors import DataError
 from runtime_lib.files import read_json
 from runtime_lib.registry.champion import champion, no_champion
@@ -18,7 +15,7 @@ from runtime_lib.registry.files import Champion
 from runtime_lib.serving.log import read_predictions
 from runtime_lib.settings import Settings
 from runtime_lib.tables import read_table
-from runtime_lib.training.explain import MOST_ROWS, Explanation, explain
+from runtime_lib.training.explain import MOST_ROWS, Explanation, Part, explain
 from runtime_lib.training.judge import open_model
 from runtime_lib.training.model import read_columns
 from runtime_lib.training.profile import FORMAT, read_profile
@@ -26,40 +23,24 @@ from runtime_lib.training.profile import FORMAT, read_profile
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Explained", "Part", "explain_file", "explain_served"]
-
-
-@dataclass(frozen=True)
-class Part:
-    """One column of one row: its value (of an image, what the log would say of it), and what it adds."""
-
-    column: str
-    value: Any
-    adds: float
+__all__ = ["Explained", "explain_file", "explain_served"]
 
 
 @dataclass(frozen=True)
 class Explained:
-    """The champion's answers to `n` rows, and what each of their columns adds."""
+    """The champion's answers to `n` rows, and what each of their columns adds. `told`: the output of each."""
 
     model: str
     version: str
     ids: Sequence[str]
     answers: Sequence[Any]
+    told: Sequence[str]
     rows: Mapping[str, Array]
     found: Explanation
 
     def parts(self, row: int, output: str) -> list[Part]:
         """The columns of a row, those that add or take most first."""
-        shares = self.found.shares[row, self.found.outputs.index(output)]
-        parts = [
-            Part(name, _value(self.rows[name], row), float(share))
-            for name, share in zip(self.found.columns, shares, strict=True)
-        ]
-        return sorted(parts, key=lambda part: -abs(part.adds))
-
-    def base(self, row: int, output: str) -> float:
-        return float(self.found.base[row, self.found.outputs.index(output)])
+        return self.found.parts(self.rows, row, output)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values: for each row its answer, and by output the columns, the strongest first."""
@@ -75,11 +56,8 @@ class Explained:
                     "answer": self.answers[row],
                     "outputs": {
                         output: {
-                            "base": self.base(row, output),
-                            "columns": [
-                                {"column": p.column, "value": _plain(p.value), "adds": p.adds}
-                                for p in self.parts(row, output)
-                            ],
+                            "base": self.found.start(row, output),
+                            "columns": [asdict(part) for part in self.parts(row, output)],
                         }
                         for output in self.found.outputs
                     },
@@ -141,15 +119,5 @@ def _explained(settings: Settings, held: Champion, table: pd.DataFrame, ids: Seq
     inputs = {c.name: table[c.name] for c in model.columns if c.name in table.columns}
     rows = check_rows(inputs, model.columns)
     answer = model.predict(rows)
-    answers = model.task.records(answer, model.decide(answer))
-    return Explained(held.name, held.version, ids, answers, rows, explain(model, rows, profile))
-
-
-def _value(values: Array, row: int) -> Any:
-    return values[row] if values.ndim == 1 else summaries(values[row : row + 1])[0]
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, str):
-        return value
-    return None if np.isnan(value) else float(value)
+    answers, told = model.task.records(answer, model.decide(answer)), model.task.told(answer)
+    return Explained(held.name, held.version, ids, answers, told, rows, explain(model, rows, profile))

@@ -16,6 +16,7 @@ from runtime_lib.files import read_json, write_json
 from runtime_lib.monitoring.alerts.payload import payload
 from runtime_lib.monitoring.alerts.webhook import host_of, send_webhook
 from runtime_lib.monitoring.drift import drift
+from runtime_lib.monitoring.labelled import look_at
 from runtime_lib.monitoring.labels import add_month, read_labels
 from runtime_lib.monitoring.performance import by_period, judge_performance
 from runtime_lib.monitoring.skew import find_skew
@@ -24,6 +25,7 @@ from runtime_lib.serving.log import answers, read_predictions
 from runtime_lib.settings import Settings
 from runtime_lib.task.kinds import from_dict, gate_metric
 from runtime_lib.task.task import Task
+from runtime_lib.training.evaluate import FORMAT as EVALUATION
 from runtime_lib.training.profile import FORMAT, read_profile
 
 if TYPE_CHECKING:
@@ -175,7 +177,18 @@ def _judge(
         report_html=settings.monitoring_page,
         report_json=settings.monitoring_report,
         skew=find_skew(table, profile["columns"], settings.features),
+        labelled=look_at(task, label[known], answer[known], _held_out_curves(settings, champion)),
     )
+
+
+def _held_out_curves(settings: Settings, champion: Served | None) -> Mapping[str, Any]:
+    """Of the champion, as long as the last evaluation here is of that very model."""
+    try:
+        evaluation = read_json(settings.report("evaluation"), made_by="mlops run", newest=EVALUATION)
+    except DataError:
+        return {}
+    same = evaluation["digest"] == getattr(champion, "digest", None)
+    return evaluation.get("curves", {}).get("candidate", {}) if same else {}
 
 
 def _answers(task: Task, table: pd.DataFrame) -> Array:

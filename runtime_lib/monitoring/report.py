@@ -9,9 +9,11 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from runtime_lib.drawing import charts
 from runtime_lib.errors import require
 from runtime_lib.files import atomic_file
 from runtime_lib.monitoring.drift import Cell, ColumnDrift
+from runtime_lib.monitoring.labelled import drawn
 from runtime_lib.monitoring.verdict import Verdict
 
 __all__ = ["render", "write_page"]
@@ -46,6 +48,10 @@ def render(verdict: Verdict) -> str:
             scale=verdict.rules.drift_threshold * 4,  # one runaway column must not flatten all others
             bars={c.name: safe(_bars(c.cells)) for c in columns},
             chart=safe(_chart(verdict)),
+            drawn=[
+                each._replace(svg=safe(each.svg)) for each in drawn(verdict.labelled, verdict.performance)
+            ],
+            style=safe(charts.STYLE),
             tests=_tests,
             period=_span(verdict.first, verdict.last),
         )
@@ -152,7 +158,7 @@ def _chart(v: Verdict) -> str:
     drawn = drawn[drawn.index("<svg") :]
     for colour, variable in VARIABLES.items():
         drawn = drawn.replace(colour, variable)
-    return drawn.replace("<svg ", '<svg class="chart" role="img" ', 1)
+    return drawn.replace("<svg ", '<svg class="time" role="img" ', 1)
 
 
 def _draw_performance(axes: Any, v: Verdict) -> None:

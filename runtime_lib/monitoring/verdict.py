@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from runtime_lib.monitoring.drift import ColumnDrift
+from runtime_lib.monitoring.labelled import Labelled
 from runtime_lib.monitoring.performance import Performance, Period
 from runtime_lib.monitoring.skew import Skew
 from runtime_lib.settings import Monitoring
@@ -52,6 +53,7 @@ class Verdict:
     report_json: Path
     alert: Alert | None = None
     skew: Skew = field(default_factory=lambda: Skew(0))
+    labelled: Labelled = field(default_factory=Labelled)
 
     @property
     def drifted_columns(self) -> tuple[str, ...]:
@@ -138,6 +140,7 @@ class Verdict:
             "prediction": self.predictions[0].to_dict() if self.predictions else None,
             "performance": self.performance.to_dict(),
             "skew": self.skew.to_dict(),
+            "labelled": asdict(self.labelled),
             "periods": [vars(p) for p in self.periods],
             "report": str(self.report_html),
             "alert": self.alert and vars(self.alert),

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runtime_lib.drawing import charts
+from runtime_lib.drawing.answers import Chart, confusion, of_answers
 from runtime_lib.errors import DataError, require
 from runtime_lib.files import atomic_file, read_json
-from runtime_lib.registry import charts
-from runtime_lib.registry.drawn import Chart, confusion, of_answers
+from runtime_lib.registry.single import of_examples
 from runtime_lib.settings import Settings
 from runtime_lib.task.kinds import from_dict, metric_name
 from runtime_lib.task.task import Task
@@ -137,8 +138,10 @@ def _charts(
     """Those that there are points for: an evaluation of an earlier release has none."""
     metric = _task(evaluation).metric.name
     drawn = [*_of_epochs(measures, metric, state.tags.get(TRAINER_TAG, ""))]
+    kind = evaluation.get("task", "binary")
     if curves := evaluation.get("curves"):
-        drawn += of_answers(curves, evaluation)
+        told = {who: curves[who] for who in MODELS if who in curves}
+        drawn += of_answers(told, task=kind, figures=evaluation["candidate"])
     if needed := evaluation.get("importance"):
         items = [(item["column"], item["loss"]) for item in needed[:_MOST_BARS]]
         reading = (
@@ -150,7 +153,8 @@ def _charts(
             Chart("importance", "What the model needs", reading + more, charts.bars(items, title=reading))
         )
     if counts := evaluation.get("confusion"):
-        drawn.append(confusion(counts, evaluation))
+        drawn.append(confusion(counts, task=kind, classes=evaluation.get("classes", ())))
+    drawn += of_examples(evaluation.get("examples", ()))
     return drawn
 
 

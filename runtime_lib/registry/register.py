@@ -14,12 +14,13 @@ from runtime_lib.locks import locked
 from runtime_lib.registry import flavor
 from runtime_lib.registry.describe import describe
 from runtime_lib.registry.page import upload_page
+from runtime_lib.registry.single import in_a_sentence
 from runtime_lib.registry.versions import DIGEST_TAG, find
 from runtime_lib.settings import Settings
 from runtime_lib.tracking.record import RunState, read, record_folder
 from runtime_lib.tracking.ship import plain_name, ship, ship_pending
 from runtime_lib.tracking.store import connect, experiment_id, service
-from runtime_lib.tracking.summary import NEEDS_TAG
+from runtime_lib.tracking.summary import NEEDS_TAG, WORST_TAG
 from runtime_lib.training.evaluate import FORMAT as EVALUATION
 from runtime_lib.training.model import digest
 
@@ -165,3 +166,5 @@ def _log_evaluation(
     if needed := evaluation.get("importance"):
         said = ", ".join(f"{item['column']} ({item['loss']:.4g})" for item in needed[:_MOST_NEEDED])
         client.set_tag(run_id, NEEDS_TAG, said)
+    if worst := in_a_sentence(evaluation.get("examples", ())):
+        client.set_tag(run_id, WORST_TAG, worst)

@@ -107,6 +107,10 @@ class Multiclass(Task):
             for name, row in zip(names, answer.tolist(), strict=True)
         ]
 
+    def told(self, answer: Array) -> list[str]:
+        """That of the likeliest class."""
+        return [self.outputs[place] for place in answer.argmax(axis=1)]
+
     def translate(self, answer: Array, other: Task) -> Array:
         """By class; one that the other does not know has the probability 0."""
         theirs = other.columns(answer)

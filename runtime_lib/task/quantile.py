@@ -54,11 +54,16 @@ class Quantile(Scaled):
         return {"pinball": Metric("pinball", "pinball loss", 0, partial(pinball_rows, levels=self.levels))}
 
     def described(self, label: Array, answer: Array) -> dict[str, float]:
-        """`coverage`: share of the rows from the lowest to the highest quantile; `below.…`: below each."""
+        """`coverage`: share of the rows from the lowest to the highest; of each `below.…` and `pinball.…`."""
         inside = (answer[:, 0] <= label) & (label <= answer[:, -1])
         below = (label[:, None] <= answer).mean(axis=0)
         shares = {f"below.{name}": float(share) for name, share in zip(self.outputs, below, strict=True)}
-        return {"coverage": float(inside.mean()), **shares}
+        each = zip(self.outputs, self.levels, answer.T, strict=True)
+        losses = {
+            f"pinball.{name}": float(pinball_rows(label, quantile[:, None], [level]).mean())
+            for name, level, quantile in each
+        }
+        return {"coverage": float(inside.mean()), **shares, **losses}
 
     def curves(self, label: Array, answer: Array) -> dict[str, list[list[float]]]:
         """`coverage`: each level, and the share of the rows below its quantile."""

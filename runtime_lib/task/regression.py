@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from runtime_lib.data.columns import Array
-from runtime_lib.task.curves import reliability
+from runtime_lib.task.curves import reliability, spread
 from runtime_lib.task.metric import Metric
 from runtime_lib.task.scaled import Scaled, group_quantiles, line
 
@@ -37,11 +37,12 @@ class Regression(Scaled):
         return {"bias": float((answer - label).mean()), "mean": float(label.mean())}
 
     def curves(self, label: Array, answer: Array) -> dict[str, list[list[float]]]:
-        """`calibration`: mean answer and mean label. `residuals`: share of the rows below each residual."""
+        """`calibration`: mean answer and label. `residuals`: share of the rows below. `spread`: by answer."""
         residual = np.sort(label - answer)
         shares = np.linspace(0.01, 0.99, 61)
         return {
             "calibration": reliability(answer, label),
+            "spread": spread(answer, label),
             "residuals": [
                 [round(float(q), 5), round(float(p), 5)]
                 for q, p in zip(np.quantile(residual, shares), shares, strict=True)

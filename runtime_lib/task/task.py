@@ -150,6 +150,10 @@ class Task(ABC):
         """
         return shares, base, "log-odds"
 
+    def told(self, answer: Array) -> list[str]:
+        """The output that the answer to each row is about, if one is asked for: the middle one."""
+        return [self.outputs[len(self.outputs) // 2]] * len(answer)
+
     def translate(self, answer: Array, other: Task) -> Array:
         """Answers of `other`, a task of this kind with what another training learned, as answers of this one.
 
@@ -171,6 +175,11 @@ class Task(ABC):
     def metric(self) -> Metric:
         """For early stopping, the naive baseline, importance; the gate's and monitoring's default."""
         return next(iter(self.metrics.values()))
+
+    @property
+    def error(self) -> Metric:
+        """The metric that is the mean of the rows' own errors, without another row having a part in them."""
+        return next(metric for metric in self.metrics.values() if not (metric.best or metric.score))
 
     def figures(self, label: Array, answer: Array) -> dict[str, float]:
         """Compare answers with what happened.

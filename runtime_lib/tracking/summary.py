@@ -20,6 +20,7 @@ __all__ = [
     "NOTE_TAG",
     "SINCE_TAG",
     "TRAINER_TAG",
+    "WORST_TAG",
     "Known",
     "SideBySide",
     "changes",
@@ -34,6 +35,7 @@ CHANGED_TAG, SINCE_TAG = "mlops.changed", "mlops.changed_since"
 # Why a run has no model.
 ERROR_TAG, KILLED = "mlops.error", "its process was killed"
 NEEDS_TAG = "mlops.needs"  # the columns that the model needs most, in words
+WORST_TAG = "mlops.worst"  # the held-out row that was answered worst, and why, in words
 TRAINER_TAG = "mlops.trainer"  # which of several candidates is kept, by its name
 NOTE_TAG = "mlflow.note.content"  # what MLflow shows as a run's description, as Markdown
 _MOST = 6  # parameters that are named
@@ -111,6 +113,7 @@ def note(run: Known, verdict: str = "") -> str:
         _figures(run.metrics),
         _side_by_side(run),
         f"**Needs most**: {run.tags[NEEDS_TAG]}." if NEEDS_TAG in run.tags else "",
+        f"**Worst answer**: {run.tags[WORST_TAG]}." if WORST_TAG in run.tags else "",
         verdict,
         f"**{run.status.capitalize()}**: {run.tags[ERROR_TAG]}." if ERROR_TAG in run.tags else "",
         _trained_on(run.tags),

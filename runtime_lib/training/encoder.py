@@ -9,12 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import repeat
 from math import prod
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from runtime_lib.data.columns import Array, Column, images_last
-from runtime_lib.errors import require
+from runtime_lib.errors import ModelError, require
+
+if TYPE_CHECKING:
+    from runtime_lib.training.transformer.embed import Transformer
 
 __all__ = ["Encoder"]
 
@@ -109,6 +113,29 @@ class _Text:
 
 
 @dataclass(frozen=True)
+class _Embedded:
+    """The embedding by a transformer, of length 1 (l2); a missing text is all zeros.
+
+    The transformer is one for all columns, and the encoder's. `tokens`, `source`: its own, see `Transformer`.
+    """
+
+    name: str
+    flag: bool
+    size: int
+    tokens: int
+    source: str
+
+    @property
+    def width(self) -> int:
+        return self.size + self.flag
+
+    def fill_with(self, transformer: Transformer, values: Array, out: Array) -> None:
+        out[:, : self.size] = transformer.embed(values)
+        if self.flag:
+            out[:, -1] = [value is None for value in values]
+
+
+@dataclass(frozen=True)
 class _Image:
     """The pixels one after the other, from 0 to 1; a missing image is all zeros."""
 
@@ -123,17 +150,20 @@ class _Image:
         out[:] = np.nan_to_num(values.reshape(len(values), self.width), nan=0.0)
 
 
-_Part = _Number | _Category | _Text | _Image
+_Part = _Number | _Category | _Text | _Embedded | _Image
+_PARTS: tuple[type[_Part], ...] = (_Number, _Category, _Text, _Embedded, _Image)
 
 
 @dataclass(frozen=True)
 class Encoder:
     """Fitted once on the training rows; `encode` is then a pure function of a row.
 
-    The parts are in the order of the columns, with the images last.
+    The parts are in the order of the columns, with the images last. `transformer`: what reads texts, if it is
+    not n-grams that are counted.
     """
 
     parts: tuple[_Part, ...]
+    transformer: Transformer | None = None
 
     @property
     def width(self) -> int:
@@ -141,9 +171,15 @@ class Encoder:
         return sum(part.width for part in self.parts)
 
     @classmethod
-    def fit(cls, rows: Mapping[str, Array], columns: Sequence[Column]) -> Encoder:
-        """Learn means, medians and levels from checked rows (see `check_rows`)."""
-        return cls(tuple(_fitted(c, rows[c.name]) for c in images_last(columns)))
+    def fit(
+        cls, rows: Mapping[str, Array], columns: Sequence[Column], transformer: Transformer | None = None
+    ) -> Encoder:
+        """Learn means, medians and levels from checked rows (see `check_rows`).
+
+        Args:
+            transformer: that reads the text columns (default: n-grams are counted).
+        """
+        return cls(tuple(_fitted(c, rows[c.name], transformer) for c in images_last(columns)), transformer)
 
     def encode(self, rows: Mapping[str, Array]) -> Array:
         """Return a `float32` matrix of shape `(n, width)` for checked rows of length `n`."""
@@ -151,37 +187,86 @@ class Encoder:
         matrix = np.zeros((n, self.width), dtype=np.float32)
         start = 0
         for part in self.parts:
-            part.fill(rows[part.name], matrix[:, start : start + part.width])
+            values, out = rows[part.name], matrix[:, start : start + part.width]
+            if isinstance(part, _Embedded):
+                assert self.transformer is not None
+                part.fill_with(self.transformer, values, out)
+            else:
+                part.fill(values, out)
             start += part.width
         return matrix
 
     @staticmethod
-    def width_for(columns: Sequence[Column], levels: Mapping[str, int]) -> int:
-        """The width of an encoder of these columns; `levels`: how many each category has in training."""
-        return sum(_width(column, levels) for column in columns)
+    def width_for(columns: Sequence[Column], levels: Mapping[str, int], *, embedding: int = _HASHES) -> int:
+        """The width of an encoder of these columns.
+
+        Args:
+            levels: how many each category has in training.
+            embedding: numbers that a transformer gives for a text (default: of counted n-grams).
+        """
+        return sum(_width(column, levels, embedding) for column in columns)
 
     def to_dict(self) -> list[dict[str, Any]]:
         return [{"kind": type(part).__name__.strip("_").lower(), **asdict(part)} for part in self.parts]
 
     @classmethod
-    def from_dict(cls, parts: Sequence[Mapping[str, Any]]) -> Encoder:
-        kinds = {kind.__name__.strip("_").lower(): kind for kind in (_Number, _Category, _Text, _Image)}
-        return cls(tuple(kinds[part["kind"]](**_fields(part)) for part in parts))
+    def from_dict(cls, parts: Sequence[Mapping[str, Any]], transformer: Transformer | None = None) -> Encoder:
+        kinds = {kind.__name__.strip("_").lower(): kind for kind in _PARTS}
+        return cls(tuple(kinds[part["kind"]](**_fields(part)) for part in parts), transformer)
+
+    def save(self, folder: Path) -> list[dict[str, Any]]:
+        """Write the transformer's files, if there is one; return the rest as JSON."""
+        if self.transformer:
+            self.transformer.save(folder)
+        return self.to_dict()
+
+    @classmethod
+    def open(
+        cls, parts: Sequence[Mapping[str, Any]], files: Mapping[str, bytes], *, force_gpu: bool
+    ) -> Encoder:
+        """Rebuild a stored one.
+
+        Args:
+            parts: what `save` returned. files: of the model, checked.
+            force_gpu: see `choose_device`.
+
+        Raises:
+            ModelError: the transformer's files are damaged.
+            MissingExtraError: there is one, and transformers is not installed.
+        """
+        encoder = cls.from_dict(parts)
+        read = next((part for part in encoder.parts if isinstance(part, _Embedded)), None)
+        if read is None:
+            return encoder
+        from runtime_lib.hardware import choose_device
+        from runtime_lib.training.transformer.embed import open_stored
+
+        require("transformers", extra="text")
+        device = choose_device("torch", force_gpu=force_gpu).name
+        transformer = open_stored(files, tokens=read.tokens, device=device, name=read.source)
+        if transformer.size != read.size:
+            raise ModelError(
+                f"The transformer {read.source} gives {transformer.size} numbers for a text, the model takes "
+                f"{read.size}. Train it again."
+            )
+        return cls(encoder.parts, transformer)
 
 
-def _width(column: Column, levels: Mapping[str, int]) -> int:
+def _width(column: Column, levels: Mapping[str, int], embedding: int) -> int:
     if column.kind == "number":
         return 1 + column.nullable
     if column.kind == "category":
         return levels[column.name]
-    return _HASHES + column.nullable if column.kind == "text" else prod(column.shape)
+    return embedding + column.nullable if column.kind == "text" else prod(column.shape)
 
 
-def _fitted(column: Column, values: Array) -> _Part:
+def _fitted(column: Column, values: Array, transformer: Transformer | None) -> _Part:
     if column.kind == "number":
         return _Number.fit(column.name, values, flag=column.nullable)
     if column.kind == "category":
         return _Category.fit(column.name, values)
+    if column.kind == "text" and transformer:
+        return _Embedded(column.name, column.nullable, transformer.size, transformer.tokens, transformer.name)
     if column.kind == "text":
         return _Text(column.name, column.nullable)
     return _Image(column.name, values.shape[1:])

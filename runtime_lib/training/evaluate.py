@@ -16,15 +16,19 @@ from runtime_lib.task.kinds import gate_metric, read_task
 from runtime_lib.task.naive import naive
 from runtime_lib.task.task import Task
 from runtime_lib.training.encoder import Encoder
+from runtime_lib.training.examples import examples
 from runtime_lib.training.importance import importance
 from runtime_lib.training.judge import held_out_columns, open_model, within_limits
 from runtime_lib.training.model import Model, digest
+from runtime_lib.training.profile import FORMAT as PROFILE
+from runtime_lib.training.profile import read_profile
 
 __all__ = ["FORMAT", "evaluate", "side_by_side"]
 
 # Of reports/evaluation.json. Format 1, until 0.6: a binary task, and no `gains`.
 FORMAT = 2
 _LINEAR = ("linear", "logistic")  # names of the parameter; the first is for all tasks
+_EXAMPLES = "examples"
 
 
 def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
@@ -35,14 +39,16 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
 
     Args:
         params: the table `evaluate` of params.yaml; `linear: false` (or its older name, `logistic: false`)
-            leaves the linear baseline out.
+            leaves the linear baseline out, `examples: false` the single rows.
 
     Raises:
         SettingsError: a parameter is unknown.
         DataError, ModelError: something is missing or damaged, or a label is none of the model's task.
     """
-    if unknown := set(params) - set(_LINEAR):
-        raise SettingsError(f"params.yaml, evaluate: unknown key '{min(unknown)}'. Known: {_LINEAR[0]}.")
+    if unknown := set(params) - {*_LINEAR, _EXAMPLES}:
+        raise SettingsError(
+            f"params.yaml, evaluate: unknown key '{min(unknown)}'. Known: {_LINEAR[0]}, {_EXAMPLES}."
+        )
     folder = settings.split
     model = open_model(settings, settings.candidate)
     task = model.task
@@ -54,9 +60,14 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
     with within_limits(settings, model, len(test_label)) as able:
         answers = {"candidate": able.predict(test_rows)}
         needed = importance(able, test_rows, test_label)
+        shown = (
+            _examples(settings, able, test_rows, test_label, answers["candidate"], test)
+            if params.get(_EXAMPLES, True)
+            else []
+        )
     column, answers["naive"] = naive(task, rows, label, model.columns, unseen=test_rows)
     if all(params.get(name, True) for name in _LINEAR):
-        encoder = Encoder.fit(rows, model.columns)
+        encoder = Encoder.fit(rows, model.columns, model.transformer)
         encoded = encoder.encode(rows), encoder.encode(test_rows)
         answers[task.linear_name] = task.linear(encoded[0], label, unseen=encoded[1])
     judged = _judged(model, test_label, answers)
@@ -71,6 +82,7 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
         "rows": len(test_label),
         **judged,
         "importance": needed,
+        "examples": shown,
         "suspects": [suspect.to_dict() for suspect in suspects],
     }
     write_json(settings.report("evaluation"), report)
@@ -117,6 +129,16 @@ def _judged(model: Model, label: Array, answers: Mapping[str, Array]) -> dict[st
         "confusion": task.confusion(label, candidate, model.decision),
         "classes": list(task.class_names),
     }
+
+
+def _examples(
+    settings: Settings, model: Model, rows: Mapping[str, Array], label: Array, answer: Array, table: Any
+) -> list[dict[str, Any]]:
+    profile = read_profile(
+        read_json(settings.candidate / "profile.json", made_by="mlops run", newest=PROFILE)
+    )
+    ids, labels = table["id"].tolist(), table["label"].tolist()
+    return examples(model, rows, label, answer, ids=ids, labels=labels, profile=profile)
 
 
 def _gains(task: Task, label: Array, answer: Array, other: Array) -> dict[str, list[float]]:

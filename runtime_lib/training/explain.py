@@ -15,13 +15,33 @@ from typing import Any
 import numpy as np
 
 from runtime_lib.data.columns import Array, Column
+from runtime_lib.data.images import summaries
 from runtime_lib.errors import DataError
 from runtime_lib.training.model import Model
 
-__all__ = ["MOST_ROWS", "Explanation", "explain"]
+__all__ = ["MOST_ROWS", "Explanation", "Part", "explain", "said"]
 
 MOST_ROWS = 1_000
 _MOST_VALUES = 20  # of a column that are tried
+_SHOWN = 24  # characters of a text
+
+
+@dataclass(frozen=True)
+class Part:
+    """One column of one row: its value (of an image, what the log would say of it), and what it adds."""
+
+    column: str
+    value: str | float | None
+    adds: float
+
+    @property
+    def said(self) -> str:
+        """The value in a few characters."""
+        if self.value is None:
+            return "missing"
+        if isinstance(self.value, float):
+            return f"{self.value:g}"
+        return self.value if len(self.value) <= _SHOWN else f"{self.value[: _SHOWN - 1]}…"
 
 
 @dataclass(frozen=True)
@@ -42,6 +62,28 @@ class Explanation:
     columns: tuple[str, ...]
     base: Array
     shares: Array
+
+    def parts(self, rows: Mapping[str, Array], row: int, output: str) -> list[Part]:
+        """The columns of one of these rows, those that add or take most first."""
+        shares = self.shares[row, self.outputs.index(output)]
+        parts = [
+            Part(name, _plain(rows[name], row), float(share))
+            for name, share in zip(self.columns, shares, strict=True)
+        ]
+        return sorted(parts, key=lambda part: -abs(part.adds))
+
+    def start(self, row: int, output: str) -> float:
+        """What is there without the columns."""
+        return float(self.base[row, self.outputs.index(output)])
+
+
+def said(answer: Any) -> str:
+    """An answer, as `Task.records` gives it, in a few words."""
+    if isinstance(answer, Mapping) and "label" in answer:
+        return f"{answer['label']} ({answer['probability'][answer['label']]:.4f})"
+    if isinstance(answer, Mapping):
+        return ", ".join(f"{name} {value:.4g}" for name, value in answer.items())
+    return f"{answer:.4f}"
 
 
 def explain(model: Model, rows: Mapping[str, Array], profile: Mapping[str, Any]) -> Explanation:
@@ -101,3 +143,10 @@ def _values(about: Mapping[str, Any]) -> tuple[Sequence[Any], Array]:
         found += [(np.nan, about["nulls"])] if about["nulls"] else []
     values, weights = zip(*found, strict=True)
     return values, np.array(weights, dtype=np.float64) / sum(weights)
+
+
+def _plain(values: Array, row: int) -> str | float | None:
+    value = values[row] if values.ndim == 1 else summaries(values[row : row + 1])[0]
+    if value is None or isinstance(value, str):
+        return value
+    return None if np.isnan(value) else float(value)

@@ -4,6 +4,7 @@
                          since 0.6 the types of the raw columns (data/raw.py)
     profile.json         what the training data looked like (training/profile.py)
     model.safetensors    of a network; other trainers have files of their own (trainers/)
+    text.*               of the transformer that reads its text, if one does (transformer/)
 
 Format 2. Format 1, until 0.6, knew binary tasks and networks only: see `_of_format_1`. To change the layout:
 raise `_FORMAT`, keep reading every earlier one in `_read_config`, and add a folder of the old format to the
@@ -17,7 +18,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -32,6 +33,10 @@ from runtime_lib.task.task import Task
 from runtime_lib.training.trainer import Fitted, Opening
 from runtime_lib.training.trainers.open import open_fitted
 from runtime_lib.training.until_0_6 import ModelUntil06
+
+if TYPE_CHECKING:
+    from runtime_lib.training.encoder import Encoder
+    from runtime_lib.training.transformer.embed import Transformer
 
 __all__ = ["Model", "digest", "model_files", "read_columns", "read_raw_types", "read_task", "save"]
 
@@ -70,6 +75,12 @@ class Model(ModelUntil06):
     @property
     def device(self) -> str:
         return self.fitted.device
+
+    @property
+    def transformer(self) -> Transformer | None:
+        """What reads its text; None: n-grams are counted, or it is given the text itself."""
+        encoder: Encoder | None = getattr(self.fitted, "encoder", None)
+        return encoder.transformer if encoder else None
 
     def predict(self, rows: Mapping[str, Array], *, at_once: int | None = None) -> Array:
         """Answer for `n` rows from `check_rows`, in `float64`.

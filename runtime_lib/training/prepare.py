@@ -28,6 +28,7 @@ from runtime_lib.training.encoder import Encoder
 from runtime_lib.training.network import Architecture
 from runtime_lib.training.trainer import FitParams, Table, Trainer
 from runtime_lib.training.trainers.network import NetworkTrainer
+from runtime_lib.training.transformer.source import beside, find_source
 
 __all__ = ["Candidate", "ModelFunction", "Prepared", "prepare"]
 
@@ -64,7 +65,9 @@ class Prepared:
 
     @property
     def plans(self) -> list[ComputePlan]:
-        return [candidate.plan for candidate in self.candidates]
+        """Of the candidates, and of what reads their text, which may be on another device."""
+        read = [self.table.transformer.plan] if self.table.transformer else []
+        return [*(candidate.plan for candidate in self.candidates), *read]
 
     def described(self) -> dict[str, Any]:
         """Parameters, for the run's record; of several candidates each below its name.
@@ -75,7 +78,8 @@ class Prepared:
         params = msgspec.to_builtins(self.params) if loop else {"seed": self.params.seed}
         each = {candidate.name: dict(candidate.trainer.described()) for candidate in self.candidates}
         own = each if len(each) > 1 else next(iter(each.values()))
-        return {"task": self.task.kind, **params, **own}
+        read = {"transformer": self.table.transformer.name} if self.table.transformer else {}
+        return {"task": self.task.kind, **params, **read, **own}
 
 
 def prepare(settings: Settings, model: ModelFunction, params: Mapping[str, Any]) -> Prepared:
@@ -92,6 +96,7 @@ def prepare(settings: Settings, model: ModelFunction, params: Mapping[str, Any])
         DataError: a table cannot be read, holds a type that no model takes or labels of another task, or
             lacks an input that params.yaml declares.
         ModelError: `model` returned something else, or the architecture cannot be built.
+        ServiceError: the hub does not give the transformer that params.yaml names.
         CapacityError: not even one row at a time fits.
     """
     fit_params = FitParams.read({name: v for name, v in params.items() if not isinstance(v, Mapping)})
@@ -101,15 +106,21 @@ def prepare(settings: Settings, model: ModelFunction, params: Mapping[str, Any])
     nullable = {column.name for part in (train, validation) for column in part.columns if column.nullable}
     columns = tuple(replace(c, nullable=c.name in nullable) for c in images_last(train.columns))
     task = _learned(read_task(settings), path)
-    width = Encoder.width_for(columns, train.levels)
-    table = Table(task, columns, train.rows, width)
+    transformer = find_source(settings)
+    width = (
+        Encoder.width_for(columns, train.levels, embedding=transformer.size)
+        if transformer
+        else Encoder.width_for(columns, train.levels)
+    )
+    table = Table(task, columns, train.rows, width, transformer)
     options = {name: table for name, table in params.items() if isinstance(table, Mapping)}
     trainers = _trainers(_made(model, width, task, options))
     for trainer in trainers.values():
         _refuse_images(trainer, columns)
+    plans = {name: trainer.plan(settings, table, fit_params.batch_size) for name, trainer in trainers.items()}
     candidates = [
-        Candidate(name, trainer, trainer.plan(settings, table, fit_params.batch_size))
-        for name, trainer in trainers.items()
+        Candidate(name, trainers[name], beside(plan, transformer) if transformer else plan)
+        for name, plan in plans.items()
     ]
     return Prepared(fit_params, table, tuple(candidates))
 

@@ -18,6 +18,8 @@ from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.hardware.device.compute_plan import ComputePlan
 from runtime_lib.settings import Settings
 from runtime_lib.task.task import Task
+from runtime_lib.training.encoder import Encoder
+from runtime_lib.training.transformer.source import Source
 
 __all__ = [
     "Fit",
@@ -57,12 +59,16 @@ class FitParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 @dataclass(frozen=True)
 class Table:
-    """What is known of a training before its tables are loaded. `width`: of the encoded matrix."""
+    """What is known of a training before its tables are loaded.
+
+    `width`: of the encoded matrix. `transformer`: that reads its text columns; None: n-grams are counted.
+    """
 
     task: Task
     columns: tuple[Column, ...]
     rows: int
     width: int
+    transformer: Source | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,11 @@ class Work:
     plan: ComputePlan
     trusted: Sequence[str]
     on_epoch: OnEpoch
+
+    def encoder(self) -> Encoder:
+        """Fit the encoder on the training rows; a transformer is loaded here, once in a process."""
+        source = self.table.transformer
+        return Encoder.fit(self.split.train, self.table.columns, source.open() if source else None)
 
 
 @dataclass(frozen=True)

@@ -52,12 +52,17 @@ def test_runs_have_names_that_say_something(told):
 
 def test_descriptions_say_what_changed_the_figures_and_the_verdict(told):
     first, second = (run.data.tags["mlflow.note.content"] for run in told.runs)
+    evaluation = json.loads(told.settings.report("evaluation").read_text())
     assert "**Changed**: first run." in first
     assert "**Gate, version 1**: promoted. roc_auc" in first
     assert f"**Changed since {told.runs[0].info.run_name}**: seed 1 → 2." in second
     assert "**Gate, version 2**: refused." in second
     assert f"(naive {told.runs[1].data.metrics['test/naive/roc_auc']:.4f})" in second
     assert "Trained on" in second
+    worst = evaluation["examples"][-1]
+    said = f"**Worst answer**: {worst['id']}. Predicted {worst['answer']:.4f}, was {worst['label']}. By "
+    assert said in second
+    assert f"{worst['columns'][0]['column']} " in second.partition(said)[2]
     assert [version.description for version in told.versions] == [first, second]
 
 
@@ -85,6 +90,7 @@ def test_the_page_and_its_charts_are_artifacts_of_the_run(told, tmp_path):
         found = told.client.list_artifacts(run.info.run_id, "evaluation")
         names = {file.path.partition("/")[2] for file in found}
         drawn = {"loss", "metric", "roc", "precision_recall", "calibration", "confusion", "importance"}
+        drawn |= {"example_least", "example_median", "example_largest"}
         assert names == {"evaluation.html", *(f"{name}.svg" for name in drawn)}
         for name in drawn:
             path = told.client.download_artifacts(run.info.run_id, f"evaluation/{name}.svg", str(folder))
@@ -129,7 +135,7 @@ def test_an_evaluation_of_an_earlier_release_has_a_page_without_curves(told):
     path = told.settings.report("evaluation")
     before = path.read_text()
     fields = json.loads(before)
-    for key in ("curves", "confusion", "importance"):
+    for key in ("curves", "confusion", "importance", "examples"):
         del fields[key]
     try:
         path.write_text(json.dumps(fields))

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from runtime_lib.drawing.answers import confusion
 from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.monitoring.explain import explain_served
 from runtime_lib.monitoring.labels import add_labels
 from runtime_lib.monitoring.monitor import monitor
 from runtime_lib.registry.champion import champion
-from runtime_lib.registry.drawn import confusion
 from runtime_lib.registry.promote import promote
 from runtime_lib.registry.register import register
 from runtime_lib.serving.protocols import infer, invocations
@@ -57,6 +57,9 @@ def test_the_evaluation_says_how_good_the_model_is_beside_both_baselines(held):
     assert f"{metric} {report['candidate'][metric]:.4f} on 800 held-out rows" in decision.reasons[0]
     page = settings.evaluation_page.read_text()
     assert "Version 1 passed the gate" in page
+    for one in report["examples"]:
+        assert f'id="example_{one["error"]}"' in page
+        assert one["id"] in page
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +194,6 @@ def test_a_metric_of_another_task_is_refused_by_gate_and_monitoring(held, served
 
 def test_two_classes_with_names_are_decided_by_the_likelier_and_by_no_threshold():
     counts = [[8, 2], [1, 9]]
-    named = confusion(counts, {"task": "multiclass", "classes": ["lost", "paid"]})
+    named = confusion(counts, task="multiclass", classes=["lost", "paid"])
     assert ("threshold" in named.reading, "lost" in named.svg) == (False, True)
-    assert "threshold" in confusion(counts, {"task": "binary", "classes": ["0", "1"]}).reading
+    assert "threshold" in confusion(counts, task="binary", classes=["0", "1"]).reading

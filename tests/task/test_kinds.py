@@ -79,6 +79,8 @@ def test_the_gate_takes_the_tasks_first_metric_or_the_one_that_is_named(project)
         "regression": "mae",
         "quantile": "pinball",
     }
+    errors = {name: kind().error.name for name, kind in KINDS.items()}
+    assert errors == {**firsts, "binary": "log_loss"}
     assert gate_metric(with_metric(project, "rmse"), Regression()).name == "rmse"
     assert gate_metric(with_metric(project, "average_precision"), BINARY).name == "average_precision"
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from runtime_lib.cli import app
 from runtime_lib.errors import DataError
+from runtime_lib.training.examples import examples
 from runtime_lib.training.explain import explain
 from runtime_lib.training.model import Model
 from tests.training.trainers.conftest import INPUTS, KINDS, fitted
@@ -27,8 +28,9 @@ def opened(which, kind, folder):
     return each, Model.load(folder), profile
 
 
-def test_of_boosted_trees_the_parts_add_up_in_their_unit(kind, tmp_path):
-    each, model, profile = opened("lightgbm", kind, tmp_path / "model")
+@pytest.mark.parametrize("which", ["lightgbm", "histogram"])
+def test_of_boosted_trees_the_parts_add_up_in_their_unit(which, kind, tmp_path):
+    each, model, profile = opened(which, kind, tmp_path / "model")
     rows = each.rows(50)
     found = explain(model, rows, profile)
     assert found.exact
@@ -42,8 +44,9 @@ def test_of_boosted_trees_the_parts_add_up_in_their_unit(kind, tmp_path):
         assert np.abs(np.sort(total, axis=1) - answer.reshape(50, -1)).max() < 1e-5
 
 
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
 def test_of_other_models_it_is_what_another_value_would_change(kind, tmp_path):
-    each, model, profile = opened("histogram", kind, tmp_path / "model")
+    each, model, profile = opened("trees", kind, tmp_path / "model")
     rows = each.rows(40)
     found = explain(model, rows, profile)
     assert not found.exact
@@ -73,3 +76,45 @@ def test_the_command_takes_ids_or_a_file(words, tmp_path, monkeypatch):
     (tmp_path / "mlops.toml").write_text('[project]\nname = "demo"\npackage = "demo"\n')
     done = CliRunner().invoke(app.app, ["explain", *words])
     assert "Give either ids of rows that were served, or --file FILE" in str(done.exception)
+
+
+@pytest.mark.parametrize("which", ["histogram", "trees"])
+def test_the_best_a_typical_and_the_worst_answer_are_told_with_their_columns(which, kind, tmp_path):
+    each, model, profile = opened(which, kind, tmp_path / "model")
+    split, task = each.split, model.task
+    rows, label = split.validation, split.validation_label
+    answer, names = model.predict(rows), [f"id-{row}" for row in range(len(label))]
+    found = examples(model, rows, label, answer, ids=names, labels=label.tolist(), profile=profile)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert [one["error"] for one in found] == ["least", "median", "largest"]
+    errors = task.error.rows(label, answer)
+    places = [names.index(one["id"]) for one in found]
+    assert errors[places].tolist() == [errors.min(), np.sort(errors)[len(errors) // 2], errors.max()]
+    for one, place in zip(found, places, strict=True):
+        assert one["label"] == label[place]
+        assert one["answer"] == task.records(answer[[place]], model.decide(answer[[place]]))[0]
+        assert {part["column"] for part in one["columns"]} == set(INPUTS)
+        if kind == "multiclass":
+            assert one["output"] == f"probability.{task.classes[answer[place].argmax()]}"
+        if kind in ("binary", "regression") and one["exact"]:
+            total = one["base"] + sum(part["adds"] for part in one["columns"])
+            scaled = total if kind == "binary" else (total - task.center) / task.scale
+            assert task.answer(np.array([[scaled]]))[0] == pytest.approx(answer[place], abs=1e-9)
+
+
+def test_of_many_columns_the_rest_is_added_up(monkeypatch, tmp_path):
+    from runtime_lib.training import examples as module
+
+    each, model, profile = opened("histogram", "regression", tmp_path / "model")
+    rows, label = each.split.validation, each.split.validation_label
+    names = label.tolist()
+
+    def told():
+        return examples(model, rows, label, model.predict(rows), ids=names, labels=names, profile=profile)
+
+    whole = told()
+    monkeypatch.setattr(module, "_MOST", 1)
+    for all_of_it, cut in zip(whole, told(), strict=True):
+        assert cut["columns"] == all_of_it["columns"][:1]
+        assert cut["others"] == pytest.approx(sum(part["adds"] for part in all_of_it["columns"][1:]))
+        assert all_of_it["others"] == 0

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from runtime_lib.data.columns import Array
 from runtime_lib.errors import ModelError
 from runtime_lib.task.quantile import Quantile
 from runtime_lib.task.task import Task
 
-__all__ = ["chosen", "seeded"]
+__all__ = ["both_classes", "chosen", "seeded"]
 
 
 def chosen(estimator: Any, task: Task) -> list[Any]:
@@ -59,3 +62,8 @@ def seeded(estimator: Any, seed: int) -> Any:
     options = estimator.get_params(deep=True)
     free = [name for name, value in options.items() if value is None and name.endswith("random_state")]
     return estimator.set_params(**dict.fromkeys(free, seed))
+
+
+def both_classes(raw: Array, width: int) -> Array:
+    """Raw answers `(n, width, …)`: of two classes scikit-learn gives the log-odds of the second alone."""
+    return np.concatenate([-raw / 2, raw / 2], axis=1) if raw.shape[1] == 1 and width == 2 else raw

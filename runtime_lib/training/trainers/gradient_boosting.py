@@ -22,14 +22,14 @@ from runtime_lib.task.task import Task
 from runtime_lib.training.network import pieces
 from runtime_lib.training.trainer import Opening, Work
 from runtime_lib.training.trainers.boosting import Options, TreeTrainer, plan_trees, report_rounds, unit
+from runtime_lib.training.trainers.estimators import both_classes
+from runtime_lib.training.trainers.histogram_trees import column_gains, tree_shares
 from runtime_lib.training.trainers.levels import Levels
 from runtime_lib.training.trainers.on_cpu import few_threads, threads
 from runtime_lib.training.trainers.skops import dumped, loaded
 
 __all__ = ["FittedGradientBoosting", "GradientBoosting"]
 
-# The metric that is the loss: other ones would cost half as much as the fit, asked after every round.
-_LOSSES = {"binary": "log_loss", "multiclass": "log_loss", "regression": "mae", "quantile": "pinball"}
 _BY_TASK = "it follows from task.kind in params.yaml"
 _OURS = {
     **dict.fromkeys(("loss", "quantile", "scoring"), _BY_TASK),
@@ -117,8 +117,9 @@ def _cut(work: Work, estimators: list[Any]) -> tuple[int, int]:
         # scikit-learn stops early, and keeps what came after the best round.
         estimator._predictors = estimator._predictors[:best]
     rounds, task = max(map(len, losses)), work.table.task
+    # Told is the metric that is the loss: others would cost half as much as the fit, after every round.
     side_by_side = [np.pad(loss, (0, rounds - len(loss)), mode="edge") for loss in losses]
-    report_rounds(work, _LOSSES[task.kind], (np.mean(side_by_side, axis=0) * unit(task)).tolist())
+    report_rounds(work, task.error.name, (np.mean(side_by_side, axis=0) * unit(task)).tolist())
     return max(bests), rounds
 
 
@@ -147,30 +148,26 @@ class FittedGradientBoosting:
 
     def _raw(self, matrix: Array) -> Array:
         classifies = bool(self.task.class_names)
-        return np.column_stack(
-            [
-                each.decision_function(matrix) if classifies else each.predict(matrix)
-                for each in self.estimators
-            ]
-        )
+        found = [
+            each.decision_function(matrix) if classifies else each.predict(matrix) for each in self.estimators
+        ]
+        return both_classes(np.column_stack(found), self.task.width)
 
     def plan(self, settings: Settings, rows: int) -> ComputePlan:
         return plan_trees("sklearn", settings, self.task, len(self.levels.of), rows=rows, training=False)
 
     def importance(self) -> Mapping[str, float]:
         """By how much each column's splits lowered the loss, in all trees."""
-        categories, names = self.levels.categories, self.levels.names
-        # As scikit-learn orders them: categories first.
-        order = [*categories, *(place for place in range(len(names)) if place not in categories)]
-        gains = np.zeros(len(names))
-        for tree in (tree for each in self.estimators for stage in each._predictors for tree in stage):
-            splits = tree.nodes[tree.nodes["is_leaf"] == 0]
-            np.add.at(gains, splits["feature_idx"], splits["gain"])
-        by_name = {names[place]: float(gain) for place, gain in zip(order, gains, strict=True)}
-        return {name: by_name[name] for name in names}
+        columns = len(self.levels.of)
+        gains = [column_gains(each, np.arange(columns), columns) for each in self.estimators]
+        return dict(zip(self.levels.names, np.sum(gains, axis=0).tolist(), strict=True))
 
-    def contributions(self, rows: Mapping[str, Array]) -> None:
-        """scikit-learn does not tell."""
+    def contributions(self, rows: Mapping[str, Array]) -> tuple[Array, Array]:
+        matrix, columns = self.levels.matrix(rows), len(self.levels.of)
+        found = [tree_shares(each, matrix, np.arange(columns), columns) for each in self.estimators]
+        shares = np.concatenate([shares for shares, _ in found], axis=1)
+        start = np.tile(np.concatenate([start for _, start in found]), (len(matrix), 1))
+        return both_classes(shares, self.task.width), both_classes(start, self.task.width)
 
     def save(self, folder: Path) -> dict[str, Any]:
         for number, estimator in enumerate(self.estimators):

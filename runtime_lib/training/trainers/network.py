@@ -71,7 +71,7 @@ class FittedNetwork:
         weights = {name: np.ascontiguousarray(value) for name, value in self.network.weights().items()}
         (folder / _WEIGHTS).write_bytes(safetensors.numpy.save(weights))
         return {
-            "encoder": self.encoder.to_dict(),
+            "encoder": self.encoder.save(folder),
             "architecture": self.architecture.module,
             "options": dict(self.architecture.options),
         }
@@ -95,7 +95,8 @@ class FittedNetwork:
         network.load(safetensors.numpy.load(files[_WEIGHTS]))
         network.exact()
         units = architecture.units(opening.trusted)
-        return cls(Encoder.from_dict(stored["encoder"]), architecture, network, units)
+        encoder = Encoder.open(stored["encoder"], files, force_gpu=opening.force_gpu)
+        return cls(encoder, architecture, network, units)
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class NetworkTrainer:
         )
 
     def fit(self, work: Work) -> Fit:
-        encoder, split = Encoder.fit(work.split.train, work.table.columns), work.split
+        encoder, split = work.encoder(), work.split
         if encoder.width != work.table.width:
             raise rewritten(f"{encoder.width} encoded inputs", f"{work.table.width}")
         network = network_for(

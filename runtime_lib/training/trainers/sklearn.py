@@ -18,8 +18,8 @@ from runtime_lib.task.task import Task
 from runtime_lib.training.encoder import Encoder
 from runtime_lib.training.network import pieces
 from runtime_lib.training.trainer import Fit, Opening, Table, Work
+from runtime_lib.training.trainers.by_column import contributions, importance
 from runtime_lib.training.trainers.estimators import chosen, seeded
-from runtime_lib.training.trainers.linear import by_column, contributions, weights
 from runtime_lib.training.trainers.on_cpu import cpu_plan, few_threads, threads
 from runtime_lib.training.trainers.skops import dumped, loaded
 
@@ -68,7 +68,7 @@ class Sklearn:
 
     def fit(self, work: Work) -> Fit:
         task, split = work.table.task, work.split
-        encoder = None if self.columns else Encoder.fit(split.train, work.table.columns)
+        encoder = None if self.columns else work.encoder()
         inputs = _inputs(split.train, encoder)
         estimators = [seeded(each, work.params.seed) for each in chosen(self.estimator, task)]
         label = split.train_label if task.stored == "float64" else split.train_label.astype(np.int64)
@@ -144,14 +144,18 @@ class FittedSklearn:
         return cpu_plan(settings, self.trainer, row_bytes=size, rows=rows, training=False)
 
     def importance(self) -> Mapping[str, float] | None:
-        """`feature_importances_` or absolute `coef_`, added up by column; None behind a pipeline."""
-        found = [weights(each) for each in self.estimators]
-        if self.encoder is None or any(each is None for each in found):
+        """Gains, `feature_importances_` or absolute coefficients; None if it has none, or no encoder."""
+        if self.encoder is None:
             return None
-        return by_column(self.encoder, np.mean([each for each in found if each is not None], axis=0))
+        found = [importance(each, self.encoder, np.array(self.means)) for each in self.estimators]
+        known = [each for each in found if each is not None]
+        if len(known) < len(found):
+            return None
+        names = [part.name for part in self.encoder.parts]
+        return dict(zip(names, np.mean(known, axis=0).tolist(), strict=True))
 
     def contributions(self, rows: Mapping[str, Array]) -> tuple[Array, Array] | None:
-        """Of linear models on the encoded matrix."""
+        """Of linear models and histogram gradient boosting on the encoded matrix."""
         if self.encoder is None:
             return None
         inputs, means = _inputs(rows, self.encoder), np.array(self.means)
@@ -163,7 +167,7 @@ class FittedSklearn:
         for number, estimator in enumerate(self.estimators):
             (folder / _file(number)).write_bytes(dumped(estimator))
         return {
-            "encoder": self.encoder.to_dict() if self.encoder else None,
+            "encoder": self.encoder.save(folder) if self.encoder else None,
             "estimators": len(self.estimators),
             "means": list(self.means),
             "version": require("sklearn", extra="sklearn").__version__,
@@ -174,7 +178,8 @@ class FittedSklearn:
         cls, files: Mapping[str, bytes], stored: Mapping[str, Any], task: Task, opening: Opening
     ) -> FittedSklearn:
         """Rebuild it; see `trainers/open.py`."""
-        encoder = None if stored["encoder"] is None else Encoder.from_dict(stored["encoder"])
+        parts = stored["encoder"]
+        encoder = None if parts is None else Encoder.open(parts, files, force_gpu=opening.force_gpu)
         contents = [files[_file(number)] for number in range(stored["estimators"])]
         estimators = tuple(loaded(content, version=stored["version"]) for content in contents)
         return cls(task, estimators, encoder, tuple(stored["means"]))

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.ensemble._forest import ForestClassifier, ForestRegressor
 
 from runtime_lib.errors import CapacityError
 from runtime_lib.hardware.device.limits import applied
@@ -105,8 +106,8 @@ def test_a_row_has_the_same_answer_alone_and_among_others(each):
 def test_contributions_add_up_to_the_answer(each):
     rows, answer = each.rows(), each.trial.predict(each.rows())
     found = each.trial.fit.fitted.contributions(rows)
-    if each.trial.fit.fitted.framework == "sklearn" and not hasattr(
-        each.trial.fit.fitted.estimators[0], "coef_"
+    if isinstance(
+        getattr(each.trial.fit.fitted, "estimators", [None])[0], ForestClassifier | ForestRegressor
     ):
         assert found is None
         return
@@ -117,14 +118,11 @@ def test_contributions_add_up_to_the_answer(each):
     assert np.abs(each.task.answer(raw) - answer).max() < 1e-6
     # What is there without the columns is the same for every row, but for rounding.
     assert np.ptp(base, axis=0).max() < 1e-5
-    assert np.abs(columns[:, :, 0]).mean() > 10 * np.abs(columns[:, :, 2]).mean()
+    assert np.abs(columns[:, :, 0]).mean() > 5 * np.abs(columns[:, :, 2]).mean()
 
 
 def test_importance_tells_what_the_label_rests_on(each):
     found = each.trial.fit.fitted.importance()
-    if each.kind == "quantile" and each.trial.fit.fitted.framework == "sklearn" and found is None:
-        assert not hasattr(each.trial.fit.fitted.estimators[0], "feature_importances_")
-        return
     assert list(found) == INPUTS
     assert min(found["distance"], found["carrier"]) > found["noise"] >= 0
 

@@ -1,8 +1,8 @@
-"""Curves and bars as SVG text: for the evaluation's page, and as files of their own that MLflow shows."""
+"""Curves, bars and tables of counts as SVG text: for pages, and as files of their own that MLflow shows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -18,9 +18,11 @@ STYLE = """
 .chart text.strong { fill: var(--ink); } .chart .ground { fill: var(--ground); }
 .chart .grid { stroke: var(--line); } .chart .guide { stroke: var(--muted); stroke-dasharray: 4 4; }
 .chart .curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
-.chart .candidate { stroke: var(--candidate); } .chart .logistic, .chart .linear { stroke: var(--linear); }
-.chart .naive { stroke: var(--naive); }
+.chart .candidate, .chart .live { stroke: var(--candidate); }
+.chart .logistic, .chart .linear { stroke: var(--linear); }
+.chart .naive, .chart .held-out { stroke: var(--naive); }
 .chart .bar { fill: var(--candidate); } .chart .minus { fill: var(--naive); }
+.chart .mark { stroke: var(--ink); stroke-width: 2; }
 .chart circle { fill: var(--ground); stroke-width: 2; } .chart .tint { fill: var(--candidate); }
 """
 
@@ -65,7 +67,7 @@ def curves(
     y_range: tuple[float, float] = (0.0, 1.0),
     guide: Sequence[Sequence[float]] = (),
     mark: float | None = None,
-    names: float = 1.0,
+    names: float | None = 1.0,
 ) -> str:
     """Draw curves in one frame.
 
@@ -73,7 +75,8 @@ def curves(
         x, y: what the axes show.
         guide: points of a dashed line to compare with.
         mark: where a dashed line stands upright.
-        names: how high the curves' names stand at the right, where there are several: 0 below, 1 above.
+        names: how high the curves' names stand at the right, where there are several: 0 below, 1 above; None:
+            nowhere.
     """
     across = _Axis(*x_range, _LEFT, _WIDTH - _RIGHT)
     up = _Axis(*y_range, _HEIGHT - _BOTTOM, _TOP)
@@ -90,27 +93,42 @@ def curves(
                 f'<circle class="{one.kind}" cx="{across(p[0]):.1f}" cy="{up(p[1]):.1f}" r="3.5"/>'
                 for p in one.points
             ]
-    if len(series) > 1:
+    if len(series) > 1 and names is not None:
         top = _TOP + 16 + (1 - names) * (_HEIGHT - _TOP - _BOTTOM - 20 * len(series) - 10)
         parts += [_legend(one, top + 20 * place) for place, one in enumerate(series)]
     return _svg("".join(parts), _WIDTH, _HEIGHT, f"{y} against {x}: {', '.join(s.name for s in series)}")
 
 
-def bars(items: Sequence[tuple[str, float]], *, title: str) -> str:
-    """Draw a bar for each of these names, at least one; a value below zero goes to the left."""
-    low, high = min(0.0, *(v for _, v in items)), max(1e-12, *(v for _, v in items))
+def bars(
+    items: Sequence[tuple[str, float]],
+    *,
+    title: str,
+    marks: Mapping[str, float] | None = None,
+    form: str = ".4f",
+) -> str:
+    """Draw a bar for each of these names, at least one; a value below zero goes to the left.
+
+    Args:
+        marks: a value to compare with, by name. form: of the numbers.
+    """
+    marks = marks or {}
+    values = [*(value for _, value in items), *(marks[name] for name, _ in items if name in marks)]
+    low, high = min(0.0, *values), max(1e-12, *values)
     across, height = _Axis(low, high, 150, _WIDTH - 64), len(items) * _BAR + 12
     parts = []
     for place, (name, value) in enumerate(items):
         top, zero, end = 6 + place * _BAR, across(0), across(value)
+        right = max(zero, end, across(marks.get(name, low)))
         kind = "minus" if value < 0 else "bar"
         parts.append(
             f'<text class="strong" x="142" y="{top + 16}" text-anchor="end">{escape(_short(name))}'
             f"<title>{escape(name)}</title></text>"
             f'<rect class="{kind}" x="{min(zero, end):.1f}" y="{top + 4}" width="{abs(end - zero):.1f}" '
             f'height="{_BAR - 9}" rx="2"/>'
-            f'<text x="{max(zero, end) + 6:.1f}" y="{top + 16}">{value:.4f}</text>'
+            f'<text x="{right + 6:.1f}" y="{top + 16}">{value:{form}}</text>'
         )
+        if name in marks:
+            parts.append(f'<path class="mark" d="M{across(marks[name]):.1f} {top + 1}v{_BAR - 3}"/>')
     return _svg("".join(parts), _WIDTH, height, title)
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from runtime_lib.registry import charts
-from runtime_lib.tracking.summary import MODELS
+from runtime_lib.drawing import charts
 
-__all__ = ["Chart", "confusion", "of_answers"]
+__all__ = ["Chart", "by_part", "confusion", "of_answers"]
 
+_MOST_BARS = 20
+_OWN = ("candidate", "live", "held-out")  # what is asked of the model, and of no baseline
 _MOST_CLASSES = 12  # of a confusion that can still be read
+# What a model answered: its name in the legend, which is its class in `charts.STYLE` → `Task.curves`.
+Curves = Mapping[str, Mapping[str, Any]]
 
 
 class Chart(NamedTuple):
@@ -22,21 +25,35 @@ class Chart(NamedTuple):
     svg: str
 
 
-def of_answers(curves: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Iterator[Chart]:
-    """Those that the evaluation has points for.
+def of_answers(curves: Curves, *, task: str, figures: Mapping[str, float]) -> Iterator[Chart]:
+    """Those that there are points for; of several models the first is drawn above the others.
 
     Args:
-        curves: model → what `Task.curves` gave.
+        task: its kind. figures: of the first model.
     """
     for name, draw in _DRAWN.items():
-        if name in curves["candidate"]:
-            yield draw(curves, evaluation)
+        if any(name in each for each in curves.values()):
+            yield draw(curves, task, figures)
 
 
-def confusion(counts: Sequence[Sequence[int]], evaluation: Mapping[str, Any]) -> Chart:
+def by_part(
+    figures: Mapping[str, float], others: Mapping[str, float], prefix: str, *, title: str, reading: str
+) -> Iterator[Chart]:
+    """Bars of the first 20 figures whose names start with `prefix.`, with marks where `others` are."""
+    start = f"{prefix}."
+    items = [(name.removeprefix(start), value) for name, value in figures.items() if name.startswith(start)]
+    marks = {name.removeprefix(start): value for name, value in others.items() if name.startswith(start)}
+    if items:
+        more = f" The first {_MOST_BARS} of {len(items)}." if len(items) > _MOST_BARS else ""
+        compared = " The upright line is the held-out figure." if marks else ""
+        svg = charts.bars(items[:_MOST_BARS], title=title, marks=marks, form=".3f")
+        yield Chart(prefix, title, f"{reading}{compared}{more}", svg)
+
+
+def confusion(counts: Sequence[Sequence[int]], *, task: str, classes: Sequence[str]) -> Chart:
     """Rows by what happened and by what was decided; of many classes the commonest, the rest as one."""
-    binary = evaluation.get("task", "binary") == "binary"
-    counts, names = _largest(counts, evaluation.get("classes") or ("0", "1"))
+    binary = task == "binary"
+    counts, names = _largest(counts, classes or ("0", "1"))
     how = (
         "At the model's threshold, which flags as large a share as has label 1 in the validation months. "
         if binary
@@ -62,12 +79,15 @@ def _largest(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> tuple[l
     return merged, [*(classes[place] for place in kept), "other"]
 
 
-def _series(curves: Mapping[str, Any], kind: str, *, dots: bool = False) -> list[charts.Series]:
-    known = [who for who in MODELS if kind in curves.get(who, {})]
-    return [charts.Series(who, who, curves[who][kind], dots) for who in known]
+def _series(curves: Curves, kind: str, *, dots: bool = False) -> list[charts.Series]:
+    return [charts.Series(who, who, each[kind], dots) for who, each in curves.items() if kind in each]
 
 
-def _roc(curves: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Chart:
+def _own(curves: Curves, kind: str) -> list[charts.Series]:
+    return [one for one in _series(curves, kind, dots=True) if one.kind in _OWN]
+
+
+def _roc(curves: Curves, task: str, figures: Mapping[str, float]) -> Chart:
     return Chart(
         "roc",
         "ROC",
@@ -82,8 +102,8 @@ def _roc(curves: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Chart:
     )
 
 
-def _precision_recall(curves: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Chart:
-    rate = evaluation["candidate"]["rate"]
+def _precision_recall(curves: Curves, task: str, figures: Mapping[str, float]) -> Chart:
+    rate = figures["rate"]
     return Chart(
         "precision_recall",
         "Precision and recall",
@@ -94,10 +114,10 @@ def _precision_recall(curves: Mapping[str, Any], evaluation: Mapping[str, Any]) 
     )
 
 
-def _calibration(curves: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Chart:
-    if evaluation.get("task") == "regression":
+def _calibration(curves: Curves, task: str, figures: Mapping[str, float]) -> Chart:
+    if task == "regression":
         return _expected(curves)
-    several = evaluation.get("task") == "multiclass"
+    several = task == "multiclass"
     how = (
         "of those told 30 % the class is right in three of ten."
         if several
@@ -108,17 +128,18 @@ def _calibration(curves: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Ch
         "Calibration",
         f"Ten groups of equally many rows. On the dashed line, {how}",
         charts.curves(
-            _series(curves, "calibration", dots=True)[:1],
+            _own(curves, "calibration"),
             x="mean probability of the likeliest class" if several else "mean probability",
             y="share that is right" if several else "share of label 1",
             guide=[(0, 0), (1, 1)],
+            names=0,
         ),
     )
 
 
-def _expected(curves: Mapping[str, Any]) -> Chart:
-    series = _series(curves, "calibration", dots=True)[:1]
-    values = [value for point in series[0].points for value in point[:2]]
+def _expected(curves: Curves) -> Chart:
+    series = _own(curves, "calibration")
+    values = [value for one in series for point in one.points for value in point[:2]]
     ends = (min(values), max(values))
     return Chart(
         "calibration",
@@ -131,11 +152,12 @@ def _expected(curves: Mapping[str, Any]) -> Chart:
             x_range=ends,
             y_range=ends,
             guide=[(ends[0], ends[0]), (ends[1], ends[1])],
+            names=0,
         ),
     )
 
 
-def _residuals(curves: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Chart:
+def _residuals(curves: Curves, task: str, figures: Mapping[str, float]) -> Chart:
     series = _series(curves, "residuals")
     values = [point[0] for one in series for point in one.points]
     return Chart(
@@ -153,7 +175,31 @@ def _residuals(curves: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Char
     )
 
 
-def _coverage(curves: Mapping[str, Any], evaluation: Mapping[str, Any]) -> Chart:
+def _spread(curves: Curves, task: str, figures: Mapping[str, float]) -> Chart:
+    [first, *_] = _own(curves, "spread")
+    lines = [("p90", "naive", 3), ("p50", first.kind, 2), ("p10", "naive", 1)]
+    series = [
+        charts.Series(name, kind, [(p[0], p[at]) for p in first.points], True) for name, kind, at in lines
+    ]
+    values, ends = [v for p in first.points for v in p[1:]], (first.points[0][0], first.points[-1][0])
+    return Chart(
+        "spread",
+        "Residuals by prediction",
+        "Label minus prediction, in ten groups of equally many rows by what was predicted: the median, and "
+        "in grey what one row in ten lies below and one above. At the dashed line both agree.",
+        charts.curves(
+            series,
+            x="mean prediction",
+            y="label minus prediction",
+            x_range=ends,
+            y_range=(min(0.0, *values), max(0.0, *values)),
+            guide=[(ends[0], 0), (ends[1], 0)],
+            names=None,
+        ),
+    )
+
+
+def _coverage(curves: Curves, task: str, figures: Mapping[str, float]) -> Chart:
     return Chart(
         "coverage",
         "Coverage",
@@ -173,5 +219,6 @@ _DRAWN = {
     "precision_recall": _precision_recall,
     "calibration": _calibration,
     "residuals": _residuals,
+    "spread": _spread,
     "coverage": _coverage,
 }

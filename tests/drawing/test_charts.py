@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from runtime_lib.registry.charts import matrix
+from runtime_lib.drawing.charts import matrix
 
 
 @pytest.mark.parametrize(("classes", "name"), [(10, "{}"), (12, "a name of many words {}"), (4, "late {}")])

@@ -1,0 +1,1 @@
+"""Pictures of figures as SVG text, for the pages of evaluation and monitoring."""
