@@ -20,8 +20,8 @@ pygments_style, pygments_dark_style = "tango", "github-dark"
 
 
 def _add_contents(app, name, source):
-    """Give the two pages that list others a table of contents in the order of their links."""
-    if name.rpartition("/")[2] == "README":
+    """Give the pages that list others a table of contents in the order of their links."""
+    if name.rpartition("/")[2] == "README" or (HERE / name).is_dir():
         pages = dict.fromkeys(re.findall(r"^\|.*?\]\(([\w./-]+)\.md\)", source[0], flags=re.MULTILINE))
         source[0] += "\n\n```{toctree}\n:hidden:\n:maxdepth: 1\n\n" + "\n".join(pages) + "\n```\n"
 

@@ -16,7 +16,8 @@ from runtime_lib.data.functions import find_function, find_label
 from runtime_lib.data.leaks.find import find_suspects
 from runtime_lib.data.months import ingest, make_features, read_suspects, split
 from runtime_lib.task.kinds import BINARY
-from tests.docs.test_own_data import PAGE, steps
+from tests.docs.test_own_data import PAGE
+from tests.support.pages import steps
 
 PACKAGE = "order_returns"
 PRICE = '"price": raw["price"].astype(float),'

@@ -24,7 +24,12 @@ RENDERED = ("tests/template/", "tests/upgrade/", "tests/doctor/")
 TIMES = 4.0
 LEAST = 5.0
 # Series of trainings: what they take deep is of another order than their sample.
-SERIES = {"tests/registry/test_seeds.py": 30.0, "tests/template/test_kinds.py": 30.0}
+SERIES = {
+    "tests/registry/test_seeds.py": 30.0,
+    "tests/template/test_kinds.py": 30.0,
+    "tests/docs/test_tasks.py": 30.0,
+    "tests/docs/test_trainers.py": 30.0,
+}
 
 
 def main(minutes: float, options: list[str]) -> int:
