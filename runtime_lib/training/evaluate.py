@@ -39,7 +39,7 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
 
     Args:
         params: the table `evaluate` of params.yaml; `linear: false` (or its older name, `logistic: false`)
-            leaves the linear baseline out, `examples: false` the single rows.
+            leaves the linear baseline out, `examples: true` explains single rows.
 
     Raises:
         SettingsError: a parameter is unknown.
@@ -62,7 +62,7 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
         needed = importance(able, test_rows, test_label)
         shown = (
             _examples(settings, able, test_rows, test_label, answers["candidate"], test)
-            if params.get(_EXAMPLES, True)
+            if params.get(_EXAMPLES, False)
             else []
         )
     column, answers["naive"] = naive(task, rows, label, model.columns, unseen=test_rows)
