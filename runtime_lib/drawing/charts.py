@@ -136,7 +136,7 @@ def matrix(
     counts: Sequence[Sequence[int]], *, rows: Sequence[str], columns: Sequence[str], title: str
 ) -> str:
     """Draw a table of counts, each with its share of the row, tinted by that share."""
-    left, top = 150, 34
+    left, top = min(150, 24 + 7 * max(len(_short(name)) for name in rows)), 34
     side = min(128.0, (_WIDTH - left) / len(columns))
     height = 74 if side > 60 else 40  # of many classes, the share alone has room
     parts = [
@@ -167,6 +167,7 @@ def _cell(value: int, whole: int, x: float, middle: float, side: float, height: 
         )
     else:
         share = f"{value / whole:.0%}" if value else ""
+        share = share if side > 36 else share.rstrip("%")  # "100%" would be wider than its cell
         told = f'<text {at} y="{middle + 2:.1f}" text-anchor="middle">{share}<title>{value:,}</title></text>'
     tint = f'<rect class="tint" {box} opacity="{0.06 + 0.4 * value / whole:.2f}"/>'
     return f'<rect class="ground" {box}/>{tint}{told}'

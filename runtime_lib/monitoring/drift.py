@@ -27,6 +27,8 @@ __all__ = ["PREDICTION", "Cell", "ColumnDrift", "RateChange", "drift"]
 PREDICTION = "(prediction)"  # in brackets: an input may be called "prediction"
 ALPHA = 0.05
 RATE_EFFECT = 0.2  # Cohen's "small": from 0 to 1 %, from 2 to 6 %, from 30 to 40 %
+# What a profile counts of a column that is no number.
+_MEASURED = {"text": "length ", "image": "brightness "}
 MOST_CELLS = 30  # more cells than this, and 500 rows would give a PSI of 0.1 by chance
 
 
@@ -167,7 +169,8 @@ def _count_numbers(name: str, about: Mapping[str, Any], values: Any) -> _Counted
     counts = np.bincount(np.searchsorted(edges, present), minlength=edges.size + 1).astype(np.float64)
     change = ""
     if edges.size and present.size:
-        change = f"median {about['quantiles']['0.5']:.4g} → {np.median(present):.4g}"
+        what = _MEASURED.get(about.get("of", {}).get("kind"), "")
+        change = f"median {what}{about['quantiles']['0.5']:.4g} → {np.median(present):.4g}"
     reference = np.asarray(about["counts"], dtype=np.float64)
     return _bin_labels(edges), reference, counts, int(numbers.size - present.size), None, change
 

@@ -173,13 +173,14 @@ def _of_epochs(measures: Sequence[Measure], metric: str, trainer: str) -> Iterat
         if len(points) < 2:
             continue
         values = [value for _, value in points]
-        gap = (max(values) - min(values)) * 0.08 or 0.01
+        low, high = min(values), max(values)
+        gap = (high - low) * 0.08 or 0.01
         svg = charts.curves(
             [charts.Series(title, "candidate", points, dots=True)],
             x="epoch",
             y=name.rpartition("/")[2],
             x_range=(points[0][0], points[-1][0]),
-            y_range=(min(values) - gap, max(values) + gap),
+            y_range=(low - gap if low < 0 else max(0.0, low - gap), high + gap),
             mark=kept,
         )
         yield Chart(file, title, reading, svg)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
+_LONGEST = 1_000  # characters of a list in the request that is printed
+
 
 def serve(settings: Settings) -> None:
     """Serve the champion until Ctrl-C or SIGTERM.
@@ -79,7 +81,7 @@ def _raw_row(settings: Settings, folder: Path) -> dict[str, Any] | None:
     except DataError:
         return None
     names = needed_columns(raw.features.features, row)
-    return {name: values[0] for name, values in as_json(row[names]).items()} if names else None
+    return {name: _shown(values[0]) for name, values in as_json(row[names]).items()} if names else None
 
 
 def _placeholders(columns: Sequence[Column]) -> dict[str, Any]:
@@ -91,6 +93,17 @@ def _placeholder(column: Column) -> Any:
     if column.is_image:
         return f"nested lists of {' x '.join(map(str, column.shape))} pixels, 0 to {column.largest}"
     return 0.0 if column.kind == "number" else "text"
+
+
+def _shown(value: Any) -> Any:
+    """In words where it is a list, as an image is, that would fill the screen."""
+    if isinstance(value, list) and len(json.dumps(value)) > _LONGEST:
+        return f"nested lists of {' x '.join(map(str, _sizes(value)))} values"
+    return value
+
+
+def _sizes(value: Any) -> list[int]:
+    return [len(value), *_sizes(value[0])] if isinstance(value, list) and value else []
 
 
 def _curl(address: str, row: Mapping[str, Any]) -> str:

@@ -196,8 +196,8 @@ def _network(params: Mapping[str, str]) -> str:
     if "architecture" not in params:
         return ""
     kind = params["architecture"].rpartition(".")[2]
-    widths = next((v for v in params.values() if re.fullmatch(r"\[\d+(, \d+)*\]", v)), "")
-    return f"{kind} {'-'.join(re.findall(r'[0-9]+', widths))}".strip()
+    lists = [v for name, v in params.items() if name != "image" and re.fullmatch(r"\[\d+(, \d+)*\]", v)]
+    return f"{kind} {'-'.join(re.findall(r'[0-9]+', ' '.join(lists)))}".strip()
 
 
 def _params(now: Mapping[str, str], before: Mapping[str, str]) -> list[str]:

@@ -39,7 +39,7 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
 
     Args:
         params: the table `evaluate` of params.yaml; `linear: false` (or its older name, `logistic: false`)
-            leaves the linear baseline out, `examples: false` the single rows.
+            leaves the linear baseline out, `examples: true` explains single rows.
 
     Raises:
         SettingsError: a parameter is unknown.
@@ -62,7 +62,7 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
         needed = importance(able, test_rows, test_label)
         shown = (
             _examples(settings, able, test_rows, test_label, answers["candidate"], test)
-            if params.get(_EXAMPLES, True)
+            if params.get(_EXAMPLES, False)
             else []
         )
     column, answers["naive"] = naive(task, rows, label, model.columns, unseen=test_rows)
@@ -90,21 +90,21 @@ def evaluate(settings: Settings, params: Mapping[str, Any]) -> None:
 
 
 def side_by_side(settings: Settings) -> str:
-    """Say in one line the gate's figure of the candidate, of the linear baseline and the best column.
+    """Say in one line the gate's figure of the candidate, of the linear baseline and the naive one.
 
     Raises:
         DataError: `reports/evaluation.json` is missing or damaged.
     """
     metric = gate_metric(settings, read_task(settings)).name
     report = read_json(settings.report("evaluation"), made_by="mlops run", newest=FORMAT)
+    column = report["naive"].get("column")
     names = {
         "candidate": "model",
         "logistic": "logistic regression",
         "linear": "linear regression",
-        "naive": "best column",
+        "naive": "best column" if column else "the same answer for every row",
     }
     figures = [f"{name} {report[who][metric]:.4f}" for who, name in names.items() if who in report]
-    column = report["naive"].get("column")
     return f"Held-out {metric}: {', '.join(figures)}{f' ({column})' if column else ''}."
 
 

@@ -115,9 +115,10 @@ def answered(task: Task, raw: Array) -> Array:
     """The task's answers from what a network gave.
 
     Raises:
-        ModelError: it gives another number of outputs than the task needs.
+        ModelError: it gives another number of outputs than the task needs. A task that has not learned its
+            classes yet takes any.
     """
-    if raw.shape[1:] != (task.width,):
+    if raw.ndim != 2 or raw.shape[1] != (task.width or raw.shape[1]):
         raise ModelError(
             f"The network gives outputs of shape {list(raw.shape[1:])} for a row; a {task.kind} task needs "
             f"{task.width}. Let model(inputs, outputs, params) hand their number on: "

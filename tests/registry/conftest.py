@@ -53,13 +53,13 @@ def train_candidate(settings: Settings, *, seed: int = 1, flip: bool = False) ->
     _train(settings, seed)
     if flip:
         write_split(settings.root)
-    evaluate(settings, {"logistic": False})
+    evaluate(settings, {"logistic": False, "examples": True})
 
 
 def retrain(settings: Settings) -> None:
     """Train and evaluate on the tables as they are."""
     _train(settings, 1)
-    evaluate(settings, {"logistic": False})
+    evaluate(settings, {"logistic": False, "examples": True})
 
 
 def _train(settings: Settings, seed: int) -> None:

@@ -30,7 +30,7 @@ def held(request, tmp_path_factory):
     """A project of each kind whose first model is champion."""
     settings = make_project(tmp_path_factory.mktemp(request.param), request.param)
     train(settings, model, PARAMS)
-    evaluate(settings, {})
+    evaluate(settings, {"examples": True})
     register(settings)
     decision = promote(settings)
     assert decision.promoted, decision.reasons
@@ -57,6 +57,7 @@ def test_the_evaluation_says_how_good_the_model_is_beside_both_baselines(held):
     assert f"{metric} {report['candidate'][metric]:.4f} on 800 held-out rows" in decision.reasons[0]
     page = settings.evaluation_page.read_text()
     assert "Version 1 passed the gate" in page
+    assert len(report["examples"]) == 3
     for one in report["examples"]:
         assert f'id="example_{one["error"]}"' in page
         assert one["id"] in page

@@ -225,7 +225,7 @@ def add_next_release(clone: Path, version: str) -> str:
         file.write_text(file.read_text().replace("max_loss_to_incumbent", "max_loss"))
     mark = "# ---------------------------------------------------------------- computed from the answers"
     replace(clone / "copier.yml", mark, _QUESTION + mark)
-    params = template / "{% if start != 'blank' %}params.yaml{% endif %}.jinja"
+    params = template / "{% if starts_from in ('flights', 'earlier') %}params.yaml{% endif %}.jinja"
     replace(params, "  batch_size: 1024", "  batch_size: 1025")
     (template / "docs_alerts.md.jinja").write_text("Alerts: {{ with_alerts }}.\n")
     with (clone / "runtime_lib/upgrade/migrations.py").open("a") as file:

@@ -6,19 +6,16 @@ its seconds are those of the CPU, which other work on the machine hardly changes
 
 from __future__ import annotations
 
-import json
 import os
 import resource
-import subprocess
-import sys
-import urllib.request
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.pipeline.test_run import MLOPS, environment, mlops, reports, serving
+from tests.pipeline.test_run import mlops, reports
 from tests.support.depth import DEEP
+from tests.support.months import replay, serve, train_again, watch
 
 KINDS = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "mae", "quantile": "pinball"}
 LINEAR = {
@@ -103,46 +100,15 @@ def test_a_project_of_each_kind_goes_from_the_copy_to_training_again(case):
     assert report["task"] == kind
     assert f"Held-out {metric}: model {report['candidate'][metric]:.4f}" in said
 
-    replay = [sys.executable, "-m", "kinds.replay", LATER]
-    subprocess.run(replay, cwd=project, env=environment(), check=True, capture_output=True)
-    requests = project / "var" / "replay" / f"{LATER}-requests.parquet"
+    requests, labels = replay(project, LATER)
     if not DEEP:
         pd.read_parquet(requests).head(3_000).to_parquet(requests)
-    with serving(project) as url:
-        mlops(project, "predict", str(requests), "--url", url)
-        first = pd.read_parquet(requests).head(1)
-        by_http = ask(url, first)
-    answers = pd.read_parquet(project / "predictions.parquet").set_index("id")
-    row = answers.loc[first["id"].iloc[0]]
-    if isinstance(by_http, dict) and "label" in by_http:
-        assert row["label"] == by_http["label"]
-        by_http = {f"probability.{name}": value for name, value in by_http["probability"].items()}
-    by_http = by_http if isinstance(by_http, dict) else {answers.columns[0]: by_http}
-    tolerance = {"abs": 1e-6 if trainer == "network in MLX" else 0}  # MLX has no double precision
-    assert {name: row[name] for name in by_http} == pytest.approx(by_http, **tolerance)
-
-    labels = project / "var" / "replay" / f"{LATER}-labels.parquet"
-    found = json.loads(mlops(project, "monitor", "--labels", str(labels), "--exit-zero", "--json"))
+    # MLX has no double precision
+    answers = serve(project, requests, tolerance=1e-6 if trainer == "network in MLX" else 0)
+    performance = watch(project, labels)["performance"]
     known = pd.read_parquet(labels)["id"].isin(answers.index).sum()
-    assert found["performance"]["metric"] == metric
-    assert found["performance"]["labelled"] == known > 2_000
-    assert found["performance"]["held_out"] == report["candidate"][metric]
-    assert found["performance"]["lower"] < found["performance"]["live"] < found["performance"]["upper"]
-
-    again = [MLOPS, "run", "--set", f"data.last={LATER}"]
-    done = subprocess.run(again, cwd=project, env=environment(), capture_output=True, text=True)
-    assert done.returncode in (0, 3), done.stderr
-    assert "better than the champion's" in done.stdout + done.stderr
-
-
-def ask(url: str, row: pd.DataFrame) -> object:
-    """What the server answers to one row of features."""
-    values = row.drop(columns=["id", "time"]).iloc[0]
-    body = {name: None if pd.isna(value) else value for name, value in values.items()}
-    request = urllib.request.Request(
-        f"{url}/invocations",
-        json.dumps({"dataframe_records": [body]}).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request) as reply:
-        return json.loads(reply.read())["predictions"][0]
+    assert performance["metric"] == metric
+    assert performance["labelled"] == known > 2_000
+    assert performance["held_out"] == report["candidate"][metric]
+    assert performance["lower"] < performance["live"] < performance["upper"]
+    train_again(project, LATER)

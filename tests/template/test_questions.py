@@ -19,6 +19,9 @@ REFUSED = [
     ),
     ({"start": "csv"}, "'csv' is not in ['example', 'blank']"),
     ({"start": "earlier"}, "'earlier' is not in ['example', 'blank']"),  # for projects that are there already
+    ({"example": "songs"}, "'songs' is not in ['flights', 'images']"),
+    ({"start": "blank", "example": "images"}, "answer start=example with it, not start=blank"),
+    ({"example": "images", "task_kind": "binary"}, "task_kind is multiclass, not 'binary'"),
     ({"task_kind": "ranking"}, "'ranking' is not in ['binary', 'multiclass', 'regression', 'quantile']"),
     ({"task_kind": "earlier"}, "'earlier' is not in ['binary', 'multiclass', 'regression', 'quantile']"),
     ({"project_name": "a\n"}, "a letter first, not 'a"),

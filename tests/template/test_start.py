@@ -76,6 +76,23 @@ def test_copiers_settings_answer_for_a_new_project(render, settings, given, star
     assert answer(render()) == start
 
 
+@pytest.mark.parametrize(("start", "example"), [("example", "images"), ("blank", None)])
+def test_copiers_settings_choose_the_example_where_there_is_one(render, settings, start, example):
+    settings.write_text("defaults: {example: images}\n")
+    project = render(start=start)
+    stored = yaml.safe_load((project / ANSWERS_FILE).read_text())
+    assert stored.get("example") == example
+    assert ("load_digits" in (project / "src/flight_delays/data.py").read_text()) == (example is not None)
+
+
+def test_the_example_of_images_decides_what_is_predicted(render):
+    project = render(example="images")
+    assert answer(project, "task_kind") == "multiclass"
+    assert (project / "README.md").read_text().splitlines()[2] == (
+        "Predicts which digit a handwritten picture shows."
+    )
+
+
 def test_defaults_of_a_program_are_no_answers_of_a_project(template, tmp_path):
     known = {"tier": "quick", "with_serving": False, "library_source": "/src"}
     copier.run_copy(str(template), tmp_path / "new", user_defaults=known, defaults=True, **QUIETLY)
@@ -86,7 +103,14 @@ def test_all_that_copier_asks_may_be_confirmed(template, tmp_path):
     with keys("\r" * 40):
         copier.run_copy(str(template), tmp_path / "churn", data={"library_source": "/src"}, **QUIETLY)
     stored = yaml.safe_load((tmp_path / "churn" / ANSWERS_FILE).read_text())
-    assert (stored["start"], stored["project_name"]) == ("example", "churn")
+    assert (stored["start"], stored["example"], stored["project_name"]) == ("example", "flights", "churn")
+
+
+def test_who_chooses_images_is_offered_classes_first(template, tmp_path):
+    with keys("\r" + "\x1b[B\r" + "\r" * 40):  # the second of the examples, and what follows from it
+        copier.run_copy(str(template), tmp_path / "churn", data={"library_source": "/src"}, **QUIETLY)
+    stored = yaml.safe_load((tmp_path / "churn" / ANSWERS_FILE).read_text())
+    assert (stored["example"], stored["task_kind"]) == ("images", "multiclass")
 
 
 def keys(typed: str) -> Any:
@@ -150,6 +174,47 @@ def test_a_project_made_before_tasks_keeps_what_is_its_owners(tagged, tmp_path, 
     assert (answer(old), answer(old, "task_kind")) == (start, "earlier")
     kept = [name for name in before if name.startswith(("src/", "tests/test_unit", "params", "dvc", "mlops"))]
     assert {name: contents(old)[name] for name in kept} == {name: before[name] for name in kept}
+
+
+@released
+@pytest.mark.parametrize("way", ["update", "asked", "recopy"])
+def test_a_project_made_before_there_were_two_examples_keeps_the_flights(tagged, tmp_path, settings, way):
+    old = make(tagged, tmp_path / "project", "v0.6.0")
+    scene.start_git(old)
+    commit(old, "Start from the template")
+    before = contents(old)
+    WAYS[way](old)
+    assert answer(old, "example") == "flights"
+    kept = [
+        name for name in before if name.startswith(("src/", "tests/test_unit", "tests/test_data", "params"))
+    ]
+    assert {name: contents(old)[name] for name in kept} == {name: before[name] for name in kept}
+
+
+@released
+def test_copiers_settings_do_not_change_the_example_of_a_project(tagged, tmp_path, settings):
+    old = make(tagged, tmp_path / "project", "v0.6.0")
+    scene.start_git(old)
+    commit(old, "Start from the template")
+    settings.write_text("defaults: {example: images}\n")
+    with pytest.raises(ValueError, match="--data example=flights keeps it as it is"):
+        update(old)
+    update(old, example="flights")
+    assert answer(old, "example") == "flights"
+
+
+@released
+def test_a_project_may_switch_to_images(tagged, tmp_path):
+    old = make(tagged, tmp_path / "project", "v0.6.0")
+    scene.start_git(old)
+    commit(old, "Start from the template")
+    with pytest.raises(ValueError, match="task_kind is multiclass, not 'earlier'"):
+        update(old, example="images")
+    chosen = {"example": "images", "task_kind": "multiclass"}
+    new = make(tagged, tmp_path / "new", "HEAD", **{**stored(old), **chosen})
+    scene.start_git(new)
+    update(old, **chosen)
+    assert contents(old) == contents(new)
 
 
 @released

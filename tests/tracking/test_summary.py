@@ -24,6 +24,10 @@ def test_a_name_holds_the_newest_month_the_network_and_the_figure():
     assert "· 0.7500 ·" in run_name(known(metrics={"validation_roc_auc": 0.75}), "roc_auc")
     killed = known(status="KILLED", metrics={"validation_roc_auc": 0.75})
     assert run_name(killed, "roc_auc") == "2013-09 · killed · mlp 64-32"
+    layers = {"image": "[8, 8]", "channels": "[16, 32]", "hidden": "[64]"}
+    assert (
+        run_name(known({"architecture": "cnn", **layers}), "roc_auc") == "2013-09 · finished · cnn 16-32-64"
+    )
     own = {**PARAMS, "architecture": "my_project.my_network", "hidden": "8"}
     assert run_name(known(own, status="FAILED"), "roc_auc") == "2013-09 · failed · my_network"
     assert run_name(Known({}, {}), "roc_auc") == "finished"

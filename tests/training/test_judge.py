@@ -66,7 +66,7 @@ def little_memory(settings, monkeypatch):
 def test_evaluate_and_gate_heed_framework_and_memory_alike(settings, little_memory, predicted):
     other = "torch" if choose_device("auto").framework == "mlx" else "mlx"  # than the one taken by itself
     chosen = structs.replace(settings, training=Training(other))
-    evaluate(chosen, {"logistic": False, "examples": False})
+    evaluate(chosen, {"logistic": False})
     assert json.loads(chosen.report("evaluation").read_text())["examples"] == []
     by_evaluate = predicted.copy()
     assert {name for name, _ in by_evaluate} == {other}

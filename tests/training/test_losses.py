@@ -102,6 +102,14 @@ def test_what_is_learned_is_better_than_the_same_for_every_row(framework, kind):
     assert seen[-1]["train_loss"] < seen[0]["train_loss"]
 
 
+@pytest.mark.parametrize("framework", ["torch", "mlx"])
+def test_before_the_classes_are_known_there_may_be_any_number(framework):
+    """As in a project's own test of its network, which sees no labels."""
+    answers = network(framework, Multiclass(), outputs=5).predict(INPUTS)
+    assert answers.shape == (ROWS, 5)
+    assert answers.sum(axis=1) == pytest.approx(1)
+
+
 @pytest.mark.parametrize(("kind", "outputs"), [("multiclass", 1), ("quantile", 1), ("binary", 2)])
 @pytest.mark.parametrize("framework", ["torch", "mlx"])
 def test_a_network_of_other_outputs_is_refused_before_it_is_trained(framework, kind, outputs):

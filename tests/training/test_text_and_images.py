@@ -243,7 +243,7 @@ def test_monitoring_watches_length_and_brightness_and_finds_skew(served):
     (column,) = (verdict := monitor(settings)).columns
     assert (column.kind, column.rows) == ("number", len(test))
     assert not column.drifted
-    assert column.change.startswith("median 0." if served.kind == "image" else "median 2")
+    assert column.change.startswith("median brightness 0." if served.images else "median length 2")
     assert verdict.skew.rows == len(test)
     assert verdict.skew.columns == ()
     other = test.assign(**{served.name: [*test[served.name][1:], test[served.name][0]]})
