@@ -65,10 +65,21 @@ def rival(settings: Settings, holder: ModelVersion, candidate: Judged, table: pd
         model = open_model(settings, held.folder)
         if model.task.kind != candidate.task.kind:
             return Rival(None, _another_task(holder, model.task, candidate.task), blocks=True)
-        answer = candidate.task.translate(answer_table(settings, model, table), model.task)
-        return Rival(_beside(candidate, answer))
+        theirs = answer_table(settings, model, table)
     except (DataError, ModelError, MissingExtraError) as error:
-        why = f"the champion (version {holder.version}) cannot be judged on this test table: {error}"
+        return _unjudged(settings, holder, candidate, table, error)
+    try:
+        return Rival(_beside(candidate, candidate.task.translate(theirs, model.task)))
+    except DataError as error:
+        why = f"the champion (version {holder.version}) cannot be compared: {error}"
+        return Rival(None, why, blocks=True)
+
+
+def _unjudged(
+    settings: Settings, holder: ModelVersion, candidate: Judged, table: pd.DataFrame, error: Exception
+) -> Rival:
+    """What stands in for a champion that does not answer for these rows."""
+    why = f"the champion (version {holder.version}) cannot be judged on this test table: {error}"
     figures = held_out(holder)
     if figures and figures_of(holder).get("table") == fingerprint(table):
         note = f"{why} Its figures at its own promotion are of these rows too."

@@ -53,6 +53,7 @@ class Metric:
         score: the figure itself, where it is not just the mean of `rows`.
         bounds: of the figure, where its distribution is known better than by `rows`.
         guessed: of a model that guesses, as a number or as the name of the figure that it equals.
+        lowest: that the figure can be.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Metric:
     score: Score | None = None
     bounds: Bounds | None = None
     guessed: float | str | None = None
+    lowest: float = 0.0
 
     def value(self, label: Array, answer: Array) -> float:
         return self.score(label, answer) if self.score else float(self.rows(label, answer).mean())
@@ -107,8 +109,8 @@ class Metric:
         if self.bounds:
             return self.bounds(value, label)
         half = Z95 * self.error(label, answer)
-        low, high = (0.0, 1.0) if self.best else (0.0, math.inf)
-        return max(value - half, min(low, value)), min(value + half, max(high, value))
+        highest = 1.0 if self.best else math.inf
+        return max(value - half, min(self.lowest, value)), min(value + half, max(highest, value))
 
     def by_chance(self, figures: Mapping[str, float]) -> float | None:
         """What a model that guesses reaches on the rows of these figures; None: the naive baseline says."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -94,6 +95,6 @@ _METRICS: Mapping[str, Metric] = {
     for metric in (
         Metric("mae", "mean absolute error", 0, _absolute_rows),
         Metric("rmse", "root mean square error", 0, _root_rows, _root),
-        Metric("r2", "R²", 1, _explained_rows, _explained, guessed=0.0),
+        Metric("r2", "R²", 1, _explained_rows, _explained, guessed=0.0, lowest=-math.inf),
     )
 }

@@ -130,3 +130,17 @@ def test_a_champion_of_another_task_blocks_until_it_is_cleared(tmp_path):
     assert not decision.promoted
     assert "version 1) answers a regression task, this model a quantile one" in decision.reasons[0]
     assert "mlops champion clear" in decision.reasons[-1]
+
+
+def test_a_champion_of_other_quantiles_blocks_until_it_is_cleared(tmp_path):
+    settings = make_project(tmp_path, "quantile")
+    for levels in ("[0.1, 0.5, 0.9]", "[0.2, 0.5, 0.8]"):
+        (tmp_path / "params.yaml").write_text(f"task:\n  kind: quantile\n  levels: {levels}\n")
+        train(settings, model, PARAMS)
+        evaluate(settings, {"linear": False})
+        register(settings)
+        decision = promote(settings)
+    # The same rows: without a look at the levels its stored figure would have been compared.
+    assert not decision.promoted
+    assert "it answers p10, p50, p90, this model p20, p50, p80" in decision.reasons[0]
+    assert "mlops champion clear" in decision.reasons[-1]

@@ -126,3 +126,10 @@ def test_curves_say_how_far_off_the_answers_are():
     assert (np.diff(off) >= 0).all()
     assert np.interp(0.5, share, off) == pytest.approx(np.median(label), abs=0.1)
     assert sum(rows for *_, rows in curves["calibration"]) == 1000
+
+
+def test_r2_may_be_below_zero_and_so_may_its_lower_bound():
+    label, answer = np.arange(200.0), np.arange(200.0)[::-1]
+    metric = TASK.metrics["r2"]
+    lower, upper = metric.interval(label, answer)
+    assert lower < metric.value(label, answer) < upper < 0

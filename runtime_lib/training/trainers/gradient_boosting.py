@@ -76,7 +76,8 @@ class GradientBoosting(TreeTrainer):
                 try:
                     estimator.fit(train, target, X_val=validation, y_val=held_out)
                 except ValueError as error:
-                    raise SettingsError(f"GradientBoosting refuses these options: {error}.") from error
+                    told = str(error).rstrip(".")
+                    raise SettingsError(f"GradientBoosting refuses these options: {told}.") from error
         best, rounds = _cut(work, estimators)
         return FittedGradientBoosting(levels, task, tuple(estimators)), best, rounds
 
