@@ -17,6 +17,7 @@ from runtime_lib.data.columns import Array, Column
 from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.hardware.device.compute_plan import ComputePlan
 from runtime_lib.settings import Settings
+from runtime_lib.settings.layers import unknown
 from runtime_lib.task.task import Task
 from runtime_lib.training.encoder import Encoder
 from runtime_lib.training.transformer.source import Source
@@ -51,6 +52,8 @@ class FitParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     @classmethod
     def read(cls, fields: Mapping[str, Any]) -> FitParams:
+        if wrong := [name for name in fields if name not in cls.__struct_fields__]:
+            raise SettingsError(unknown("parameter", wrong[0], cls.__struct_fields__, "params.yaml, train"))
         try:
             return msgspec.convert(fields, cls)
         except msgspec.ValidationError as error:

@@ -156,7 +156,7 @@ def test_a_damaged_or_missing_file_is_refused(copy, name, content):
 
 
 def test_unknown_parameters_are_refused():
-    with pytest.raises(SettingsError, match="epoch"):
+    with pytest.raises(SettingsError, match="Did you mean 'epochs'"):
         FitParams.read({"epoch": 3})
     with pytest.raises(SettingsError, match="learning_rate"):
         FitParams.read({"learning_rate": -1})
