@@ -32,12 +32,11 @@ REFUSED = {
         task(kind="regression", levels=[0.9]),
     ],
 }
-# A network and boosting each, on some months; the others are as long.
-FOLLOWED = [*REFUSED] if DEEP else ["binary"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", FOLLOWED)
+@pytest.mark.skipif(not DEEP, reason="test_trainers.py follows the page of a binary task: nox -s deep")
+@pytest.mark.parametrize("kind", REFUSED)
 def test_somebody_who_follows_the_page_sees_what_it_shows(kind, render):
     with Reader(on_flights(render, kind)) as reader:
         reader.follow(_page(kind))
