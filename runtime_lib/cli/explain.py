@@ -63,7 +63,8 @@ def _table(found: Explained, row: int, output: str, top: int) -> Table:
 
     from runtime_lib.training.explain import said
 
-    parts = found.parts(row, output)[:top]
+    every = found.parts(row, output)
+    parts, others = every[:top], every[top:]
     most = max((abs(part.adds) for part in parts), default=0.0) or 1.0
     title = f"{escape(str(found.ids[row]))}: {escape(said(found.answers[row]))}"
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
@@ -71,6 +72,10 @@ def _table(found: Explained, row: int, output: str, top: int) -> Table:
         table.add_column(name, justify="right" if name.startswith("adds") else "left", no_wrap=True)
     for part in parts:
         table.add_row(escape(part.column), escape(part.said), f"{part.adds:+.4f}", _bar(part.adds / most))
+    if found.found.exact:
+        if others:
+            table.add_row(f"{len(others)} more", "", f"{sum(part.adds for part in others):+.4f}", "")
+        table.add_row("before any column", "", f"{found.found.start(row, output):+.4f}", "")
     return table
 
 

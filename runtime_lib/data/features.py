@@ -160,7 +160,7 @@ def _check_ids(table: pd.DataFrame, where: str, keys: tuple[str, ...]) -> pd.Dat
 
 def _check_labels(task: Task, label: pd.Series[Any], where: str, by: str, hint: str) -> None:
     if (wrong := task.wrong_labels(label)).any():
-        values = sorted(map(str, label[wrong].unique()))
+        values = label[wrong].unique().tolist()
         found = f"{values[:_SHOWN]}" + (f" and {len(values) - _SHOWN:,} more" if values[_SHOWN:] else "")
         raise DataError(
             f"{by} returned the labels {found} for {where} (the first in row {int(wrong.argmax())}); "

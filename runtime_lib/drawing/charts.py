@@ -191,9 +191,10 @@ def _frame(across: _Axis, up: _Axis, x: str, y: str) -> list[str]:
         parts.append(f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{_number(tick, up)}</text>')
     for tick in across.ticks():
         end = _HEIGHT - _BOTTOM + 18
-        parts.append(
-            f'<text x="{across(tick):.1f}" y="{end}" text-anchor="middle">{_number(tick, across)}</text>'
-        )
+        at = across(tick)
+        # A label in the middle of a mark at the edge would be cut.
+        side, at = ("end", _WIDTH - 2) if at > _WIDTH - 2 * _RIGHT else ("middle", at)
+        parts.append(f'<text x="{at:.1f}" y="{end}" text-anchor="{side}">{_number(tick, across)}</text>')
     middle = (_HEIGHT - _BOTTOM + _TOP) / 2
     parts.append(
         f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 8}" text-anchor="middle">{escape(x)}</text>'

@@ -155,7 +155,7 @@ def _judge(
         predictions=len(table),
         metric=metric,
         unknown=int((~labels["id"].isin(table["id"])).sum()),
-        strange=int(table["label"].notna().sum() - known.sum()),
+        strange=table["label"][table["label"].notna() & ~known].astype(str).tolist(),
         max_drop=rules.max_drop,
         min_rows=rules.min_rows,
     )

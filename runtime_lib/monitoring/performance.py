@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from runtime_lib.task.task import Task
 
 __all__ = ["Performance", "Period", "by_period", "judge_performance"]
 
+_MOST_NAMED = 5  # classes in a sentence
 FEWEST = 20  # rows that a figure rests on, in a day or week; with fewer, its point would be noise
 
 
@@ -91,6 +94,15 @@ class Period:
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
+def _named(strange: Sequence[str], known: Sequence[str]) -> str:
+    """The commonest of them, each with the class that may have been meant."""
+    told = []
+    for name, count in Counter(strange).most_common(_MOST_NAMED):
+        near = get_close_matches(name, known, 1)
+        told.append(f"{name!r} ({count:,}{f', perhaps {near[0]!r}' if near else ''})")
+    return ", ".join(told) + (" and others" if len(set(strange)) > _MOST_NAMED else "")
+
+
 def judge_performance(
     task: Task,
     label: NDArray[Any],
@@ -100,7 +112,7 @@ def judge_performance(
     predictions: int,
     metric: Metric | None = None,
     unknown: int = 0,
-    strange: int = 0,
+    strange: Sequence[str] = (),
     max_drop: float = 0.05,
     min_rows: int = 500,
 ) -> Performance:
@@ -117,7 +129,7 @@ def judge_performance(
         predictions: all predictions of the period, labelled or not.
         metric: one of the task's; default: its first.
         unknown: labels without a prediction, for the report.
-        strange: labels of classes that the model does not know; they are not among `label`.
+        strange: labels, each a class that the model does not know; they are not among `label`.
     """
     metric = metric or task.metric
     expected, rows = (held_out or {}).get(metric.name), (held_out or {}).get("rows")
@@ -135,8 +147,8 @@ def judge_performance(
     retrain, reason = _decide(found, max_drop, min_rows)
     if strange:
         reason += (
-            f" {strange:,} more labels are of classes that the model was not trained on, and are left out: "
-            f"train on months that have them."
+            f" {len(strange):,} more labels are of classes that the model was not trained on, and are left "
+            f"out: {_named(strange, task.class_names)}. Mend them, or train on months that have them."
         )
     return replace(found, retrain=retrain, reason=reason)
 

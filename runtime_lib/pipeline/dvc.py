@@ -165,8 +165,11 @@ def _ended(cause: str) -> str:
     killed = re.search(r"exited with -([0-9]+)$", cause)
     if not killed:
         return "The stage's own message is above."
+    number = int(killed[1])
+    if number in (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV):
+        return f"A library in it crashed ({signal.strsignal(number)}); what it said is above."
     why = "by a user, or by the system, which kills what takes too much memory"
-    return f"It was killed ({signal.strsignal(int(killed[1]))}): {why}."
+    return f"It was killed ({signal.strsignal(number)}): {why}."
 
 
 def _drop_torn_lock(root: Path) -> None:

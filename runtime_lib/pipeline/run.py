@@ -16,6 +16,7 @@ from runtime_lib.pipeline.refresh import INGEST, Refresh
 from runtime_lib.pipeline.run_lock import hold
 from runtime_lib.settings import Settings
 from runtime_lib.settings.read import FILE
+from runtime_lib.task.kinds import gate_metric, read_task
 
 __all__ = ["run", "set_params"]
 
@@ -51,6 +52,7 @@ def run(
             f"--refresh reads months again in the stage {INGEST}, which is not to run. Name it as well, "
             f"or leave out --stage."
         )
+    gate_metric(settings, read_task(settings))  # a wrong one is said before an hour of training, not after
     # dvc.yaml says `python`: it must be this one, even where no environment is activated.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     with hold(settings.lock("run")):

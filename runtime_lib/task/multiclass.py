@@ -111,10 +111,25 @@ class Multiclass(Task):
         """That of the likeliest class."""
         return [self.outputs[place] for place in answer.argmax(axis=1)]
 
+    def in_its_unit(self, shares: Array, base: Array) -> tuple[Array, Array, str]:
+        """Scores above their mean: what all classes gain alike changes no probability.
+
+        They add up to the centred log-ratio, log p less the mean of all classes' log p (Aitchison 1982, JRSS
+        B 44:139-177).
+        """
+        unit = "the log of the class's probability, above the mean of all classes' logs"
+        return (
+            shares - shares.mean(axis=1, keepdims=True),
+            base - base.mean(axis=1, keepdims=True),
+            unit,
+        )
+
     def translate(self, answer: Array, other: Task) -> Array:
-        """By class; one that the other does not know has the probability 0."""
-        theirs = other.columns(answer)
-        return np.column_stack([theirs.get(name, np.zeros(len(answer))) for name in self.outputs])
+        """Of the same classes only: a model is certain, and wrong, about a class that it does not know."""
+        if other.outputs != self.outputs:
+            theirs, ours = (", ".join(each.class_names) for each in (other, self))
+            raise DataError(f"its classes are {theirs}, this model's {ours}.")
+        return answer
 
     @property
     def metrics(self) -> Mapping[str, Metric]:

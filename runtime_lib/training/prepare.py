@@ -19,7 +19,7 @@ from runtime_lib.data.columns import Column, images_last
 from runtime_lib.data.inputs import read_inputs
 from runtime_lib.data.months import read_labels
 from runtime_lib.data.scan import read_column, scan
-from runtime_lib.errors import ModelError
+from runtime_lib.errors import ModelError, SettingsError
 from runtime_lib.hardware.device.compute_plan import ComputePlan
 from runtime_lib.settings import Settings
 from runtime_lib.task.kinds import read_task
@@ -113,7 +113,7 @@ def prepare(settings: Settings, model: ModelFunction, params: Mapping[str, Any])
         else Encoder.width_for(columns, train.levels)
     )
     table = Table(task, columns, train.rows, width, transformer)
-    options = {name: table for name, table in params.items() if isinstance(table, Mapping)}
+    options = _Tables({name: table for name, table in params.items() if isinstance(table, Mapping)})
     trainers = _trainers(_made(model, width, task, options))
     for trainer in trainers.values():
         _refuse_images(trainer, columns)
@@ -135,6 +135,14 @@ def _learned(task: Task, path: Path) -> Task:
     known = task.learn(values) if not task.wrong_labels(values).any() else task
     read_labels(values, known, path)
     return known
+
+
+class _Tables(dict[str, Mapping[str, Any]]):
+    """The tables below `train`; one that `model` asks for and nobody wrote is named."""
+
+    def __missing__(self, name: str) -> Mapping[str, Any]:
+        there = ", ".join(self) or "no table"
+        raise SettingsError(f"params.yaml, train: model() asks for the table '{name}'; there is {there}.")
 
 
 def _made(model: ModelFunction, width: int, task: Task, options: Mapping[str, Any]) -> object:

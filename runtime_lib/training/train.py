@@ -86,7 +86,10 @@ def _ahead(trial: Trial) -> str:
     assert trial.ahead is not None
     metric = trial.prepared.task.metric
     each = ", ".join(f"{name} {figures[metric.name]:.4f}" for name, figures in trial.compared.items())
-    return f"by the validation {metric.name} ({each})"
+    form, gain = "{:.4f}" if metric.best else "{:.2%}", trial.ahead
+    value, lower, upper = (form.format(each) for each in (gain.value, gain.lower, gain.upper))
+    chance = "" if gain.lower > 0 else ", perhaps by chance"
+    return f"ahead by {value}{chance} (90 % interval {lower} to {upper}) in validation {metric.name} ({each})"
 
 
 def _say(plan: ComputePlan) -> None:

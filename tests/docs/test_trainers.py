@@ -63,6 +63,7 @@ REFUSED = {
         lambda: LightGBM({"n_estimators": 100}),
         lambda: LightGBM({"num_threads": 2}),
         lambda: LightGBM({"boosting": "dart"}),
+        lambda: LightGBM({"num_leaves": 7, "num_leaf": 31}),
         trained(lambda inputs, outputs: LightGBM({"max_depth": "many"})),
         trained(lambda inputs, outputs: LGBMClassifier()),
     ],

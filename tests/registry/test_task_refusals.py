@@ -108,12 +108,13 @@ def test_late_labels_of_a_class_that_training_never_saw_are_counted_and_left_out
     table = make_table("multiclass", 9, 600)
     service.predict({name: table[name].tolist() for name in ("x", "kind")}, list(table["id"]))
     service.stop()
-    table.loc[:9, "label"] = "lost"
+    table.loc[:3, "label"], table.loc[4:9, "label"] = "lost", "Late"
     table[["id", "label"]].to_csv(tmp_path / "labels.csv", index=False)
     add_labels(settings, tmp_path / "labels.csv")
     performance = monitor(settings).performance
     assert (performance.labelled, performance.predictions) == (590, 600)
     assert "10 more labels are of classes that the model was not trained on" in performance.reason
+    assert "'Late' (6, perhaps 'late'), 'lost' (4)" in performance.reason
 
 
 def test_a_champion_of_another_task_blocks_until_it_is_cleared(tmp_path):

@@ -103,11 +103,20 @@ def test_an_answer_is_the_same_from_its_columns():
     assert (TASK.from_columns(dict(reversed(columns.items()))) == ANSWER).all()
 
 
-def test_answers_of_a_model_with_other_classes_are_told_in_these():
-    other = Multiclass(("car", "ship", "train"))
-    told = TASK.translate(np.array([[0.5, 0.3, 0.2]]), other)
-    assert told.tolist() == [[0, 0.5, 0.2]]
-    assert TASK.figures(np.array([0]), told)["log_loss"] > 30, "what it cannot say it is wrong about"
+def test_a_model_with_other_classes_is_not_compared():
+    answer = np.array([[0.5, 0.3, 0.2]])
+    with pytest.raises(DataError, match="its classes are car, ship, train, this model's bus, car, train"):
+        TASK.translate(answer, Multiclass(("car", "ship", "train")))
+    assert TASK.translate(answer, TASK) is answer
+
+
+def test_what_columns_add_is_the_same_whatever_all_classes_gain_alike():
+    scores = np.array([[1.0, -2.0, 0.5]])
+    shares, base = np.array([[[0.25, 0.5], [-1.0, 0.0], [0.5, 0.5]]]), np.array([[0.25, -1.0, -0.5]])
+    for more in (0.0, 7.0):
+        told, start, _ = TASK.in_its_unit(shares + more, base)
+        logs = np.log(TASK.answer(scores))
+        assert told.sum(axis=2) + start == pytest.approx(logs - logs.mean())
 
 
 def test_a_group_has_the_shares_of_its_classes():

@@ -71,10 +71,8 @@ class Options:
                 raise SettingsError(f"{library}: the option '{name}' is not yours to set: {ours[name]}.")
             if name not in free:
                 near = get_close_matches(name, free, 1)
-                hint = f" Did you mean '{near[0]}'?" if near else ""
-                raise SettingsError(
-                    f"{library}: unknown option '{name}'.{hint} Known options: {', '.join(free)}."
-                )
+                hint = f"Did you mean '{near[0]}'?" if near else f"Known options: {', '.join(free)}."
+                raise SettingsError(f"{library}: unknown option '{name}'. {hint}")
         counts = {"rounds": options.get("rounds", _ROUNDS), "patience": options.get("patience", _PATIENCE)}
         for name, value in counts.items():
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,6 +38,7 @@ _OBJECTIVES: dict[str, dict[str, Any]] = {
 }
 _BY_TASK = "it follows from task.kind in params.yaml"
 _ROWS = "a model is fitted on tables in memory, on one machine"
+_PREDICT = "it is for predictions, which are the same for everybody who asks"
 _TELL = "what is said of a fit is said by the library around it"
 # What is set here, or would do nothing → why. Each with the aliases that LightGBM knows it by.
 _OURS = {
@@ -53,6 +55,14 @@ _OURS = {
     **dict.fromkeys(("verbosity", "metric_freq", "is_provide_training_metric", "first_metric_only"), _TELL),
     **dict.fromkeys(
         ("config", "data", "valid", "header", "two_round", "pre_partition", "save_binary"), _ROWS
+    ),
+    **dict.fromkeys(
+        (
+            *("predict_raw_score", "predict_leaf_index", "predict_contrib", "predict_disable_shape_check"),
+            *("start_iteration_predict", "num_iteration_predict"),
+            *("pred_early_stop", "pred_early_stop_freq", "pred_early_stop_margin"),
+        ),
+        _PREDICT,
     ),
     **dict.fromkeys(("input_model", "output_model", "output_result", "snapshot_freq"), _ROWS),
     **dict.fromkeys(("label_column", "weight_column", "group_column", "ignore_column"), _ROWS),
@@ -88,11 +98,19 @@ class LightGBM(TreeTrainer):
         known = [alias for all_of in aliases.values() for alias in all_of]
         ours = {alias: why for name, why in _OURS.items() for alias in aliases.get(name, [name])}
         self.options = Options.read("LightGBM", options or {}, known=known, ours=ours)
+        _refuse_twice(self.options.given, aliases)
 
     def grown(self, work: Work, levels: Levels) -> tuple[FittedLightGBM, int, int]:
         with _named():
             texts, best, rounds = _grown(work, self.options, levels)
         return FittedLightGBM(levels, work.table.task, tuple(_boosters(texts))), best, rounds
+
+
+def _refuse_twice(given: Mapping[str, Any], aliases: Mapping[str, list[str]]) -> None:
+    """LightGBM would take one of two names for the same, and say nothing."""
+    for name, all_of in aliases.items():
+        if len(twice := [each for each in given if each in all_of]) > 1:
+            raise SettingsError(f"LightGBM: '{twice[0]}' and '{twice[1]}' are both {name}. Keep one.")
 
 
 def _grown(work: Work, options: Options, levels: Levels) -> tuple[list[str], int, int]:
@@ -172,7 +190,7 @@ def _named() -> Iterator[None]:
     lightgbm = library("lightgbm")
     try:
         yield
-    except lightgbm.basic.LightGBMError as error:
+    except (lightgbm.basic.LightGBMError, JSONDecodeError) as error:  # the latter of lists by name
         raise SettingsError(f"LightGBM refuses these options: {error}. See its Parameters.") from error
 
 

@@ -158,8 +158,15 @@ def test_patience_says_how_long_it_goes_on(which):
 
 @both
 def test_an_unknown_option_is_refused_with_the_known_ones(which):
-    with pytest.raises(SettingsError, match=r"'max_dept'. Did you mean 'max_depth'\?.* patience.* rounds"):
+    with pytest.raises(SettingsError, match=r"'max_dept'. Did you mean 'max_depth'\?"):
         OF[which]({"max_dept": 3})
+    with pytest.raises(SettingsError, match=r"'qqq'. Known options: .* patience.* rounds"):
+        OF[which]({"qqq": 3})
+
+
+def test_two_names_of_one_option_are_refused():
+    with pytest.raises(SettingsError, match="'num_leaf' and 'num_leaves' are both num_leaves"):
+        OF["lightgbm"]({"num_leaf": 31, "num_leaves": 7})
 
 
 @pytest.mark.parametrize(
