@@ -84,9 +84,9 @@ def trained_on(both: Features) -> pd.DataFrame:
     [
         (
             lambda raw: raw["back"],
-            r"the labels \['no', 'yes'\] for 2025-01 \(the first in row 0\); each must be 0 or 1, as",
+            r"the labels \['yes', 'no'\] for 2025-01 \(the first in row 0\); each must be 0 or 1, as",
         ),
-        (lambda raw: raw["price"] + 2, r"\['2', '3', '4', '5', '6'\] and 1 more for 2025-01"),
+        (lambda raw: raw["price"] + 2, r"\[2, 3, 4, 5, 6\] and 1 more for 2025-01"),
         (lambda raw: label(raw).dropna(), "a Series of 4 values under another index for 6 rows"),
         (lambda raw: np.zeros(len(raw)), "it returned ndarray for 6 rows"),
         (lambda raw: label(raw) * np.nan, "knows no outcome of 2025-01 yet: all 6 rows are open"),

@@ -73,9 +73,9 @@ def test_a_split_that_leaves_nothing_is_refused(features, tmp_path, validation, 
         (lambda t: t.assign(id="same"), "id 'same' twice"),
         (
             lambda t: t.assign(label=2),
-            r"labels \['2'\] for 2013-01 \(the first in row 0\); each must be 0 or 1, as task.kind",
+            r"labels \[2\] for 2013-01 \(the first in row 0\); each must be 0 or 1, as task.kind",
         ),
-        (lambda t: t.assign(label=[*t["label"][1:], None]), r"labels \['nan'\] for 2013-01"),
+        (lambda t: t.assign(label=[*t["label"][1:], None]), r"labels \[nan\] for 2013-01"),
         (lambda t: t.head(0), "no rows for 2013-01"),
     ],
 )
