@@ -116,7 +116,8 @@ def test_the_model_is_served_with_the_same_answers(old):
     assert {path: path.read_bytes() for path in kept.rglob("*.arrows")} == before
     assert list(body) == ["predictions", "ids", "model", "version"]
     np.testing.assert_allclose(body["predictions"], old.expected["answers"], rtol=1e-5)
-    threshold = json.loads((held.folder / "config.json").read_text())["threshold"]
+    config = json.loads((held.folder / "config.json").read_text())
+    threshold = config.get("decision", config)["threshold"]  # format 1 had it beside the rest
     assert decided.tolist() == [int(answer > threshold) for answer in body["predictions"]]
 
 
