@@ -15,7 +15,7 @@ from runtime_lib.hardware.replay.folder import REPLAY, replayed
 from runtime_lib.settings import Settings
 from runtime_lib.tracking.lineage import plan_tags
 from runtime_lib.tracking.record import Record
-from runtime_lib.tracking.summary import TRAINER_TAG
+from runtime_lib.tracking.summary import TRAINER_TAG, side_by_side
 from runtime_lib.training.hold import held
 from runtime_lib.training.model import digest
 from runtime_lib.training.prepare import ModelFunction, Prepared, prepare
@@ -73,23 +73,33 @@ def _keep(record: Record, trial: Trial) -> None:
     kept = trial.fit.epoch
     figures = {f"validation_{name}": value for name, value in trial.figures.items()}
     record.metrics(kept, {"kept_epoch": kept, "epochs_run": trial.fit.epochs, **figures})
-    for name, compared in trial.compared.items():
-        record.metrics(0, {f"trainer/{name}/{figure}": value for figure, value in compared.items()})
     if trial.ahead:
-        gain = {"ahead": trial.ahead.value, "ahead_least": trial.ahead.lower, "ahead_most": trial.ahead.upper}
-        record.metrics(0, gain)
-        record.tag({**plan_tags(trial.kept.plan), TRAINER_TAG: trial.kept.name})
-        print(f"Kept: {trial.kept.name}, {_ahead(trial)}.", flush=True)
+        _keep_best(record, trial)
 
 
-def _ahead(trial: Trial) -> str:
+def _keep_best(record: Record, trial: Trial) -> None:
     assert trial.ahead is not None
-    metric = trial.prepared.task.metric
-    each = ", ".join(f"{name} {figures[metric.name]:.4f}" for name, figures in trial.compared.items())
-    form, gain = "{:.4f}" if metric.best else "{:.2%}", trial.ahead
-    value, lower, upper = (form.format(each) for each in (gain.value, gain.lower, gain.upper))
-    chance = "" if gain.lower > 0 else ", perhaps by chance"
-    return f"ahead by {value}{chance} (90 % interval {lower} to {upper}) in validation {metric.name} ({each})"
+    measured = {
+        f"trainer/{name}/{figure}": value
+        for name, compared in trial.compared.items()
+        for figure, value in compared.items()
+    }
+    measured |= {
+        "ahead": trial.ahead.value,
+        "ahead_least": trial.ahead.lower,
+        "ahead_most": trial.ahead.upper,
+    }
+    record.metrics(0, measured)
+    record.tag({**plan_tags(trial.kept.plan), TRAINER_TAG: trial.kept.name})
+    told = side_by_side(measured, trial.prepared.task.metric)
+    assert told is not None
+    each = ", ".join(f"{name} {value:.4f}" for name, value in told.each.items())
+    chance = "" if trial.ahead.lower > 0 else ", perhaps by chance"
+    print(
+        f"Kept: {trial.kept.name}, ahead by {told.ahead}{chance} (90 % interval {told.least} to {told.most}) "
+        f"in validation {told.metric} ({each}).",
+        flush=True,
+    )
 
 
 def _say(plan: ComputePlan) -> None:

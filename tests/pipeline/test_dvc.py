@@ -36,6 +36,7 @@ kill -9 "$1"
         ("exit 1", PipelineError, "The stage's own message is above"),
         ("exit 2", SettingsError, "The stage's own message is above"),
         ("kill -9 $$", PipelineError, "It was killed (Killed"),
+        ("kill -6 $$", PipelineError, "A library in it crashed (Aborted)"),
         ("exit 130", KeyboardInterrupt, ""),
     ],
 )

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from runtime_lib.errors import DataError
+from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.monitoring.labels import add_labels
 from runtime_lib.monitoring.monitor import monitor
+from runtime_lib.pipeline.run import run
 from runtime_lib.registry.champion import champion
 from runtime_lib.registry.promote import promote
 from runtime_lib.registry.register import register
 from runtime_lib.serving.service import open_service
 from runtime_lib.training.evaluate import evaluate
+from runtime_lib.training.network import Architecture
 from runtime_lib.training.train import train
 from tests.support.kinds import PARAMS, make_project, make_table, model
 
@@ -145,3 +149,33 @@ def test_a_champion_of_other_quantiles_blocks_until_it_is_cleared(tmp_path):
     assert not decision.promoted
     assert "it answers p10, p50, p90, this model p20, p50, p80" in decision.reasons[0]
     assert "mlops champion clear" in decision.reasons[-1]
+
+
+def test_a_metric_of_another_task_is_named_before_a_stage_runs(tmp_path):
+    settings = make_project(tmp_path, "regression", metric="roc_auc")
+    (tmp_path / "dvc.yaml").write_text("stages:\n  train:\n    cmd: touch ran\n    outs: [ran]\n")
+    with pytest.raises(SettingsError, match="'roc_auc' is no metric of a regression task"):
+        run(settings)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_table_that_model_asks_for_and_nobody_wrote_is_named(tmp_path):
+    settings = make_project(tmp_path, "binary")
+    with pytest.raises(SettingsError, match="asks for the table 'boosting'; there is network"):
+        train(settings, lambda inputs, outputs, params: params["boosting"], {**PARAMS, "network": {}})
+
+
+def test_of_two_candidates_it_says_which_is_kept_and_by_how_much(tmp_path, capsys):
+    settings = make_project(tmp_path, "regression")
+
+    def two(inputs, outputs, params):
+        wide = Architecture("mlp", {"inputs": inputs, "outputs": outputs, "hidden": [16]})
+        return {"narrow": model(inputs, outputs, params), "wide": wide}
+
+    train(settings, two, PARAMS)
+    said = capsys.readouterr().out
+    assert re.search(
+        r"Kept: (narrow|wide), ahead by [\d.]+%(, perhaps by chance)? \(90 % interval -?[\d.]+% to [\d.]+%\) "
+        r"in validation mae \(narrow [\d.]+, wide [\d.]+\)\.",
+        said,
+    )
