@@ -12,7 +12,7 @@ from runtime_lib.registry.files import fetch
 from runtime_lib.registry.standing import Registered, previous
 from runtime_lib.registry.trail import Entry, checked_reason
 from runtime_lib.registry.verdict import keep_choice
-from runtime_lib.registry.versions import promoted, registered, versions, where
+from runtime_lib.registry.versions import named, promoted, registered, versions, where
 from runtime_lib.settings import Settings
 from runtime_lib.tracking.store import connect, service
 
@@ -36,7 +36,7 @@ def choose(settings: Settings, version: str, *, reason: str) -> Entry:
     reason = checked_reason(reason)
 
     def decide(model: Registered, found: Sequence[ModelVersion]) -> Entry:
-        fetch(settings, _named(settings, found, version))
+        fetch(settings, named(settings, found, version))
         return Entry("set", version, model.champion, version, (reason,))
 
     return _decide(settings, decide)
@@ -79,7 +79,7 @@ def rollback(settings: Settings, *, reason: str) -> Entry:
                 f"'{model.name}' had no champion right before {held} (`mlops champion trail` shows all). "
                 f'Choose one of `mlops champion list` with `mlops champion set VERSION --reason "…"`.'
             )
-        fetch(settings, _named(settings, found, before))
+        fetch(settings, named(settings, found, before))
         return Entry("rolled back", before, model.champion, before, (reason,))
 
     return _decide(settings, decide)
@@ -92,15 +92,3 @@ def _decide(settings: Settings, decide: _Decide) -> Entry:
         entry = move(client, model, decide(model, versions(client, model.name)))
         keep_choice(settings, client)
     return entry
-
-
-def _named(settings: Settings, found: Sequence[ModelVersion], version: str) -> ModelVersion:
-    for each in found:
-        if str(each.version) == version:
-            return each
-    known = ", ".join(str(each.version) for each in found[:5]) or "none"
-    more = f" and {len(found) - 5} older" if len(found) > 5 else ""
-    raise DataError(
-        f"'{settings.model_name}' has no version {version!r} in the registry at {where(settings)}. "
-        f"Known: {known}{more}."
-    )

@@ -22,7 +22,17 @@ from runtime_lib.secrets import without_secrets
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["LONGEST_REASON", "Action", "Entry", "carried_out", "checked_reason", "decided", "read", "write"]
+__all__ = [
+    "LONGEST_REASON",
+    "Action",
+    "Entry",
+    "carried_out",
+    "checked_reason",
+    "decided",
+    "read",
+    "who",
+    "write",
+]
 
 Action = Literal["promoted", "refused", "set", "cleared", "rolled back", "moved"]
 LONGEST_REASON = 1000  # characters
@@ -89,7 +99,7 @@ def decided(entry: Entry, trail: Sequence[Entry]) -> Entry:
     """The entry with who, when and a key, later than all of the trail even where clocks disagree."""
     time = _later(trail)
     key = f"{_TAG}{time:%Y%m%dT%H%M%S.%fZ}.{secrets.token_hex(3)}"
-    return replace(entry, who=_who(), time=time, key=key)
+    return replace(entry, who=who(), time=time, key=key)
 
 
 def write(client: MlflowClient, name: str, entry: Entry) -> None:
@@ -133,7 +143,8 @@ def _later(trail: Iterable[Entry]) -> datetime:
     return now if last is None else max(now, last + timedelta(microseconds=1))
 
 
-def _who() -> str:
+def who() -> str:
+    """The user's name on this machine."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container whose user has no name

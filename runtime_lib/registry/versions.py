@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from runtime_lib.errors import DataError
 from runtime_lib.files import check_format
 from runtime_lib.registry import trail
 from runtime_lib.registry.standing import Registered
@@ -27,6 +28,7 @@ __all__ = [
     "figures_of",
     "find",
     "held_out",
+    "named",
     "promoted",
     "registered",
     "under_alias",
@@ -76,17 +78,34 @@ def find(client: MlflowClient, name: str, identity: str) -> list[ModelVersion]:
     return sorted(client.search_model_versions(query), key=lambda v: int(v.version), reverse=True)
 
 
+def named(settings: Settings, found: Sequence[ModelVersion], version: str) -> ModelVersion:
+    """The one of these versions that has this number.
+
+    Raises:
+        DataError: there is none.
+    """
+    for each in found:
+        if str(each.version) == version:
+            return each
+    known = ", ".join(str(each.version) for each in found[:5]) or "none"
+    more = f" and {len(found) - 5} older" if len(found) > 5 else ""
+    raise DataError(
+        f"'{settings.model_name}' has no version {version!r} in the registry at {where(settings)}. "
+        f"Known: {known}{more}."
+    )
+
+
 def promoted(found: Iterable[ModelVersion]) -> list[str]:
     """The numbers of those that the gate has let pass."""
     return [str(version.version) for version in found if version.tags.get(DECISION_TAG) == "promoted"]
 
 
-def under_alias(client: MlflowClient, name: str) -> ModelVersion | None:
-    """The champion; None while there is none."""
+def under_alias(client: MlflowClient, name: str, alias: str = ALIAS) -> ModelVersion | None:
+    """The version under an alias, by default the champion; None while there is none."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return client.get_model_version_by_alias(name, ALIAS)
+        return client.get_model_version_by_alias(name, alias)
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no model, no alias
             return None

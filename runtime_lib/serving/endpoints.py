@@ -1,4 +1,4 @@
-"""What each endpoint answers. A handler takes an ASGI request and returns a `Reply`."""
+"""What each endpoint answers. A handler takes a request and returns a `Reply`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from runtime_lib.errors import RequestError, ServiceError
-from runtime_lib.serving.messages import Receive, Reply, Scope, parse_json, read_body
+from runtime_lib.errors import RequestError
+from runtime_lib.serving.messages import Reply, Request, parse_json
 from runtime_lib.serving.metrics import CONTENT_TYPE, Metrics
+from runtime_lib.serving.predictor import Prediction
 from runtime_lib.serving.protocols import infer, invocations
-from runtime_lib.serving.service import Service
+from runtime_lib.serving.protocols.batch import Batch
+from runtime_lib.serving.service import Service, Version
 
 __all__ = ["Endpoints", "Route"]
 
 _MODEL = re.compile(r"/v2/models/(?P<name>[^/]+)(/versions/(?P<version>[^/]+))?(?P<action>/ready|/infer)?")
+# A larger body would keep the event loop, and so everybody else, waiting: it goes to the version's thread.
+_SMALL = 1 << 15
 
-Handler = Callable[[Scope, Receive], Awaitable[Reply]]
-Work = Callable[[bytes], tuple[int, dict[str, Any]]]  # a body → the number of rows, and the answer
+Handler = Callable[[Request], Awaitable[Reply]]
+Read = Callable[[Version, Any], Batch]
+Write = Callable[[Prediction, Batch], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,7 @@ class Endpoints:
     """The endpoints of one service."""
 
     def __init__(self, service: Service, metrics: Metrics) -> None:
-        self._service, self._predictor, self._metrics = service, service.predictor, metrics
-        # Generous for a row of text columns, and the setting that bounds rows bounds memory with it.
-        self._max_bytes = max(1 << 24, service.max_rows * 4096)
+        self._service, self._metrics = service, metrics
         fixed: dict[str, tuple[str, Handler]] = {
             "/health": ("GET", self._health),
             "/ping": ("GET", self._health),
@@ -51,95 +54,109 @@ class Endpoints:
             "/v2/health/ready": ("GET", self._ready),
         }
         self._fixed = {path: Route(method, path, handle) for path, (method, handle) in fixed.items()}
-        self._of_model = {
-            None: Route("GET", "/v2/models/{name}", self._metadata),
-            "/ready": Route("GET", "/v2/models/{name}/ready", self._model_ready),
-            "/infer": Route("POST", "/v2/models/{name}/infer", self._infer),
-        }
 
     def find(self, path: str) -> Route:
         """Return the route of a path.
 
         Raises:
-            RequestError: there is no such path, model or version (404).
+            RequestError: there is no such path or model (404).
         """
-        if route := self._fixed.get(path.rstrip("/")):
+        if route := self._fixed.get(path) or self._fixed.get(path.rstrip("/")):
             return route
         if found := _MODEL.fullmatch(path.rstrip("/")):
-            self._check_name(found["name"], found["version"])
-            return self._of_model[found["action"]]
-        raise RequestError(
-            f"No such path. Known: {', '.join(self._fixed)}, /v2/models/{self._predictor.name}.", status=404
-        )
+            return self._of_model(found["name"], found["version"], found["action"])
+        known = ", ".join(self._fixed)
+        raise RequestError(f"No such path. Known: {known}, /v2/models/{self._service.name}.", status=404)
 
-    def _check_name(self, name: str, version: str | None) -> None:
-        held = self._predictor
-        if name != held.name:
-            raise RequestError(f"Unknown model '{name}'. This server holds '{held.name}'.", status=404)
-        if version not in (None, held.version):
+    def _of_model(self, name: str, version: str | None, action: str | None) -> Route:
+        if name != self._service.name:
             raise RequestError(
-                f"Unknown version '{version}' of '{name}'. This server holds {held.version}.", status=404
+                f"Unknown model '{name}'. This server holds '{self._service.name}'.", status=404
             )
 
-    async def _health(self, scope: Scope, receive: Receive) -> Reply:
+        def choose(request: Request) -> Version:
+            return self._service.named(version) if version else self._service.choose(request.headers)
+
+        async def metadata(request: Request) -> Reply:
+            held = choose(request)
+            every = [held.name] if version else list(self._service.versions)
+            return Reply(infer.model_metadata(held.predictor, every))
+
+        async def ready(request: Request) -> Reply:
+            held = bool(choose(request)) if version else not self._service.not_ready
+            return Reply({"name": name, "ready": held}, 200 if held else 503)
+
+        async def answer(request: Request) -> Reply:
+            return await self._predict(request, choose(request), _read_v2, infer.answer)
+
+        return {
+            None: Route("GET", "/v2/models/{name}", metadata),
+            "/ready": Route("GET", "/v2/models/{name}/ready", ready),
+            "/infer": Route("POST", "/v2/models/{name}/infer", answer),
+        }[action]
+
+    async def _health(self, request: Request) -> Reply:
         return Reply({"status": "ok"})
 
-    async def _live(self, scope: Scope, receive: Receive) -> Reply:
+    async def _live(self, request: Request) -> Reply:
         return Reply({"live": True})
 
-    async def _ready(self, scope: Scope, receive: Receive) -> Reply:
-        return Reply({"ready": self._predictor.ready}, 200 if self._predictor.ready else 503)
+    async def _ready(self, request: Request) -> Reply:
+        if why := self._service.not_ready:
+            return Reply({"ready": False, "error": why}, 503)
+        return Reply({"ready": True})
 
-    async def _count(self, scope: Scope, receive: Receive) -> Reply:
-        held = self._predictor
-        text = self._metrics.text(model=held.name, version=held.version, ready=held.ready)
-        return Reply(text, content_type=CONTENT_TYPE)
+    async def _count(self, request: Request) -> Reply:
+        return Reply(self._metrics.text(self._service), content_type=CONTENT_TYPE)
 
-    async def _server(self, scope: Scope, receive: Receive) -> Reply:
+    async def _server(self, request: Request) -> Reply:
         return Reply(infer.server_metadata())
 
-    async def _metadata(self, scope: Scope, receive: Receive) -> Reply:
-        return Reply(infer.model_metadata(self._predictor))
+    async def _raw_columns(self, request: Request) -> Reply:
+        return Reply({"columns": self._service.choose(request.headers).raw.types.columns})
 
-    async def _model_ready(self, scope: Scope, receive: Receive) -> Reply:
-        held = self._predictor
-        return Reply({"name": held.name, "ready": held.ready}, 200 if held.ready else 503)
+    async def _invocations(self, request: Request) -> Reply:
+        version = self._service.choose(request.headers)
+        return await self._predict(request, version, _read_mlflow, invocations.answer)
 
-    async def _invocations(self, scope: Scope, receive: Receive) -> Reply:
-        def work(body: bytes) -> tuple[int, dict[str, Any]]:
-            names = [column.name for column in self._predictor.model.columns]
-            batch = invocations.parse(parse_json(body), names)
-            prediction = self._service.predict(batch.rows, batch.ids)
-            return len(prediction.ids), invocations.answer(prediction)
+    async def _raw_invocations(self, request: Request) -> Reply:
+        version = self._service.choose(request.headers)
+        raw, body = version.raw, await request.read()
 
-        return await self._predict(work, scope, receive)
+        def work() -> tuple[Prediction, Batch]:
+            batch = invocations.parse(parse_json(body), list(raw.types.columns))
+            self._service.check_count(batch.count)
+            return self._service.compute(version, *version.inputs(batch)), batch
 
-    async def _raw_columns(self, scope: Scope, receive: Receive) -> Reply:
-        return Reply({"columns": self._service.raw.types.columns})
+        return self._replied(invocations.answer, *await self._apart(version, work))
 
-    async def _raw_invocations(self, scope: Scope, receive: Receive) -> Reply:
-        def work(body: bytes) -> tuple[int, dict[str, Any]]:
-            names = list(self._service.raw.types.columns)
-            batch = invocations.parse(parse_json(body), names)
-            prediction = self._service.predict_raw(batch.rows, batch.ids)
-            return len(prediction.ids), invocations.answer(prediction)
+    async def _predict(self, request: Request, version: Version, read: Read, write: Write) -> Reply:
+        body = await request.read()
+        if len(body) > _SMALL:
+            return self._replied(write, *await self._apart(version, lambda: self._whole(version, read, body)))
+        batch = read(version, parse_json(body))
+        self._service.check_count(batch.count)
+        rows = version.check(batch)
+        return self._replied(write, await self._service.predict(version, rows, batch.ids), batch)
 
-        return await self._predict(work, scope, receive)
+    def _whole(self, version: Version, read: Read, body: bytes) -> tuple[Prediction, Batch]:
+        """All of a large request, in the version's thread."""
+        batch = read(version, parse_json(body))
+        self._service.check_count(batch.count)
+        return self._service.compute(version, version.check(batch), batch.ids), batch
 
-    async def _infer(self, scope: Scope, receive: Receive) -> Reply:
-        def work(body: bytes) -> tuple[int, dict[str, Any]]:
-            batch = infer.parse(parse_json(body), self._predictor.model.task)
-            prediction = self._service.predict(batch.rows, batch.ids)
-            return len(prediction.ids), infer.answer(prediction, batch)
+    async def _apart(self, version: Version, work: Callable[[], Any]) -> Any:
+        version.predictor.model  # noqa: B018  refuses before the thread does, which may have ended
+        return await asyncio.get_running_loop().run_in_executor(version.predictor.thread, work)
 
-        return await self._predict(work, scope, receive)
+    def _replied(self, write: Write, prediction: Prediction, batch: Batch) -> Reply:
+        self._metrics.count_rows(len(prediction.ids))
+        return Reply(write(prediction, batch), headers={"x-mlops-version": prediction.version})
 
-    async def _predict(self, work: Work, scope: Scope, receive: Receive) -> Reply:
-        body = await read_body(scope, receive, self._max_bytes)
-        if not self._predictor.ready:
-            raise ServiceError(
-                "The model is not loaded: the server is starting or stopping. Try again in a moment."
-            )
-        rows, answer = await asyncio.get_running_loop().run_in_executor(self._predictor.thread, work, body)
-        self._metrics.count_rows(rows)
-        return Reply(answer)
+
+def _read_mlflow(version: Version, body: Any) -> Batch:
+    return invocations.parse(body, version.names)
+
+
+def _read_v2(version: Version, body: Any) -> Batch:
+    return infer.parse(body, version.predictor.model.task)

@@ -1,28 +1,47 @@
-"""The HTTP server as a bare ASGI application; uvicorn and Ray Serve run the same one.
+"""The HTTP server as a bare ASGI application; every engine runs the same one.
 
-Bare, because that answered three times as many requests as the same behind a framework.
-The event loop only moves bytes: parsing, checking and predicting happen in the predictor's thread,
-so `/health` answers while a large request is worked on.
+Bare, because that answered three times as many requests as the same behind a framework. The event loop parses
+what is small and checks it; what is large, or slow to predict, is worked on in a version's thread, so `/health`
+answers meanwhile.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from itertools import count
+from secrets import token_hex
+from typing import Any
 
 from runtime_lib.errors import DataError, RequestError, ServiceError
 from runtime_lib.serving.endpoints import Endpoints, Route
-from runtime_lib.serving.messages import Gone, Receive, Reply, Scope, Send, failure, send_reply
+from runtime_lib.serving.messages import (
+    Gone,
+    Intake,
+    Receive,
+    Reply,
+    Request,
+    Scope,
+    Send,
+    failure,
+    send_reply,
+)
 from runtime_lib.serving.metrics import Metrics
 from runtime_lib.serving.service import Service
 
 __all__ = ["App", "build_app"]
 
 _log = logging.getLogger(__name__)
+_ID = b"x-request-id"
+_LEAVE = (b"connection", b"close")
+_LONGEST_ID = 128
+# Bodies that may be held at once, in the size of the largest one.
+_BODIES_TOGETHER = 4
+_RETRY = {"retry-after": "1"}
 
 
 def build_app(service: Service) -> App:
-    """Return the ASGI application of a service; when the server stops, it stops the service."""
+    """Return the ASGI application of a service."""
     return App(service)
 
 
@@ -30,52 +49,75 @@ class App:
     """Dispatches requests to the endpoints of a `Service`, answers errors, and counts."""
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        # Whether each client is to leave with its next answer.
+        self.draining = False
         self._metrics = Metrics()
         self._endpoints = Endpoints(service, self._metrics)
+        # Generous for a row of text columns, and the setting that bounds rows bounds memory with it.
+        most = max(1 << 24, service.max_rows * 4096)
+        self._intake = Intake(most, most * _BODIES_TOGETHER, service.seconds)
+        self._ids, self._id = token_hex(6).encode(), count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        elif scope["type"] == "http":
-            await self._answer(scope, receive, send)
+        if scope["type"] == "http":
+            await self._answer(Request(scope, receive, self._intake), send)
+        elif scope["type"] == "lifespan":
+            await _lifespan(receive, send)
         else:
             await send({"type": "websocket.close", "code": 1003})
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        while True:
-            event = (await receive())["type"]
-            if event == "lifespan.shutdown":
-                self._service.stop()
-            await send({"type": f"{event}.complete"})
-            if event == "lifespan.shutdown":
-                return
+    def report(self) -> dict[str, Any]:
+        """What was counted, as the supervisor takes it."""
+        return self._metrics.to_dict()
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, request: Request, send: Send) -> None:
         start = time.perf_counter()
         pattern = "other"
         try:
-            route = self._endpoints.find(scope["path"])
+            route = self._endpoints.find(request.path)
             pattern = route.pattern
-            reply = await _handle(route, scope, receive)
+            reply = await _handle(route, request)
         except Gone:
             return
-        except RequestError as error:
-            reply = failure(str(error), error.status)
-        except DataError as error:
-            reply = failure(str(error), 400)
-        except ServiceError as error:
-            reply = failure(str(error), 503)
-        except Exception:
-            _log.exception("Unexpected error on %s %s", scope["method"], pattern)
-            reply = failure("The server failed on this request; the reason is in its log.", 500)
-        await send_reply(reply, send)
+        except Exception as error:
+            reply = _refusal(error, request, pattern)
+        finally:
+            request.done()
+        more = [(_ID, self._name(request)), _LEAVE] if self.draining else [(_ID, self._name(request))]
+        await send_reply(reply, send, more)
         self._metrics.count(pattern, reply.status, time.perf_counter() - start)
 
+    def _name(self, request: Request) -> bytes:
+        """The id of a request in our answer and in whatever logs it: the caller's own, if it has one."""
+        given = request.headers.get(_ID)
+        return given if given and len(given) <= _LONGEST_ID else b"%b-%x" % (self._ids, next(self._id))
 
-async def _handle(route: Route, scope: Scope, receive: Receive) -> Reply:
-    allowed = ("GET", "HEAD") if route.method == "GET" else (route.method,)
-    if scope["method"] not in allowed:
-        message = f"{route.pattern} takes {route.method}, not {scope['method']}."
-        return Reply({"error": message}, 405, headers={"allow": ", ".join(allowed)})
-    return await route.handle(scope, receive)
+
+def _refusal(error: Exception, request: Request, pattern: str) -> Reply:
+    if isinstance(error, RequestError):
+        return failure(str(error), error.status)
+    if isinstance(error, DataError):
+        return failure(str(error), 400)
+    if isinstance(error, ServiceError):
+        return failure(str(error), 503, headers=_RETRY)
+    if isinstance(error, OSError):
+        _log.error("A prediction cannot be logged, so it is not given out", exc_info=error)
+        return failure(
+            "The prediction log cannot be written; the server's log says why.", 503, headers=_RETRY
+        )
+    _log.error("Unexpected error on %s %s", request.method, pattern, exc_info=error)
+    return failure("The server failed on this request; the reason is in its log.", 500)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while (event := (await receive())["type"]) != "lifespan.shutdown":
+        await send({"type": f"{event}.complete"})
+    await send({"type": f"{event}.complete"})
+
+
+async def _handle(route: Route, request: Request) -> Reply:
+    if request.method != route.method and (request.method, route.method) != ("HEAD", "GET"):
+        allowed = "GET, HEAD" if route.method == "GET" else route.method
+        message = f"{route.pattern} takes {route.method}, not {request.method}."
+        return Reply({"error": message}, 405, headers={"allow": allowed})
+    return await route.handle(request)

@@ -45,6 +45,8 @@ _KEY = b"mlops.format"
 class PredictionLog:
     """The writing end, for one process; safe to share between threads."""
 
+    failing: str | None = None
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from runtime_lib.errors import RequestError
+from runtime_lib.errors import RequestError, ServiceError
 
-__all__ = ["Gone", "Receive", "Reply", "Scope", "Send", "failure", "parse_json", "read_body", "send_reply"]
+__all__ = [
+    "Busy",
+    "Gone",
+    "Intake",
+    "Receive",
+    "Reply",
+    "Request",
+    "Scope",
+    "Send",
+    "failure",
+    "parse_json",
+    "send_reply",
+]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -20,11 +33,15 @@ _JSON = "application/json"
 _LONGEST_MESSAGE = 1_000
 
 
+class Busy(ServiceError):
+    """Too much is under way; the same request may be sent again in a moment."""
+
+
 class Gone(Exception):
     """The client hung up before its request was complete."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Reply:
     """`body` is sent as it is when it is text, else as JSON."""
 
@@ -37,45 +54,106 @@ class Reply:
         return self.body.encode() if isinstance(self.body, str) else orjson.dumps(self.body)
 
 
-def failure(message: str, status: int) -> Reply:
+def failure(message: str, status: int, *, headers: Mapping[str, str] | None = None) -> Reply:
     """Return the reply to a request that is refused."""
     if len(message) > _LONGEST_MESSAGE:  # it quotes a value of the request, which may be as long as the body
         message = message[:_LONGEST_MESSAGE] + "…"
-    return Reply({"error": message}, status)
+    return Reply({"error": message}, status, headers=headers or {})
 
 
-async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
-    """Return the body of a JSON request.
+@dataclass
+class Intake:
+    """What bodies may take together: a client that sends slowly holds what it has sent so far.
 
-    Args:
-        most: bytes that are taken.
-
-    Raises:
-        RequestError: another content type (415, before anything is read), or a body larger than `most` (413).
-        Gone: the client hung up.
+    Attributes:
+        most: bytes of one body.
+        most_together: bytes of all that are being received or worked on.
+        seconds: that a body may take to arrive.
     """
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    kind, _, options = headers.get("content-type", "").partition(";")
-    charset = options.partition("charset=")[2].strip(' "').lower()
-    if kind.strip().lower() != _JSON or charset not in ("", "utf-8", "utf8"):
-        raise RequestError(
-            f"Content type '{headers.get('content-type', '')}' is not taken. "
-            f"Send JSON in UTF-8 with the header 'Content-Type: {_JSON}'.",
-            status=415,
-        )
-    if headers.get("content-encoding", "identity") != "identity":
+
+    most: int
+    most_together: int
+    seconds: float
+    held: int = 0
+
+
+class Request:
+    """One request: its head, and its body once it was read."""
+
+    __slots__ = ("_held", "_intake", "_receive", "body", "headers", "method", "path")
+
+    def __init__(self, scope: Scope, receive: Receive, intake: Intake) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.body = b""
+        self._receive, self._intake, self._held = receive, intake, 0
+
+    async def read(self) -> bytes:
+        """Return the body of a JSON request.
+
+        Raises:
+            RequestError: another content type (415, before anything is read), a body that is too large
+                (413) or takes too long (408), or too much is under way already (503).
+            Gone: the client hung up.
+        """
+        _check_type(self.headers)
+        event = await self._receive()
+        if event["type"] == "http.request" and not event.get("more_body", False):
+            self._hold(len(event.get("body", b"")))
+            self.body = event.get("body", b"")
+            return self.body
+        try:
+            async with asyncio.timeout(self._intake.seconds):
+                self.body = await self._rest(event)
+        except TimeoutError:
+            raise RequestError(
+                f"The body did not arrive within {self._intake.seconds:g} s. Send it in smaller batches.",
+                status=408,
+            ) from None
+        return self.body
+
+    def done(self) -> None:
+        """Let go of what the body held."""
+        self._intake.held -= self._held
+        self._held = 0
+
+    async def _rest(self, event: MutableMapping[str, Any]) -> bytes:
+        chunks, more = [], True
+        while more:
+            if event["type"] == "http.disconnect":
+                raise Gone
+            chunks.append(event.get("body", b""))
+            self._hold(len(chunks[-1]))
+            if more := event.get("more_body", False):
+                event = await self._receive()
+        return b"".join(chunks)
+
+    def _hold(self, size: int) -> None:
+        intake = self._intake
+        self._held += size
+        intake.held += size
+        if self._held > intake.most:
+            raise RequestError(
+                f"The body is larger than {intake.most >> 20} MiB. Send it in batches.", status=413
+            )
+        if intake.held > intake.most_together:
+            raise Busy("Too much is being sent at once. Try again in a moment.")
+
+
+def _check_type(headers: Mapping[bytes, bytes]) -> None:
+    given = headers.get(b"content-type", b"").decode("latin-1")
+    if given != _JSON:
+        kind, _, options = given.partition(";")
+        charset = options.partition("charset=")[2].strip(' "').lower()
+        if kind.strip().lower() != _JSON or charset not in ("", "utf-8", "utf8"):
+            raise RequestError(
+                f"Content type '{given}' is not taken. "
+                f"Send JSON in UTF-8 with the header 'Content-Type: {_JSON}'.",
+                status=415,
+            )
+    if headers.get(b"content-encoding", b"identity") != b"identity":
         raise RequestError("A compressed body is not taken. Send it plain, in smaller batches.", status=415)
-    chunks, size, more = [], 0, True
-    while more:
-        event = await receive()
-        if event["type"] == "http.disconnect":
-            raise Gone
-        chunks.append(event.get("body", b""))
-        size += len(chunks[-1])
-        more = event.get("more_body", False)
-        if size > most:
-            raise RequestError(f"The body is larger than {most >> 20} MiB. Send it in batches.", status=413)
-    return b"".join(chunks)
 
 
 def parse_json(body: bytes) -> Any:
@@ -94,15 +172,11 @@ def parse_json(body: bytes) -> Any:
         ) from None
 
 
-async def send_reply(reply: Reply, send: Send) -> None:
-    """Send a reply to the client."""
+async def send_reply(reply: Reply, send: Send, more: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    """Send a reply to the client, with `more` headers next to its own."""
     body = reply.encoded()
-    headers = {"content-type": reply.content_type, "content-length": str(len(body)), **reply.headers}
-    await send(
-        {
-            "type": "http.response.start",
-            "status": reply.status,
-            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-        }
-    )
+    headers = [(b"content-type", reply.content_type.encode()), (b"content-length", b"%d" % len(body)), *more]
+    if reply.headers:
+        headers += [(name.encode(), value.encode()) for name, value in reply.headers.items()]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -8,6 +8,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runtime_lib.serving.service import Service
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
@@ -36,12 +40,17 @@ class Metrics:
     def count_rows(self, rows: int) -> None:
         self._rows += rows
 
-    def text(self, *, model: str, version: str, ready: bool) -> str:
-        return "\n".join(self._lines(model, version, ready)) + "\n"
+    def to_dict(self) -> dict[str, Any]:
+        return {"rows": self._rows}
 
-    def _lines(self, model: str, version: str, ready: bool) -> Iterator[str]:
+    def text(self, service: Service) -> str:
+        return "\n".join(self._lines(service)) + "\n"
+
+    def _lines(self, service: Service) -> Iterator[str]:
         yield "# HELP mlops_model_ready Whether the model is loaded.\n# TYPE mlops_model_ready gauge"
-        yield f'mlops_model_ready{{model="{_escape(model)}",version="{_escape(version)}"}} {int(ready)}'
+        for version in service.versions.values():
+            names = f'model="{_escape(service.name)}",version="{_escape(version.name)}"'
+            yield f"mlops_model_ready{{{names}}} {int(version.predictor.ready)}"
         yield "# HELP mlops_rows_total Rows predicted and logged.\n# TYPE mlops_rows_total counter"
         yield f"mlops_rows_total {self._rows}"
         yield "# HELP mlops_requests_total Requests answered.\n# TYPE mlops_requests_total counter"

@@ -1,111 +1,89 @@
-"""`mlops serve`: the champion behind HTTP, on the engine that the settings name."""
+"""`mlops serve`: a model behind HTTP, on the engine that the settings name."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+import os
+import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from runtime_lib.errors import DataError, ServiceError
+from runtime_lib.files import write_json
+from runtime_lib.registry.trail import who
+from runtime_lib.serving import apart
 from runtime_lib.serving.address import listen, url_of
+from runtime_lib.serving.commands import Commands
+from runtime_lib.serving.engines.local import Processes
+from runtime_lib.serving.releases.journal import Change, Journal, State
+from runtime_lib.serving.releases.resolve import CHAMPION, resolve_apart
+from runtime_lib.serving.supervisor import Supervisor
+from runtime_lib.serving.traffic import Policy, said
 from runtime_lib.settings import Settings
 
-if TYPE_CHECKING:
-    from runtime_lib.data.columns import Column
-
-__all__ = ["serve"]
-
-_LONGEST = 1_000  # characters of a list in the request that is printed
+__all__ = ["run", "serve"]
 
 
 def serve(settings: Settings) -> None:
-    """Serve the champion until Ctrl-C or SIGTERM.
+    """Serve until Ctrl-C or SIGTERM.
 
     Raises:
         ServiceError: the port is in use (found before anything heavy is imported), or no champion yet.
         ModelError: the champion cannot be read.
     """
-    host, port = settings.serving.host, settings.serving.port
-    listen(host, port).close()
-    from runtime_lib.registry.champion import champion, no_champion
-
-    found = champion(settings)
-    if found is None:
-        raise ServiceError(no_champion(settings))
-    name, version, folder = found.name, str(found.version), found.folder
-    on_ready = _announcement(settings, name, version, folder)
-    if settings.serving.engine == "local":
-        from runtime_lib.serving.engines import local
-        from runtime_lib.serving.service import open_service
-
-        service = open_service(settings, folder, name=name, version=version)
-        local.run(service, host=host, port=port, on_ready=on_ready)
-    else:
-        from runtime_lib.serving.engines import ray as ray_app
-
-        ray_app.run(settings, folder, name=name, version=version, on_ready=on_ready)
+    with listen(settings.serving.host, settings.serving.port) as listener:
+        asyncio.run(_serve(settings, listener))
 
 
-def _announcement(settings: Settings, name: str, version: str, folder: Path) -> Callable[[], None]:
-    """Prepare what is printed when the server answers: where it is, and a request to try."""
-    from runtime_lib.training.model import read_columns
-
-    url = url_of(settings)
-    row, path = _raw_row(settings, folder), "raw/invocations"
-    if row is None:
-        row, path = _placeholders(read_columns(folder)), "invocations"
-
-    def announce() -> None:
-        from rich.console import Console
-
-        console = Console()
-        where = f"[bold green]Serving[/] {name} version {version} at {url} (Ctrl-C stops it)."
-        console.print(where, soft_wrap=True, highlight=False)
-        # Not wrapped or coloured: it is meant to be copied.
-        console.print(_curl(f"{url}/{path}", row), soft_wrap=True, markup=False, highlight=False)
-
-    return announce
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    last = Journal(settings.releases).last()
+    state = last.state if last and _is_here(last.state) else await _first(settings)
+    await run(settings, state, listener)
 
 
-def _raw_row(settings: Settings, folder: Path) -> dict[str, Any] | None:
-    """The last raw row here, with the columns that `features` needs; None where raw rows are not taken."""
-    from runtime_lib.data.months import month_files, read_table
-    from runtime_lib.data.raw import as_json
-    from runtime_lib.data.skew import needed_columns
-    from runtime_lib.serving.raw import open_raw
+async def run(settings: Settings, state: State, listener: socket.socket) -> None:
+    """Serve a state on a socket until Ctrl-C or SIGTERM.
 
+    Raises:
+        MlopsError: the first worker cannot serve, or workers cannot be kept running.
+    """
+    supervisor = Supervisor(settings, state, Processes([listener]))
+    supervisor.commands = Commands(supervisor)
+    announcing = asyncio.create_task(_announce(settings, supervisor))
     try:
-        raw = open_raw(settings, folder)
-        row = raw.types.cast(read_table(month_files(settings.raw)[-1]).tail(1))
-    except DataError:
-        return None
-    names = needed_columns(raw.features.features, row)
-    return {name: _shown(values[0]) for name, values in as_json(row[names]).items()} if names else None
+        await supervisor.run(lambda control: _write_address(settings, control))
+    finally:
+        announcing.cancel()
+        settings.server.unlink(missing_ok=True)
 
 
-def _placeholders(columns: Sequence[Column]) -> dict[str, Any]:
-    return {c.name: None if c.nullable else _placeholder(c) for c in columns}
+async def _first(settings: Settings) -> State:
+    """All traffic to the champion."""
+    found = await resolve_apart(settings, CHAMPION)
+    state = State(found.model, Policy.all_to(found.version), {found.version: found.held}, (found.version,))
+    reason = "the champion when the server first started"
+    Journal(settings.releases).append(Change("started", "champion", who(), reason, {}, state))
+    return state
 
 
-def _placeholder(column: Column) -> Any:
-    """For an image in words: its pixels would fill the screen."""
-    if column.is_image:
-        return f"nested lists of {' x '.join(map(str, column.shape))} pixels, 0 to {column.largest}"
-    return 0.0 if column.kind == "number" else "text"
+def _is_here(state: State) -> bool:
+    return all(Path(state.models[version].folder).is_dir() for version in state.policy.loaded)
 
 
-def _shown(value: Any) -> Any:
-    """In words where it is a list, as an image is, that would fill the screen."""
-    if isinstance(value, list) and len(json.dumps(value)) > _LONGEST:
-        return f"nested lists of {' x '.join(map(str, _sizes(value)))} values"
-    return value
+def _write_address(settings: Settings, control: Path) -> None:
+    write_json(
+        settings.server, {"format": 1, "pid": os.getpid(), "control": str(control), "url": url_of(settings)}
+    )
 
 
-def _sizes(value: Any) -> list[int]:
-    return [len(value), *_sizes(value[0])] if isinstance(value, list) and value else []
+async def _announce(settings: Settings, supervisor: Supervisor) -> None:
+    """Say where the server is once it answers, and a request to try."""
+    from rich.console import Console
 
-
-def _curl(address: str, row: Mapping[str, Any]) -> str:
-    body = json.dumps({"dataframe_records": [row]}).replace("'", r"'\''")
-    return f"curl {address} -H 'Content-Type: application/json' -d '{body}'"
+    await supervisor.ready.wait()
+    state = supervisor.state
+    where = f"[bold green]Serving[/] {state.model}, {said(state.policy.weights)}, at {url_of(settings)}"
+    Console().print(f"{where} (Ctrl-C stops it).", soft_wrap=True, highlight=False)
+    folder = state.models[state.policy.loaded[0]].folder
+    # Of a real row, which takes pandas to read: not in this process.
+    request = await apart.ask("runtime_lib.serving.example", settings, folder=folder)
+    # Not wrapped or coloured: it is meant to be copied.
+    Console().print(request, soft_wrap=True, markup=False, highlight=False)

@@ -1,42 +1,69 @@
-"""The service behind the HTTP application: rows in, logged predictions out. No web framework, no engine."""
+"""The service behind the HTTP application: any number of versions, and the policy that divides requests.
+
+No web framework, no engine. Everything but `prepare` and what a `Predictor` computes happens on the event loop's
+thread.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
+from random import randrange
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
-from runtime_lib.errors import DataError, RequestError
+from runtime_lib.errors import DataError, ModelError, RequestError, ServiceError
 from runtime_lib.serving.log import PredictionLog, is_reserved
-from runtime_lib.serving.predictor import Prediction, Predictor
+from runtime_lib.serving.predictor import Job, Prediction, Predictor
 from runtime_lib.serving.raw import RawRows, open_raw
+from runtime_lib.serving.releases.journal import Held
+from runtime_lib.serving.traffic import SLOTS, Policy, Turns
 from runtime_lib.settings import Settings
 
 if TYPE_CHECKING:
-    from runtime_lib.training.model import Model
+    from runtime_lib.data.rows import Checked
+    from runtime_lib.serving.protocols.batch import Batch
 
-__all__ = ["Service", "open_service"]
+__all__ = ["Service", "Version", "open_version"]
+
+_VERSION = b"x-mlops-version"
 
 
-class Service:
-    """Limits a request, names its rows, has them predicted, and logs each answer before it is given."""
+class Version:
+    """A version that can be asked: its predictor, and what makes its inputs of raw rows."""
 
-    def __init__(
-        self,
-        predictor: Predictor,
-        *,
-        log: PredictionLog | None = None,
-        max_rows: int = 10_000,
-        open_raw: Callable[[], RawRows] | None = None,
-    ) -> None:
-        self.predictor, self.max_rows = predictor, max_rows
-        self._log, self._open_raw = log, open_raw
+    def __init__(self, predictor: Predictor, open_raw: Callable[[], RawRows] | None = None) -> None:
+        self.predictor = predictor
+        self._open_raw = open_raw
         self._raw: RawRows | None = None
         self._no_raw = "This server takes features only."
+        self._names: list[str] = []
 
-    def start(self) -> Service:
+    @property
+    def name(self) -> str:
+        return self.predictor.version
+
+    @property
+    def names(self) -> list[str]:
+        """Of the model's inputs, in their order."""
+        return self._names
+
+    @property
+    def raw(self) -> RawRows:
+        """What makes features of raw rows.
+
+        Raises:
+            RequestError: this version takes features only (501); the message says why.
+        """
+        if self._raw is None:
+            raise RequestError(self._no_raw, status=501)
+        return self._raw
+
+    def start(self) -> Version:
         """Load the model, and import the project's package where raw rows are taken.
 
         A package that is not installed stops nothing: rows of features are answered all the same.
@@ -51,103 +78,210 @@ class Service:
             raise DataError(
                 f"Input '{clash[0]}' has the name of a column of the prediction log. Rename the feature."
             )
+        self._names = [column.name for column in self.predictor.model.columns]
         try:
             self._raw = self._open_raw() if self._open_raw else None
         except DataError as error:
             self._no_raw = str(error)
         return self
 
-    @property
-    def raw(self) -> RawRows:
-        """What makes features of raw rows.
+    def check(self, batch: Batch) -> Checked:
+        """The rows of a request as the model takes them.
 
         Raises:
-            RequestError: this server takes features only (501); the message says why.
+            DataError: they do not fit the model's columns.
         """
-        if self._raw is None:
-            raise RequestError(self._no_raw, status=501)
-        return self._raw
+        return self.predictor.checker.check(batch.rows)
 
-    def stop(self) -> None:
-        """Refuse further requests, finish those under way, close the log."""
-        self.predictor.stop()
-        if self._log:
-            self._log.close()
-
-    def predict(self, rows: Mapping[str, Any], ids: Sequence[str] | None = None) -> Prediction:
-        """Check, predict, log. When this returns, the log holds every row.
-
-        Args:
-            rows: column → `n` values, as they came.
-            ids: `n` distinct names for the rows, to join labels on later; made up if not given.
+    def inputs(self, batch: Batch) -> tuple[Checked, Sequence[str]]:
+        """Apply the project's `features` to raw rows; without other ids its own are taken.
 
         Raises:
-            RequestError: more than `max_rows` rows (413), or ids that do not fit.
-            DataError: the rows do not fit the model's columns.
-            ServiceError: the model is not loaded.
+            RequestError: `features` failed (422), or no longer returns what the model takes (500).
+            DataError: a value is of another type than in the raw months.
         """
-        count = self._count(rows)
-        ids = _check_ids(ids, count) if ids is not None else [str(uuid4()) for _ in range(count)]
-        answer = self.predictor.predict(rows, ids)
-        if self._log:
-            self._log.append(
-                answer.ids,
-                answer.rows,
-                answer.columns,
-                model=answer.model,
-                version=answer.version,
-                time=datetime.now(UTC),
-            )
-        return answer
-
-    def predict_raw(self, rows: Mapping[str, Any], ids: Sequence[str] | None = None) -> Prediction:
-        """Apply the project's `features` to raw rows, then `predict`; the ids are those of `features`.
-
-        Args:
-            rows: raw column → `n` values of JSON.
-            ids: other names for the rows.
-
-        Raises:
-            RequestError: as `predict`; this server takes features only (501), `features` failed (422), or
-                it no longer returns what the model takes (500).
-            DataError, ServiceError: as `predict`.
-        """
-        self._count(rows)
-        table = self.raw.inputs(rows)
-        columns = [column.name for column in self.predictor.model.columns]
-        if missing := [name for name in columns if name not in table.columns]:
+        table = self.raw.inputs(batch.rows)
+        if missing := [name for name in self._names if name not in table.columns]:
             raise RequestError(
                 f"features() no longer returns '{missing[0]}', which this model takes: features.py has "
                 f"changed since its training. Serve with the file of then, or train again.",
                 status=500,
             )
-        inputs = {name: table[name].to_numpy() for name in columns}
-        return self.predict(inputs, table["id"].astype(str).tolist() if ids is None else ids)
-
-    def _count(self, rows: Mapping[str, Any]) -> int:
-        count = max((len(values) for values in rows.values()), default=0)
-        if count > self.max_rows:
-            raise RequestError(
-                f"{count} rows in one request; at most {self.max_rows} are taken (serving.max_rows). "
-                f"Send them in batches.",
-                status=413,
-            )
-        return count
+        rows = self.predictor.checker.check({name: table[name].to_numpy() for name in self._names})
+        return rows, table["id"].astype(str).tolist() if batch.ids is None else batch.ids
 
 
-def open_service(settings: Settings, folder: Path, *, name: str, version: str) -> Service:
-    """Make the service of one model folder, with its prediction log; `start()` loads the model."""
-
+def open_version(
+    settings: Settings, folder: Path, *, name: str, version: str, log: PredictionLog | None
+) -> Version:
+    """Make a version of its model folder; `start()` loads it."""
     serving = settings.serving
 
-    def load() -> Model:
+    def load() -> Any:
         from runtime_lib.training.judge import open_model
 
         return open_model(settings, folder, framework=serving.framework, most_rows=serving.max_rows)
 
-    predictor = Predictor(load, name=name, version=version)
-    log = PredictionLog(settings.predictions)
-    return Service(predictor, log=log, max_rows=serving.max_rows, open_raw=lambda: open_raw(settings, folder))
+    def write(prediction: Prediction, rows: Mapping[str, Any]) -> None:
+        assert log is not None
+        log.append(
+            prediction.ids,
+            rows,
+            prediction.columns,
+            model=name,
+            version=version,
+            time=datetime.now(UTC),
+        )
+
+    predictor = Predictor(load, name=name, version=version, log=write if log else None)
+    return Version(predictor, lambda: open_raw(settings, folder))
+
+
+class Service:
+    """The versions that are loaded, and which of them answers a request."""
+
+    def __init__(self, settings: Settings, *, name: str, log: PredictionLog | None) -> None:
+        """
+        Args:
+            name: of the registered model.
+            log: None: nothing is logged.
+        """
+        serving = settings.serving
+        self._settings, self._log = settings, log
+        self.name, self.max_rows, self.seconds = name, serving.max_rows, serving.timeout
+        self.versions: dict[str, Version] = {}
+        self.policy: Policy | None = None
+        self._key = serving.sticky.lower().encode()
+        self._turns = Turns(randrange(SLOTS))
+        self._ids, self._id = token_hex(6), count(1)
+
+    @property
+    def not_ready(self) -> str:
+        """Why it should be sent no traffic; empty: it may be."""
+        if self.policy is None:
+            return "No model is loaded: the server is starting or stopping."
+        return (self._log and self._log.failing) or ""
+
+    async def prepare(self, models: Mapping[str, Held]) -> None:
+        """Load the versions that are not loaded yet; nobody is answered by them before `commit`.
+
+        Raises:
+            ModelError, DataError: one cannot be served. None of them is kept then.
+        """
+        missing = {name: held for name, held in models.items() if name not in self.versions}
+        for held in missing.values():
+            await asyncio.to_thread(_check_digest, held)
+        new = {name: self._open(name, Path(held.folder)) for name, held in missing.items()}
+        try:
+            for version in new.values():
+                await asyncio.to_thread(version.start)
+        except BaseException:
+            for version in new.values():
+                version.predictor.stop()
+            raise
+        self.versions |= new
+
+    def commit(self, policy: Policy) -> None:
+        """Answer by a policy from now on; let go of versions that it does not name."""
+        loop = asyncio.get_running_loop()
+        self.policy = policy
+        for name in [name for name in self.versions if name not in policy.loaded]:
+            left = self.versions.pop(name)
+            # A request that it was chosen for may still be on its way.
+            loop.call_later(self.seconds, loop.run_in_executor, None, left.predictor.stop)
+
+    def choose(self, headers: Mapping[bytes, bytes]) -> Version:
+        """The version that answers a request.
+
+        Raises:
+            ServiceError: none is loaded yet.
+            RequestError: the request asks for one that is not here (404).
+        """
+        policy = self.policy
+        if policy is None:
+            raise ServiceError(
+                "No model is loaded: the server is starting or stopping. Try again in a moment."
+            )
+        if asked := headers.get(_VERSION):
+            return self.named(asked.decode("latin-1"))
+        if policy.only:
+            return self.versions[policy.only]
+        key = headers.get(self._key)
+        return self.versions[policy.of_key(key) if key else policy.at(self._turns.next())]
+
+    def named(self, version: str) -> Version:
+        """The version of that name.
+
+        Raises:
+            RequestError: it is not here (404).
+        """
+        if found := self.versions.get(version):
+            return found
+        here = ", ".join(self.versions) or "none yet"
+        raise RequestError(
+            f"Unknown version '{version}' of '{self.name}'. This server holds {here}.", status=404
+        )
+
+    async def predict(self, version: Version, rows: Checked, ids: Sequence[str] | None) -> Prediction:
+        """Have rows answered in the version's next batch. When this returns, the log holds every row.
+
+        Args:
+            ids: `n` distinct names for the rows, to join labels on later; made up if not given.
+
+        Raises:
+            RequestError: ids that do not fit.
+            ServiceError: the version is not loaded, too many wait, or the log cannot be written.
+        """
+        names = self.ids(ids, rows.count)
+        answer: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
+        version.predictor.submit(Job(rows, names, time.monotonic() + self.seconds, answer))
+        return await answer
+
+    def compute(self, version: Version, rows: Checked, ids: Sequence[str] | None) -> Prediction:
+        """Answer one request by itself; in the version's thread only.
+
+        Raises:
+            RequestError, ServiceError: as `predict`.
+        """
+        return version.predictor.compute([rows], [self.ids(ids, rows.count)])[0]
+
+    def ids(self, given: Sequence[str] | None, rows: int) -> Sequence[str]:
+        """The ids of `n` rows, made up where none are given.
+
+        Raises:
+            RequestError: they do not fit.
+        """
+        if given is not None:
+            return _check_ids(given, rows)
+        return [f"{self._ids}-{next(self._id):x}" for _ in range(rows)]
+
+    def check_count(self, rows: int) -> None:
+        """
+        Raises:
+            RequestError: more rows than one request may have (413).
+        """
+        if rows > self.max_rows:
+            raise RequestError(
+                f"{rows} rows in one request; at most {self.max_rows} are taken (serving.max_rows). "
+                f"Send them in batches.",
+                status=413,
+            )
+
+    def _open(self, version: str, folder: Path) -> Version:
+        return open_version(self._settings, folder, name=self.name, version=version, log=self._log)
+
+    def stop(self) -> None:
+        """Refuse further requests, and finish those under way."""
+        self.policy = None
+        for version in self.versions.values():
+            version.predictor.stop()
+
+
+def _check_digest(held: Held) -> None:
+    from runtime_lib.training.model import digest
+
+    if held.digest and digest(Path(held.folder)) != held.digest:
+        raise ModelError(f"The model in {held.folder} is not the one that was released: its digest differs.")
 
 
 def _check_ids(ids: Sequence[str], count: int) -> Sequence[str]:

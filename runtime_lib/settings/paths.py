@@ -82,6 +82,16 @@ class Paths(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return self.var / "predictions"
 
     @property
+    def releases(self) -> Path:
+        """The journal of releases, see `runtime_lib.serving.releases.journal`."""
+        return self.var / "serving" / "releases.jsonl"
+
+    @property
+    def server(self) -> Path:
+        """Where the server that runs can be reached; there while it runs."""
+        return self.var / "serving" / "server.json"
+
+    @property
     def labels(self) -> Path:
         """Folder of the labels that came in after the predictions."""
         return self.var / "labels"

@@ -86,6 +86,16 @@ class Serving(_Table, frozen=True):
     host: str = "127.0.0.1"
     port: Port = 8000
     max_rows: Annotated[int, msgspec.Meta(ge=1)] = 10_000
+    # Processes of the local engine; 0: as many as the machine has room for.
+    workers: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+    # Seconds that a request may wait for its answer.
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
+    # The header whose value keeps a caller with one version while traffic is divided.
+    sticky: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9-]+$")] = "X-Mlops-Key"
+    # Which releases itself when it changes: "champion", or "" for none but `mlops deploy`.
+    follow: Literal["champion", ""] = "champion"
+    # What stands in front of the workers: HAProxy where it is installed and there is more than one ("auto").
+    front: Literal["auto", "haproxy", "none"] = "auto"
 
 
 class Monitoring(_Table, frozen=True):

@@ -30,14 +30,22 @@ COLUMNS = (
 ROWS = {"hour": [6, 18.5, 23], "wind": [3.0, None, 40.5], "carrier": ["UA", "DL", None]}
 
 _SERVE = """
-import sys
+import asyncio, sys
 from pathlib import Path
-from runtime_lib.serving.engines import local
-from runtime_lib.serving.service import open_service
+from runtime_lib.errors import MlopsError
+from runtime_lib.serving.address import listen
+from runtime_lib.serving.releases.journal import Held, Journal, State
+from runtime_lib.serving.serve import run
+from runtime_lib.serving.traffic import Policy
 from runtime_lib.settings import load
 settings = load(Path(sys.argv[1]), environ={})
-service = open_service(settings, Path(sys.argv[2]), name="flights", version="7")
-local.run(service, host="127.0.0.1", port=int(sys.argv[3]), on_ready=lambda: print("ready", flush=True))
+state = State("flights", Policy.all_to("7"), {"7": Held(sys.argv[2], "")}, ("7",))
+last = Journal(settings.releases).last()
+with listen("127.0.0.1", int(sys.argv[3])) as listener:
+    try:
+        asyncio.run(run(settings, last.state if last else state, listener))
+    except MlopsError as error:
+        print("error:", error)
 """
 
 
@@ -104,8 +112,8 @@ def running(settings: Settings, folder: Path, port: int, **variables: str) -> It
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=env) as process:
         try:
             assert process.stdout is not None
-            if process.stdout.readline().strip() != "ready":
-                raise AssertionError(process.communicate()[1])
+            if "Serving" not in (said := process.stdout.readline()):
+                raise AssertionError(said + process.communicate()[1])
             yield Server(f"http://127.0.0.1:{port}", settings, process)
         finally:
             process.kill()

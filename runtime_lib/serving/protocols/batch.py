@@ -21,6 +21,11 @@ class Batch:
     outputs: Sequence[str] = ()
     """Which of the answer's outputs are wanted; empty means all."""
 
+    @property
+    def count(self) -> int:
+        """Of its rows; of ragged columns that of the longest."""
+        return max((len(values) for values in self.rows.values()), default=0)
+
 
 def as_object(value: Any, what: str, hint: str = "") -> dict[str, Any]:
     """Return `value` if it is a JSON object.

@@ -136,8 +136,8 @@ def server_metadata() -> dict[str, Any]:
     return {"name": "runtime-lib", "version": __version__, "extensions": []}
 
 
-def model_metadata(predictor: Predictor) -> dict[str, Any]:
-    """Describe the model's inputs and outputs.
+def model_metadata(predictor: Predictor, versions: Sequence[str]) -> dict[str, Any]:
+    """Describe the model's inputs and outputs, next to the versions that can be asked.
 
     Raises:
         ServiceError: the model is not loaded.
@@ -149,7 +149,7 @@ def model_metadata(predictor: Predictor) -> dict[str, Any]:
     model = predictor.model
     return {
         "name": predictor.name,
-        "versions": [predictor.version],
+        "versions": list(versions),
         "platform": f"{model.framework}_mlops",
         "inputs": [tensor(c.name, _OF_KIND.get(c.kind, "BYTES"), c.shape) for c in model.columns],
         "outputs": [tensor(name, kind) for name, kind in _outputs(model.task).items()],

@@ -110,7 +110,7 @@ def _by_position(data: Sequence[Any], columns: Sequence[str]) -> dict[str, list[
     return {name: [values[place] for values in data] for place, name in enumerate(columns)}
 
 
-def answer(prediction: Prediction) -> dict[str, Any]:
+def answer(prediction: Prediction, batch: Batch) -> dict[str, Any]:
     """Return the body of the answer: a number for each row, or an object of a task with several outputs."""
     return {
         "predictions": prediction.task.records(prediction.answer, prediction.label),

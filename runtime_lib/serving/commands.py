@@ -1,0 +1,95 @@
+"""What the commands ask of a running server: its status, and changes of traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from runtime_lib.errors import DataError, ServiceError, SettingsError
+from runtime_lib.serving.releases import actions
+from runtime_lib.serving.releases.journal import Change, Held, State
+from runtime_lib.serving.supervisor import Supervisor
+
+__all__ = ["Commands"]
+
+
+class Commands:
+    """The commands, by name; each takes and returns what JSON can hold."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._known = {
+            "status": self._status,
+            "deploy": self._deploy,
+            "traffic": self._traffic,
+            "roll back": self._roll_back,
+        }
+
+    async def __call__(self, do: str, given: dict[str, Any]) -> Any:
+        if do not in self._known:
+            raise ServiceError(
+                f"The server that runs does not know '{do}'. Restart it: it is of another version."
+            )
+        return await self._known[do](given)
+
+    async def _status(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        held = self._supervisor
+        return {
+            "model": held.state.model,
+            "traffic": held.state.policy.to_dict(),
+            "workers": [
+                {"name": each.name, "pid": each.pid, "ready": each.ready, "version": each.version}
+                for each in held.workers.values()
+            ],
+            "problems": [*held.problems.values()],
+        }
+
+    async def _deploy(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        version, held, how = given["version"], Held(**given["held"]), given["how"]
+        if how not in _HOW:
+            raise SettingsError(f"'{how}' is no way to deploy: {', '.join(_HOW)}.")
+        await self._check_fit(version, held)
+        return await self._change(lambda state: _HOW[how](state, version, held), "deployed", given)
+
+    async def _traffic(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        models = {version: Held(**held) for version, held in given.get("models", {}).items()}
+
+        def decide(state: State) -> State:
+            for version in given.get("unshadow", ()):
+                state = actions.unshadow(state, version)
+            if weights := given.get("weights"):
+                state = actions.divide(state, weights, models)
+            return state
+
+        return await self._change(decide, "traffic", given)
+
+    async def _roll_back(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return await self._change(lambda state: actions.roll_back(state)[0], "rolled back", given)
+
+    async def _change(
+        self, decide: Callable[[State], State], action: str, given: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        change: Change = await self._supervisor.change(
+            decide, action=action, by=given["by"], who=given["who"], reason=given["reason"]
+        )
+        return change.to_dict()
+
+    async def _check_fit(self, version: str, held: Held) -> None:
+        """
+        Raises:
+            DataError: callers of what is in service cannot be answered by this version.
+        """
+        state = self._supervisor.state
+        present = state.policy.loaded[0]
+        if version in state.policy.loaded:
+            return
+        found = await self._supervisor.try_out(actions.stage(state, version, held))
+        if why := actions.fits(version, found[version], present, found[present]):
+            raise DataError(f"{why} It gets no traffic.")
+
+
+_HOW: Mapping[str, Callable[[State, str, Held], State]] = {
+    "at once": actions.all_to,
+    "stage": actions.stage,
+    "shadow": actions.shadow,
+}

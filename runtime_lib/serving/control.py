@@ -1,0 +1,153 @@
+"""How the supervisor, its workers and the commands talk: requests and replies as lines of JSON on a socket.
+
+Both ends may ask. The socket is a unix socket in a folder that only its user may enter, so whoever reaches it
+may give orders.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from runtime_lib import errors
+from runtime_lib.errors import MlopsError, ServiceError
+
+__all__ = ["Channel", "ask", "connect", "listen", "raised"]
+
+Handle = Callable[["Channel", str, dict[str, Any]], Awaitable[Any]]
+
+# Far above any message; a line that is longer ends the connection.
+_LONGEST = 1 << 24
+
+
+class Channel:
+    """One connection. `run` must be awaited for anything to arrive."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handle: Handle) -> None:
+        self._reader, self._writer, self._handle = reader, writer, handle
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._numbers = count(1)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def call(self, do: str, *, seconds: float = 30, **arguments: Any) -> Any:
+        """Ask the other end and return its answer.
+
+        Raises:
+            ServiceError: it is gone, or did not answer in time.
+            MlopsError: it refused; of the class and with the words that it gave.
+        """
+        number = next(self._numbers)
+        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        self.tell(do, id=number, **arguments)
+        try:
+            async with asyncio.timeout(seconds):
+                return await answer
+        except TimeoutError:
+            raise ServiceError(f"No answer to '{do}' within {seconds:g} s.") from None
+        finally:
+            self._waiting.pop(number, None)
+
+    def tell(self, do: str, **arguments: Any) -> None:
+        """Send without waiting for an answer. What cannot be sent any more is dropped."""
+        self._send({"do": do, **arguments})
+
+    async def run(self) -> None:
+        """Take what arrives until the other end is gone."""
+        try:
+            with suppress(ConnectionError, ValueError):  # ValueError: a line that is too long, or no JSON
+                while line := await self._reader.readline():
+                    self._take(json.loads(line))
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self._writer.close()
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(ServiceError("The other end of the control connection is gone."))
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "do" in message:
+            task = asyncio.get_running_loop().create_task(self._reply(message))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        elif (answer := self._waiting.get(message["re"])) and not answer.done():
+            if "error" in message:
+                answer.set_exception(raised(message["kind"], message["error"]))
+            else:
+                answer.set_result(message["ok"])
+
+    async def _reply(self, message: dict[str, Any]) -> None:
+        do, number = message.pop("do"), message.pop("id", None)
+        try:
+            result = {"ok": await self._handle(self, do, message)}
+        except MlopsError as error:
+            result = {"error": str(error), "kind": type(error).__name__}
+        if number is not None:
+            self._send({"re": number, **result})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(json.dumps(message).encode() + b"\n")
+
+
+async def connect(path: Path, handle: Handle) -> Channel:
+    """Connect to a socket.
+
+    Raises:
+        ServiceError: nobody listens there.
+    """
+    try:
+        return Channel(*await asyncio.open_unix_connection(path, limit=_LONGEST), handle)
+    except OSError as error:
+        raise ServiceError(f"Nobody answers at {path} ({error.strerror}).") from error
+
+
+async def listen(path: Path, handle: Handle, gone: Callable[[Channel], None]) -> asyncio.Server:
+    """Listen on a socket that only this user may open; `gone` is called when a connection ends."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        channel = Channel(reader, writer, handle)
+        await channel.run()
+        gone(channel)
+
+    server = await asyncio.start_unix_server(connected, path, limit=_LONGEST)
+    path.chmod(0o600)
+    return server
+
+
+def ask(path: Path, do: str, *, seconds: float = 30, **arguments: Any) -> Any:
+    """Connect, ask once, and return the answer; for commands.
+
+    Raises:
+        ServiceError, MlopsError: as `Channel.call`.
+    """
+
+    async def once() -> Any:
+        channel = await connect(path, _nothing)
+        running = asyncio.create_task(channel.run())
+        try:
+            return await channel.call(do, seconds=seconds, **arguments)
+        finally:
+            channel.close()
+            await running
+
+    return asyncio.run(once())
+
+
+async def _nothing(channel: Channel, do: str, arguments: dict[str, Any]) -> None:
+    raise ServiceError(f"'{do}' is not known here.")
+
+
+def raised(kind: str, message: str) -> MlopsError:
+    """An error that another process told by its class and message."""
+    found = getattr(errors, kind, None)
+    simple = (
+        isinstance(found, type) and issubclass(found, MlopsError) and found.__init__ is Exception.__init__
+    )
+    return found(message) if simple and found else ServiceError(message)

@@ -1,0 +1,186 @@
+"""The journal of releases: every change of traffic with who, when, why and on which figures.
+
+    var/serving/releases.jsonl      one JSON object a line, appended and forced to disk, never changed
+
+A line holds the state after its change, so the last whole line is what holds: writing it down and deciding
+it are one act, and a line that a kill cut short was never decided. Format 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from runtime_lib.errors import DataError
+from runtime_lib.files import check_format
+from runtime_lib.secrets import without_secrets
+from runtime_lib.serving.traffic import Policy
+
+__all__ = ["Change", "Held", "Journal", "State"]
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Held:
+    """The files of a version on this machine."""
+
+    folder: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class State:
+    """What a server does.
+
+    Attributes:
+        model: the registered model's name.
+        policy: who gets which requests.
+        models: the files of each version that the policy names.
+        settled: versions that had all of the traffic, the last one now: where a rollback goes to.
+        plan: the release under way, as its controller stores it; None: none is.
+    """
+
+    model: str
+    policy: Policy
+    models: Mapping[str, Held]
+    settled: tuple[str, ...] = ()
+    plan: Mapping[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "policy": self.policy.to_dict(),
+            "models": {version: asdict(held) for version, held in self.models.items()},
+            "settled": list(self.settled),
+            "plan": dict(self.plan) if self.plan else None,
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> State:
+        return cls(
+            stored["model"],
+            Policy.from_dict(stored["policy"]),
+            {version: Held(**held) for version, held in stored["models"].items()},
+            tuple(stored["settled"]),
+            stored["plan"],
+        )
+
+
+@dataclass(frozen=True)
+class Change:
+    """One line of the journal.
+
+    Attributes:
+        action: what was done: deployed, moved on, rolled back, …
+        by: a person ("hand"), or what decided in its place: "canary", "champion", "bandit".
+        before: the weights before it; empty: there was no service.
+        figures: on which it was decided.
+        key: names it for good, here and in the registry.
+    """
+
+    action: str
+    by: str
+    who: str
+    reason: str
+    before: Mapping[str, int]
+    state: State
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    time: str = ""
+    key: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `mlops releases --json` shows it."""
+        return {
+            "time": self.time,
+            "who": self.who,
+            "by": self.by,
+            "action": self.action,
+            "before": dict(self.before),
+            "after": dict(self.state.policy.weights),
+            "shadows": list(self.state.policy.shadows),
+            "reason": self.reason,
+            "figures": dict(self.figures),
+            "key": self.key,
+        }
+
+
+class Journal:
+    """The file, for one supervisor to write and any number of commands to read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def append(self, change: Change) -> Change:
+        """Write a change down for good, and return it with its time and key.
+
+        Raises:
+            OSError: the disk is full, or the folder cannot be written.
+        """
+        now = datetime.now(UTC)
+        change = _stamped(change, now)
+        line = json.dumps({"format": _FORMAT, **asdict(change), "state": change.state.to_dict()})
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            _write(file, line.encode() + b"\n")
+        finally:
+            os.close(file)
+        return change
+
+    def changes(self) -> tuple[Change, ...]:
+        """Every change, oldest first.
+
+        Raises:
+            DataError: a line is of a later format.
+        """
+        return tuple(self._read())
+
+    def last(self) -> Change | None:
+        """What holds; None: nothing was ever released here."""
+        found = self.changes()
+        return found[-1] if found else None
+
+    def _read(self) -> Iterator[Change]:
+        try:
+            lines = self._path.read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return
+        for number, line in enumerate(lines, start=1):
+            try:
+                stored = json.loads(line) if line.strip() else None
+            except ValueError:
+                continue  # cut short by a kill or a full disk: never decided
+            if stored:
+                yield self._change(stored, number)
+
+    def _change(self, stored: dict[str, Any], number: int) -> Change:
+        where = f"{self._path}, line {number},"
+        check_format(stored.pop("format", None), newest=_FORMAT, where=where)
+        try:
+            return Change(**{**stored, "state": State.from_dict(stored["state"])})
+        except (TypeError, KeyError, AttributeError) as error:
+            raise DataError(f"{where} is damaged ({error}). Remove the line.") from error
+
+
+def _stamped(change: Change, now: datetime) -> Change:
+    key = f"{now:%Y%m%dT%H%M%S.%fZ}.{secrets.token_hex(3)}"
+    fields = {**change.__dict__, "time": now.isoformat(timespec="microseconds"), "key": key}
+    return Change(**{**fields, "reason": without_secrets(change.reason)})
+
+
+def _write(file: int, line: bytes) -> None:
+    """In one piece at the end; what a kill left there without an end is ended first."""
+    size = os.fstat(file).st_size
+    if size and os.pread(file, 1, size - 1) != b"\n":
+        line = b"\n" + line
+    if os.write(file, line) != len(line):
+        os.ftruncate(file, size)
+        raise OSError(28, "No space left on device", "releases.jsonl")
+    os.fsync(file)

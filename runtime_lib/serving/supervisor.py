@@ -1,0 +1,259 @@
+"""The supervisor of a server: it keeps workers running, and every change of traffic goes through it.
+
+A change has three steps. The workers load what it needs, and say if something does not fit: then nothing has
+changed. The journal takes it: then it holds, whatever happens. The workers carry it out, all of them before the
+change is called done; one that does not is replaced by one that starts with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from runtime_lib.errors import MlopsError, ServiceError
+from runtime_lib.serving import control
+from runtime_lib.serving.control import Channel
+from runtime_lib.serving.releases.journal import Change, Journal, State
+from runtime_lib.settings import Settings
+from runtime_lib.settings.wire import to_dict
+
+__all__ = ["PROBE", "Engine", "Supervisor", "Worker"]
+
+# How the name of a process begins that only tries whether a version loads.
+PROBE = "probe-"
+# A model of gigabytes takes its time from a slow disk.
+_SECONDS_TO_LOAD = 600
+_SECONDS_TO_COMMIT = 5
+_SECONDS_TO_STOP = 35
+
+
+class Engine(Protocol):
+    """What runs the workers."""
+
+    def start(self, control: Path, supervisor: Supervisor) -> Awaitable[Any]:
+        """Run workers that connect to `control`; what is returned fails once they cannot be kept running."""
+
+    def kill(self, name: str) -> None:
+        """End a worker that does not do what it is told; another one takes its place."""
+
+    async def probe(self, name: str) -> None:
+        """Run a process that connects under this name and answers nobody, until it ends."""
+
+    async def stop(self, seconds: float) -> None:
+        """End all, once they have answered what is under way; after `seconds` whatever they do."""
+
+
+@dataclass
+class Worker:
+    """What the supervisor knows of a worker that has connected."""
+
+    name: str
+    pid: int
+    channel: Channel
+    version: str
+    since: float = field(default_factory=time.monotonic)
+    ready: bool = False
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Supervisor:
+    """Runs until `stop` or a signal."""
+
+    def __init__(self, settings: Settings, state: State, engine: Engine) -> None:
+        self.settings, self.state = settings, state
+        self.journal = Journal(settings.releases)
+        self.workers: dict[str, Worker] = {}
+        self.problems: dict[str, str] = {}
+        self.restarts = 0
+        # What each loaded version takes and answers, as its worker says.
+        self.signatures: Mapping[str, Any] = {}
+        self.ready = asyncio.Event()
+        self.commands: Callable[[str, dict[str, Any]], Awaitable[Any]] | None = None
+        self._engine = engine
+        self._changing = asyncio.Lock()
+        self._ended = asyncio.Event()
+        self._failed: MlopsError | None = None
+
+    def stop(self) -> None:
+        """End the service, after what is under way."""
+        self._ended.set()
+
+    def fail(self, error: MlopsError) -> None:
+        """End the service because of an error."""
+        self._failed = self._failed or error
+        self.stop()
+
+    async def run(self, on_listening: Callable[[Path], None]) -> None:
+        """Work until `stop`.
+
+        Args:
+            on_listening: is told the socket for commands.
+
+        Raises:
+            MlopsError: the first worker cannot serve, or workers cannot be kept running.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        # Short, and only this user's: a path of a project may be longer than a socket's may be.
+        with tempfile.TemporaryDirectory(prefix="mlops-") as folder:
+            path = Path(folder) / "control"
+            server = await control.listen(path, self._order, self._gone)
+            on_listening(path)
+            working = asyncio.ensure_future(self._engine.start(path, self))
+            working.add_done_callback(self._no_engine)
+            try:
+                await self._ended.wait()
+            finally:
+                await self._engine.stop(_SECONDS_TO_STOP)
+                server.close()
+        if self._failed:
+            raise self._failed
+
+    # ---------------------------------------------------------------- changes
+
+    async def change(
+        self,
+        decide: Callable[[State], State],
+        *,
+        action: str,
+        by: str,
+        who: str,
+        reason: str,
+        figures: Mapping[str, Any] | None = None,
+    ) -> Change:
+        """Carry out a change: when this returns, every worker answers by it, and it is written down.
+
+        Args:
+            decide: from the state to the one after it; called again if another change comes in between.
+            action, by, who, reason, figures: see `Change`.
+
+        Raises:
+            MlopsError: a version cannot be served, or `decide` refuses. Then nothing has changed.
+            OSError: the journal cannot be written. Then nothing has changed either.
+        """
+        while True:
+            before = self.state
+            after = decide(before)
+            await self._prepare(before, after)
+            async with self._changing:
+                if self.state is not before:
+                    continue
+                weights = before.policy.weights
+                change = self.journal.append(Change(action, by, who, reason, weights, after, figures or {}))
+                self.state = after
+                await asyncio.gather(*(self._commit(worker) for worker in self._ready()))
+                return change
+
+    async def try_out(self, state: State) -> Mapping[str, Any]:
+        """Have a process of its own load what a state needs, as a model may crash who loads it.
+
+        Returns:
+            What each version takes and answers.
+
+        Raises:
+            MlopsError: one cannot be loaded, or the process ended over it.
+        """
+        name = f"{PROBE}{time.monotonic_ns()}"
+        running = asyncio.create_task(self._engine.probe(name))
+        try:
+            while name not in self.workers:
+                if running.done():
+                    raise ServiceError("The process that should try the version ended before it could.")
+                await asyncio.sleep(0.01)
+            return await self._load(self.workers[name], state)
+        finally:
+            if worker := self.workers.get(name):
+                worker.channel.tell("stop")
+            await running
+
+    async def _prepare(self, before: State, after: State) -> None:
+        if any(version not in before.policy.loaded for version in after.policy.loaded):
+            await self.try_out(after)
+        for worker in self._ready():
+            self.signatures = await self._load(worker, after)
+
+    async def _load(self, worker: Worker, state: State) -> Mapping[str, Any]:
+        models = {version: asdict(state.models[version]) for version in state.policy.loaded}
+        try:
+            found: Mapping[str, Any] = await worker.channel.call(
+                "prepare", seconds=_SECONDS_TO_LOAD, models=models
+            )
+        except ServiceError as error:
+            names = ", ".join(models)
+            raise ServiceError(f"{worker.name} did not load {names}: {error}") from error
+        return found
+
+    async def _commit(self, worker: Worker) -> None:
+        policy = self.state.policy.to_dict()
+        try:
+            await worker.channel.call("commit", seconds=_SECONDS_TO_COMMIT, policy=policy)
+            worker.ready = True
+        except MlopsError as error:
+            self._replace(worker, f"did not take the new traffic: {error}")
+
+    def _ready(self) -> list[Worker]:
+        return [worker for worker in self.workers.values() if worker.ready]
+
+    # ---------------------------------------------------------------- workers
+
+    async def _order(self, channel: Channel, do: str, given: dict[str, Any]) -> Any:
+        match do:
+            case "hello":
+                self.workers[given["name"]] = Worker(given["name"], given["pid"], channel, given["version"])
+                return {"settings": to_dict(self.settings), "model": self.state.model}
+            case "open":
+                worker = self._of(channel)
+                if not worker.name.startswith(PROBE):
+                    await self._bring_up(worker)
+            case "report":
+                self._of(channel).report = given
+            case _ if self.commands:
+                return await self.commands(do, given)
+
+    async def _bring_up(self, worker: Worker) -> None:
+        """Give a new worker what the others have."""
+        while not worker.ready and worker.name in self.workers:
+            state = self.state
+            try:
+                self.signatures = await self._load(worker, state)
+            except MlopsError as error:
+                return self._no_worker(worker, error)
+            async with self._changing:
+                if self.state is state:
+                    await self._commit(worker)
+        if worker.ready:
+            self.ready.set()
+
+    def _no_worker(self, worker: Worker, error: MlopsError) -> None:
+        """Of the first one the error is the service's; of a later one, while others answer, a problem."""
+        if not self.ready.is_set():
+            return self.fail(error)
+        self._replace(worker, f"cannot serve: {error}")
+
+    def _replace(self, worker: Worker, why: str) -> None:
+        self.problems[worker.name] = f"{worker.name} {why}. Another one takes its place."
+        worker.ready = False
+        self._engine.kill(worker.name)
+
+    def ended(self, name: str, how: str) -> None:
+        """Note that a worker's process ended unasked."""
+        self.restarts += 1
+        self.problems.setdefault(name, f"{name} ended by {how}. Another one took its place.")
+
+    def _gone(self, channel: Channel) -> None:
+        for name in [name for name, worker in self.workers.items() if worker.channel is channel]:
+            del self.workers[name]
+
+    def _of(self, channel: Channel) -> Worker:
+        return next(worker for worker in self.workers.values() if worker.channel is channel)
+
+    def _no_engine(self, working: asyncio.Future[Any]) -> None:
+        if not working.cancelled() and (error := working.exception()):
+            self.fail(error if isinstance(error, MlopsError) else ServiceError(str(error)))

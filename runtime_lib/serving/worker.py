@@ -1,0 +1,147 @@
+"""A worker: one process that answers requests, as its supervisor orders.
+
+    python -m runtime_lib.serving.worker NAME CONTROL-SOCKET LISTENING-FILE-DESCRIPTOR
+
+It connects to the supervisor, loads the versions that it is told to, and takes requests once it has a policy.
+If the supervisor is gone it finishes what is under way and ends: nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from runtime_lib import __version__
+from runtime_lib.errors import MlopsError, ModelError
+from runtime_lib.secrets import guard
+from runtime_lib.serving.connections import Server
+from runtime_lib.serving.control import Channel, connect
+from runtime_lib.serving.http import build_app
+from runtime_lib.serving.log import PredictionLog
+from runtime_lib.serving.releases.journal import Held
+from runtime_lib.serving.service import Service
+from runtime_lib.serving.traffic import Policy
+from runtime_lib.settings.wire import from_dict
+
+__all__ = ["Worker", "main"]
+
+# How often a worker says what it has counted.
+_SECONDS_TO_REPORT = 1.0
+
+
+class Worker:
+    """The orders of a supervisor, carried out on a service."""
+
+    def __init__(self, name: str, listener: socket.socket) -> None:
+        self._name, self._listener = name, listener
+        self._ended = asyncio.Event()
+        self._serving: asyncio.Task[None] | None = None
+
+    async def run(self, control: Path) -> None:
+        """Work until ordered to stop, or until the supervisor is gone.
+
+        Raises:
+            ServiceError: the supervisor does not answer.
+        """
+        channel = await connect(control, self._order)
+        listening = asyncio.create_task(channel.run())
+        listening.add_done_callback(lambda _: self._ended.set())
+        self._open(await channel.call("hello", name=self._name, pid=os.getpid(), version=__version__))
+        channel.tell("open")
+        reporting = asyncio.create_task(self._report(channel))
+        await self._ended.wait()
+        reporting.cancel()
+        await self._stop()
+        channel.close()
+
+    def _open(self, given: Mapping[str, Any]) -> None:
+        settings = from_dict(given["settings"])
+        self._log = PredictionLog(settings.predictions)
+        self._service = Service(settings, name=given["model"], log=self._log)
+        self._app = build_app(self._service)
+        self._server = Server(self._app, self._listener)
+
+    def end(self) -> None:
+        """Stop taking requests, and end after those under way."""
+        self._ended.set()
+
+    async def _order(self, channel: Channel, do: str, given: dict[str, Any]) -> Any:
+        match do:
+            case "prepare":
+                return await self._prepare(given["models"])
+            case "commit":
+                return await self._commit(Policy.from_dict(given["policy"]))
+            case "stop":
+                return self.end()
+        raise ModelError(f"This worker of runtime-lib {__version__} does not know the order '{do}'.")
+
+    async def _prepare(self, models: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+        await self._service.prepare({version: Held(**held) for version, held in models.items()})
+        return {name: _signature(version) for name, version in self._service.versions.items()}
+
+    async def _commit(self, policy: Policy) -> None:
+        self._service.commit(policy)
+        if self._serving is None:
+            self._serving = asyncio.create_task(self._server.run())
+            while not self._server.started and not self._serving.done():
+                await asyncio.sleep(0.005)
+            # What was loaded stays: the collector need not look at it again and again.
+            gc.collect()
+            gc.freeze()
+
+    async def _report(self, channel: Channel) -> None:
+        while True:
+            await asyncio.sleep(_SECONDS_TO_REPORT)
+            channel.tell("report", **self._app.report())
+
+    async def _stop(self) -> None:
+        if self._serving:
+            await self._server.stop()
+            await self._serving
+        self._service.stop()
+        self._log.close()
+
+
+def _signature(version: Any) -> dict[str, Any]:
+    """What callers of a version must know: to compare it with others."""
+    model = version.predictor.model
+    return {
+        "task": model.task.kind,
+        "outputs": list(model.task.outputs),
+        "columns": {column.name: column.kind for column in model.columns},
+        "framework": model.framework,
+    }
+
+
+async def _run(name: str, control: str, file: str) -> None:
+    worker = Worker(name, socket.socket(fileno=int(file)))
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, worker.end)
+    # Ctrl-C reaches the whole group of a terminal: the supervisor's order comes then.
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    await worker.run(Path(control))
+
+
+def main() -> None:
+    guard()
+    with suppress(ModuleNotFoundError):
+        import uvloop
+
+        return uvloop.run(_run(*sys.argv[1:]))
+    asyncio.run(_run(*sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except MlopsError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
