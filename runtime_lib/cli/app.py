@@ -15,6 +15,7 @@ from runtime_lib.cli.explain import explain
 from runtime_lib.cli.hardware_command import hardware
 from runtime_lib.cli.look import runs, ui
 from runtime_lib.cli.monitor import monitor
+from runtime_lib.cli.release import deploy, releases, rollback, traffic
 from runtime_lib.cli.run import promote, run
 from runtime_lib.cli.serve import predict, serve
 from runtime_lib.cli.upgrade import upgrade
@@ -54,6 +55,10 @@ for _command in (
     ui,
     serve,
     predict,
+    deploy,
+    traffic,
+    rollback,
+    releases,
     explain,
     monitor,
     airflow,

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runtime_lib.cli.output import Json, console, print_json, show
+from runtime_lib.cli.output import Json, print_json, show, table
 from runtime_lib.settings import load
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from runtime_lib.registry.trail import Entry
 
 __all__ = ["champion"]
@@ -72,7 +70,7 @@ def _list(as_json: Json = False) -> None:
         )
         for row in found
     ]
-    _table(("version", "made", metric, "rows", "decision", ""), lines)
+    table(("version", "made", metric, "rows", "decision", ""), lines)
 
 
 @champion.command("trail")
@@ -93,7 +91,7 @@ def _trail(as_json: Json = False) -> None:
         )
         for entry in found
     ]
-    _table(("time (UTC)", "who", "decision", "champion", "why"), lines)
+    table(("time (UTC)", "who", "decision", "champion", "why"), lines)
 
 
 @champion.command("set")
@@ -136,14 +134,3 @@ def _done(entry: Entry, as_json: bool) -> None:
         as_json,
         f"Champion: {now} (before: {was}). A server that runs keeps its version until it is restarted.",
     )
-
-
-def _table(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for title in titles:
-        table.add_column(title, overflow="fold")
-    for line in lines:
-        table.add_row(*line)
-    console().print(table, markup=False, highlight=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,6 +24,7 @@ __all__ = [
     "open_page",
     "print_json",
     "show",
+    "table",
 ]
 
 # Exit codes next to 0, 1 (failed) and 2 (used wrongly), which the errors carry, as GateError does its 3.
@@ -81,3 +82,15 @@ def console() -> Console:
     from rich.console import Console
 
     return Console()
+
+
+def table(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    """Print lines under titles, as wide as the terminal."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    for line in lines:
+        table.add_row(*line)
+    console().print(table, markup=False, highlight=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from runtime_lib.errors import DataError
 from runtime_lib.locks import locked
@@ -19,9 +19,9 @@ from runtime_lib.tracking.store import connect, service
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["choose", "clear", "rollback"]
+__all__ = ["choose", "clear", "follow_back", "rollback"]
 
-_Decide = Callable[[Registered, Sequence["ModelVersion"]], Entry]
+_Found = TypeVar("_Found", Entry, Entry | None)
 
 
 def choose(settings: Settings, version: str, *, reason: str) -> Entry:
@@ -85,10 +85,28 @@ def rollback(settings: Settings, *, reason: str) -> Entry:
     return _decide(settings, decide)
 
 
-def _decide(settings: Settings, decide: _Decide) -> Entry:
+def follow_back(settings: Settings, version: str, *, reason: str) -> Entry | None:
+    """Make the version champion that traffic was given back to; None: it is already.
+
+    Raises:
+        MlopsError: as `choose`.
+    """
+
+    def decide(model: Registered, found: Sequence[ModelVersion]) -> Entry | None:
+        if model.champion == version:
+            return None
+        fetch(settings, named(settings, found, version))
+        return Entry("rolled back", version, model.champion, version, (reason,))
+
+    return _decide(settings, decide)
+
+
+def _decide(settings: Settings, decide: Callable[[Registered, Sequence[ModelVersion]], _Found]) -> _Found:
     client = connect(settings)
     with locked(settings.lock("promote")), service(settings):
         model = settle(client, registered(client, settings.model_name))
-        entry = move(client, model, decide(model, versions(client, model.name)))
-        keep_choice(settings, client)
+        entry = decide(model, versions(client, model.name))
+        if entry is not None:
+            entry = move(client, model, entry)
+            keep_choice(settings, client)
     return entry

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from runtime_lib.errors import DataError, ServiceError, SettingsError
+from runtime_lib.registry.trail import who
 from runtime_lib.serving.releases import actions
 from runtime_lib.serving.releases.journal import Change, Held, State
 from runtime_lib.serving.supervisor import Supervisor
@@ -18,7 +20,9 @@ class Commands:
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
-        self._known = {
+        self.look: Callable[[], None] = lambda: None
+        self._known: dict[str, Callable[[dict[str, Any]], Awaitable[Any]]] = {
+            "follow": self._follow,
             "status": self._status,
             "deploy": self._deploy,
             "traffic": self._traffic,
@@ -32,6 +36,22 @@ class Commands:
             )
         return await self._known[do](given)
 
+    async def follow(self, version: str, held: Mapping[str, str]) -> None:
+        """Release the version that has become champion.
+
+        Raises:
+            MlopsError: it cannot be served. Then nothing has changed.
+        """
+        files = Held(**held)
+        await self._check_fit(version, files)
+        await self._supervisor.change(
+            lambda state: replace(actions.all_to(state, version, files), followed=version),
+            action="deployed",
+            by="champion",
+            who=who(),
+            reason=f"version {version} became champion",
+        )
+
     async def _status(self, given: Mapping[str, Any]) -> dict[str, Any]:
         held = self._supervisor
         return {
@@ -43,6 +63,9 @@ class Commands:
             ],
             "problems": [*held.problems.values()],
         }
+
+    async def _follow(self, given: Mapping[str, Any]) -> None:
+        self.look()
 
     async def _deploy(self, given: Mapping[str, Any]) -> dict[str, Any]:
         version, held, how = given["version"], Held(**given["held"]), given["how"]
@@ -69,9 +92,12 @@ class Commands:
     async def _change(
         self, decide: Callable[[State], State], action: str, given: Mapping[str, Any]
     ) -> dict[str, Any]:
+        if "reason" not in given:
+            raise SettingsError("A change of traffic needs a reason.")
         change: Change = await self._supervisor.change(
             decide, action=action, by=given["by"], who=given["who"], reason=given["reason"]
         )
+        self.look()
         return change.to_dict()
 
     async def _check_fit(self, version: str, held: Held) -> None:

@@ -1,4 +1,4 @@
-"""uvicorn, with what it leaves out: an end for connections that never say anything, and a drain that loses nobody."""
+"""uvicorn, with what it leaves out: an end for silent connections, and a drain that loses no request."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The HTTP server as a bare ASGI application; every engine runs the same one.
 
-Bare, because that answered three times as many requests as the same behind a framework. The event loop parses
-what is small and checks it; what is large, or slow to predict, is worked on in a version's thread, so `/health`
+Bare, because that answered three times as many requests as the same behind a framework. The event loop reads
+and checks what is small; what is large, or slow to predict, is worked on in a version's thread, so `/health`
 answers meanwhile.
 """
 

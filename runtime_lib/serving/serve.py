@@ -14,6 +14,7 @@ from runtime_lib.serving.address import listen, url_of
 from runtime_lib.serving.commands import Commands
 from runtime_lib.serving.engines.local import Processes
 from runtime_lib.serving.releases.journal import Change, Journal, State
+from runtime_lib.serving.releases.registrar import Registrar
 from runtime_lib.serving.releases.resolve import CHAMPION, resolve_apart
 from runtime_lib.serving.supervisor import Supervisor
 from runtime_lib.serving.traffic import Policy, said
@@ -46,19 +47,29 @@ async def run(settings: Settings, state: State, listener: socket.socket) -> None
         MlopsError: the first worker cannot serve, or workers cannot be kept running.
     """
     supervisor = Supervisor(settings, state, Processes([listener]))
-    supervisor.commands = Commands(supervisor)
-    announcing = asyncio.create_task(_announce(settings, supervisor))
+    supervisor.commands = commands = Commands(supervisor)
+    registrar = Registrar(supervisor, commands)
+    commands.look = registrar.look
+    tasks = [asyncio.create_task(_announce(settings, supervisor)), asyncio.create_task(registrar.run())]
     try:
         await supervisor.run(lambda control: _write_address(settings, control))
     finally:
-        announcing.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         settings.server.unlink(missing_ok=True)
 
 
 async def _first(settings: Settings) -> State:
     """All traffic to the champion."""
     found = await resolve_apart(settings, CHAMPION)
-    state = State(found.model, Policy.all_to(found.version), {found.version: found.held}, (found.version,))
+    state = State(
+        found.model,
+        Policy.all_to(found.version),
+        {found.version: found.held},
+        (found.version,),
+        followed=found.version,
+    )
     reason = "the champion when the server first started"
     Journal(settings.releases).append(Change("started", "champion", who(), reason, {}, state))
     return state

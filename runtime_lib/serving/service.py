@@ -1,7 +1,6 @@
 """The service behind the HTTP application: any number of versions, and the policy that divides requests.
 
-No web framework, no engine. Everything but `prepare` and what a `Predictor` computes happens on the event loop's
-thread.
+No web framework, no engine. All but loading and what a `Predictor` computes happens on the event loop's thread.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The supervisor of a server: it keeps workers running, and every change of traffic goes through it.
 
 A change has three steps. The workers load what it needs, and say if something does not fit: then nothing has
-changed. The journal takes it: then it holds, whatever happens. The workers carry it out, all of them before the
-change is called done; one that does not is replaced by one that starts with it.
+changed. The journal takes it: then it holds, whatever happens. The workers carry it out, all of them before
+the change is called done; one that does not is replaced by one that starts with it.
 """
 
 from __future__ import annotations

@@ -94,6 +94,8 @@ class Serving(_Table, frozen=True):
     sticky: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9-]+$")] = "X-Mlops-Key"
     # Which releases itself when it changes: "champion", or "" for none but `mlops deploy`.
     follow: Literal["champion", ""] = "champion"
+    # Seconds between two looks at the registry, whether the champion has moved.
+    follow_seconds: Annotated[float, msgspec.Meta(gt=0)] = 30.0
     # What stands in front of the workers: HAProxy where it is installed and there is more than one ("auto").
     front: Literal["auto", "haproxy", "none"] = "auto"
 

@@ -48,9 +48,9 @@ def divide(
         SettingsError: weights that are none.
         DataError: a version's files are not here.
     """
-    if alone := next((version for version, weight in weights.items() if weight == SLOTS), None):
-        if not plan:
-            return _settled(state, alone, models, others=weights)
+    alone = next((version for version, weight in weights.items() if weight == SLOTS), None)
+    if alone and not plan:
+        return _settled(state, alone, models, others=weights)
     shadows = tuple(each for each in state.policy.shadows if each not in weights)
     return _with(replace(state, plan=plan), Policy(dict(weights), shadows, salt), models)
 
@@ -90,7 +90,7 @@ def roll_back(state: State) -> tuple[State, str]:
         settled = settled[:-1]
     if not settled:
         raise DataError(
-            f"There is nothing to go back to: {said(state.policy.weights)}, and no version had all of it before."
+            f"There is nothing to go back to: {said(state.policy.weights)}, and no version had all before."
         )
     policy = Policy.all_to(settled[-1])
     shadows = tuple(each for each in state.policy.shadows if each != settled[-1])
@@ -105,10 +105,10 @@ def fits(version: str, new: Mapping[str, Any], present: str, old: Mapping[str, A
         new, old: what a worker says of each: its task, outputs and columns.
     """
     if new["task"] != old["task"]:
-        return f"Version {version} answers a {new['task']} task, version {present} in service a {old['task']} one."
+        return f"Version {version} answers a {new['task']} task, version {present} a {old['task']} one."
     if new["outputs"] != old["outputs"]:
         return (
-            f"Version {version} answers {', '.join(new['outputs'])}, version {present} in service "
+            f"Version {version} answers {', '.join(new['outputs'])}, version {present} "
             f"{', '.join(old['outputs'])}."
         )
     if more := [name for name in new["columns"] if name not in old["columns"]]:
@@ -116,10 +116,10 @@ def fits(version: str, new: Mapping[str, Any], present: str, old: Mapping[str, A
             f"Version {version} takes the column '{more[0]}', which callers of version {present} do not send."
         )
     if less := [name for name in old["columns"] if name not in new["columns"]]:
-        return f"Version {version} does not take the column '{less[0]}', which callers of version {present} send."
+        return f"Version {version} does not take '{less[0]}', which callers of version {present} send."
     if other := [name for name, kind in new["columns"].items() if kind != old["columns"][name]]:
         kinds = new["columns"][other[0]], old["columns"][other[0]]
-        return f"Version {version} takes '{other[0]}' as {kinds[0]}, callers of version {present} send {kinds[1]}."
+        return f"Version {version} takes '{other[0]}' as a {kinds[0]}, version {present} as a {kinds[1]}."
     return ""
 
 

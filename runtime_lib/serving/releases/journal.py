@@ -45,6 +45,7 @@ class State:
         models: the files of each version that the policy names.
         settled: versions that had all of the traffic, the last one now: where a rollback goes to.
         plan: the release under way, as its controller stores it; None: none is.
+        followed: the champion that traffic was last moved to; another one is news.
     """
 
     model: str
@@ -52,6 +53,7 @@ class State:
     models: Mapping[str, Held]
     settled: tuple[str, ...] = ()
     plan: Mapping[str, Any] | None = None
+    followed: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -60,6 +62,7 @@ class State:
             "models": {version: asdict(held) for version, held in self.models.items()},
             "settled": list(self.settled),
             "plan": dict(self.plan) if self.plan else None,
+            "followed": self.followed,
         }
 
     @classmethod
@@ -70,6 +73,7 @@ class State:
             {version: Held(**held) for version, held in stored["models"].items()},
             tuple(stored["settled"]),
             stored["plan"],
+            stored["followed"],
         )
 
 

@@ -1,0 +1,135 @@
+"""`mlops deploy`, `traffic`, `rollback`, `releases`: which version answers whom, without a restart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from runtime_lib.cli.output import Json, show
+from runtime_lib.errors import SettingsError
+from runtime_lib.settings import load
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["deploy", "releases", "rollback", "traffic"]
+
+Reason = Annotated[str, typer.Option(help="Why; it is kept in the journal of releases.")]
+
+
+def deploy(
+    version: Annotated[
+        str, typer.Argument(help="A version's number, or an alias as @champion. Default: the champion.")
+    ] = "@champion",
+    canary: Annotated[
+        bool,
+        typer.Option("--canary", help="Give it traffic step by step; it goes back by itself if it is worse."),
+    ] = False,
+    stage: Annotated[
+        bool,
+        typer.Option("--stage", help="Load it, and let it answer only who asks for it (X-Mlops-Version)."),
+    ] = False,
+    shadow: Annotated[
+        bool,
+        typer.Option("--shadow", help="Send it a copy of each request, and compare what it would answer."),
+    ] = False,
+    reason: Reason = "",
+    as_json: Json = False,
+) -> None:
+    """Release a version in the server that runs: fetched, checked, tried on its own, then given traffic.
+
+    Without an option it gets all traffic at once, and the version before stays loaded: `mlops rollback` takes
+    milliseconds. A version that does not load, answers another task, or takes other columns than the one in
+    service gets no traffic, and the message says why.
+    """
+    from runtime_lib.serving.releases import orders
+
+    chosen = [how for how, on in {"canary": canary, "stage": stage, "shadow": shadow}.items() if on]
+    if len(chosen) > 1:
+        raise SettingsError(f"--{chosen[0]} and --{chosen[1]} exclude each other.")
+    _done(orders.deploy(load(), version, how=chosen[0] if chosen else "at once", reason=reason), as_json)
+
+
+def traffic(
+    weights: Annotated[
+        list[str] | None,
+        typer.Argument(help="VERSION=PERCENT, as in 7=10; one may go without and takes the rest."),
+    ] = None,
+    stop_shadow: Annotated[
+        list[str] | None, typer.Option(help="A version that is to get no more copies of requests.")
+    ] = None,
+    reason: Reason = "",
+    as_json: Json = False,
+) -> None:
+    """Show who gets which share of the requests, or divide them: `mlops traffic 7=10 5`.
+
+    A caller that sends the header X-Mlops-Key stays with one version while the shares stay as they are.
+    """
+    from runtime_lib.serving.releases import orders
+
+    if weights or stop_shadow:
+        _done(orders.divide(load(), weights or [], reason=reason, unshadow=stop_shadow or []), as_json)
+    else:
+        found = orders.status(load())
+        show(found, as_json, *_status(found))
+
+
+def rollback(reason: Reason = "", as_json: Json = False) -> None:
+    """Give all traffic back to the version that had it before, and make it champion.
+
+    Traffic moves first, in milliseconds; the champion follows in the registry. A canary under way is ended.
+    """
+    from runtime_lib.serving.releases import orders
+
+    settings = load()
+    change = orders.rollback(settings, reason=reason)
+    _done(change, as_json)
+    if settings.serving.follow:
+        orders.rollback_champion(settings, change)
+
+
+def releases(as_json: Json = False) -> None:
+    """List every change of traffic, oldest first: who, when, from what to what, why, on which figures."""
+    from runtime_lib.cli.output import print_json, table
+    from runtime_lib.serving.releases.journal import Journal
+    from runtime_lib.serving.traffic import said
+
+    found = [change.to_dict() for change in Journal(load().releases).changes()]
+    if as_json:
+        return print_json(found)
+    lines = [
+        (
+            each["time"][:19].replace("T", " "),
+            each["who"],
+            each["by"],
+            each["action"],
+            said(each["after"]),
+            each["reason"],
+        )
+        for each in found
+    ]
+    table(("time (UTC)", "who", "by", "what", "traffic", "why"), lines)
+
+
+def _done(change: Mapping[str, Any], as_json: bool) -> None:
+    from runtime_lib.serving.traffic import said
+
+    shadows = f" Shadows: {', '.join(change['shadows'])}." if change["shadows"] else ""
+    show(
+        dict(change),
+        as_json,
+        f"Traffic: {said(change['after'])} (before: {said(change['before'])}).{shadows}",
+    )
+
+
+def _status(found: Mapping[str, Any]) -> list[str]:
+    from runtime_lib.serving.traffic import said
+
+    ready = sum(worker["ready"] for worker in found["workers"])
+    return [
+        f"Traffic of '{found['model']}': {said(found['traffic']['weights'])}",
+        *(f"  shadow   version {version}" for version in found["traffic"]["shadows"]),
+        f"  workers  {ready} of {len(found['workers'])} ready",
+        *(f"  problem  {problem}" for problem in found["problems"]),
+    ]
