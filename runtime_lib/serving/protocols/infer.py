@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, compress
 from math import prod
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from runtime_lib import __version__
+from runtime_lib.data.rows import Rows
 from runtime_lib.errors import RequestError
 from runtime_lib.serving.protocols.batch import Batch, as_object, kind_of
 
@@ -28,6 +30,7 @@ _DATATYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "BYTES": ((str,), "text"),
 }
 _OF_KIND = {"number": "FP64", "image": "FP32"}
+_FIELDS = itemgetter("name", "shape", "datatype", "data")
 # Of a label, by the type that it is stored as.
 _OF_LABEL = {"int8": "INT64", "str": "BYTES"}
 
@@ -46,6 +49,36 @@ def parse(body: Any, task: Task) -> Batch:
     tensors = body.get("inputs")
     if not isinstance(tensors, list) or not tensors:
         raise RequestError("The body needs 'inputs', a list with one tensor per column.")
+    rows = _quick(tensors) or _by_tensor(tensors)
+    request_id = body.get("id")
+    if request_id is not None and not (isinstance(request_id, str) and request_id):
+        raise RequestError(f"The request's 'id' must be non-empty text, not {request_id!r}.")
+    count = len(next(iter(rows.values())))
+    ids = [f"{request_id}/{row}" for row in range(count)] if request_id is not None else None
+    return Batch(rows, ids, request_id, _wanted(body.get("outputs"), task))
+
+
+def _quick(tensors: list[Any]) -> Rows | None:
+    """Rows of tensors with one plain value a row, read all at once; None if anything is unusual."""
+    try:
+        names, shapes, datatypes, columns = zip(*map(_FIELDS, tensors), strict=True)
+        if {*map(type, names)} != {str} or {*map(type, columns)} != {list} or len({*names}) < len(names):
+            return None
+        count = len(columns[0])
+        if shapes[0] not in ([count], [count, 1]) or shapes.count(shapes[0]) < len(shapes):
+            return None
+        if {*map(len, columns)} != {count}:
+            return None
+        for datatype in {*datatypes}:
+            those = compress(columns, map(datatype.__eq__, datatypes))
+            if {*map(type, chain.from_iterable(those))} - {*_DATATYPES[datatype][0], type(None)}:
+                return None
+    except (KeyError, TypeError):
+        return None
+    return Rows(names, list(zip(*columns, strict=True)))
+
+
+def _by_tensor(tensors: list[Any]) -> dict[str, list[Any]]:
     rows: dict[str, list[Any]] = {}
     for tensor in tensors:
         name = as_object(tensor, "A tensor in 'inputs'").get("name")
@@ -54,12 +87,7 @@ def parse(body: Any, task: Task) -> Batch:
         if name in rows:
             raise RequestError(f"Tensor '{name}' occurs twice in 'inputs'.")
         rows[name] = _tensor(name, tensor)
-    request_id = body.get("id")
-    if request_id is not None and not (isinstance(request_id, str) and request_id):
-        raise RequestError(f"The request's 'id' must be non-empty text, not {request_id!r}.")
-    count = len(next(iter(rows.values())))
-    ids = [f"{request_id}/{row}" for row in range(count)] if request_id is not None else None
-    return Batch(rows, ids, request_id, _wanted(body.get("outputs"), task))
+    return rows
 
 
 def _tensor(name: str, tensor: Mapping[str, Any]) -> list[Any]:
