@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from math import isfinite, nan
 from operator import itemgetter
-from struct import pack
+from struct import error, pack
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -167,7 +167,7 @@ def _quick(rows: Sequence[Sequence[Any]], plan: _Plan) -> Checked | None:
         return None
     try:
         return Checked(len(rows), pack(f"{len(numbers)}d", *numbers), texts, {})
-    except OverflowError:  # whole numbers beyond any float, whose sum is not
+    except error:  # whole numbers beyond any float, whose sum is not
         return None
 
 

@@ -99,6 +99,12 @@ def test_a_bad_request_is_refused_alone_and_the_rest_is_one_table(data):
         assert [checked.length for checked in held] == [len(table.rows) for table in taken]
 
 
+def test_whole_numbers_beyond_any_float_are_refused_though_their_sum_is_small():
+    columns = (Column("a", "number"), Column("b", "number"))
+    with pytest.raises(DataError, match="Column 'a', row 0: inf is not a finite number"):
+        Checker(columns).check(Rows(("a", "b"), [(10**400, -(10**400))]))
+
+
 def test_images_are_stacked_too():
     columns = (Column("a", "number"), Column("photo", "image", nullable=True, shape=(2, 2)))
     checker = Checker(columns)
