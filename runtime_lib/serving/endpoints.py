@@ -6,10 +6,9 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 from runtime_lib.errors import RequestError, ServiceError
-from runtime_lib.serving.messages import Receive, Reply, Scope, parse_json, read_body
+from runtime_lib.serving.messages import BYTES, Receive, Reply, Scope, headers_of, read_body
 from runtime_lib.serving.metrics import CONTENT_TYPE, Metrics
 from runtime_lib.serving.protocols import infer, invocations
 from runtime_lib.serving.service import Service
@@ -19,7 +18,7 @@ __all__ = ["Endpoints", "Route"]
 _MODEL = re.compile(r"/v2/models/(?P<name>[^/]+)(/versions/(?P<version>[^/]+))?(?P<action>/ready|/infer)?")
 
 Handler = Callable[[Scope, Receive], Awaitable[Reply]]
-Work = Callable[[bytes], tuple[int, dict[str, Any]]]  # a body → the number of rows, and the answer
+Work = Callable[[bytes], tuple[int, Reply]]  # a body → the number of rows, and the answer
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ class Endpoints:
         fixed: dict[str, tuple[str, Handler]] = {
             "/health": ("GET", self._health),
             "/ping": ("GET", self._health),
+            "/version": ("GET", self._version),
             "/ready": ("GET", self._ready),
             "/metrics": ("GET", self._count),
             "/invocations": ("POST", self._invocations),
@@ -84,6 +84,9 @@ class Endpoints:
     async def _health(self, scope: Scope, receive: Receive) -> Reply:
         return Reply({"status": "ok"})
 
+    async def _version(self, scope: Scope, receive: Receive) -> Reply:
+        return Reply(invocations.mlflow_version())
+
     async def _live(self, scope: Scope, receive: Receive) -> Reply:
         return Reply({"live": True})
 
@@ -106,11 +109,11 @@ class Endpoints:
         return Reply({"name": held.name, "ready": held.ready}, 200 if held.ready else 503)
 
     async def _invocations(self, scope: Scope, receive: Receive) -> Reply:
-        def work(body: bytes) -> tuple[int, dict[str, Any]]:
+        def work(body: bytes) -> tuple[int, Reply]:
             names = [column.name for column in self._predictor.model.columns]
-            batch = invocations.parse(parse_json(body), names)
+            batch = invocations.parse(body, names)
             prediction = self._service.predict(batch.rows, batch.ids)
-            return len(prediction.ids), invocations.answer(prediction)
+            return len(prediction.ids), Reply(invocations.answer(prediction))
 
         return await self._predict(work, scope, receive)
 
@@ -118,28 +121,34 @@ class Endpoints:
         return Reply({"columns": self._service.raw.types.columns})
 
     async def _raw_invocations(self, scope: Scope, receive: Receive) -> Reply:
-        def work(body: bytes) -> tuple[int, dict[str, Any]]:
+        def work(body: bytes) -> tuple[int, Reply]:
             names = list(self._service.raw.types.columns)
-            batch = invocations.parse(parse_json(body), names)
+            batch = invocations.parse(body, names)
             prediction = self._service.predict_raw(batch.rows, batch.ids)
-            return len(prediction.ids), invocations.answer(prediction)
+            return len(prediction.ids), Reply(invocations.answer(prediction))
 
         return await self._predict(work, scope, receive)
 
     async def _infer(self, scope: Scope, receive: Receive) -> Reply:
-        def work(body: bytes) -> tuple[int, dict[str, Any]]:
-            batch = infer.parse(parse_json(body), self._predictor.model.task)
+        length = headers_of(scope).get(infer.LENGTH_HEADER)
+
+        def work(body: bytes) -> tuple[int, Reply]:
+            batch = infer.parse(body, self._predictor.model.task, json_length=length)
             prediction = self._service.predict(batch.rows, batch.ids)
-            return len(prediction.ids), infer.answer(prediction, batch)
+            content, head = infer.encoded(prediction, batch)
+            if head is None:
+                return len(prediction.ids), Reply(content)
+            headers = {infer.LENGTH_HEADER: str(head)}
+            return len(prediction.ids), Reply(content, content_type=BYTES, headers=headers)
 
-        return await self._predict(work, scope, receive)
+        return await self._predict(work, scope, receive, tensors=True)
 
-    async def _predict(self, work: Work, scope: Scope, receive: Receive) -> Reply:
-        body = await read_body(scope, receive, self._max_bytes)
+    async def _predict(self, work: Work, scope: Scope, receive: Receive, *, tensors: bool = False) -> Reply:
+        body = await read_body(scope, receive, self._max_bytes, tensors=tensors)
         if not self._predictor.ready:
             raise ServiceError(
                 "The model is not loaded: the server is starting or stopping. Try again in a moment."
             )
-        rows, answer = await asyncio.get_running_loop().run_in_executor(self._predictor.thread, work, body)
+        rows, reply = await asyncio.get_running_loop().run_in_executor(self._predictor.thread, work, body)
         self._metrics.count_rows(rows)
-        return Reply(answer)
+        return reply

@@ -1,4 +1,4 @@
-"""One HTTP message in, one out: a request's JSON body and a reply, as ASGI events."""
+"""One HTTP message in, one out: a request's body and a reply, as ASGI events."""
 
 from __future__ import annotations
 
@@ -10,13 +10,26 @@ import orjson
 
 from runtime_lib.errors import RequestError
 
-__all__ = ["Gone", "Receive", "Reply", "Scope", "Send", "failure", "parse_json", "read_body", "send_reply"]
+__all__ = [
+    "BYTES",
+    "Gone",
+    "Receive",
+    "Reply",
+    "Scope",
+    "Send",
+    "check_content_type",
+    "failure",
+    "headers_of",
+    "read_body",
+    "send_reply",
+]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _JSON = "application/json"
+BYTES = "application/octet-stream"
 _LONGEST_MESSAGE = 1_000
 
 
@@ -26,7 +39,7 @@ class Gone(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """`body` is sent as it is when it is text, else as JSON."""
+    """`body` is sent as it is when it is text or bytes, else as JSON."""
 
     body: Any
     status: int = 200
@@ -34,35 +47,62 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def encoded(self) -> bytes:
+        if isinstance(self.body, bytes):
+            return self.body
         return self.body.encode() if isinstance(self.body, str) else orjson.dumps(self.body)
 
 
 def failure(message: str, status: int) -> Reply:
     """Return the reply to a request that is refused."""
+    message = message.encode(errors="replace").decode()  # half of a surrogate pair cannot be sent
     if len(message) > _LONGEST_MESSAGE:  # it quotes a value of the request, which may be as long as the body
         message = message[:_LONGEST_MESSAGE] + "…"
     return Reply({"error": message}, status)
 
 
-async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
-    """Return the body of a JSON request.
+def headers_of(scope: Scope) -> dict[str, str]:
+    """Return a request's headers, their names in lower case."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def check_content_type(headers: Mapping[str, str], *, tensors: bool = False) -> None:
+    """Refuse what is not JSON in UTF-8.
+
+    JSON must be named: a page in a browser can send anything to this machine but that.
 
     Args:
-        most: bytes that are taken.
+        tensors: whether the body may hold raw tensors too. The clients that send them name no type, or that
+            of plain bytes.
 
     Raises:
-        RequestError: another content type (415, before anything is read), or a body larger than `most` (413).
-        Gone: the client hung up.
+        RequestError: another type (415).
     """
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     kind, _, options = headers.get("content-type", "").partition(";")
-    charset = options.partition("charset=")[2].strip(' "').lower()
-    if kind.strip().lower() != _JSON or charset not in ("", "utf-8", "utf8"):
+    charset = options.lower().partition("charset=")[2].partition(";")[0].strip(' "')
+    kind = kind.strip().lower()
+    if tensors and kind in ("", BYTES):
+        return
+    if kind != _JSON or charset not in ("", "utf-8", "utf8"):
         raise RequestError(
             f"Content type '{headers.get('content-type', '')}' is not taken. "
             f"Send JSON in UTF-8 with the header 'Content-Type: {_JSON}'.",
             status=415,
         )
+
+
+async def read_body(scope: Scope, receive: Receive, most: int, *, tensors: bool = False) -> bytes:
+    """Return the body of a request.
+
+    Args:
+        most: bytes that are taken.
+        tensors: see `check_content_type`.
+
+    Raises:
+        RequestError: another content type (415, before anything is read), or a body larger than `most` (413).
+        Gone: the client hung up.
+    """
+    headers = headers_of(scope)
+    check_content_type(headers, tensors=tensors)
     if headers.get("content-encoding", "identity") != "identity":
         raise RequestError("A compressed body is not taken. Send it plain, in smaller batches.", status=415)
     chunks, size, more = [], 0, True
@@ -76,22 +116,6 @@ async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
         if size > most:
             raise RequestError(f"The body is larger than {most >> 20} MiB. Send it in batches.", status=413)
     return b"".join(chunks)
-
-
-def parse_json(body: bytes) -> Any:
-    """Return the value that a JSON body holds.
-
-    Raises:
-        RequestError: the body is empty or not JSON.
-    """
-    if not body.strip():
-        raise RequestError("The body is empty. Send a JSON object.")
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise RequestError(
-            f"The body is not JSON: {error}. NaN and Infinity are not JSON: send null for a missing value."
-        ) from None
 
 
 async def send_reply(reply: Reply, send: Send) -> None:

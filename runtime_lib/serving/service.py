@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from runtime_lib.errors import DataError, RequestError
+from runtime_lib.errors import DataError, RequestError, quoted
 from runtime_lib.serving.log import PredictionLog, is_reserved
 from runtime_lib.serving.predictor import Prediction, Predictor
 from runtime_lib.serving.raw import RawRows, open_raw
@@ -158,7 +158,7 @@ def _check_ids(ids: Sequence[str], count: int) -> Sequence[str]:
     seen: set[str] = set()
     for row, value in enumerate(ids):
         if not isinstance(value, str) or not value:
-            raise RequestError(f"ids, row {row}: {value!r} is not an id. Send non-empty text.")
+            raise RequestError(f"ids, row {row}: {quoted(value)} is not an id. Send non-empty text.")
         if value in seen:
             raise RequestError(
                 f"ids, row {row}: '{value}' occurs twice. Labels are joined by id, so each must differ."

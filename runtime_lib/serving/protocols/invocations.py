@@ -6,43 +6,50 @@ https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from runtime_lib.data.rows import Rows
 from runtime_lib.errors import RequestError
-from runtime_lib.serving.protocols.batch import Batch, as_object, kind_of
+from runtime_lib.serving.protocols.batch import Batch, as_object, kind_of, parse_json
 
 if TYPE_CHECKING:
     from runtime_lib.serving.predictor import Prediction
 
-__all__ = ["answer", "parse"]
+__all__ = ["answer", "mlflow_version", "parse"]
+
+_SPOKEN = "3.17.0"
+"""The MLflow whose protocol this is, where none is installed."""
 
 
-def parse(body: Any, columns: Sequence[str]) -> Batch:
+def parse(body: bytes, columns: Sequence[str]) -> Batch:
     """Read one of the four JSON bodies of MLflow's `/invocations`, with optional `ids` next to it.
 
     `columns`: the order in which rows that are lists hold their values.
 
     Raises:
-        RequestError: the body has not exactly one known form, or its rows are ragged.
+        RequestError: the body is not JSON, has not exactly one known form, or its rows are ragged.
     """
-    body = as_object(body, "The body")
-    found = [form for form in _FORMS if form in body]
+    request = as_object(parse_json(body), "The body")
+    found = [form for form in _FORMS if form in request]
     if len(found) != 1:
         raise RequestError(
             f"The body must hold exactly one of {', '.join(_FORMS)}; "
-            f"it holds {', '.join(map(repr, body)) or 'nothing'}."
+            f"it holds {', '.join(map(repr, request)) or 'nothing'}."
         )
-    others = [key for key, value in body.items() if key not in (*found, "ids") and value not in (None, {})]
+    if request.get("params") not in (None, {}):
+        raise RequestError("'params' must be left out or empty: the model takes no parameters.")
+    others = [key for key, value in request.items() if key not in (*found, "ids") and value not in (None, {})]
     if others:
         raise RequestError(
-            f"Unknown key '{others[0]}' in the body. Next to '{found[0]}' only 'ids' is taken."
+            f"Unknown key '{others[0]}' in the request. Next to '{found[0]}' only 'ids' is taken."
         )
-    ids = body.get("ids")
+    ids = request.get("ids")
     if ids is not None and not isinstance(ids, list):
         raise RequestError(f"'ids' must be a list of text, one per row, not {kind_of(ids)}.")
-    return Batch(_FORMS[found[0]](body[found[0]], found[0], columns), ids)
+    return Batch(_FORMS[found[0]](request[found[0]], found[0], columns), ids)
 
 
 def _split(content: Any, form: str, names: Sequence[str]) -> Rows:
@@ -138,3 +145,12 @@ def answer(prediction: Prediction) -> dict[str, Any]:
         "model": prediction.model,
         "version": prediction.version,
     }
+
+
+@cache
+def mlflow_version() -> str:
+    """Return the version of MLflow, as its own server does on `/version`."""
+    try:
+        return version("mlflow")
+    except PackageNotFoundError:
+        return _SPOKEN
