@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from importlib import import_module
+from reprlib import Repr
 from types import ModuleType
+from typing import Any
 
 __all__ = [
     "BusyError",
@@ -20,8 +22,13 @@ __all__ = [
     "SettingsError",
     "UnfitError",
     "UpgradeError",
+    "quoted",
     "require",
 ]
+
+# A list as long as its request or nested as deeply would take long to write out, or could not be.
+_REPR = Repr()
+_REPR.maxlevel, _REPR.maxlist, _REPR.maxdict, _REPR.maxstring, _REPR.maxother = 8, 40, 20, 1_000, 1_000
 
 
 class MlopsError(Exception):
@@ -111,3 +118,8 @@ def require(module: str, *, extra: str) -> ModuleType:
         if (error.name or "").partition(".")[0] != top:
             raise  # `top` is installed but broken: keep the real cause visible
         raise MissingExtraError(top, extra) from error
+
+
+def quoted(value: Any, most: int = 80) -> str:
+    """Return a value from outside as a message shows it, in at most so many characters."""
+    return _REPR.repr(value)[:most]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from runtime_lib.data.images import pixels
-from runtime_lib.errors import DataError
+from runtime_lib.errors import DataError, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -166,7 +166,7 @@ def _number(value: Any, row: int, column: Column) -> float:
             return float(value)
         except OverflowError:
             return np.inf
-    raise DataError(f"Column '{column.name}', row {row}: {value!r:.80} is not a number.")
+    raise DataError(f"Column '{column.name}', row {row}: {quoted(value)} is not a number.")
 
 
 def _texts(values: Any, column: Column) -> Array:
@@ -179,7 +179,7 @@ def _texts(values: Any, column: Column) -> Array:
                 raise _missing(column, row)
             array[row] = None
         else:
-            raise DataError(f"Column '{column.name}', row {row}: {value!r:.80} is not text.")
+            raise DataError(f"Column '{column.name}', row {row}: {quoted(value)} is not text.")
     return array
 
 
@@ -207,12 +207,13 @@ def _image(value: Any, row: int, column: Column) -> Array | None:
     where = f"Column '{column.name}', row {row}:"
     if isinstance(value, str):
         raise DataError(
-            f"{where} {value!r} is text. Send the pixels: files are opened only where features are made."
+            f"{where} {quoted(value)} is text. Send the pixels: "
+            f"files are opened only where features are made."
         )
     try:
         image = pixels(value)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{where} {value!r:.60} is no image: {error}.") from None
+        raise DataError(f"{where} {quoted(value, 60)} is no image: {error}.") from None
     if (wrong := ~((image >= 0) & (image <= column.largest))).any():
         raise DataError(
             f"{where} the pixel {image[wrong][0]:g} is not between 0 and {column.largest}, as in training."

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from runtime_lib.errors import DataError
+from runtime_lib.errors import DataError, quoted
 from runtime_lib.files import check_format, read_json, write_json
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _checked(values: Sequence[Any], kind: str, name: str) -> list[Any]:
         try:
             found.append(None if value is None else read(value))
         except (TypeError, ValueError, ArithmeticError):
-            raise DataError(f"Raw column '{name}', row {row}: {value!r} is not {words}.") from None
+            raise DataError(f"Raw column '{name}', row {row}: {quoted(value)} is not {words}.") from None
     return found
 
 

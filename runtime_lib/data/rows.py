@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from math import isfinite, nan
 from operator import itemgetter
-from struct import pack
+from struct import error, pack
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,7 +54,7 @@ class Rows(Mapping[str, list[Any]]):
 class Checked(NamedTuple):
     """The rows of one request which fit the model's columns; `Checker.stack` makes arrays of them."""
 
-    count: int
+    length: int
     numbers: bytes
     """`float64`, row by row."""
     texts: Sequence[Sequence[str | None]]
@@ -107,7 +107,7 @@ class Checker:
         Args:
             requests: at least one, all from this checker.
         """
-        count = sum(request.count for request in requests)
+        count = sum(request.length for request in requests)
         joined = bytearray().join([request.numbers for request in requests])  # writable, as torch wants it
         numbers = np.frombuffer(joined, dtype=np.float64).reshape(count, len(self._numbers))
         found = {c.name: v for c, v in zip(self._numbers, np.ascontiguousarray(numbers.T), strict=True)}
@@ -167,7 +167,7 @@ def _quick(rows: Sequence[Sequence[Any]], plan: _Plan) -> Checked | None:
         return None
     try:
         return Checked(len(rows), pack(f"{len(numbers)}d", *numbers), texts, {})
-    except OverflowError:  # whole numbers beyond any float, whose sum is not
+    except error:  # whole numbers beyond any float, whose sum is not
         return None
 
 

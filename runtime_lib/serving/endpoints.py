@@ -6,10 +6,11 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from runtime_lib.errors import RequestError
-from runtime_lib.serving.messages import Reply, Request, parse_json
+from runtime_lib.serving.messages import BYTES, Reply, Request
 from runtime_lib.serving.metrics import CONTENT_TYPE, Metrics
 from runtime_lib.serving.predictor import Prediction
 from runtime_lib.serving.protocols import infer, invocations
@@ -21,10 +22,9 @@ __all__ = ["Endpoints", "Route"]
 _MODEL = re.compile(r"/v2/models/(?P<name>[^/]+)(/versions/(?P<version>[^/]+))?(?P<action>/ready|/infer)?")
 # A larger body would keep the event loop, and so everybody else, waiting: it goes to the version's thread.
 _SMALL = 1 << 15
+_VERSION = "x-mlops-version"
 
 Handler = Callable[[Request], Awaitable[Reply]]
-Read = Callable[[Version, Any], Batch]
-Write = Callable[[Prediction, Batch], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Endpoints:
         fixed: dict[str, tuple[str, Handler]] = {
             "/health": ("GET", self._health),
             "/ping": ("GET", self._health),
+            "/version": ("GET", self._version),
             "/ready": ("GET", self._ready),
             "/metrics": ("GET", self._count),
             "/invocations": ("POST", self._invocations),
@@ -87,7 +88,7 @@ class Endpoints:
             return Reply({"name": name, "ready": held}, 200 if held else 503)
 
         async def answer(request: Request) -> Reply:
-            return await self._predict(request, choose(request), _read_v2, infer.answer)
+            return await self._predict(request, choose(request), _V2)
 
         return {
             None: Route("GET", "/v2/models/{name}", metadata),
@@ -97,6 +98,9 @@ class Endpoints:
 
     async def _health(self, request: Request) -> Reply:
         return Reply({"status": "ok"})
+
+    async def _version(self, request: Request) -> Reply:
+        return Reply(invocations.mlflow_version())
 
     async def _live(self, request: Request) -> Reply:
         return Reply({"live": True})
@@ -117,31 +121,32 @@ class Endpoints:
 
     async def _invocations(self, request: Request) -> Reply:
         version = self._service.choose(request.headers)
-        return await self._predict(request, version, _read_mlflow, invocations.answer)
+        return await self._predict(request, version, _MLFLOW)
 
     async def _raw_invocations(self, request: Request) -> Reply:
         version = self._service.choose(request.headers)
-        raw, body = version.raw, await request.read()
+        names, body = list(version.raw.types.columns), await request.read()
 
         def work() -> tuple[Prediction, Batch]:
-            batch = invocations.parse(parse_json(body), list(raw.types.columns))
+            batch = invocations.parse(body, names)
             self._service.check_count(batch.count)
             return self._service.compute(version, *version.inputs(batch)), batch
 
-        return self._replied(invocations.answer, *await self._apart(version, work))
+        return self._replied(_MLFLOW, *await self._apart(version, work))
 
-    async def _predict(self, request: Request, version: Version, read: Read, write: Write) -> Reply:
-        body = await request.read()
+    async def _predict(self, request: Request, version: Version, protocol: Protocol) -> Reply:
+        body = await request.read(tensors=protocol is _V2)
         if len(body) > _SMALL:
-            return self._replied(write, *await self._apart(version, lambda: self._whole(version, read, body)))
-        batch = read(version, parse_json(body))
+            work = partial(self._whole, request, version, protocol)
+            return self._replied(protocol, *await self._apart(version, work))
+        batch = protocol.parse(request, version)
         self._service.check_count(batch.count)
         rows = version.check(batch)
-        return self._replied(write, await self._service.predict(version, rows, batch.ids), batch)
+        return self._replied(protocol, await self._service.predict(version, rows, batch.ids), batch)
 
-    def _whole(self, version: Version, read: Read, body: bytes) -> tuple[Prediction, Batch]:
+    def _whole(self, request: Request, version: Version, protocol: Protocol) -> tuple[Prediction, Batch]:
         """All of a large request, in the version's thread."""
-        batch = read(version, parse_json(body))
+        batch = protocol.parse(request, version)
         self._service.check_count(batch.count)
         return self._service.compute(version, version.check(batch), batch.ids), batch
 
@@ -149,14 +154,39 @@ class Endpoints:
         version.predictor.model  # noqa: B018  refuses before the thread does, which may have ended
         return await asyncio.get_running_loop().run_in_executor(version.predictor.thread, work)
 
-    def _replied(self, write: Write, prediction: Prediction, batch: Batch) -> Reply:
+    def _replied(self, protocol: Protocol, prediction: Prediction, batch: Batch) -> Reply:
         self._metrics.count_rows(len(prediction.ids))
-        return Reply(write(prediction, batch), headers={"x-mlops-version": prediction.version})
+        return protocol.reply(prediction, batch)
 
 
-def _read_mlflow(version: Version, body: Any) -> Batch:
-    return invocations.parse(body, version.names)
+class Protocol(NamedTuple):
+    """How a request is read, and its answer written."""
+
+    parse: Callable[[Request, Version], Batch]
+    reply: Callable[[Prediction, Batch], Reply]
 
 
-def _read_v2(version: Version, body: Any) -> Batch:
-    return infer.parse(body, version.predictor.model.task)
+def _parse_mlflow(request: Request, version: Version) -> Batch:
+    return invocations.parse(request.body, version.names)
+
+
+def _reply_mlflow(prediction: Prediction, batch: Batch) -> Reply:
+    return Reply(invocations.answer(prediction), headers={_VERSION: prediction.version})
+
+
+def _parse_v2(request: Request, version: Version) -> Batch:
+    length = request.headers.get(infer.LENGTH_HEADER.encode())
+    text = length.decode("latin-1") if length is not None else None
+    return infer.parse(request.body, version.predictor.model.task, json_length=text)
+
+
+def _reply_v2(prediction: Prediction, batch: Batch) -> Reply:
+    content, head = infer.encoded(prediction, batch)
+    headers = {_VERSION: prediction.version}
+    if head is None:
+        return Reply(content, headers=headers)
+    return Reply(content, content_type=BYTES, headers={**headers, infer.LENGTH_HEADER: str(head)})
+
+
+_MLFLOW = Protocol(_parse_mlflow, _reply_mlflow)
+_V2 = Protocol(_parse_v2, _reply_v2)

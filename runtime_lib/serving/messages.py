@@ -1,4 +1,4 @@
-"""One HTTP message in, one out: a request's JSON body and a reply, as ASGI events."""
+"""One HTTP message in, one out: a request's body and a reply, as ASGI events."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import orjson
 from runtime_lib.errors import RequestError, ServiceError
 
 __all__ = [
+    "BYTES",
     "Busy",
     "Gone",
     "Intake",
@@ -21,7 +22,6 @@ __all__ = [
     "Scope",
     "Send",
     "failure",
-    "parse_json",
     "send_reply",
 ]
 
@@ -30,6 +30,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _JSON = "application/json"
+BYTES = "application/octet-stream"
 _LONGEST_MESSAGE = 1_000
 
 
@@ -43,7 +44,7 @@ class Gone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`body` is sent as it is when it is text, else as JSON."""
+    """`body` is sent as it is when it is text or bytes, else as JSON."""
 
     body: Any
     status: int = 200
@@ -51,11 +52,14 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def encoded(self) -> bytes:
+        if isinstance(self.body, bytes):
+            return self.body
         return self.body.encode() if isinstance(self.body, str) else orjson.dumps(self.body)
 
 
 def failure(message: str, status: int, *, headers: Mapping[str, str] | None = None) -> Reply:
     """Return the reply to a request that is refused."""
+    message = message.encode(errors="replace").decode()  # half of a surrogate pair cannot be sent
     if len(message) > _LONGEST_MESSAGE:  # it quotes a value of the request, which may be as long as the body
         message = message[:_LONGEST_MESSAGE] + "…"
     return Reply({"error": message}, status, headers=headers or {})
@@ -89,15 +93,19 @@ class Request:
         self.body = b""
         self._receive, self._intake, self._held = receive, intake, 0
 
-    async def read(self) -> bytes:
-        """Return the body of a JSON request.
+    async def read(self, *, tensors: bool = False) -> bytes:
+        """Return the body of a request.
+
+        Args:
+            tensors: whether it may hold raw tensors. The clients that send them name no type, or that of
+                plain bytes.
 
         Raises:
             RequestError: another content type (415, before anything is read), a body that is too large
                 (413) or takes too long (408), or too much is under way already (503).
             Gone: the client hung up.
         """
-        _check_type(self.headers)
+        _check_type(self.headers, tensors)
         event = await self._receive()
         if event["type"] == "http.request" and not event.get("more_body", False):
             self._hold(len(event.get("body", b"")))
@@ -141,12 +149,14 @@ class Request:
             raise Busy("Too much is being sent at once. Try again in a moment.")
 
 
-def _check_type(headers: Mapping[bytes, bytes]) -> None:
+def _check_type(headers: Mapping[bytes, bytes], tensors: bool) -> None:
+    """Refuse what is not named JSON in UTF-8: a page in a browser can send anything but that."""
     given = headers.get(b"content-type", b"").decode("latin-1")
     if given != _JSON:
         kind, _, options = given.partition(";")
-        charset = options.partition("charset=")[2].strip(' "').lower()
-        if kind.strip().lower() != _JSON or charset not in ("", "utf-8", "utf8"):
+        charset = options.lower().partition("charset=")[2].partition(";")[0].strip(' "')
+        kind = kind.strip().lower()
+        if not (tensors and kind in ("", BYTES)) and (kind != _JSON or charset not in ("", "utf-8", "utf8")):
             raise RequestError(
                 f"Content type '{given}' is not taken. "
                 f"Send JSON in UTF-8 with the header 'Content-Type: {_JSON}'.",
@@ -154,22 +164,6 @@ def _check_type(headers: Mapping[bytes, bytes]) -> None:
             )
     if headers.get(b"content-encoding", b"identity") != b"identity":
         raise RequestError("A compressed body is not taken. Send it plain, in smaller batches.", status=415)
-
-
-def parse_json(body: bytes) -> Any:
-    """Return the value that a JSON body holds.
-
-    Raises:
-        RequestError: the body is empty or not JSON.
-    """
-    if not body.strip():
-        raise RequestError("The body is empty. Send a JSON object.")
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise RequestError(
-            f"The body is not JSON: {error}. NaN and Infinity are not JSON: send null for a missing value."
-        ) from None
 
 
 async def send_reply(reply: Reply, send: Send, more: Sequence[tuple[bytes, bytes]] = ()) -> None:

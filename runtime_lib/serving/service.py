@@ -1,6 +1,6 @@
 """The service behind the HTTP application: any number of versions, and the policy that divides requests.
 
-No web framework, no engine. All but loading and what a `Predictor` computes happens on the event loop's thread.
+No web framework, no engine. What is not loading or computing is done on the event loop's thread.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from random import randrange
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from runtime_lib.errors import DataError, ModelError, RequestError, ServiceError
+from runtime_lib.errors import DataError, ModelError, RequestError, ServiceError, quoted
 from runtime_lib.serving.log import PredictionLog, is_reserved
 from runtime_lib.serving.predictor import Job, Prediction, Predictor
 from runtime_lib.serving.raw import RawRows, open_raw
@@ -291,7 +291,7 @@ def _check_ids(ids: Sequence[str], count: int) -> Sequence[str]:
     seen: set[str] = set()
     for row, value in enumerate(ids):
         if not isinstance(value, str) or not value:
-            raise RequestError(f"ids, row {row}: {value!r} is not an id. Send non-empty text.")
+            raise RequestError(f"ids, row {row}: {quoted(value)} is not an id. Send non-empty text.")
         if value in seen:
             raise RequestError(
                 f"ids, row {row}: '{value}' occurs twice. Labels are joined by id, so each must differ."

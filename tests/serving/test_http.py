@@ -92,8 +92,20 @@ def _with(**change: Any) -> dict[str, Any]:
 BAD = {
     "empty": (b"", 400, "empty"),
     "not json": (b"{'hour': 1}", 400, "not JSON"),
-    "nan": (b'{"inputs": {"hour": [NaN]}}', 400, "send null"),
-    "infinity": (b'{"inputs": {"hour": [Infinity]}}', 400, "send null"),
+    "nan": (
+        b'{"inputs": {"hour": [NaN], "wind": [1], "carrier": ["UA"]}}',
+        400,
+        "'hour', row 0: a value is missing",
+    ),
+    "infinity": (
+        b'{"inputs": {"hour": [1, 2], "wind": [NaN, -Infinity], "carrier": ["UA", NaN]}}',
+        400,
+        "'wind', row 1: -inf is not a finite number",
+    ),
+    "deep with nan": (b'{"a": NaN, "b": ' + b"[" * 100_000, 400, "nested too deeply"),
+    "less deep with nan": (b'{"a": NaN, "b": %s}' % (b"[" * 500 + b"]" * 500), 400, "not JSON"),
+    "half a surrogate pair with nan": (b'{"inputs": {"\\ud800": [NaN]}}', 400, "not JSON"),
+    "params": ({"inputs": ROWS, "params": {"threshold": 0.2}}, 400, "'params' must be left out"),
     "overflow": (b'{"inputs": {"hour": [1e999], "wind": [1], "carrier": ["UA"]}}', 400, "infinity"),
     "not utf-8": (b'{"inputs": {"hour": ["\xff"]}}', 400, "not JSON"),
     "deep": (b"[" * 100_000, 400, "not JSON"),
@@ -154,7 +166,7 @@ BAD_V2 = {
     "no inputs": ({}, "needs 'inputs'"),
     "no name": (_tensor(name=None), "needs a 'name'"),
     "twice": ({"inputs": [TENSORS[0], TENSORS[0]]}, "'hour' occurs twice"),
-    "datatype": (_tensor(datatype="FP16"), "datatype 'FP16'"),
+    "datatype": (_tensor(datatype="BF16"), "datatype 'BF16'"),
     "shape": (_tensor(shape=[4]), "shape [4] does not fit its 3 values"),
     "no data": (_tensor(data=None), "needs 'data'"),
     "fraction as INT64": (_tensor(datatype="INT64"), "row 1: 18.5 is not of datatype INT64"),
@@ -176,7 +188,7 @@ def test_a_bad_tensor_is_refused_in_words(server: Server, body: Any, message: st
     assert (status, message in answer["error"]) == (400, True), answer
 
 
-@pytest.mark.parametrize("datatype", ["INT64", "INT32", "FP32", "BOOL"])
+@pytest.mark.parametrize("datatype", ["INT64", "INT32", "UINT8", "FP32", "FP16", "BOOL"])
 def test_other_datatypes_are_numbers_too(server: Server, model_folder: Path, datatype: str) -> None:
     data = [True, False, True] if datatype == "BOOL" else [1, 0, 1]
     status, answer = server.ask("/v2/models/flights/infer", _tensor(datatype=datatype, data=data))

@@ -79,8 +79,8 @@ class Processes:
                 failures, pause = failures + 1, min(_LONGEST_PAUSE, pause * 2 or 0.1)
             if failures >= _MOST_FAILURES:
                 raise ServiceError(
-                    f"{failures} workers in a row ended at once, the last one by {_how(code)}. What they said "
-                    f"is above."
+                    f"{failures} workers in a row ended at once, the last by {_how(code)}. What they said is "
+                    f"above."
                 )
             await asyncio.sleep(pause if failures > 1 else 0)
 

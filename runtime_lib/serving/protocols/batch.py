@@ -2,29 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
+from runtime_lib.data.rows import Rows
 from runtime_lib.errors import RequestError
 
-__all__ = ["Batch", "as_object", "kind_of"]
+__all__ = ["Batch", "as_object", "kind_of", "parse_json"]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A request as columns."""
+    """A request as it came, not checked."""
 
     rows: Mapping[str, Sequence[Any]]
+    """Column → values; of a plain request `Rows`."""
     ids: Sequence[str] | None = None
     request_id: str | None = None
     outputs: Sequence[str] = ()
     """Which of the answer's outputs are wanted; empty means all."""
+    raw: Set[str] = frozenset()
+    """Which of them are wanted as raw bytes."""
 
     @property
     def count(self) -> int:
         """Of its rows; of ragged columns that of the longest."""
+        if isinstance(self.rows, Rows):
+            return len(self.rows.rows)
         return max((len(values) for values in self.rows.values()), default=0)
+
+
+def parse_json(body: bytes) -> Any:
+    """Return the value that a JSON body holds.
+
+    NaN and Infinity are no JSON, but Python writes them, and MLflow's client sends them: they are read, for
+    the check of the rows to take NaN for a missing value and to name the row of an infinite one.
+
+    Raises:
+        RequestError: the body is empty or not JSON.
+    """
+    if not body.strip():
+        raise RequestError("The body is empty. Send a JSON object.")
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if b"NaN" in body or b"Infinity" in body:
+            return _as_python_writes(body)
+        raise RequestError(f"The body is not JSON: {error}.") from None
+
+
+def _as_python_writes(body: bytes) -> Any:
+    try:
+        value = json.loads(body.decode())
+        orjson.dumps(value)  # refuses what orjson reads nowhere: half a surrogate pair, deep nesting
+    except RecursionError:
+        raise RequestError("The body is nested too deeply.") from None
+    except (ValueError, TypeError) as error:
+        raise RequestError(f"The body is not JSON: {error}.") from None
+    return value
 
 
 def as_object(value: Any, what: str, hint: str = "") -> dict[str, Any]:

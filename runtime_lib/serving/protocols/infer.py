@@ -2,117 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import chain
-from math import prod
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import orjson
 
 from runtime_lib import __version__
-from runtime_lib.errors import RequestError
-from runtime_lib.serving.protocols.batch import Batch, as_object, kind_of
+from runtime_lib.errors import RequestError, quoted
+from runtime_lib.serving.protocols.batch import Batch, as_object, kind_of, parse_json
+from runtime_lib.serving.protocols.tensors import as_bytes, read_tensors
 
 if TYPE_CHECKING:
     from runtime_lib.serving.predictor import Prediction, Predictor
     from runtime_lib.task.task import Task
 
-__all__ = ["answer", "model_metadata", "parse", "server_metadata"]
+__all__ = ["LENGTH_HEADER", "answer", "encoded", "model_metadata", "parse", "server_metadata"]
 
-_DATATYPES: dict[str, tuple[tuple[type, ...], str]] = {
-    "FP64": ((int, float), "numbers"),
-    "FP32": ((int, float), "numbers"),
-    "INT64": ((int,), "whole numbers"),
-    "INT32": ((int,), "whole numbers"),
-    "BOOL": ((bool,), "true or false"),
-    "BYTES": ((str,), "text"),
-}
+LENGTH_HEADER = "inference-header-content-length"
+"""Of a request and an answer with raw tensors: how many bytes of the body are JSON."""
 _OF_KIND = {"number": "FP64", "image": "FP32"}
 # Of a label, by the type that it is stored as.
 _OF_LABEL = {"int8": "INT64", "str": "BYTES"}
 
 
-def parse(body: Any, task: Task) -> Batch:
+def parse(body: bytes, task: Task, *, json_length: str | None = None) -> Batch:
     """Read a V2 inference request: one tensor of shape `[n]` or `[n, 1]` per column; null is a missing value.
 
-    Of images the shape is `[n, h, w]` or `[n, h, w, c]`, with the data flat or nested.
+    Of images the shape is `[n, h, w]` or `[n, h, w, c]`, with the data flat or nested. In raw bytes NaN is
+    a missing value. Bytes of text have no such value: the request's parameter `missing_text` names the text
+    that stands for it.
 
-    With a request `id`, row `i` gets the id `<id>/<i>`. `task`: of the model, for the names of the outputs.
+    With a request `id`, row `i` gets the id `<id>/<i>`.
+
+    Args:
+        task: of the model, for the names of the outputs.
+        json_length: the header of a request with raw tensors, see `LENGTH_HEADER`.
 
     Raises:
-        RequestError: a tensor's shape, datatype and data do not agree, or an output is not known.
+        RequestError: the body is not JSON, a tensor's shape, datatype and data do not agree, or an output
+            is not known.
     """
-    body = as_object(body, "The body")
-    tensors = body.get("inputs")
+    length = _length(json_length, len(body))
+    request = as_object(parse_json(body[:length]), "The body")
+    tensors = request.get("inputs")
     if not isinstance(tensors, list) or not tensors:
         raise RequestError("The body needs 'inputs', a list with one tensor per column.")
-    rows: dict[str, list[Any]] = {}
-    for tensor in tensors:
-        name = as_object(tensor, "A tensor in 'inputs'").get("name")
-        if not isinstance(name, str):
-            raise RequestError(f"A tensor in 'inputs' needs a 'name', which is text, not {kind_of(name)}.")
-        if name in rows:
-            raise RequestError(f"Tensor '{name}' occurs twice in 'inputs'.")
-        rows[name] = _tensor(name, tensor)
-    request_id = body.get("id")
+    parameters = as_object(request.get("parameters", {}), "'parameters'")
+    missing_text = parameters.get("missing_text")
+    if not isinstance(missing_text, str | None):
+        raise RequestError(f"'missing_text' must be text, not {kind_of(missing_text)}.")
+    rows = read_tensors(tensors, body[length:], missing_text=missing_text)
+    request_id = request.get("id")
     if request_id is not None and not (isinstance(request_id, str) and request_id):
-        raise RequestError(f"The request's 'id' must be non-empty text, not {request_id!r}.")
-    count = len(next(iter(rows.values())))
+        raise RequestError(f"The request's 'id' must be non-empty text, not {quoted(request_id)}.")
+    count = len(next(iter(rows.values()))) if request_id is not None else 0
     ids = [f"{request_id}/{row}" for row in range(count)] if request_id is not None else None
-    return Batch(rows, ids, request_id, _wanted(body.get("outputs"), task))
+    outputs, raw = _wanted(request.get("outputs"), parameters.get("binary_data_output") is True, task)
+    return Batch(rows, ids, request_id, outputs, raw)
 
 
-def _tensor(name: str, tensor: Mapping[str, Any]) -> list[Any]:
-    datatype, shape, data = tensor.get("datatype"), tensor.get("shape"), tensor.get("data")
-    if not isinstance(datatype, str) or datatype not in _DATATYPES:
+def _length(text: str | None, most: int) -> int:
+    if text is None:
+        return most
+    if not (text.isascii() and text.isdigit()) or len(text) > 12 or int(text) > most:
         raise RequestError(
-            f"Tensor '{name}': datatype {datatype!r} is not taken. Choose from {', '.join(_DATATYPES)}."
+            f"The header '{LENGTH_HEADER}' must be the length of the JSON in bytes, at most {most}, "
+            f"not {quoted(text)}."
         )
-    if not isinstance(data, list):
-        raise RequestError(
-            f"Tensor '{name}' needs 'data', a list (JSON only; the binary extension is not offered)."
-        )
-    data = _flat(data, axes=len(shape) if isinstance(shape, list) else 1)
-    images = datatype != "BYTES" and _is_of_images(shape, len(data))
-    if not images and shape not in ([len(data)], [len(data), 1]):
-        raise RequestError(
-            f"Tensor '{name}': shape {shape!r} does not fit its {len(data)} values. "
-            f"Send one tensor per column, of shape [n] or [n, 1], of images [n, h, w] or [n, h, w, c]."
-        )
-    kinds, words = _DATATYPES[datatype]
-    for row, value in enumerate(data):
-        if value is not None and type(value) not in kinds:  # not isinstance: True is no INT64
-            raise RequestError(
-                f"Tensor '{name}', row {row}: {value!r} is not of datatype {datatype} ({words})."
-            )
-    return list(np.array(data, dtype=np.float64).reshape(shape)) if images else data
+    return int(text)
 
 
-def _is_of_images(shape: Any, count: int) -> bool:
-    if not isinstance(shape, list) or len(shape) not in (3, 4):
-        return False
-    return all(type(size) is int and size > 0 for size in shape) and prod(shape) == count
-
-
-def _flat(data: list[Any], *, axes: int) -> list[Any]:
-    """Of a tensor with so many axes, or of a column of one value each."""
-    for _ in range(max(axes - 1, 1)):
-        if data and all(isinstance(value, list) for value in data):
-            data = list(chain.from_iterable(data))
-    return data
-
-
-def _wanted(outputs: Any, task: Task) -> Sequence[str]:
-    if outputs is None:
-        return ()
+def _wanted(outputs: Any, raw: bool, task: Task) -> tuple[Sequence[str], Set[str]]:
+    """The names of the outputs to answer with (none: all), and of those to send as raw bytes."""
+    known = _outputs(task)
+    if outputs is None or outputs == []:
+        return (), frozenset(known if raw else ())
     if not isinstance(outputs, list):
         raise RequestError(f"'outputs' must be a list of objects with a name, not {kind_of(outputs)}.")
-    names = [as_object(output, "An entry of 'outputs'").get("name") for output in outputs]
-    known = _outputs(task)
-    for name in names:
-        if name not in known:
-            raise RequestError(f"Unknown output {name!r}. Choose from {', '.join(known)}.")
-    return [str(name) for name in names]
+    names, raws = [], set()
+    for output in outputs:
+        name = as_object(output, "An entry of 'outputs'").get("name")
+        if not isinstance(name, str) or name not in known:
+            raise RequestError(f"Unknown output {quoted(name)}. Choose from {', '.join(known)}.")
+        parameters = as_object(output.get("parameters", {}), f"Output '{name}': 'parameters'")
+        for key in ("classification", "shared_memory_region"):
+            if parameters.get(key):
+                raise RequestError(
+                    f"Output '{name}': '{key}' is not offered. Choose from {', '.join(known)}."
+                )
+        names.append(name)
+        if parameters.get("binary_data", raw) is True:
+            raws.add(name)
+    return names, raws
 
 
 def answer(prediction: Prediction, batch: Batch) -> dict[str, Any]:
@@ -132,8 +113,20 @@ def answer(prediction: Prediction, batch: Batch) -> dict[str, Any]:
     return head | {"outputs": [o for o in outputs if not batch.outputs or o["name"] in batch.outputs]}
 
 
+def encoded(prediction: Prediction, batch: Batch) -> tuple[bytes, int | None]:
+    """Return `answer` as the request wants it sent, and the length of its JSON if raw tensors follow it."""
+    body = answer(prediction, batch)
+    raws = []
+    for output in body["outputs"]:
+        if output["name"] in batch.raw:
+            raws.append(as_bytes(output["datatype"], output.pop("data")))
+            output["parameters"] = {"binary_data_size": len(raws[-1])}
+    head = orjson.dumps(body)
+    return b"".join((head, *raws)), len(head) if raws else None
+
+
 def server_metadata() -> dict[str, Any]:
-    return {"name": "runtime-lib", "version": __version__, "extensions": []}
+    return {"name": "runtime-lib", "version": __version__, "extensions": ["binary_tensor_data"]}
 
 
 def model_metadata(predictor: Predictor, versions: Sequence[str]) -> dict[str, Any]:

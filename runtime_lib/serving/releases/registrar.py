@@ -1,4 +1,4 @@
-"""The server's side of the registry: a champion that moved is released, a change of traffic is recorded there.
+"""The server's side of the registry: a champion that moved is released, a change of traffic recorded.
 
 The registry may be slow, or away: nothing waits for it, and what could not be done is done later.
 """

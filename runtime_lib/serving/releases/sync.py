@@ -40,7 +40,7 @@ def ship(settings: Settings, client: MlflowClient) -> str:
 
 
 def recorded(settings: Settings) -> list[dict[str, Any]]:
-    """Every change of traffic that the registry knows of, of every server, and those of this one; oldest first.
+    """Every change of traffic that the registry knows of, and this server's own; oldest first.
 
     Raises:
         ServiceError: the registry does not answer.
