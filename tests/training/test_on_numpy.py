@@ -130,7 +130,7 @@ def test_a_network_without_that_twin_stays_with_its_framework(settings, folder, 
 
     monkeypatch.delattr(mlp, "numpy_network")
     assert open_model(settings, folder, framework="auto").framework == "torch"
-    with pytest.raises(ModelError, match="'mlp' has no numpy_network. Write serving.framework"):
+    with pytest.raises(ModelError, match=r"'mlp' has no numpy_network\. Write serving.framework"):
         open_model(settings, folder, framework="numpy")
 
 
