@@ -82,7 +82,8 @@ class Registry(_Table, frozen=True):
 
 class Serving(_Table, frozen=True):
     engine: Literal["ray", "local"] = "ray"
-    framework: Literal["auto", "mlx", "torch"] = "auto"
+    # numpy is for networks that have such a twin; "auto" takes it for small ones in the place of a CPU.
+    framework: Literal["auto", "mlx", "torch", "numpy"] = "auto"
     host: str = "127.0.0.1"
     port: Port = 8000
     max_rows: Annotated[int, msgspec.Meta(ge=1)] = 10_000

@@ -9,9 +9,9 @@ from typing import Any
 from runtime_lib.errors import ModelError, SettingsError, require
 from runtime_lib.task.kinds import BINARY
 from runtime_lib.task.task import Task
-from runtime_lib.training.network import Architecture, Network, Optimizer
+from runtime_lib.training.network import Answering, Architecture, Network, Optimizer
 
-__all__ = ["build", "shapes"]
+__all__ = ["build", "build_numpy", "shapes"]
 
 
 def build(
@@ -34,6 +34,25 @@ def build(
     chosen = _framework(framework)
     try:
         return chosen(module, options, task=task, device=device, seed=seed, optimizer=optimizer)  # type: ignore[no-any-return]
+    except (AttributeError, TypeError) as error:
+        raise _cannot(architecture, error) from error
+
+
+def build_numpy(
+    architecture: Architecture, *, trusted: Sequence[str] = (), task: Task = BINARY
+) -> Answering | None:
+    """Make the numpy twin, without weights; None where the module has none.
+
+    Raises:
+        ModelError: as `build`.
+    """
+    from runtime_lib.training.on_numpy import NumpyNetwork
+
+    module = architecture.load(trusted)
+    if not hasattr(module, "numpy_network"):
+        return None
+    try:
+        return NumpyNetwork(module, architecture.options, task=task)
     except (AttributeError, TypeError) as error:
         raise _cannot(architecture, error) from error
 

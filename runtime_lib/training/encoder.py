@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import repeat
+from functools import cached_property
+from itertools import accumulate
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,142 +17,26 @@ import numpy as np
 
 from runtime_lib.data.columns import Array, Column, images_last
 from runtime_lib.errors import ModelError, require
+from runtime_lib.training.parts import (
+    HASHES,
+    PARTS,
+    Categories,
+    Category,
+    Embedded,
+    Image,
+    Number,
+    Numbers,
+    Part,
+    Text,
+)
 
 if TYPE_CHECKING:
     from runtime_lib.training.transformer.embed import Transformer
 
 __all__ = ["Encoder"]
 
-# Beyond eight standard deviations a value says "extreme" and no more; unbounded, one outlier rules.
-_CLIP = 8.0
-# Columns of a text, and the characters of it that are read. Stored with the model, so that other numbers here
-# would not change what a stored model answers.
-_HASHES, _READ, _NGRAMS = 1024, 2_000, (1, 3)
-# Texts that are hashed at a time: the hashes of a long text take more room than its row of the matrix.
-_AT_ONCE = 4_096
-
-
-@dataclass(frozen=True)
-class _Number:
-    """Standardised by training mean and deviation; a missing value becomes the median and sets a flag."""
-
-    name: str
-    median: float
-    mean: float
-    deviation: float
-    flag: bool
-
-    @property
-    def width(self) -> int:
-        return 1 + self.flag
-
-    @classmethod
-    def fit(cls, name: str, values: Array, *, flag: bool) -> _Number:
-        known = values[~np.isnan(values)]
-        if not known.size:
-            known = np.zeros(1)
-        return cls(name, float(np.median(known)), float(known.mean()), float(known.std()) or 1.0, flag)
-
-    def fill(self, values: Array, out: Array) -> None:
-        missing = np.isnan(values)
-        filled = np.where(missing, self.median, values)
-        out[:, 0] = np.clip((filled - self.mean) / self.deviation, -_CLIP, _CLIP)
-        if self.flag:
-            out[:, 1] = missing
-
-
-@dataclass(frozen=True)
-class _Category:
-    """One-hot over the training levels; an unseen or missing level is all zeros."""
-
-    name: str
-    levels: tuple[str, ...]
-
-    @property
-    def width(self) -> int:
-        return len(self.levels)
-
-    @classmethod
-    def fit(cls, name: str, values: Array) -> _Category:
-        return cls(name, tuple(sorted({value for value in values if value is not None})))
-
-    def fill(self, values: Array, out: Array) -> None:
-        place = {level: index for index, level in enumerate(self.levels)}
-        index = np.fromiter(map(place.get, values, repeat(-1)), dtype=np.int64, count=len(values))
-        known = np.flatnonzero(index >= 0)
-        out[known, index[known]] = 1.0
-
-
-@dataclass(frozen=True)
-class _Text:
-    """Counts of hashed n-grams of characters within words, of length 1 (l2); a missing text is all zeros.
-
-    Nothing is learned, so there is no unseen text. `read`: characters, the rest is cut off.
-    """
-
-    name: str
-    flag: bool
-    hashes: int = _HASHES
-    read: int = _READ
-    ngrams: tuple[int, int] = _NGRAMS
-
-    @property
-    def width(self) -> int:
-        return self.hashes + self.flag
-
-    def fill(self, values: Array, out: Array) -> None:
-        text = require("sklearn.feature_extraction.text", extra="training")
-        vectorizer = text.HashingVectorizer(
-            analyzer="char_wb", ngram_range=self.ngrams, n_features=self.hashes, dtype=np.float32
-        )
-        for start in range(0, len(values), _AT_ONCE):
-            some = slice(start, start + _AT_ONCE)
-            read = ["" if value is None else value[: self.read] for value in values[some]]
-            out[some, : self.hashes] = vectorizer.transform(read).toarray()
-        if self.flag:
-            out[:, -1] = [value is None for value in values]
-
-
-@dataclass(frozen=True)
-class _Embedded:
-    """The embedding by a transformer, of length 1 (l2); a missing text is all zeros.
-
-    The transformer is one for all columns, and the encoder's. `tokens`, `source`: its own, see `Transformer`.
-    """
-
-    name: str
-    flag: bool
-    size: int
-    tokens: int
-    source: str
-
-    @property
-    def width(self) -> int:
-        return self.size + self.flag
-
-    def fill_with(self, transformer: Transformer, values: Array, out: Array) -> None:
-        out[:, : self.size] = transformer.embed(values)
-        if self.flag:
-            out[:, -1] = [value is None for value in values]
-
-
-@dataclass(frozen=True)
-class _Image:
-    """The pixels one after the other, from 0 to 1; a missing image is all zeros."""
-
-    name: str
-    shape: tuple[int, ...]
-
-    @property
-    def width(self) -> int:
-        return prod(self.shape)
-
-    def fill(self, values: Array, out: Array) -> None:
-        out[:] = np.nan_to_num(values.reshape(len(values), self.width), nan=0.0)
-
-
-_Part = _Number | _Category | _Text | _Embedded | _Image
-_PARTS: tuple[type[_Part], ...] = (_Number, _Category, _Text, _Embedded, _Image)
+# Rows whose numbers are computed at a time: so many fit a processor's cache, with their copies.
+_AT_ONCE = 1_024
 
 
 @dataclass(frozen=True)
@@ -162,13 +47,29 @@ class Encoder:
     not n-grams that are counted.
     """
 
-    parts: tuple[_Part, ...]
+    parts: tuple[Part, ...]
     transformer: Transformer | None = None
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Columns of the encoded matrix."""
         return sum(part.width for part in self.parts)
+
+    @cached_property
+    def _placed(self) -> list[tuple[Part, int]]:
+        """Each part with its first column in the matrix."""
+        starts = accumulate((part.width for part in self.parts), initial=0)
+        return list(zip(self.parts, starts, strict=False))
+
+    @cached_property
+    def _together(self) -> list[Numbers | Categories]:
+        numbers = [(part, start) for part, start in self._placed if isinstance(part, Number)]
+        categories = [(part, start) for part, start in self._placed if isinstance(part, Category)]
+        return [*([Numbers(numbers)] if numbers else ()), *([Categories(categories)] if categories else ())]
+
+    @cached_property
+    def _alone(self) -> list[tuple[Text | Embedded | Image, int]]:
+        return [(part, at) for part, at in self._placed if not isinstance(part, Number | Category)]
 
     @classmethod
     def fit(
@@ -185,19 +86,22 @@ class Encoder:
         """Return a `float32` matrix of shape `(n, width)` for checked rows of length `n`."""
         n = len(next(iter(rows.values())))
         matrix = np.zeros((n, self.width), dtype=np.float32)
-        start = 0
-        for part in self.parts:
+        for start in range(0, n, _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            few = rows if n <= _AT_ONCE else {name: values[some] for name, values in rows.items()}
+            for filled in self._together:
+                filled.fill(few, matrix[some])
+        for part, start in self._alone:
             values, out = rows[part.name], matrix[:, start : start + part.width]
-            if isinstance(part, _Embedded):
+            if isinstance(part, Embedded):
                 assert self.transformer is not None
                 part.fill_with(self.transformer, values, out)
             else:
                 part.fill(values, out)
-            start += part.width
         return matrix
 
     @staticmethod
-    def width_for(columns: Sequence[Column], levels: Mapping[str, int], *, embedding: int = _HASHES) -> int:
+    def width_for(columns: Sequence[Column], levels: Mapping[str, int], *, embedding: int = HASHES) -> int:
         """The width of an encoder of these columns.
 
         Args:
@@ -211,7 +115,7 @@ class Encoder:
 
     @classmethod
     def from_dict(cls, parts: Sequence[Mapping[str, Any]], transformer: Transformer | None = None) -> Encoder:
-        kinds = {kind.__name__.strip("_").lower(): kind for kind in _PARTS}
+        kinds = {kind.__name__.strip("_").lower(): kind for kind in PARTS}
         return cls(tuple(kinds[part["kind"]](**_fields(part)) for part in parts), transformer)
 
     def save(self, folder: Path) -> list[dict[str, Any]]:
@@ -235,7 +139,7 @@ class Encoder:
             MissingExtraError: there is one, and transformers is not installed.
         """
         encoder = cls.from_dict(parts)
-        read = next((part for part in encoder.parts if isinstance(part, _Embedded)), None)
+        read = next((part for part in encoder.parts if isinstance(part, Embedded)), None)
         if read is None:
             return encoder
         from runtime_lib.hardware import choose_device
@@ -260,16 +164,16 @@ def _width(column: Column, levels: Mapping[str, int], embedding: int) -> int:
     return embedding + column.nullable if column.kind == "text" else prod(column.shape)
 
 
-def _fitted(column: Column, values: Array, transformer: Transformer | None) -> _Part:
+def _fitted(column: Column, values: Array, transformer: Transformer | None) -> Part:
     if column.kind == "number":
-        return _Number.fit(column.name, values, flag=column.nullable)
+        return Number.fit(column.name, values, flag=column.nullable)
     if column.kind == "category":
-        return _Category.fit(column.name, values)
+        return Category.fit(column.name, values)
     if column.kind == "text" and transformer:
-        return _Embedded(column.name, column.nullable, transformer.size, transformer.tokens, transformer.name)
+        return Embedded(column.name, column.nullable, transformer.size, transformer.tokens, transformer.name)
     if column.kind == "text":
-        return _Text(column.name, column.nullable)
-    return _Image(column.name, values.shape[1:])
+        return Text(column.name, column.nullable)
+    return Image(column.name, values.shape[1:])
 
 
 def _fields(part: Mapping[str, Any]) -> dict[str, Any]:

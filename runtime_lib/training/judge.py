@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from runtime_lib.data.columns import Array, Column, check_rows
 from runtime_lib.errors import CapacityError
+from runtime_lib.hardware.device.device import Answers
 from runtime_lib.hardware.device.limits import applied
 from runtime_lib.settings import Settings
 from runtime_lib.training.model import Model
@@ -24,13 +25,14 @@ def open_model(
     settings: Settings,
     folder: Path,
     *,
-    framework: Literal["auto", "mlx", "torch"] | None = None,
+    framework: Answers | None = None,
     most_rows: int = 0,
 ) -> Model:
     """Read a model folder as the settings say.
 
     Args:
-        framework: that computes (default: `training.framework`).
+        framework: that a server answers with, where `auto` may be numpy (default: `training.framework`, and
+            never numpy: a model is judged by what trained it).
         most_rows: that are asked for at once; more of them than this machine's memory has room for are
             then predicted in pieces. 0: whoever predicts sees to that.
 
@@ -43,6 +45,7 @@ def open_model(
         framework=framework or settings.training.framework,
         trusted=(settings.project.package,),
         force_gpu=settings.hardware.force_gpu,
+        light=framework is not None,
     )
     if not most_rows:
         return model

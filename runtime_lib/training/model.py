@@ -18,7 +18,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -27,6 +27,7 @@ from runtime_lib.data.raw import RawTypes
 from runtime_lib.errors import ModelError
 from runtime_lib.files import atomic_folder, check_format, write_json
 from runtime_lib.hardware.device.compute_plan import ComputePlan
+from runtime_lib.hardware.device.device import Answers
 from runtime_lib.settings import Settings
 from runtime_lib.task.kinds import from_dict
 from runtime_lib.task.task import Task
@@ -107,9 +108,10 @@ class Model(ModelUntil06):
         cls,
         folder: Path,
         *,
-        framework: Literal["auto", "mlx", "torch"] = "auto",
+        framework: Answers = "auto",
         trusted: Sequence[str] = (),
         force_gpu: bool = False,
+        light: bool = False,
     ) -> Model:
         """Read a model folder.
 
@@ -118,13 +120,14 @@ class Model(ModelUntil06):
             framework: which twin of a network computes; `auto` takes the best this machine has.
             trusted: packages, besides the library's, whose architectures may be imported.
             force_gpu: see `choose_device`.
+            light: let `auto` take numpy for a small network that has that twin, in the place of a CPU.
 
         Raises:
             ModelError: a file is missing, damaged, of a later format, or not trusted.
             MissingExtraError: what computes the model is not installed.
         """
         config = _read_config(folder)
-        task, opening = from_dict(config.task), Opening(framework, trusted, force_gpu)
+        task, opening = from_dict(config.task), Opening(framework, trusted, force_gpu, light)
         files = {name: _read(folder, name, sha256) for name, sha256 in config.files.items()}
         fitted = open_fitted(config.trainer, files, config.stored, task, opening)
         return cls(task, _columns(config), config.decision, fitted)

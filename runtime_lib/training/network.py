@@ -1,4 +1,4 @@
-"""A network by name, and the small interface that MLX and torch both offer."""
+"""A network by name, and the small interface that MLX and torch both offer, numpy as far as it answers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from runtime_lib.errors import ModelError
 from runtime_lib.task.task import Task
 
 __all__ = [
+    "MOST_EXACT",
+    "Answering",
     "Architecture",
     "Framework",
     "Network",
@@ -26,7 +28,10 @@ __all__ = [
     "predict",
 ]
 
-Framework = Literal["mlx", "torch"]
+Framework = Literal["mlx", "torch", "numpy"]
+
+# Parameters of a network that a CPU computes in double precision: above, twice the time would be felt.
+MOST_EXACT = 1_000_000
 
 _OURS = "runtime_lib.training.networks"
 
@@ -41,6 +46,9 @@ class Architecture:
     Such a module may also say what is learned: `torch_step(network, inputs, target)` and `mlx_step` give the
     mean loss of some rows, instead of the task's loss. Inputs are `(n, width)` in `float32`, the target is
     that of `Task.target`. It is for training alone: a server needs the network.
+
+    `numpy_network` is a third twin, for answers alone: it has `shapes`, of the parameters by name as in the
+    other two, and is called with `(weights, inputs)`, arrays of one precision, for outputs `(n, outputs)`.
 
     And `units(**options)`: how many numbers all layers give for one row, for the plan of a network whose
     layers are applied at many positions.
@@ -76,20 +84,11 @@ class Optimizer:
     weight_decay: float
 
 
-class Network(Protocol):
-    """A network with its weights on a device."""
+class Answering(Protocol):
+    """A network with its weights on a device, as far as it answers."""
 
     framework: Framework
     device: str
-
-    def train_epoch(
-        self, inputs: Array, label: Array, *, batches: Sequence[Array], at_once: int | None = None
-    ) -> float:
-        """Take one optimiser step per batch of row numbers; return the mean loss (for classes in nats).
-
-        With `at_once`, gradients are computed for so many rows at a time and added: the step is that of the
-        whole batch, as long as the network treats each row on its own (no batch normalisation).
-        """
 
     def predict(self, inputs: Array) -> Array:
         """The task's answers, `float64`, for `float32` inputs `(n, width)`."""
@@ -111,6 +110,19 @@ class Network(Protocol):
         """Take these parameters over; names and shapes must fit exactly."""
 
 
+class Network(Answering, Protocol):
+    """A network that can be trained."""
+
+    def train_epoch(
+        self, inputs: Array, label: Array, *, batches: Sequence[Array], at_once: int | None = None
+    ) -> float:
+        """Take one optimiser step per batch of row numbers; return the mean loss (for classes in nats).
+
+        With `at_once`, gradients are computed for so many rows at a time and added: the step is that of the
+        whole batch, as long as the network treats each row on its own (no batch normalisation).
+        """
+
+
 def answered(task: Task, raw: Array) -> Array:
     """The task's answers from what a network gave.
 
@@ -127,7 +139,7 @@ def answered(task: Task, raw: Array) -> Array:
     return task.answer(raw)
 
 
-def predict(network: Network, inputs: Array, *, at_once: int | None = None) -> Array:
+def predict(network: Answering, inputs: Array, *, at_once: int | None = None) -> Array:
     """`network.predict`, for at most `at_once` rows at a time."""
     if at_once is None or len(inputs) <= at_once:
         return network.predict(inputs)

@@ -14,7 +14,15 @@ from torch.nn import functional
 from runtime_lib.data.columns import Array
 from runtime_lib.errors import ModelError
 from runtime_lib.task.task import Task
-from runtime_lib.training.network import Framework, Optimizer, answered, mean_loss, misfit, pieces
+from runtime_lib.training.network import (
+    MOST_EXACT,
+    Framework,
+    Optimizer,
+    answered,
+    mean_loss,
+    misfit,
+    pieces,
+)
 
 __all__ = ["TorchNetwork"]
 
@@ -31,8 +39,6 @@ _LOSSES: dict[str, Any] = {
     "huber": functional.huber_loss,
     "pinball": _pinball,
 }
-
-_MOST_EXACT = 1_000_000
 
 
 class TorchNetwork:
@@ -103,7 +109,7 @@ class TorchNetwork:
 
     def exact(self) -> None:
         """On a CPU, and below a million parameters: above, twice the time would be felt."""
-        if self.device != "cpu" or sum(value.numel() for value in self._net.parameters()) > _MOST_EXACT:
+        if self.device != "cpu" or sum(value.numel() for value in self._net.parameters()) > MOST_EXACT:
             return
         self._net.double()
         self._kind = np.float64

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, ClassVar, Protocol, runtime_checkable
 
 import msgspec
 
 from runtime_lib.data.columns import Array, Column
 from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.hardware.device.compute_plan import ComputePlan
+from runtime_lib.hardware.device.device import Answers
 from runtime_lib.settings import Settings
 from runtime_lib.settings.layers import unknown
 from runtime_lib.task.task import Task
@@ -105,9 +106,10 @@ class Work:
 class Opening:
     """How a stored model is opened on this machine; see `Model.load`."""
 
-    framework: Literal["auto", "mlx", "torch"] = "auto"
+    framework: Answers = "auto"
     trusted: Sequence[str] = ()
     force_gpu: bool = False
+    light: bool = False
 
 
 class Fitted(Protocol):

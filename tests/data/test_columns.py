@@ -54,6 +54,44 @@ def test_a_bad_value_is_named_with_its_place(changes, named):
         check_rows(rows(**changes), COLUMNS)
 
 
+def read(rows, columns):
+    """The checked rows as bytes, or the words of the refusal."""
+    try:
+        checked = check_rows(rows, columns)
+    except DataError as error:
+        return str(error)
+    return [
+        (name, of.dtype, of.tobytes() if of.dtype != object else of.tolist()) for name, of in checked.items()
+    ]
+
+
+MIXED = (
+    Column("a", "number"),
+    Column("t", "category"),
+    Column("b", "number", nullable=True),
+    Column("u", "text", nullable=True),
+    Column("c", "number"),
+)
+ODD = (None, True, 7, 2**53 + 1, 2**63, -(2**64), 10**400, np.nan, np.inf, -0.0, 5e-324, "1.5", np.str_("x"))
+ODD = (*ODD, b"x", [1.0], np.float32(0.1), np.int64(3), pd.NA, pd.NaT, 1 + 2j, {})
+
+
+def test_lists_of_json_are_read_as_what_is_read_value_by_value():
+    """A tuple is no list of JSON's, and takes the other way."""
+    random, refused = np.random.default_rng(4), 0
+    for _ in range(1_500):
+        count = int(random.integers(1, 5))
+        lists = {
+            c.name: random.normal(size=count).tolist() if c.kind == "number" else ["x"] * count for c in MIXED
+        }
+        for _ in range(random.integers(3)):
+            lists[random.choice([*lists])][random.integers(count)] = ODD[random.integers(len(ODD))]
+        found = read(lists, MIXED)
+        assert found == read({name: tuple(values) for name, values in lists.items()}, MIXED)
+        refused += isinstance(found, str)
+    assert 300 < refused < 1_000
+
+
 def test_a_missing_column_is_named():
     with pytest.raises(DataError, match="'carrier' is missing"):
         check_rows({"distance": [1], "temp": [2]}, COLUMNS)

@@ -119,3 +119,54 @@ def test_gradient_boosting_refuses_it_before_it_waits_for_the_machine():
 
     with pytest.raises(ModelError, match="'picture' is declared as image"):
         GradientBoosting().plan(None, Table(BINARY, COLUMNS, 2, 9), 1)
+
+
+TABLE = (
+    Column("a", "category", nullable=True),
+    Column("b", "number", nullable=True),
+    Column("c", "number"),
+    Column("d", "category"),
+    Column("e", "number", nullable=True),
+)
+
+
+def make_rows(random, count):
+    """Numbers of many sizes, and categories, both with missing values and levels of their own."""
+    gap = random.random((2, count)) < random.choice([0.1, 0.9])
+    level = random.choice(["x", "y", "ü", "", f"new {random.integers(9)}"], (2, count)).astype(object)
+    number = random.normal(size=(3, count)) * 10.0 ** random.integers(-9, 9, (3, 1))
+    rows = {
+        "a": np.where(gap[0], None, level[0]),
+        "b": np.where(gap[1], np.nan, number[0]),
+        "c": number[1],
+        "d": level[1],
+        "e": np.full(count, np.nan) if gap[0, 0] else number[2],
+    }
+    return check_rows(rows, TABLE)
+
+
+def cell_by_cell(parts, rows, row):
+    """What a row becomes, in plain Python: its floats round as numpy's do."""
+    for part in parts:
+        value = rows[part["name"]][row]
+        if part["kind"] == "category":
+            yield from (float(value == level) for level in part["levels"])
+            continue
+        missing = value != value
+        scaled = ((part["median"] if missing else float(value)) - part["mean"]) / part["deviation"]
+        yield min(max(scaled, -8.0), 8.0)
+        if part["flag"]:
+            yield float(missing)
+
+
+@pytest.mark.parametrize("count", [1, 2, 16, 1_024, 1_025, 3_000])
+def test_numbers_and_categories_are_what_their_cells_say_however_many_rows(count):
+    for seed in range(3 if count > 1_000 else 30):
+        random = np.random.default_rng(seed)
+        encoder = Encoder.fit(make_rows(random, 40), TABLE)
+        rows = make_rows(random, count)
+        matrix = encoder.encode(rows)
+        asked = range(count) if count <= 16 else [0, 1_023, *random.integers(0, count, 20), count - 1]
+        for row in asked:
+            expected = np.array(list(cell_by_cell(encoder.to_dict(), rows, row)), dtype=np.float32)
+            assert np.array_equal(matrix[row], expected)

@@ -7,10 +7,10 @@ from functools import cache
 from importlib.util import find_spec
 
 from runtime_lib.errors import DeviceError
-from runtime_lib.hardware.device.device import Device, Framework, candidates
+from runtime_lib.hardware.device.device import NUMPY, Answers, Device, Framework, candidates
 from runtime_lib.hardware.read.facts import Facts, facts
 
-__all__ = ["choose_device"]
+__all__ = ["choose_device", "choose_to_answer"]
 
 
 @cache
@@ -29,14 +29,37 @@ def choose_device(framework: Framework = "auto", *, force_gpu: bool = False) -> 
         SettingsError: no such framework, or MLX for a Python that it does not exist for.
         DeviceError: nothing here computes right, not even a CPU.
     """
-    installed = tuple(name for name in ("mlx", "torch") if find_spec(name))
     refused: list[str] = []
-    for device in candidates(_with_cuda(facts(), framework), framework, installed, force_gpu):
+    for device in candidates(_with_cuda(facts(), framework), framework, _installed(), force_gpu):
         if why := _unfit(device):
             refused.append(f"{device.framework} on {device.name} is passed over: {why}")
         else:
             return replace(device, reason="; ".join([device.reason, *refused]))
     raise DeviceError(f"Nothing computes right here: {'; '.join(refused)}. Reinstall with `uv sync`.")
+
+
+def choose_to_answer(framework: Answers = "auto", *, force_gpu: bool = False) -> Device:
+    """Choose where a small network answers: as `choose_device`, but `auto` takes numpy in the place of a CPU.
+
+    Where there is no GPU by the facts, no framework is imported, or need be installed.
+
+    Raises:
+        MissingExtraError, SettingsError, DeviceError: as `choose_device`, of a framework that is asked for.
+    """
+    if framework == "numpy":
+        return NUMPY
+    if framework != "auto":
+        return choose_device(framework, force_gpu=force_gpu)
+    installed = _installed()
+    if not installed or next(candidates(facts(), framework, installed, force_gpu)).name == "cpu":
+        return NUMPY
+    # A GPU may prove unfit.
+    device = choose_device(framework, force_gpu=force_gpu)
+    return NUMPY if device.name == "cpu" else device
+
+
+def _installed() -> tuple[str, ...]:
+    return tuple(name for name in ("mlx", "torch") if find_spec(name))
 
 
 def _with_cuda(facts: Facts, framework: str) -> Facts:

@@ -12,9 +12,11 @@ from typing import Literal
 from runtime_lib.errors import MissingExtraError, SettingsError
 from runtime_lib.hardware.read.facts import Facts
 
-__all__ = ["METAL_SHARE", "Device", "Framework", "candidates", "device_for"]
+__all__ = ["METAL_SHARE", "NUMPY", "Answers", "Device", "Framework", "candidates", "device_for"]
 
 Framework = Literal["auto", "mlx", "torch"]
+# What a server may be told to answer with: numpy trains nothing.
+Answers = Literal["auto", "mlx", "torch", "numpy"]
 
 # Of the memory, where the working set that Metal recommends is not known: the least of what was seen on
 # every machine measured (0.67, M4 with 16 GB, to 0.84).
@@ -31,6 +33,9 @@ class Device:
 
     def to_dict(self) -> dict[str, str]:
         return asdict(self)
+
+
+NUMPY = Device("numpy", "cpu", "numpy answers on the CPU: a small network needs no framework for that")
 
 
 def device_for(

@@ -24,7 +24,7 @@ from runtime_lib.errors import ServiceError, require
 from runtime_lib.hardware import facts
 from runtime_lib.hardware.admit.admission import Demand
 from runtime_lib.hardware.admit.ray import asked, misfit, resources
-from runtime_lib.hardware.device.device import Device, device_for
+from runtime_lib.hardware.device.device import NUMPY, Device, device_for
 from runtime_lib.hardware.device.limits import with_working_set
 from runtime_lib.serving.address import url_of
 from runtime_lib.settings import Settings
@@ -152,6 +152,8 @@ def _offered(settings: Settings) -> dict[str, float]:
 
 def _device(settings: Settings) -> Device:
     """By the facts alone: what tries the device belongs into the replica."""
+    if settings.serving.framework == "numpy":
+        return NUMPY
     installed = tuple(name for name in ("mlx", "torch") if find_spec(name))
     if not installed:
         return Device("none", "cpu", "no framework of networks is installed")

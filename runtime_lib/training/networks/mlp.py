@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-__all__ = ["mlx_network", "torch_network"]
+import numpy as np
+
+from runtime_lib.data.columns import Array
+
+__all__ = ["mlx_network", "numpy_network", "torch_network"]
 
 
 def torch_network(*, inputs: int, hidden: Sequence[int], outputs: int = 1, dropout: float = 0.0) -> Any:
@@ -41,5 +45,27 @@ def mlx_network(*, inputs: int, hidden: Sequence[int], outputs: int = 1, dropout
             for layer in self.layers[:-1]:
                 x = self.dropout(nn.relu(layer(x)))
             return self.layers[-1](x)
+
+    return MLP()
+
+
+def numpy_network(*, inputs: int, hidden: Sequence[int], outputs: int = 1, dropout: float = 0.0) -> Any:
+    """Return the numpy twin, which answers and is not trained; `dropout` is for training."""
+    sizes = list(pairwise([inputs, *hidden, outputs]))
+    names = [(f"layers.{place}.weight", f"layers.{place}.bias") for place in range(len(sizes))]
+
+    class MLP:
+        def __init__(self) -> None:
+            self.shapes: dict[str, tuple[int, ...]] = {}
+            for (weight, bias), (a, b) in zip(names, sizes, strict=True):
+                self.shapes |= {weight: (b, a), bias: (b,)}
+
+        def __call__(self, weights: Mapping[str, Array], x: Array) -> Array:
+            for weight, bias in names[:-1]:
+                x = x @ weights[weight].T
+                x += weights[bias]
+                np.maximum(x, 0, out=x)
+            weight, bias = names[-1]
+            return x @ weights[weight].T + weights[bias]
 
     return MLP()

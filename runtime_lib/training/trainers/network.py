@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from runtime_lib.data.columns import Array
+from runtime_lib.errors import ModelError
 from runtime_lib.hardware import choose_device
+from runtime_lib.hardware.device.choice import choose_to_answer
 from runtime_lib.hardware.device.compute_plan import ComputePlan
 from runtime_lib.settings import Settings
 from runtime_lib.task.task import Task
-from runtime_lib.training.build import build, shapes
+from runtime_lib.training.build import build, build_numpy, shapes
 from runtime_lib.training.encoder import Encoder
 from runtime_lib.training.fit import fit_network, network_for
 from runtime_lib.training.hold import plan_for
-from runtime_lib.training.network import Architecture, Network, predict
+from runtime_lib.training.network import MOST_EXACT, Answering, Architecture, predict
 from runtime_lib.training.trainer import Fit, Opening, Table, Work, rewritten
 
 __all__ = ["FittedNetwork", "NetworkTrainer"]
@@ -32,7 +34,7 @@ class FittedNetwork:
 
     encoder: Encoder
     architecture: Architecture
-    network: Network
+    network: Answering
     units: int | None = None  # see `Architecture.units`
 
     trainer: ClassVar[str] = "network"
@@ -49,7 +51,7 @@ class FittedNetwork:
         return predict(self.network, self.encoder.encode(rows), at_once=at_once)
 
     def plan(self, settings: Settings, rows: int) -> ComputePlan:
-        device = choose_device(self.network.framework, force_gpu=settings.hardware.force_gpu)
+        device = choose_to_answer(self.network.framework, force_gpu=settings.hardware.force_gpu)
         return plan_for(
             self.network.shapes(),
             device,
@@ -84,19 +86,37 @@ class FittedNetwork:
         import safetensors.numpy
 
         architecture = Architecture(stored["architecture"], stored["options"])
-        device = choose_device(opening.framework, force_gpu=opening.force_gpu)
-        network = build(
-            architecture,
-            framework=device.framework,
-            device=device.name,
-            trusted=opening.trusted,
-            task=task,
-        )
-        network.load(safetensors.numpy.load(files[_WEIGHTS]))
+        encoder = Encoder.open(stored["encoder"], files, force_gpu=opening.force_gpu)
+        weights = safetensors.numpy.load(files[_WEIGHTS])
+        # torch that reads a text is there anyway.
+        light = opening.light and not encoder.transformer and _size(weights) <= MOST_EXACT
+        network = _network(architecture, task, replace(opening, light=light))
+        network.load(weights)
         network.exact()
         units = architecture.units(opening.trusted)
-        encoder = Encoder.open(stored["encoder"], files, force_gpu=opening.force_gpu)
         return cls(encoder, architecture, network, units)
+
+
+def _network(architecture: Architecture, task: Task, opening: Opening) -> Answering:
+    """In numpy where that is asked for, or is what `auto` takes; else on a framework's device."""
+    wanted, force = opening.framework, opening.force_gpu
+    if wanted == "numpy" or (wanted == "auto" and opening.light):
+        twin = build_numpy(architecture, trusted=opening.trusted, task=task)
+        if twin and choose_to_answer(wanted, force_gpu=force).framework == "numpy":
+            return twin
+        if wanted == "numpy":
+            raise ModelError(
+                f"The architecture '{architecture.module}' has no numpy_network. Write serving.framework = "
+                f'"auto" in mlops.toml, or add that twin to its module.'
+            )
+    device = choose_device(wanted, force_gpu=force)
+    return build(
+        architecture, framework=device.framework, device=device.name, trusted=opening.trusted, task=task
+    )
+
+
+def _size(weights: Mapping[str, Array]) -> int:
+    return sum(value.size for value in weights.values())
 
 
 @dataclass(frozen=True)
