@@ -231,7 +231,7 @@ class Service:
             RequestError: ids that do not fit.
             ServiceError: the version is not loaded, too many wait, or the log cannot be written.
         """
-        names = self.ids(ids, rows.count)
+        names = self.ids(ids, rows.length)
         answer: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
         version.predictor.submit(Job(rows, names, time.monotonic() + self.seconds, answer))
         return await answer
@@ -242,7 +242,7 @@ class Service:
         Raises:
             RequestError, ServiceError: as `predict`.
         """
-        return version.predictor.compute([rows], [self.ids(ids, rows.count)])[0]
+        return version.predictor.compute([rows], [self.ids(ids, rows.length)])[0]
 
     def ids(self, given: Sequence[str] | None, rows: int) -> Sequence[str]:
         """The ids of `n` rows, made up where none are given.
