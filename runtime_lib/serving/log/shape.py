@@ -172,14 +172,23 @@ def _together(columns: Sequence[Array]) -> Array:
 
 
 def _lists(numbers: Array, count: int, width: int) -> Any:
-    """A list for each row."""
+    """A list for each row, where the numbers lie."""
     import numpy as np
     import pyarrow as pa
 
     if numbers.shape != (count, width):
         raise ValueError(f"The numbers to log have the shape {numbers.shape}, not {(count, width)}.")
-    values = pa.array(np.ascontiguousarray(numbers, dtype=np.float64).reshape(-1), pa.float64())
-    return pa.FixedSizeListArray.from_arrays(values, width)
+    values = pa.py_buffer(np.ascontiguousarray(numbers, dtype=np.float64))
+    kind = _list(width)
+    flat = pa.Array.from_buffers(kind.value_type, count * width, [None, values], 0)
+    return pa.Array.from_buffers(kind, count, [None], 0, 0, [flat])
+
+
+@lru_cache(_KEPT)
+def _list(width: int) -> Any:
+    import pyarrow as pa
+
+    return pa.list_(pa.float64(), width)
 
 
 def _texts(columns: Sequence[Array]) -> Any:
