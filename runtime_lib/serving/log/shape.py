@@ -1,0 +1,206 @@
+"""Rows as one Arrow batch, and back: numbers, texts and answers lie in one list each, not in a column each.
+
+The columns of a batch: `id`; `numbers` and `texts`, of each row those inputs in their order; `answers`, of
+each row its outputs. A list is left out when it would be empty. What all rows share is told once, as JSON:
+
+    {"inputs": [["hour", false], ["carrier", true]], "outputs": […], "model": …, "version": …, "role": …}
+
+of each input its name and whether it is text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from runtime_lib.errors import DataError
+
+if TYPE_CHECKING:
+    from runtime_lib.data.columns import Array
+
+__all__ = ["ANSWER", "OWN", "ROLE", "Role", "Shape", "encode", "is_reserved", "read_shape"]
+
+Role = Literal["primary", "shadow"]
+OWN = ("id", "time", "model", "version")
+ROLE = "mlops.role"
+ANSWER = "mlops.answer."  # in front of an output's name, in a table that was read back
+# Inputs were free to be called `answer` until 0.6, so the log's later columns have names that no input has.
+_RESERVED = {*OWN, ROLE, "mlops.answer"}
+_KEPT = 256  # shapes: a server holds some versions, a log some hundred
+
+
+def is_reserved(name: str) -> bool:
+    """Whether an input may not have this name, as the log has it for a column of its own."""
+    return name in _RESERVED or name.startswith(ANSWER)
+
+
+@dataclass(frozen=True, eq=False)  # it is a key for each batch that is read
+class Shape:
+    """What the rows of a batch share. `inputs`: name, and whether it is text."""
+
+    inputs: tuple[tuple[str, bool], ...]
+    outputs: tuple[str, ...]
+    model: str
+    version: str
+    role: str
+
+    @cached_property
+    def numbers(self) -> tuple[str, ...]:
+        return tuple(name for name, text in self.inputs if not text)
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(name for name, text in self.inputs if text)
+
+    @cached_property
+    def schema(self) -> Any:
+        """Of Arrow."""
+        import pyarrow as pa
+
+        lists = (
+            ("numbers", pa.float64(), self.numbers),
+            ("texts", pa.string(), self.texts),
+            ("answers", pa.float64(), self.outputs),
+        )
+        fields = [pa.field(name, pa.list_(kind, len(of)), False) for name, kind, of in lists if of]
+        return pa.schema([pa.field("id", pa.string(), False), *fields])
+
+    @cached_property
+    def message(self) -> bytes:
+        """All of it as JSON, from which the schema follows: Arrow's own message of it is far longer."""
+        shared = {of: getattr(self, of) for of in ("inputs", "outputs", "model", "version", "role")}
+        return json.dumps(shared, separators=(",", ":")).encode()
+
+    def table(self, batches: Sequence[Any], times: Sequence[int]) -> Any:
+        """Return batches as one table: a column for each input and output, and `mlops.role`.
+
+        Args:
+            times: when each batch was answered, in µs since 1970.
+        """
+        import numpy as np
+        import pyarrow as pa
+
+        lengths = [len(batch) for batch in batches]
+        whole = pa.concat_batches(batches)
+        micros = np.repeat(np.asarray(times, dtype="int64"), lengths)
+        shared = {name: pa.repeat(getattr(self, name), len(whole)) for name in ("model", "version", "role")}
+        inputs = self._apart(whole, "numbers", self.numbers) | self._apart(whole, "texts", self.texts)
+        outputs = self._apart(whole, "answers", self.outputs)
+        columns = {
+            "id": whole.column("id"),
+            "time": pa.array(micros).cast(pa.timestamp("us", tz="UTC")),
+            "model": shared["model"],
+            "version": shared["version"],
+            **{name: inputs[name] for name, _ in self.inputs},
+            **{ANSWER + name: outputs[name] for name in self.outputs},
+            ROLE: shared["role"],
+        }
+        return pa.table(columns)
+
+    def _apart(self, batch: Any, of: str, names: Sequence[str]) -> dict[str, Any]:
+        """The values of each name, which lie row by row."""
+        import numpy as np
+        import pyarrow as pa
+
+        if not names:
+            return {}
+        flat, width = batch.column(of).flatten(), len(names)
+        if pa.types.is_string(flat.type):
+            places = np.arange(0, len(flat), width)
+            return {name: flat.take(pa.array(places + number)) for number, name in enumerate(names)}
+        columns = np.ascontiguousarray(flat.to_numpy().reshape(-1, width).T)
+        return {name: pa.array(column) for name, column in zip(names, columns, strict=True)}
+
+
+@lru_cache(_KEPT)
+def _shape(
+    inputs: tuple[tuple[str, bool], ...], outputs: tuple[str, ...], model: str, version: str, role: str
+) -> Shape:
+    """Kept, as its schema is slow to make."""
+    if clash := [name for name, _ in inputs if is_reserved(name)]:
+        raise DataError(
+            f"Input '{clash[0]}' has the name of a column of the prediction log. Rename the feature."
+        )
+    return Shape(inputs, outputs, model, version, role)
+
+
+@lru_cache(_KEPT)
+def read_shape(message: bytes) -> Shape:
+    """The shape whose `message` this is."""
+    shared = json.loads(message)
+    inputs = tuple((name, text) for name, text in shared["inputs"])
+    return Shape(inputs, tuple(shared["outputs"]), shared["model"], shared["version"], shared["role"])
+
+
+def encode(
+    ids: Sequence[str],
+    rows: Mapping[str, Array],
+    answer: Mapping[str, Array],
+    *,
+    numbers: Array | None,
+    model: str,
+    version: str,
+    role: str,
+) -> tuple[bytes, Any]:
+    """Return the messages of shape and batch; for the arguments see `PredictionLog.append`."""
+    import pyarrow as pa
+
+    inputs = tuple([(name, v.dtype.kind == "O" or v.ndim > 1) for name, v in rows.items()])
+    shape, count = _shape(inputs, tuple(answer), model, version, role), len(ids)
+    columns = [pa.array(ids, pa.string())]
+    if shape.numbers:
+        if numbers is None:
+            numbers = _together([rows[name] for name in shape.numbers])
+        columns.append(_lists(numbers, count, len(shape.numbers)))
+    if shape.texts:
+        columns.append(_texts([rows[name] for name in shape.texts]))
+    if shape.outputs:
+        columns.append(_lists(_together(list(answer.values())), count, len(shape.outputs)))
+    return shape.message, pa.RecordBatch.from_arrays(columns, schema=shape.schema).serialize()
+
+
+def _together(columns: Sequence[Array]) -> Array:
+    """The columns side by side."""
+    import numpy as np
+
+    if len(columns) == 1:
+        return columns[0].reshape(-1, 1)
+    return np.concatenate(columns, dtype=np.float64).reshape(len(columns), -1).T
+
+
+def _lists(numbers: Array, count: int, width: int) -> Any:
+    """A list for each row, where the numbers lie."""
+    import numpy as np
+    import pyarrow as pa
+
+    if numbers.shape != (count, width):
+        raise ValueError(f"The numbers to log have the shape {numbers.shape}, not {(count, width)}.")
+    values = pa.py_buffer(np.ascontiguousarray(numbers, dtype=np.float64))
+    kind = _list(width)
+    flat = pa.Array.from_buffers(kind.value_type, count * width, [None, values], 0)
+    return pa.Array.from_buffers(kind, count, [None], 0, 0, [flat])
+
+
+@lru_cache(_KEPT)
+def _list(width: int) -> Any:
+    import pyarrow as pa
+
+    return pa.list_(pa.float64(), width)
+
+
+def _texts(columns: Sequence[Array]) -> Any:
+    import pyarrow as pa
+
+    lists = [_summaries(values) if values.ndim > 1 else values.tolist() for values in columns]
+    flat = lists[0] if len(lists) == 1 else [value for row in zip(*lists, strict=True) for value in row]
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat, pa.string()), len(lists))
+
+
+def _summaries(images: Array) -> list[str | None]:
+    """Pixels would outgrow all else."""
+    from runtime_lib.data.images import summaries
+
+    return summaries(images)
