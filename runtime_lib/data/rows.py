@@ -107,9 +107,8 @@ class Checker:
         Args:
             requests: at least one, all from this checker.
         """
-        count = sum(request.length for request in requests)
-        joined = bytearray().join([request.numbers for request in requests])  # writable, as torch wants it
-        numbers = np.frombuffer(joined, dtype=np.float64).reshape(count, len(self._numbers))
+        numbers = self.numbers(requests)
+        count = len(numbers)
         found = {c.name: v for c, v in zip(self._numbers, np.ascontiguousarray(numbers.T), strict=True)}
         if self._texts:
             rows = list(chain.from_iterable(request.texts for request in requests))
@@ -118,6 +117,12 @@ class Checker:
         for name in self._images:
             found[name] = np.concatenate([request.images[name] for request in requests])
         return {name: found[name] for name in self._names}
+
+    def numbers(self, requests: Sequence[Checked]) -> Array:
+        """The columns that are numbers, side by side in their order: `float64` `(n, d)`."""
+        count = sum(request.length for request in requests)
+        joined = bytearray().join([request.numbers for request in requests])  # writable, as torch wants it
+        return np.frombuffer(joined, dtype=np.float64).reshape(count, len(self._numbers))
 
     def _plan(self, names: tuple[str, ...]) -> _Plan | None:
         if len(names) != len(self._names) or set(names) != set(self._names):

@@ -107,5 +107,6 @@ def _server(uvicorn: Any, app: Any) -> uvicorn.Server:
         timeout_keep_alive=_SECONDS_IDLE,
         timeout_graceful_shutdown=30,
         server_header=False,
+        proxy_headers=False,
     )
     return Quiet(config)

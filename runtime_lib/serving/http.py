@@ -100,11 +100,6 @@ def _refusal(error: Exception, request: Request, pattern: str) -> Reply:
         return failure(str(error), 400)
     if isinstance(error, ServiceError):
         return failure(str(error), 503, headers=_RETRY)
-    if isinstance(error, OSError):
-        _log.error("A prediction cannot be logged, so it is not given out", exc_info=error)
-        return failure(
-            "The prediction log cannot be written; the server's log says why.", 503, headers=_RETRY
-        )
     _log.error("Unexpected error on %s %s", request.method, pattern, exc_info=error)
     return failure("The server failed on this request; the reason is in its log.", 500)
 

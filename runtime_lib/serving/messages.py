@@ -42,7 +42,7 @@ class Gone(Exception):
     """The client hung up before its request was complete."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """`body` is sent as it is when it is text or bytes, else as JSON."""
 

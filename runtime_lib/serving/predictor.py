@@ -33,7 +33,7 @@ _PROBED_ROWS = 16
 _BOUND_TO_THREAD = ("mlx",)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Prediction:
     """What one version answered to the `n` rows of a request, in the request's order."""
 
@@ -76,13 +76,14 @@ class Predictor:
         *,
         name: str,
         version: str,
-        log: Callable[[Prediction, Mapping[str, Array]], None] | None = None,
+        log: Callable[[Prediction, Mapping[str, Array], Array], None] | None = None,
         most_rows: int = 256,
         most_jobs: int = 1024,
     ) -> None:
         """
         Args:
-            log: is handed what was predicted, and on which rows, before anybody is answered.
+            log: is handed what was predicted, the rows, and their numbers side by side, `(n, d)`, before
+                anybody is answered.
             most_rows: of a batch, unless one request alone has more.
             most_jobs: that may wait; further ones are refused.
         """
@@ -166,7 +167,7 @@ class Predictor:
         all_ids = ids[0] if len(ids) == 1 else [one for some in ids for one in some]
         whole = Prediction(self.name, self.version, all_ids, model.task, answer, label)
         if self._log:
-            self._log(whole, together)
+            self._log(whole, together, self.checker.numbers(rows))
         return [whole] if len(rows) == 1 else list(_parts(whole, ids))
 
     def _run(self) -> None:
@@ -200,7 +201,7 @@ class Predictor:
     def _outcomes(self, jobs: list[Job]) -> list[Prediction | Exception]:
         try:
             return [*self.compute([job.rows for job in jobs], [job.ids for job in jobs])]
-        except OSError as error:  # the log: then no request of the batch may be answered
+        except ServiceError as error:  # the log: then no request of the batch may be answered
             return [error] * len(jobs)
         except Exception as error:
             return [error] if len(jobs) == 1 else [found for job in jobs for found in self._outcomes([job])]

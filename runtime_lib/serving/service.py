@@ -121,7 +121,7 @@ def open_version(
 
         return open_model(settings, folder, framework=serving.framework, most_rows=serving.max_rows)
 
-    def write(prediction: Prediction, rows: Mapping[str, Any]) -> None:
+    def write(prediction: Prediction, rows: Mapping[str, Any], numbers: Any) -> None:
         assert log is not None
         log.append(
             prediction.ids,
@@ -130,6 +130,7 @@ def open_version(
             model=name,
             version=version,
             time=datetime.now(UTC),
+            numbers=numbers,
         )
 
     predictor = Predictor(load, name=name, version=version, log=write if log else None)

@@ -12,9 +12,11 @@ import pytest
 from runtime_lib.data.columns import Column
 from runtime_lib.serving.http import build_app
 from runtime_lib.serving.predictor import Predictor
-from runtime_lib.serving.service import Service
+from runtime_lib.serving.service import Service, Version
+from runtime_lib.serving.traffic import Policy
 from runtime_lib.task.kinds import BINARY
 from runtime_lib.training.model import Model
+from tests.support.servers import make_project
 
 COLUMNS = (Column("hour", "number"), Column("carrier", "category", nullable=True))
 # 0.5, which is not above the threshold; a long fraction, a tiny number and a certain one.
@@ -79,9 +81,11 @@ class Fixed:
 
 
 @pytest.fixture(scope="module")
-def app():
+def app(tmp_path_factory):
     model = Model(BINARY, COLUMNS, {"threshold": 0.5}, Fixed())
-    service = Service(Predictor(lambda: model, name="flights", version="7")).start()
+    service = Service(make_project(tmp_path_factory.mktemp("project")), name="flights", log=None)
+    service.versions["7"] = Version(Predictor(lambda: model, name="flights", version="7")).start()
+    service.policy = Policy.all_to("7")
     yield build_app(service)
     service.stop()
 
