@@ -25,7 +25,10 @@ async def ask(module: str, settings: Settings, **question: Any) -> Any:
         ServiceError: it ended without an answer.
     """
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", module, stdin=pipe, stdout=pipe)
+    # In a session of its own: Ctrl-C at a terminal is for the server, which then ends this process.
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, stdin=pipe, stdout=pipe, start_new_session=True
+    )
     # Not as an argument: settings may hold a password, and every user may see the arguments of a process.
     asked = json.dumps({"settings": to_dict(settings), **question})
     try:

@@ -134,25 +134,22 @@ def test_the_request_that_is_printed_works(tmp_path: Path) -> None:
     assert len(json.loads(answer.stdout)["predictions"]) == 1
 
 
-def test_unexpected_errors_are_500_for_the_client_and_a_traceback_for_the_operator(
-    server: Server, model_folder: Path, tmp_path: Path
+def test_a_log_that_cannot_be_written_is_said_and_nothing_is_answered_until_it_can(
+    model_folder: Path, tmp_path: Path
 ) -> None:
-    """A real cause: the prediction log cannot be written, so no prediction may be given out."""
-    from tests.support.servers import running
+    from tests.support.servers import eventually, running
 
     settings = make_project(tmp_path)
     settings.var.mkdir()
-    (settings.var / "predictions").write_text("a file where the log's folder should be")
-    with running(settings, model_folder, free_port()) as broken:
-        status, answer = broken.ask("/invocations", {"inputs": ROWS})
-        assert (status, "its log" in answer["error"]) == (500, True)
-        assert "NotADirectory" not in json.dumps(answer)
-        (settings.var / "predictions").unlink()
-        assert broken.ask("/invocations", {"inputs": ROWS})[0] == 200
-        broken.process.terminate()
-        errors = broken.process.communicate(timeout=30)[1]
-    assert "Traceback" in errors
-    assert "NotADirectoryError" in errors or "FileExistsError" in errors
+    settings.predictions.write_text("a file where the log's folder should be")
+    with running(settings, model_folder, free_port()) as server:
+        for path, body in (("/invocations", {"inputs": ROWS}), ("/ready", None), ("/v2/health/ready", None)):
+            status, answer = server.ask(path, body)
+            assert (status, str(settings.predictions) in answer["error"]) == (503, True)
+        assert server.ask("/health")[0] == 200
+        settings.predictions.unlink()
+        assert eventually(lambda: server.ask("/ready")[0] == 200, 5)
+        assert server.ask("/invocations", {"inputs": ROWS})[0] == 200
 
 
 def test_requests_under_way_are_finished_when_the_server_stops(model_folder: Path, tmp_path: Path) -> None:
