@@ -1,0 +1,185 @@
+"""The evidence that a release gathers, look by look: small, and held as JSON over a restart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from runtime_lib.errors import DataError
+from runtime_lib.serving.releases.figures import BASE, Figures, Losses
+from runtime_lib.serving.releases.rules import Rules
+from runtime_lib.serving.releases.sequential import (
+    Counts,
+    bet,
+    bet_beyond,
+    information,
+    log_add,
+    one_sided,
+)
+
+__all__ = ["CHECKS", "Check", "Evidence", "Side"]
+
+Check = Literal["errors", "failing", "latency", "loss"]
+CHECKS: tuple[Check, ...] = ("errors", "failing", "latency", "loss")
+
+_EFFECT = 0.1  # standard deviations: the difference of mean losses that is found soonest
+_MEMORY = 50  # requests after which the last share of failures counts half
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Logs of two e-values of one check.
+
+    Args:
+        worse: against "the canary is no worse", since the release began.
+        fine: against "the canary is worse by the margin", since the step began.
+        counts: what the next bet is based on; of the step.
+    """
+
+    worse: float = math.log(0.5)
+    fine: float = 0.0
+    counts: Counts = field(default_factory=Counts)
+
+    def turned(self, step: int) -> Side:
+        """Begin a step.
+
+        `worse` is a mean over the steps in which the trouble may have begun: half of it starts with the
+        first, a quarter with the second, and so on. What is fine with few requests need not be with many.
+        """
+        return Side(log_add(self.worse, -(step + 1) * math.log(2)), 0.0, self.counts.faded())
+
+    def after(self, block: Counts, *, allowed: float, margin: float) -> Side:
+        """Bet on a block: that `a` is above `b` + `allowed`, or below `b` + `margin`."""
+        a, b = rates = self.counts.rates
+        worse, fine = self.worse, self.fine
+        if a > b + allowed:
+            worse += bet(block, rates, margin=allowed)
+        if a < b + margin < 1:
+            fine += bet(block, rates, margin=margin)
+        return Side(worse, fine, self.counts + block)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a canary and the champion beside it have shown so far. Begin with `Evidence()`, then `look`."""
+
+    step: int = 0
+    canary: Figures = field(default_factory=Figures)
+    champion: Figures = field(default_factory=Figures)
+    begun: tuple[Figures, Figures] = field(default_factory=lambda: (Figures(), Figures()))
+    closed: tuple[Figures, Figures] = field(default_factory=lambda: (Figures(), Figures()))
+    sides: Mapping[Check, Side] = field(default_factory=lambda: {check: Side() for check in CHECKS})
+    loss_before: float = math.log(0.5)
+
+    def look(self, canary: Figures, champion: Figures, rules: Rules, *, step: int) -> Evidence:
+        """Take in what both did since the last look.
+
+        A look is a block of trials; it may be as short as one request. The longer, the later a sudden change
+        is found, for a block is judged by what was known before it.
+
+        Args:
+            canary, champion: their figures since the release began.
+            step: the plan's step in which they were counted, from 0. Look once more before a step ends.
+
+        Raises:
+            DataError: figures are lower than at the last look, or the step is an earlier one.
+        """
+        if step < self.step:
+            raise DataError(f"Step {step} comes after step {self.step}. Begin a new release instead.")
+        now = self if step == self.step else self._turned(step)
+        canary, champion = Figures() + canary, Figures() + champion
+        now = replace(now, canary=canary, champion=champion, sides=now._sides_after(canary, champion, rules))
+        # Versions are compared within a block, so it stays open until both have been asked.
+        ends = all(figures.requests > shut.requests for figures, shut in zip((canary, champion), now.closed))
+        return replace(now, closed=(canary, champion)) if ends else now
+
+    def worse(self, check: Check) -> float:
+        """Log of the e-value against "the canary is no worse"."""
+        return self.sides[check].worse
+
+    def fine(self, check: Check) -> float:
+        """Log of the e-value against "the canary is worse by the margin" in this step."""
+        return self.sides[check].fine
+
+    @property
+    def requests_of_step(self) -> int:
+        return self.canary.requests - self.begun[0].requests
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "canary": self.canary.to_dict(),
+            "champion": self.champion.to_dict(),
+            "begun": [figures.to_dict() for figures in self.begun],
+            "closed": [figures.to_dict() for figures in self.closed],
+            "sides": {check: asdict(side) for check, side in self.sides.items()},
+            "loss_before": self.loss_before,
+        }
+
+    @classmethod
+    def from_dict(cls, held: Mapping[str, Any]) -> Evidence:
+        sides = held["sides"]
+        return cls(
+            held["step"],
+            Figures.from_dict(held["canary"]),
+            Figures.from_dict(held["champion"]),
+            (Figures.from_dict(held["begun"][0]), Figures.from_dict(held["begun"][1])),
+            (Figures.from_dict(held["closed"][0]), Figures.from_dict(held["closed"][1])),
+            {c: Side(**{**sides[c], "counts": Counts(**sides[c]["counts"])}) for c in CHECKS},
+            held["loss_before"],
+        )
+
+    def _turned(self, step: int) -> Evidence:
+        sides = {check: side.turned(step) for check, side in self.sides.items()}
+        before = sides["loss"].worse
+        return replace(self, step=step, begun=(self.canary, self.champion), sides=sides, loss_before=before)
+
+    def _sides_after(self, canary: Figures, champion: Figures, rules: Rules) -> dict[Check, Side]:
+        sides = dict(self.sides)
+        sides["failing"] = _failing(sides["failing"], canary - self.canary, rules)
+        sides["loss"] = self._loss(canary.losses, champion.losses, rules)
+        block = (canary - self.closed[0], champion - self.closed[1])
+        if block[0].requests and block[1].requests:
+            errors = Counts(block[0].errors, block[0].requests, block[1].errors, block[1].requests)
+            sides["errors"] = sides["errors"].after(errors, allowed=0, margin=rules.error_margin)
+            if (slow := _slow(block, self.closed[1], rules)) is not None:
+                sides["latency"] = sides["latency"].after(slow, allowed=0, margin=0)
+        return sides
+
+    def _loss(self, canary: Losses, champion: Losses, rules: Rules) -> Side:
+        """Losses within a step are added up: the traffic's split, and so the mixture of rows, is one."""
+        known = information(canary - self.begun[0].losses, champion - self.begun[1].losses)
+        if known is None:
+            return Side(self.loss_before, 0.0)
+        effect = _EFFECT * known.deviation
+        worse = self.loss_before + one_sided(known, effect=effect)
+        spare = known.beyond(rules.loss_margin or 0.0).mirrored()
+        return Side(worse, one_sided(spare, effect=effect))
+
+
+def _failing(side: Side, block: Figures, rules: Rules) -> Side:
+    """Bet that the canary fails more than it ever may, by how it failed of late."""
+    if not block.requests:
+        return side
+    rate = (side.counts.hits_a + 0.5) / (side.counts.trials_a + 1)
+    worse = side.worse
+    if rate > rules.most_errors:
+        worse += bet_beyond(block.errors, block.requests, rate, rules.most_errors)
+    kept = 0.5 ** (block.requests / _MEMORY)
+    held = Counts(side.counts.hits_a * kept, side.counts.trials_a * kept)
+    return Side(worse, side.fine, held + Counts(block.errors, block.requests))
+
+
+def _slow(block: tuple[Figures, Figures], before: Figures, rules: Rules) -> Counts | None:
+    """Count the champion's answers beyond a quantile of its earlier ones, the canary's beyond that and the margin.
+
+    None where there were no earlier answers, or latency is not judged.
+    """
+    limit = before.latencies.bucket_of(rules.latency_share)
+    if limit is None or rules.latency_margin is None:
+        return None
+    spare = math.ceil(math.log(1 + rules.latency_margin, BASE) - 1e-9)
+    canary, champion = (figures.latencies for figures in block)
+    return Counts(canary.beyond(limit + spare), canary.count, champion.beyond(limit), champion.count)
