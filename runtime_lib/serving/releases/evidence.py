@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from runtime_lib.errors import DataError
-from runtime_lib.serving.releases.figures import BASE, Figures, Losses
+from runtime_lib.serving.releases.figures import BASE, Figures, Moments
 from runtime_lib.serving.releases.rules import Rules
 from runtime_lib.serving.releases.sequential import (
     Counts,
@@ -92,7 +92,7 @@ class Evidence:
         canary, champion = Figures() + canary, Figures() + champion
         now = replace(now, canary=canary, champion=champion, sides=now._sides_after(canary, champion, rules))
         # Versions are compared within a block, so it stays open until both have been asked.
-        ends = all(figures.requests > shut.requests for figures, shut in zip((canary, champion), now.closed))
+        ends = canary.requests > now.closed[0].requests and champion.requests > now.closed[1].requests
         return replace(now, closed=(canary, champion)) if ends else now
 
     def worse(self, check: Check) -> float:
@@ -148,8 +148,8 @@ class Evidence:
                 sides["latency"] = sides["latency"].after(slow, allowed=0, margin=0)
         return sides
 
-    def _loss(self, canary: Losses, champion: Losses, rules: Rules) -> Side:
-        """Losses within a step are added up: the traffic's split, and so the mixture of rows, is one."""
+    def _loss(self, canary: Moments, champion: Moments, rules: Rules) -> Side:
+        """Moments within a step are added up: the traffic's split, and so the mixture of rows, is one."""
         known = information(canary - self.begun[0].losses, champion - self.begun[1].losses)
         if known is None:
             return Side(self.loss_before, 0.0)
@@ -173,9 +173,10 @@ def _failing(side: Side, block: Figures, rules: Rules) -> Side:
 
 
 def _slow(block: tuple[Figures, Figures], before: Figures, rules: Rules) -> Counts | None:
-    """Count the champion's answers beyond a quantile of its earlier ones, the canary's beyond that and the margin.
+    """Count the champion's answers beyond a quantile of its earlier ones, and the canary's beyond that times
+    1 + the margin; None where there were no earlier answers, or latency is not judged.
 
-    None where there were no earlier answers, or latency is not judged.
+    A canary that takes 1 + the margin times as long has equal shares, however both vary from block to block.
     """
     limit = before.latencies.bucket_of(rules.latency_share)
     if limit is None or rules.latency_margin is None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from runtime_lib.errors import DataError
 
-__all__ = ["BASE", "Figures", "Latencies", "Losses"]
+__all__ = ["BASE", "Figures", "Latencies", "Moments"]
 
 _PER_DOUBLING = 16
 BASE = 2 ** (1 / _PER_DOUBLING)
@@ -66,47 +66,58 @@ class Latencies:
 
 
 @dataclass(slots=True)
-class Losses:
-    """Loss of the labelled rows, in the task's own unit: their number, mean, and sum of squares about it."""
+class Moments:
+    """Number of values, their mean, and the sum of squares about it; values such as the loss of a row."""
 
     count: int = 0
     mean: float = 0.0
     squares: float = 0.0
 
-    def add(self, loss: float) -> None:
-        """Count one row, by Welford's recurrence.
+    @classmethod
+    def of_hits(cls, hits: int, trials: int) -> Moments:
+        """Those of trials of which a hit counts 1 and the others 0.
 
         Raises:
-            DataError: the loss is not finite.
+            DataError: there are more hits than trials.
         """
-        if not math.isfinite(loss):
-            raise DataError(f"A loss of {loss!r} cannot be averaged. Leave such rows out of the comparison.")
-        self.count += 1
-        step = loss - self.mean
-        self.mean += step / self.count
-        self.squares += step * (loss - self.mean)
+        if not 0 <= hits <= trials:
+            raise DataError(f"{hits} hits of {trials} trials are no share. Count each trial once.")
+        return cls(trials, hits / trials, hits * (trials - hits) / trials) if trials else cls()
 
-    def __add__(self, other: Losses) -> Losses:
+    def add(self, value: float) -> None:
+        """Count one value, by Welford's recurrence.
+
+        Raises:
+            DataError: it is not finite.
+        """
+        if not math.isfinite(value):
+            raise DataError(f"{value!r} cannot be averaged. Leave such rows out of the comparison.")
+        self.count += 1
+        step = value - self.mean
+        self.mean += step / self.count
+        self.squares += step * (value - self.mean)
+
+    def __add__(self, other: Moments) -> Moments:
         """As Chan, Golub and LeVeque (1983), "Algorithms for computing the sample variance"."""
         if not other.count:
-            return Losses(self.count, self.mean, self.squares)
+            return Moments(self.count, self.mean, self.squares)
         count = self.count + other.count
         step = other.mean - self.mean
-        return Losses(
+        return Moments(
             count,
             self.mean + step * other.count / count,
             self.squares + other.squares + step**2 * self.count * other.count / count,
         )
 
-    def __sub__(self, other: Losses) -> Losses:
+    def __sub__(self, other: Moments) -> Moments:
         count = self.count - other.count
         if count < 0:
             raise _fallen("labelled rows")
         if not count:
-            return Losses()
+            return Moments()
         mean = self.mean + (self.mean - other.mean) * other.count / count
         between = (mean - other.mean) ** 2 * count * other.count / self.count
-        return Losses(count, mean, max(0.0, self.squares - other.squares - between))
+        return Moments(count, mean, max(0.0, self.squares - other.squares - between))
 
 
 @dataclass(slots=True)
@@ -118,14 +129,14 @@ class Figures:
         errors: of them, those in which the version itself failed (5xx).
         rows: rows predicted.
         latencies: of the requests that were answered; failing fast is not fast.
-        losses: of the rows whose labels have arrived.
+        losses: of the rows whose labels have arrived, in the task's own unit.
     """
 
     requests: int = 0
     errors: int = 0
     rows: int = 0
     latencies: Latencies = field(default_factory=Latencies)
-    losses: Losses = field(default_factory=Losses)
+    losses: Moments = field(default_factory=Moments)
 
     def answered(self, seconds: float, rows: int = 1) -> None:
         self.requests += 1
@@ -176,7 +187,7 @@ class Figures:
     def from_dict(cls, held: Mapping[str, Any]) -> Figures:
         buckets = Counter({int(bucket): number for bucket, number in held["latencies"].items()})
         return cls(
-            held["requests"], held["errors"], held["rows"], Latencies(buckets), Losses(*held["losses"])
+            held["requests"], held["errors"], held["rows"], Latencies(buckets), Moments(*held["losses"])
         )
 
 
@@ -188,5 +199,6 @@ def _bucket(seconds: float) -> int:
 
 def _fallen(what: str) -> DataError:
     return DataError(
-        f"There are fewer {what} now than in the earlier snapshot. Keep what a worker had counted when it ended."
+        f"There are fewer {what} now than in the earlier snapshot. "
+        f"Keep what a worker had counted when it ended."
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from runtime_lib.serving.releases.figures import Losses
+from runtime_lib.serving.releases.figures import Moments
 
 __all__ = ["Counts", "Information", "bet", "bet_beyond", "half_width", "information", "log_add", "one_sided"]
 
@@ -102,8 +102,8 @@ class Information:
         return replace(self, difference=-self.difference)
 
 
-def information(a: Losses, b: Losses, *, least: int = 100) -> Information | None:
-    """The difference `a` − `b` of two means; None below `least` rows each, or where no row differs.
+def information(a: Moments, b: Moments, *, least: int = 100) -> Information | None:
+    """The difference `a` - `b` of two means; None below `least` rows each, or where no row differs.
 
     Each variance is taken about the common mean, as in a score test: two versions whose losses are constant
     and differ do differ. With `least` rows the central limit theorem is relied upon.
