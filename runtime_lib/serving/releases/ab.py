@@ -63,9 +63,11 @@ def size_of_shares(
 def size_of_means(
     deviation: float, effect: float, *, alpha: float = 0.05, power: float = 0.9, share: float = 0.5
 ) -> Size:
-    """Size a test of two means, such as of losses; `deviation` is the rows' standard deviation, in their unit.
+    """Size a test of two means, such as of losses; the rest as in `size_of_shares`.
 
-    The rest as in `size_of_shares`.
+    Args:
+        deviation: standard deviation of the rows, in their unit.
+        effect: the smallest difference that matters, in the same.
 
     Raises:
         SettingsError: the deviation is not above 0, the effect is 0, or a probability is not between 0 and 1.

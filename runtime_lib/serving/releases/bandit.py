@@ -20,7 +20,7 @@ def by_rewards(rewards: Mapping[str, tuple[int, int]], *, floor: int = 50, seed:
     """Weights by rewards that are had or not, in tenths of a percent.
 
     Thompson (1933); Chapelle and Li (2011), "An empirical evaluation of Thompson sampling". The rates' prior
-    is uniform. The posterior believes in rates that stay: give the figures of a recent window where they move.
+    is uniform. The posterior believes in rates that stay: where they move, give figures of a recent window.
 
     Args:
         rewards: version → (rewards, trials).

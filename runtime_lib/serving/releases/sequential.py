@@ -105,17 +105,18 @@ class Information:
 def information(a: Moments, b: Moments, *, least: int = 100) -> Information | None:
     """The difference `a` - `b` of two means; None below `least` rows each, or where no row differs.
 
-    Each variance is taken about the common mean, as in a score test: two versions whose losses are constant
-    and differ do differ. With `least` rows the central limit theorem is relied upon.
+    Each variance is at least that of all rows together, as in a score test: few rows of one version, with one
+    of the rare great values or none, would make it too small. With `least` rows the central limit theorem is
+    relied upon.
     """
     if min(a.count, b.count) < least:
         return None
     together = a + b
-    spread_a, spread_b = (x.squares / x.count + (x.mean - together.mean) ** 2 for x in (a, b))
-    variance = spread_a / a.count + spread_b / b.count
+    spread = together.squares / together.count
+    variance = sum(max(x.squares / x.count, spread) / x.count for x in (a, b))
     if not variance > 0:
         return None
-    return Information(a.mean - b.mean, 1 / variance, math.sqrt(max(spread_a, spread_b)))
+    return Information(a.mean - b.mean, 1 / variance, math.sqrt(spread))
 
 
 def one_sided(known: Information, *, effect: float) -> float:

@@ -1,4 +1,4 @@
-"""The steps of a canary: from the state, a verdict and the time to the next state. Nothing else happens here."""
+"""The steps of a canary: from the state, a verdict and the time to the next state."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Plan:
             )
         if not 0 <= self.least_seconds <= self.longest_seconds:
             raise SettingsError(
-                f"A step cannot last {self.least_seconds:g} seconds at least and {self.longest_seconds:g} at most."
+                f"A step cannot last {self.least_seconds:g} s at least and {self.longest_seconds:g} s at most."
             )
 
 
