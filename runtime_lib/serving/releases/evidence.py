@@ -23,9 +23,11 @@ __all__ = ["CHECKS", "Check", "Evidence", "Side"]
 
 Check = Literal["errors", "failing", "latency", "loss"]
 CHECKS: tuple[Check, ...] = ("errors", "failing", "latency", "loss")
+_LATELY: dict[str, str] = {"errors": "errors lately", "latency": "latency lately"}
 
 _EFFECT = 0.1  # standard deviations: the difference of mean losses that is found soonest
-_MEMORY = 50  # requests after which the last share of failures counts half
+_MEMORY = 500  # requests of the canary after which a bet on recent ones counts one half
+_SHORT_MEMORY = 50  # the same where only frequent failures are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +40,31 @@ class Side:
         counts: what the next bet is based on; of the step.
     """
 
-    worse: float = math.log(0.5)
+    worse: float
     fine: float = 0.0
     counts: Counts = field(default_factory=Counts)
 
-    def turned(self, step: int) -> Side:
-        """Begin a step.
+    def turned(self, stake: float) -> Side:
+        return Side(log_add(self.worse, stake), 0.0, self.counts.faded())
 
-        `worse` is a mean over the steps in which the trouble may have begun: half of it starts with the
-        first, a quarter with the second, and so on. What is fine with few requests need not be with many.
-        """
-        return Side(log_add(self.worse, -(step + 1) * math.log(2)), 0.0, self.counts.faded())
-
-    def after(self, block: Counts, *, allowed: float, margin: float) -> Side:
-        """Bet on a block: that `a` is above `b` + `allowed`, or below `b` + `margin`."""
+    def after(self, block: Counts, *, margin: float, memory: float = math.inf) -> Side:
+        """Bet on a block: that the rate of `a` is above that of `b`, or below that of `b` + `margin`."""
         a, b = rates = self.counts.rates
-        worse, fine = self.worse, self.fine
-        if a > b + allowed:
-            worse += bet(block, rates, margin=allowed)
-        if a < b + margin < 1:
-            fine += bet(block, rates, margin=margin)
-        return Side(worse, fine, self.counts + block)
+        worse = self.worse + (bet(block, rates) if a > b else 0.0)
+        fine = self.fine + (bet(block, rates, margin=margin) if a < b + margin < 1 else 0.0)
+        return Side(worse, fine, self.counts.times(0.5 ** (block.trials_a / memory)) + block)
+
+
+def _stakes(step: int) -> dict[str, float]:
+    """What each bet on "worse" begins with in a step, as logarithms: by check, 1 over all steps together.
+
+    Half starts with the first step, a quarter with the second, and so on: what is fine with few requests need
+    not be with many. Half of it bets on what was seen since the step began, half on recent requests, so that
+    a change in the middle of a long step is found as well.
+    """
+    whole = -(step + 1) * math.log(2)
+    half = whole - math.log(2)
+    return {"failing": whole, "loss": whole, **{name: half for pair in _LATELY.items() for name in pair}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +76,10 @@ class Evidence:
     champion: Figures = field(default_factory=Figures)
     begun: tuple[Figures, Figures] = field(default_factory=lambda: (Figures(), Figures()))
     closed: tuple[Figures, Figures] = field(default_factory=lambda: (Figures(), Figures()))
-    sides: Mapping[Check, Side] = field(default_factory=lambda: {check: Side() for check in CHECKS})
-    loss_before: float = math.log(0.5)
+    sides: Mapping[str, Side] = field(
+        default_factory=lambda: {name: Side(stake) for name, stake in _stakes(0).items()}
+    )
+    loss_before: float = _stakes(0)["loss"]
 
     def look(self, canary: Figures, champion: Figures, rules: Rules, *, step: int) -> Evidence:
         """Take in what both did since the last look.
@@ -97,7 +105,8 @@ class Evidence:
 
     def worse(self, check: Check) -> float:
         """Log of the e-value against "the canary is no worse"."""
-        return self.sides[check].worse
+        worse = self.sides[check].worse
+        return log_add(worse, self.sides[_LATELY[check]].worse) if check in _LATELY else worse
 
     def fine(self, check: Check) -> float:
         """Log of the e-value against "the canary is worse by the margin" in this step."""
@@ -114,39 +123,46 @@ class Evidence:
             "champion": self.champion.to_dict(),
             "begun": [figures.to_dict() for figures in self.begun],
             "closed": [figures.to_dict() for figures in self.closed],
-            "sides": {check: asdict(side) for check, side in self.sides.items()},
+            "sides": {name: asdict(side) for name, side in self.sides.items()},
             "loss_before": self.loss_before,
         }
 
     @classmethod
     def from_dict(cls, held: Mapping[str, Any]) -> Evidence:
-        sides = held["sides"]
         return cls(
             held["step"],
             Figures.from_dict(held["canary"]),
             Figures.from_dict(held["champion"]),
             (Figures.from_dict(held["begun"][0]), Figures.from_dict(held["begun"][1])),
             (Figures.from_dict(held["closed"][0]), Figures.from_dict(held["closed"][1])),
-            {c: Side(**{**sides[c], "counts": Counts(**sides[c]["counts"])}) for c in CHECKS},
+            {n: Side(**{**side, "counts": Counts(**side["counts"])}) for n, side in held["sides"].items()},
             held["loss_before"],
         )
 
     def _turned(self, step: int) -> Evidence:
-        sides = {check: side.turned(step) for check, side in self.sides.items()}
+        stakes = _stakes(step)
+        sides = {name: side.turned(stakes[name]) for name, side in self.sides.items()}
         before = sides["loss"].worse
         return replace(self, step=step, begun=(self.canary, self.champion), sides=sides, loss_before=before)
 
-    def _sides_after(self, canary: Figures, champion: Figures, rules: Rules) -> dict[Check, Side]:
+    def _sides_after(self, canary: Figures, champion: Figures, rules: Rules) -> dict[str, Side]:
         sides = dict(self.sides)
         sides["failing"] = _failing(sides["failing"], canary - self.canary, rules)
         sides["loss"] = self._loss(canary.losses, champion.losses, rules)
         block = (canary - self.closed[0], champion - self.closed[1])
         if block[0].requests and block[1].requests:
             errors = Counts(block[0].errors, block[0].requests, block[1].errors, block[1].requests)
-            sides["errors"] = sides["errors"].after(errors, allowed=0, margin=rules.error_margin)
+            sides |= self._bets("errors", errors, rules.error_margin)
             if (slow := _slow(block, self.closed[1], rules)) is not None:
-                sides["latency"] = sides["latency"].after(slow, allowed=0, margin=0)
+                sides |= self._bets("latency", slow, 0.0)
         return sides
+
+    def _bets(self, check: str, block: Counts, margin: float) -> dict[str, Side]:
+        lately = _LATELY[check]
+        return {
+            check: self.sides[check].after(block, margin=margin),
+            lately: self.sides[lately].after(block, margin=margin, memory=_MEMORY),
+        }
 
     def _loss(self, canary: Moments, champion: Moments, rules: Rules) -> Side:
         """Moments within a step are added up: the traffic's split, and so the mixture of rows, is one."""
@@ -167,9 +183,8 @@ def _failing(side: Side, block: Figures, rules: Rules) -> Side:
     worse = side.worse
     if rate > rules.most_errors:
         worse += bet_beyond(block.errors, block.requests, rate, rules.most_errors)
-    kept = 0.5 ** (block.requests / _MEMORY)
-    held = Counts(side.counts.hits_a * kept, side.counts.trials_a * kept)
-    return Side(worse, side.fine, held + Counts(block.errors, block.requests))
+    kept = side.counts.times(0.5 ** (block.requests / _SHORT_MEMORY))
+    return Side(worse, side.fine, kept + Counts(block.errors, block.requests))
 
 
 def _slow(block: tuple[Figures, Figures], before: Figures, rules: Rules) -> Counts | None:

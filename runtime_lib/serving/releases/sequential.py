@@ -8,7 +8,7 @@ Shafer (2023), "Game-theoretic statistics and safe anytime-valid inference". Eve
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 from runtime_lib.serving.releases.figures import Moments
 
@@ -39,6 +39,9 @@ class Counts:
         """Both shares of hits, never 0 or 1; `a` starts out as one trial at the rate of `b`."""
         b = (self.hits_b + 0.5) / (self.trials_b + 1)
         return (self.hits_a + b) / (self.trials_a + 1), b
+
+    def times(self, part: float) -> Counts:
+        return Counts(*(part * number for number in astuple(self)))
 
     def faded(self) -> Counts:
         """The counts to begin anew with: one trial at the rate of `b`."""

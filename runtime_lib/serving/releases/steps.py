@@ -42,7 +42,7 @@ class Plan:
             )
         if not 0 <= self.least_seconds <= self.longest_seconds:
             raise SettingsError(
-                f"A step cannot last {self.least_seconds:g} s at least and {self.longest_seconds:g} s at most."
+                f"A step cannot last {self.least_seconds:g} s at least, {self.longest_seconds:g} s at most."
             )
 
 
