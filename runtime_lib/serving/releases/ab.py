@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
@@ -130,7 +131,6 @@ def _size(variances: tuple[float, float], effect: float, *, alpha: float, power:
     """
     _check(alpha=alpha, power=power, share=share)
     effect = _effect(effect)
-    variance = variances[0] / (1 - share) + variances[1] / share  # of the difference, times all requests
     normal = NormalDist()
     spare = normal.inv_cdf(power)
     once = ((normal.inv_cdf(1 - alpha / 2) + spare) / effect) ** 2
@@ -140,7 +140,17 @@ def _size(variances: tuple[float, float], effect: float, *, alpha: float, power:
     for _ in range(50):
         middle = (low + high) / 2
         low, high = (low, middle) if _finds(middle, effect, alpha, spare) else (middle, high)
-    return Size(math.ceil(once * variance), math.ceil(high * variance))
+    # `information` takes no variance below that of all rows together.
+    least = (1 - share) * variances[0] + share * variances[1] + share * (1 - share) * effect**2
+    cautious = [max(variance, least) for variance in variances]
+    return Size(
+        *(math.ceil(amount * _spread(of, share)) for amount, of in ((once, variances), (high, cautious)))
+    )
+
+
+def _spread(variances: Sequence[float], share: float) -> float:
+    """Variance of the difference of the two means, times the number of all requests."""
+    return variances[0] / (1 - share) + variances[1] / share
 
 
 def _finds(amount: float, effect: float, alpha: float, spare: float) -> bool:

@@ -93,7 +93,7 @@ class _Words:
             return _percent(self.rules.latency_margin or 0)
         if check == "loss":
             return f"{self.rules.loss_margin:.4g}"
-        return f"{100 * self.rules.error_margin:.3g} percentage points"
+        return f"{_percent(self.rules.error_margin)} of requests"
 
     def _figures(self, check: Check) -> str:
         tell = {"latency": self._took, "loss": _lost}.get(check, _failed)
