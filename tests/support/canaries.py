@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from runtime_lib.serving.releases.evidence import Evidence
-from runtime_lib.serving.releases.figures import Figures, Moments
+from runtime_lib.serving.releases.figures import BASE, Figures, Latencies, Moments
 from runtime_lib.serving.releases.judge import Verdict, judge
 from runtime_lib.serving.releases.rules import Rules
 
@@ -79,6 +80,10 @@ def _serve(
 ) -> None:
     for _ in range(failed := int(rng.binomial(number, min(traffic.errors * tide + how.errors, 1)))):
         to.failed()
-    for seconds in 0.02 * how.slower * math.sqrt(tide) * rng.lognormal(0, 0.5, number - failed):
-        to.answered(seconds)
+    seconds = 0.02 * how.slower * math.sqrt(tide) * rng.lognormal(0, 0.5, number - failed)
+    # `Figures.answered` for each of them, in one go: millions of requests are simulated.
+    buckets, counts = np.unique(np.ceil(np.log(seconds) / math.log(BASE)) - 1, return_counts=True)
+    to.latencies += Latencies(Counter(dict(zip(buckets.astype(int).tolist(), counts.tolist(), strict=True))))
+    to.requests += len(seconds)
+    to.rows += len(seconds)
     to.losses += moments(traffic.loss(rng, number) + tide + how.loss)

@@ -161,6 +161,13 @@ def test_evidence_survives_a_restart_and_the_figures_it_was_given():
     assert seen.canary.requests == 0
 
 
+def test_a_block_is_judged_by_what_was_known_before_it():
+    bad, good = Figures(1_000, 1_000), Figures(1_000)
+    seen = Evidence().look(bad, good, RULES, step=0)
+    assert seen.worse("errors") == pytest.approx(Evidence().worse("errors"))
+    assert seen.look(bad + bad, good + good, RULES, step=0).worse("errors") > 500
+
+
 def test_each_step_has_to_be_passed_anew():
     traffic = Traffic(shares=(0.4, 0.5), looks=150, batch=200)
     seen = {look: verdict.outcome for look, _, verdict in looks(2, traffic, Canary(), RULES)}
