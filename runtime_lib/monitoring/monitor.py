@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from runtime_lib.data.raw import RawTypes
 
-__all__ = ["Served", "monitor"]
+__all__ = ["Served", "answers_of", "known_labels", "monitor"]
 
 
 class Served(Protocol):
@@ -137,7 +137,7 @@ def _judge(
     labels: pd.DataFrame,
 ) -> Verdict:
     rules, task = settings.monitoring, from_dict(profile["task"])
-    metric, answer = gate_metric(settings, task), _answers(task, table)
+    metric, answer = gate_metric(settings, task), answers_of(task, table)
     columns = drift(
         profile,
         table,
@@ -145,7 +145,7 @@ def _judge(
         threshold=rules.drift_threshold,
         answers=task.watched(answer),
     )
-    known, label = _labels(task, table["label"])
+    known, label = known_labels(task, table["label"])
     performance = judge_performance(
         task,
         label[known],
@@ -191,7 +191,12 @@ def _held_out_curves(settings: Settings, champion: Served | None) -> Mapping[str
     return evaluation.get("curves", {}).get("candidate", {}) if same else {}
 
 
-def _answers(task: Task, table: pd.DataFrame) -> Array:
+def answers_of(task: Task, table: pd.DataFrame) -> Array:
+    """The answers of a table from the log, as the task has them.
+
+    Raises:
+        DataError: they are of a model with other outputs.
+    """
     found = answers(table)
     if missing := [name for name in task.outputs if name not in found or np.isnan(found[name]).any()]:
         raise DataError(
@@ -201,7 +206,7 @@ def _answers(task: Task, table: pd.DataFrame) -> Array:
     return task.from_columns(found)
 
 
-def _labels(task: Task, values: pd.Series[Any]) -> tuple[Array, Array]:
+def known_labels(task: Task, values: pd.Series[Any]) -> tuple[Array, Array]:
     """Which labels are known by now, and all of them as the task reads them; the others are zeros."""
     known = values.notna().to_numpy(copy=True)
     known[known] = task.known(values[known])

@@ -85,15 +85,21 @@ def rollback(settings: Settings, *, reason: str) -> Entry:
     return _decide(settings, decide)
 
 
-def follow_back(settings: Settings, version: str, *, reason: str) -> Entry | None:
-    """Make the version champion that traffic was given back to; None: it is already.
+def follow_back(settings: Settings, version: str, *, left: Sequence[str], reason: str) -> Entry | None:
+    """Make the version champion that traffic was given back to.
+
+    Args:
+        left: the versions that traffic was taken from; if none of them is champion nothing is done.
+
+    Returns:
+        The decision; None: there was none to take.
 
     Raises:
         MlopsError: as `choose`.
     """
 
     def decide(model: Registered, found: Sequence[ModelVersion]) -> Entry | None:
-        if model.champion == version:
+        if model.champion not in left:
             return None
         fetch(settings, named(settings, found, version))
         return Entry("rolled back", version, model.champion, version, (reason,))

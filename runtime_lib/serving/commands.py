@@ -9,6 +9,7 @@ from typing import Any
 from runtime_lib.errors import DataError, ServiceError, SettingsError
 from runtime_lib.registry.trail import who
 from runtime_lib.serving.releases import actions
+from runtime_lib.serving.releases.controller import canary
 from runtime_lib.serving.releases.journal import Change, Held, State
 from runtime_lib.serving.supervisor import Supervisor
 
@@ -44,8 +45,9 @@ class Commands:
         """
         files = Held(**held)
         await self._check_fit(version, files)
+        how = self._supervisor.settings.serving.rollout
         await self._supervisor.change(
-            lambda state: replace(actions.all_to(state, version, files), followed=version),
+            lambda state: replace(self._released(state, version, files, how), followed=version),
             action="deployed",
             by="champion",
             who=who(),
@@ -69,10 +71,15 @@ class Commands:
 
     async def _deploy(self, given: Mapping[str, Any]) -> dict[str, Any]:
         version, held, how = given["version"], Held(**given["held"]), given["how"]
-        if how not in _HOW:
-            raise SettingsError(f"'{how}' is no way to deploy: {', '.join(_HOW)}.")
+        if how not in (*_HOW, _CANARY):
+            raise SettingsError(f"'{how}' is no way to deploy: {', '.join((*_HOW, _CANARY))}.")
         await self._check_fit(version, held)
-        return await self._change(lambda state: _HOW[how](state, version, held), "deployed", given)
+        return await self._change(lambda state: self._released(state, version, held, how), "deployed", given)
+
+    def _released(self, state: State, version: str, held: Held, how: str) -> State:
+        if how == _CANARY:
+            return canary(state, version, held, self._supervisor.settings.serving.canary)
+        return _HOW[how](state, version, held)
 
     async def _traffic(self, given: Mapping[str, Any]) -> dict[str, Any]:
         models = {version: Held(**held) for version, held in given.get("models", {}).items()}
@@ -119,3 +126,5 @@ _HOW: Mapping[str, Callable[[State, str, Held], State]] = {
     "stage": actions.stage,
     "shadow": actions.shadow,
 }
+
+_CANARY = "canary"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from runtime_lib.errors import RequestError
+from runtime_lib.errors import RequestError, ServiceError
 from runtime_lib.serving.messages import BYTES, Reply, Request
 from runtime_lib.serving.metrics import CONTENT_TYPE, Metrics
 from runtime_lib.serving.predictor import Prediction
@@ -17,7 +17,7 @@ from runtime_lib.serving.protocols import infer, invocations
 from runtime_lib.serving.protocols.batch import Batch
 from runtime_lib.serving.service import Service, Version
 
-__all__ = ["Endpoints", "Route"]
+__all__ = ["AskServer", "Endpoints", "Route"]
 
 _MODEL = re.compile(r"/v2/models/(?P<name>[^/]+)(/versions/(?P<version>[^/]+))?(?P<action>/ready|/infer)?")
 # A larger body would keep the event loop, and so everybody else, waiting: it goes to the version's thread.
@@ -25,6 +25,7 @@ _SMALL = 1 << 15
 _VERSION = "x-mlops-version"
 
 Handler = Callable[[Request], Awaitable[Reply]]
+AskServer = Callable[..., Awaitable[Any]]
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Route:
 class Endpoints:
     """The endpoints of one service."""
 
-    def __init__(self, service: Service, metrics: Metrics) -> None:
-        self._service, self._metrics = service, metrics
+    def __init__(self, service: Service, metrics: Metrics, server: AskServer | None) -> None:
+        self._service, self._metrics, self._ask = service, metrics, server
         fixed: dict[str, tuple[str, Handler]] = {
             "/health": ("GET", self._health),
             "/ping": ("GET", self._health),
@@ -111,7 +112,18 @@ class Endpoints:
         return Reply({"ready": True})
 
     async def _count(self, request: Request) -> Reply:
-        return Reply(self._metrics.text(self._service), content_type=CONTENT_TYPE)
+        ready = {name: version.predictor.ready for name, version in self._service.versions.items()}
+        metrics = await self._together()
+        return Reply(metrics.text(self._service.name, ready), content_type=CONTENT_TYPE)
+
+    async def _together(self) -> Metrics:
+        """What all workers have counted; this one alone, if the others cannot be asked."""
+        if self._ask is None:
+            return self._metrics
+        try:
+            return Metrics.from_dict(await self._ask("counted", counted=self._metrics.to_dict()))
+        except ServiceError:
+            return self._metrics
 
     async def _server(self, request: Request) -> Reply:
         return Reply(infer.server_metadata())
@@ -126,23 +138,25 @@ class Endpoints:
     async def _raw_invocations(self, request: Request) -> Reply:
         version = self._service.choose(request.headers)
         names, body = list(version.raw.types.columns), await request.read()
+        request.version = version.name
 
         def work() -> tuple[Prediction, Batch]:
             batch = invocations.parse(body, names)
             self._service.check_count(batch.count)
             return self._service.compute(version, *version.inputs(batch)), batch
 
-        return self._replied(_MLFLOW, *await self._apart(version, work))
+        return _replied(request, _MLFLOW, *await self._apart(version, work))
 
     async def _predict(self, request: Request, version: Version, protocol: Protocol) -> Reply:
         body = await request.read(tensors=protocol is _V2)
+        request.version = version.name
         if len(body) > _SMALL:
             work = partial(self._whole, request, version, protocol)
-            return self._replied(protocol, *await self._apart(version, work))
+            return _replied(request, protocol, *await self._apart(version, work))
         batch = protocol.parse(request, version)
         self._service.check_count(batch.count)
         rows = version.check(batch)
-        return self._replied(protocol, await self._service.predict(version, rows, batch.ids), batch)
+        return _replied(request, protocol, await self._service.predict(version, rows, batch.ids), batch)
 
     def _whole(self, request: Request, version: Version, protocol: Protocol) -> tuple[Prediction, Batch]:
         """All of a large request, in the version's thread."""
@@ -154,16 +168,17 @@ class Endpoints:
         version.predictor.model  # noqa: B018  refuses before the thread does, which may have ended
         return await asyncio.get_running_loop().run_in_executor(version.predictor.thread, work)
 
-    def _replied(self, protocol: Protocol, prediction: Prediction, batch: Batch) -> Reply:
-        self._metrics.count_rows(len(prediction.ids))
-        return protocol.reply(prediction, batch)
-
 
 class Protocol(NamedTuple):
     """How a request is read, and its answer written."""
 
     parse: Callable[[Request, Version], Batch]
     reply: Callable[[Prediction, Batch], Reply]
+
+
+def _replied(request: Request, protocol: Protocol, prediction: Prediction, batch: Batch) -> Reply:
+    request.rows = len(prediction.ids)
+    return protocol.reply(prediction, batch)
 
 
 def _parse_mlflow(request: Request, version: Version) -> Batch:

@@ -11,10 +11,9 @@ import logging
 import time
 from itertools import count
 from secrets import token_hex
-from typing import Any
 
-from runtime_lib.errors import DataError, RequestError, ServiceError
-from runtime_lib.serving.endpoints import Endpoints, Route
+from runtime_lib.errors import DataError, MlopsError, RequestError
+from runtime_lib.serving.endpoints import AskServer, Endpoints, Route
 from runtime_lib.serving.messages import (
     Gone,
     Intake,
@@ -27,6 +26,7 @@ from runtime_lib.serving.messages import (
     send_reply,
 )
 from runtime_lib.serving.metrics import Metrics
+from runtime_lib.serving.predictor import TooLate
 from runtime_lib.serving.service import Service
 
 __all__ = ["App", "build_app"]
@@ -40,19 +40,23 @@ _BODIES_TOGETHER = 4
 _RETRY = {"retry-after": "1"}
 
 
-def build_app(service: Service) -> App:
-    """Return the ASGI application of a service."""
-    return App(service)
+def build_app(service: Service, server: AskServer | None = None) -> App:
+    """Return the ASGI application of a service.
+
+    Args:
+        server: asks the supervisor for what one worker cannot know; None: this worker is all.
+    """
+    return App(service, server)
 
 
 class App:
     """Dispatches requests to the endpoints of a `Service`, answers errors, and counts."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, server: AskServer | None) -> None:
         # Whether each client is to leave with its next answer.
         self.draining = False
-        self._metrics = Metrics()
-        self._endpoints = Endpoints(service, self._metrics)
+        self.metrics = Metrics()
+        self._endpoints = Endpoints(service, self.metrics, server)
         # Generous for a row of text columns, and the setting that bounds rows bounds memory with it.
         most = max(1 << 24, service.max_rows * 4096)
         self._intake = Intake(most, most * _BODIES_TOGETHER, service.seconds)
@@ -65,10 +69,6 @@ class App:
             await _lifespan(receive, send)
         else:
             await send({"type": "websocket.close", "code": 1003})
-
-    def report(self) -> dict[str, Any]:
-        """What was counted, as the supervisor takes it."""
-        return self._metrics.to_dict()
 
     async def _answer(self, request: Request, send: Send) -> None:
         start = time.perf_counter()
@@ -85,7 +85,8 @@ class App:
             request.done()
         more = [(_ID, self._name(request)), _LEAVE] if self.draining else [(_ID, self._name(request))]
         await send_reply(reply, send, more)
-        self._metrics.count(pattern, reply.status, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        self.metrics.count(pattern, reply.status, seconds, version=request.version, rows=request.rows)
 
     def _name(self, request: Request) -> bytes:
         """The id of a request in our answer and in whatever logs it: the caller's own, if it has one."""
@@ -94,14 +95,16 @@ class App:
 
 
 def _refusal(error: Exception, request: Request, pattern: str) -> Reply:
+    if not isinstance(error, MlopsError):
+        _log.error("Unexpected error on %s %s", request.method, pattern, exc_info=error)
+        return failure("The server failed on this request; the reason is in its log.", 500)
+    if not isinstance(error, TooLate):  # a request that is refused is no failure of the version
+        request.version = ""
     if isinstance(error, RequestError):
         return failure(str(error), error.status)
     if isinstance(error, DataError):
         return failure(str(error), 400)
-    if isinstance(error, ServiceError):
-        return failure(str(error), 503, headers=_RETRY)
-    _log.error("Unexpected error on %s %s", request.method, pattern, exc_info=error)
-    return failure("The server failed on this request; the reason is in its log.", 500)
+    return failure(str(error), 503, headers=_RETRY)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

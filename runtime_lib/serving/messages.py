@@ -84,13 +84,15 @@ class Intake:
 class Request:
     """One request: its head, and its body once it was read."""
 
-    __slots__ = ("_held", "_intake", "_receive", "body", "headers", "method", "path")
+    __slots__ = ("_held", "_intake", "_receive", "body", "headers", "method", "path", "rows", "version")
 
     def __init__(self, scope: Scope, receive: Receive, intake: Intake) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.body = b""
+        # What it was answered by, and how many rows: for whoever counts.
+        self.version, self.rows = "", 0
         self._receive, self._intake, self._held = receive, intake, 0
 
     async def read(self, *, tensors: bool = False) -> bytes:

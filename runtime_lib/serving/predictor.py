@@ -24,13 +24,17 @@ if TYPE_CHECKING:
     from runtime_lib.task.task import Task
     from runtime_lib.training.model import Model
 
-__all__ = ["Job", "Prediction", "Predictor"]
+__all__ = ["Job", "Prediction", "Predictor", "TooLate"]
 
 # A batch that takes longer runs in the thread: the event loop would keep others waiting meanwhile.
 _LONGEST_ON_LOOP = 0.001
 _PROBED_ROWS = 16
 # MLX binds its streams to the thread that made them.
 _BOUND_TO_THREAD = ("mlx",)
+
+
+class TooLate(ServiceError):
+    """The version was not able to answer in time."""
 
 
 @dataclass(slots=True)
@@ -148,7 +152,7 @@ class Predictor:
         if self._model is None:
             raise self._refused()
         if len(self._queue) >= self._most_jobs:
-            raise ServiceError(f"{len(self._queue):,} requests wait already. Try again in a moment.")
+            raise TooLate(f"{len(self._queue):,} requests wait already. Try again in a moment.")
         self._queue.append(job)
         if not self._running:
             self._running = True
@@ -192,7 +196,7 @@ class Predictor:
         while self._queue and (not jobs or rows + len(self._queue[0].ids) <= self._most_rows):
             job = self._queue.popleft()
             if job.deadline < now:
-                _answer(job, ServiceError("The request waited longer than it may (serving.timeout)."))
+                _answer(job, TooLate("The request waited longer than it may (serving.timeout)."))
             else:
                 jobs.append(job)
                 rows += len(job.ids)

@@ -13,7 +13,9 @@ from runtime_lib.serving import apart
 from runtime_lib.serving.address import listen, url_of
 from runtime_lib.serving.commands import Commands
 from runtime_lib.serving.engines.local import Processes
+from runtime_lib.serving.releases.controller import Controller
 from runtime_lib.serving.releases.journal import Change, Journal, State
+from runtime_lib.serving.releases.losses import Losses
 from runtime_lib.serving.releases.registrar import Registrar
 from runtime_lib.serving.releases.resolve import CHAMPION, resolve_apart
 from runtime_lib.serving.supervisor import Supervisor
@@ -50,7 +52,9 @@ async def run(settings: Settings, state: State, listener: socket.socket) -> None
     supervisor.commands = commands = Commands(supervisor)
     registrar = Registrar(supervisor, commands)
     commands.look = registrar.look
-    tasks = [asyncio.create_task(_announce(settings, supervisor)), asyncio.create_task(registrar.run())]
+    controller = Controller(supervisor, Losses(supervisor).since, registrar.give_back)
+    work = (_announce(settings, supervisor), registrar.run(), controller.run())
+    tasks = [asyncio.create_task(each) for each in work]
     try:
         await supervisor.run(lambda control: _write_address(settings, control))
     finally:

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from runtime_lib.errors import MlopsError, ServiceError
 from runtime_lib.serving import control
 from runtime_lib.serving.control import Channel
+from runtime_lib.serving.metrics import Metrics
 from runtime_lib.serving.releases.journal import Change, Journal, State
 from runtime_lib.settings import Settings
 from runtime_lib.settings.wire import to_dict
@@ -59,7 +60,7 @@ class Worker:
     version: str
     since: float = field(default_factory=time.monotonic)
     ready: bool = False
-    report: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 class Supervisor:
@@ -76,6 +77,7 @@ class Supervisor:
         self.ready = asyncio.Event()
         self.commands: Callable[[str, dict[str, Any]], Awaitable[Any]] | None = None
         self._engine = engine
+        self._ended_metrics = Metrics()
         self._changing = asyncio.Lock()
         self._ended = asyncio.Event()
         self._failed: MlopsError | None = None
@@ -212,8 +214,10 @@ class Supervisor:
                 worker = self._of(channel)
                 if not worker.name.startswith(PROBE):
                     await self._bring_up(worker)
-            case "report":
-                self._of(channel).report = given
+            case "report" | "counted":
+                worker = self._of(channel)
+                worker.metrics = Metrics.from_dict(given["counted"])
+                return self.counted().to_dict() if do == "counted" else None
             case _ if self.commands:
                 return await self.commands(do, given)
 
@@ -247,12 +251,22 @@ class Supervisor:
         self.restarts += 1
         self.problems.setdefault(name, f"{name} ended by {how}. Another one took its place.")
 
+    def counted(self) -> Metrics:
+        """What all workers have counted since the server started, those that have ended included."""
+        together = Metrics()
+        for metrics in (self._ended_metrics, *(worker.metrics for worker in self.workers.values())):
+            together.add(metrics)
+        return together
+
     def _gone(self, channel: Channel) -> None:
         for name in [name for name, worker in self.workers.items() if worker.channel is channel]:
-            del self.workers[name]
+            self._ended_metrics.add(self.workers.pop(name).metrics)
 
     def _of(self, channel: Channel) -> Worker:
-        return next(worker for worker in self.workers.values() if worker.channel is channel)
+        for worker in self.workers.values():
+            if worker.channel is channel:
+                return worker
+        raise ServiceError("This connection is of no worker.")
 
     def _no_engine(self, working: asyncio.Future[Any]) -> None:
         if not working.cancelled() and (error := working.exception()):

@@ -16,6 +16,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from runtime_lib.errors import MlopsError, ModelError
 from runtime_lib.secrets import guard
 from runtime_lib.serving.connections import Server
 from runtime_lib.serving.control import Channel, connect
+from runtime_lib.serving.endpoints import AskServer
 from runtime_lib.serving.http import build_app
 from runtime_lib.serving.log import PredictionLog
 from runtime_lib.serving.releases.journal import Held
@@ -35,6 +37,8 @@ __all__ = ["Worker", "main"]
 
 # How often a worker says what it has counted.
 _SECONDS_TO_REPORT = 1.0
+# What the supervisor is asked for the sake of a request.
+_SECONDS_TO_ASK = 2.0
 
 
 class Worker:
@@ -54,7 +58,8 @@ class Worker:
         channel = await connect(control, self._order)
         listening = asyncio.create_task(channel.run())
         listening.add_done_callback(lambda _: self._ended.set())
-        self._open(await channel.call("hello", name=self._name, pid=os.getpid(), version=__version__))
+        given = await channel.call("hello", name=self._name, pid=os.getpid(), version=__version__)
+        self._open(given, partial(channel.call, seconds=_SECONDS_TO_ASK))
         channel.tell("open")
         reporting = asyncio.create_task(self._report(channel))
         await self._ended.wait()
@@ -62,11 +67,11 @@ class Worker:
         await self._stop()
         channel.close()
 
-    def _open(self, given: Mapping[str, Any]) -> None:
+    def _open(self, given: Mapping[str, Any], ask: AskServer) -> None:
         settings = from_dict(given["settings"])
         self._log = PredictionLog(settings.predictions)
         self._service = Service(settings, name=given["model"], log=self._log)
-        self._app = build_app(self._service)
+        self._app = build_app(self._service, ask)
         self._server = Server(self._app, self._listener)
 
     def end(self) -> None:
@@ -100,7 +105,7 @@ class Worker:
     async def _report(self, channel: Channel) -> None:
         while True:
             await asyncio.sleep(_SECONDS_TO_REPORT)
-            channel.tell("report", **self._app.report())
+            channel.tell("report", counted=self._app.metrics.to_dict())
 
     async def _stop(self) -> None:
         if self._serving:

@@ -80,6 +80,25 @@ class Registry(_Table, frozen=True):
     confirmed: tuple[str, ...] = ()
 
 
+class Canary(_Table, frozen=True):
+    """How a version gets its traffic step by step, and what it must show: docs/releases.md."""
+
+    # Percent of the traffic, step by step; the last is all of it.
+    steps: tuple[Annotated[float, msgspec.Meta(gt=0, le=100)], ...] = (1.0, 10.0, 50.0, 100.0)
+    min_requests: Annotated[int, msgspec.Meta(ge=1)] = 100
+    # Seconds that a step lasts at least, and that it may wait for evidence.
+    least_seconds: Annotated[float, msgspec.Meta(ge=0)] = 60.0
+    longest_seconds: Annotated[float, msgspec.Meta(gt=0)] = 86_400.0
+    # Of requests that may fail beyond the champion's share; part by which it may be slower.
+    error_margin: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.01
+    latency_margin: Annotated[float, msgspec.Meta(gt=0)] = 0.2
+    # Mean loss per row that may be lost, in the task's unit; 0: labels are not waited for.
+    loss_margin: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    confidence: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.95
+    # After the longest time without evidence.
+    unproven: Literal["go back", "go on"] = "go back"
+
+
 class Serving(_Table, frozen=True):
     engine: Literal["ray", "local"] = "ray"
     # numpy is for networks that have such a twin; "auto" takes it for small ones in the place of a CPU.
@@ -97,6 +116,9 @@ class Serving(_Table, frozen=True):
     follow: Literal["champion", ""] = "champion"
     # Seconds between two looks at the registry, whether the champion has moved.
     follow_seconds: Annotated[float, msgspec.Meta(gt=0)] = 30.0
+    # How a champion that moved gets its traffic.
+    rollout: Literal["at once", "canary"] = "at once"
+    canary: Canary = msgspec.field(default_factory=Canary)
     # What stands in front of the workers: HAProxy where it is installed and there is more than one ("auto").
     front: Literal["auto", "haproxy", "none"] = "auto"
 

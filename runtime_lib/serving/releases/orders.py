@@ -96,7 +96,8 @@ def rollback_champion(settings: Settings, change: Mapping[str, Any]) -> bool:
     from runtime_lib.registry.choose import follow_back
 
     version = next(version for version, weight in change["after"].items() if weight == SLOTS)
-    return follow_back(settings, version, reason=change["reason"]) is not None
+    left = [each for each in change["before"] if each != version]
+    return follow_back(settings, version, left=left, reason=change["reason"]) is not None
 
 
 def follow(settings: Settings) -> bool:

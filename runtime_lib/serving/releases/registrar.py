@@ -28,12 +28,18 @@ class Registrar:
         self._news = asyncio.Event()
         self._mark: object = None
         self._shipped = ""
+        self._back: dict[str, str] | None = None
         # The champion that was seen last: released, or found to be none that can be.
         self._known = supervisor.state.followed
 
     def look(self) -> None:
         """Look at the registry soon: somebody has moved the champion, or traffic."""
         self._known = self._supervisor.state.followed
+        self._news.set()
+
+    def give_back(self, version: str, left: str, reason: str) -> None:
+        """Make a version champion again, if the canary that has `left` was champion."""
+        self._back = {"version": version, "left": left, "reason": reason}
         self._news.set()
 
     async def run(self) -> None:
@@ -51,8 +57,9 @@ class Registrar:
     async def _sync(self) -> None:
         held = self._supervisor
         try:
-            found = await apart.ask("runtime_lib.serving.releases.sync", held.settings, known=self._known)
-            self._shipped = found["shipped"]
+            asked = {"known": self._known, "back": self._back}
+            found = await apart.ask("runtime_lib.serving.releases.sync", held.settings, **asked)
+            self._shipped, self._back = found["shipped"], None
             held.problems.pop(_PROBLEM, None)
             if champion := found["champion"]:
                 await self._release(champion)

@@ -11,7 +11,7 @@ from runtime_lib.errors import SettingsError
 from runtime_lib.serving.releases.judge import Verdict
 from runtime_lib.serving.releases.shares import WHOLE
 
-__all__ = ["Plan", "State", "advance", "begin"]
+__all__ = ["Plan", "Progress", "advance", "begin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class Progress:
     """Where a release stands.
 
     Args:
@@ -74,11 +74,11 @@ class State:
         return {**asdict(self), "reasons": list(self.reasons)}
 
     @classmethod
-    def from_dict(cls, held: Mapping[str, Any]) -> State:
+    def from_dict(cls, held: Mapping[str, Any]) -> Progress:
         return cls(**{**held, "reasons": tuple(held["reasons"])})
 
 
-def begin(plan: Plan, *, canary: str, champion: str, now: float) -> State:
+def begin(plan: Plan, *, canary: str, champion: str, now: float) -> Progress:
     """Start with the first share.
 
     Raises:
@@ -86,10 +86,10 @@ def begin(plan: Plan, *, canary: str, champion: str, now: float) -> State:
     """
     if canary == champion:
         raise SettingsError(f"Version {canary} serves already. Release another one.")
-    return _arrived(State(canary, champion, 0, now), plan)
+    return _arrived(Progress(canary, champion, 0, now), plan)
 
 
-def advance(state: State, plan: Plan, verdict: Verdict, now: float) -> State:
+def advance(state: Progress, plan: Plan, verdict: Verdict, now: float) -> Progress:
     """Return what follows. A state that is final, or that has to wait, returns itself.
 
     To go back never waits; to go on waits for the step's least time.
@@ -113,13 +113,13 @@ def advance(state: State, plan: Plan, verdict: Verdict, now: float) -> State:
     return state
 
 
-def _next(state: State, plan: Plan, reasons: tuple[str, ...], now: float) -> State:
+def _next(state: Progress, plan: Plan, reasons: tuple[str, ...], now: float) -> Progress:
     return _arrived(replace(state, step=state.step + 1, since=now, reasons=reasons), plan)
 
 
-def _arrived(state: State, plan: Plan) -> State:
+def _arrived(state: Progress, plan: Plan) -> Progress:
     return replace(state, outcome="released") if plan.shares[state.step] == WHOLE else state
 
 
-def _returned(state: State, reasons: tuple[str, ...], now: float) -> State:
+def _returned(state: Progress, reasons: tuple[str, ...], now: float) -> Progress:
     return replace(state, outcome="returned", since=now, reasons=reasons)

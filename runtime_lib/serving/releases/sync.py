@@ -7,10 +7,12 @@ registry sees it, and two servers overwrite nothing of each other's.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from runtime_lib.errors import DataError
 from runtime_lib.files import check_format
+from runtime_lib.registry.trail import LONGEST_REASON
 from runtime_lib.serving import apart
 from runtime_lib.serving.releases.journal import Journal
 from runtime_lib.settings import Settings
@@ -66,16 +68,21 @@ def _record(key: str, text: str) -> dict[str, Any]:
     return record
 
 
-def _sync(settings: Settings, known: str) -> dict[str, Any]:
+def _sync(settings: Settings, known: str, back: Mapping[str, str] | None) -> dict[str, Any]:
     """
     Args:
         known: the champion that the server has seen last; its files need not be fetched again.
+        back: the version that is to be champion again, the one that it is `left` for it, and the reason.
     """
+    from runtime_lib.registry.choose import follow_back
     from runtime_lib.registry.files import fetch
     from runtime_lib.registry.versions import under_alias
     from runtime_lib.tracking.store import connect, service
 
     client = connect(settings)
+    if back and settings.serving.follow:
+        reason = back["reason"][:LONGEST_REASON]
+        follow_back(settings, back["version"], left=[back["left"]], reason=reason)
     with service(settings):
         shipped = ship(settings, client)
         champion = under_alias(client, settings.model_name) if settings.serving.follow else None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from runtime_lib.errors import SettingsError
 from runtime_lib.serving.releases.judge import Verdict
-from runtime_lib.serving.releases.steps import Plan, State, advance, begin
+from runtime_lib.serving.releases.steps import Plan, Progress, advance, begin
 
 ON, WAIT, BACK = (Verdict(outcome, (outcome,)) for outcome in ("go on", "wait", "go back"))
 PLAN = Plan(least_seconds=60, longest_seconds=3_600)
@@ -67,7 +67,7 @@ def test_weights_are_always_whole_and_complete_and_the_state_survives_json(share
     state, now, before = started(plan), 1_000.0, 0
     for verdict, seconds in events:
         now += seconds
-        state = advance(State.from_dict(json.loads(json.dumps(state.to_dict()))), plan, verdict, now)
+        state = advance(Progress.from_dict(json.loads(json.dumps(state.to_dict()))), plan, verdict, now)
         weights = state.weights(plan)
         assert sum(weights.values()) == 1000
         assert all(isinstance(weight, int) and weight >= 0 for weight in weights.values())
