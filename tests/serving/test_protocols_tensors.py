@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from runtime_lib.data.columns import Column
 from runtime_lib.data.rows import Checker, Rows
-from runtime_lib.errors import RequestError
+from runtime_lib.errors import DataError, RequestError
 from runtime_lib.serving.protocols.tensors import as_bytes, read_tensors
 from tests.support.depth import DEEP
 
@@ -92,6 +92,16 @@ def test_an_image_without_any_pixel_is_missing(raw):
     checker = Checker([column])
     found = checker.stack([checker.check(rows)])["photo"]
     np.testing.assert_array_equal(found, pixels / np.float32(255))
+
+
+@pytest.mark.parametrize("raw", [True, False])
+@pytest.mark.parametrize("kind", ["number", "category"])
+def test_an_image_for_another_column_is_refused_in_words(raw, kind):
+    tensor = {"name": "a", "shape": [1, 2, 2], "datatype": "FP32", "data": [1.0, 2.0, 3.0, 4.0]}
+    head, data = raw_of(tensor)
+    rows = read_tensors([head], data) if raw else read_tensors([tensor], b"")
+    with pytest.raises(DataError, match=r"(?s)Column 'a', row 0: array.* is not "):
+        Checker([Column("a", kind)]).check(rows)
 
 
 def test_a_missing_text_has_a_word_that_the_request_names():
