@@ -74,12 +74,11 @@ def _length(text: str | None, most: int) -> int:
 
 def _wanted(outputs: Any, raw: bool, task: Task) -> tuple[Sequence[str], Set[str]]:
     """The names of the outputs to answer with (none: all), and of those to send as raw bytes."""
-    known = _outputs(task)
     if outputs is None or outputs == []:
-        return (), frozenset(known if raw else ())
+        return (), frozenset(_outputs(task) if raw else ())
     if not isinstance(outputs, list):
         raise RequestError(f"'outputs' must be a list of objects with a name, not {kind_of(outputs)}.")
-    names, raws = [], set()
+    known, names, raws = _outputs(task), [], set()
     for output in outputs:
         name = as_object(output, "An entry of 'outputs'").get("name")
         if not isinstance(name, str) or name not in known:

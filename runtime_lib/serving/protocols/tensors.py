@@ -77,7 +77,10 @@ def read_tensors(tensors: list[Any], raw: bytes, *, missing_text: str | None = N
             f"The body holds {len(raw)} bytes behind its JSON; "
             f"the tensors' 'binary_data_size' add up to {start}."
         )
-    return found
+    columns = list(found.values())
+    if any(len(tensor["shape"]) > 2 for tensor in tensors) or len({*map(len, columns)}) > 1:
+        return found
+    return Rows(tuple(found), list(zip(*columns, strict=True)))
 
 
 def _at_once(tensors: list[Any]) -> Rows | None:
