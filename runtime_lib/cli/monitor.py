@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from runtime_lib.cli.output import FOUND, ExitZero, Json, show
+from runtime_lib.cli.output import FOUND, ExitZero, Json, complain, show
 from runtime_lib.settings import load
 
 __all__ = ["monitor"]
+
+_MOST_WARNINGS = 5
 
 
 def monitor(
@@ -40,6 +43,7 @@ def monitor(
         if not as_json:
             typer.echo(f"{added:,} labels added.")
     verdict = judge(settings, month=month)
+    _warn(verdict.damage)
     show(
         verdict.to_dict(),
         as_json,
@@ -52,3 +56,10 @@ def monitor(
         typer.launch(str(verdict.report_html))
     if verdict.found and not exit_zero:
         raise SystemExit(FOUND)
+
+
+def _warn(damage: Sequence[str]) -> None:
+    for each in damage[:_MOST_WARNINGS]:
+        complain(f"warning: the prediction log is damaged: {each}")
+    if (more := len(damage) - _MOST_WARNINGS) > 0:
+        complain(f"warning: and in {more:,} more places; `damage` in the report names them.")

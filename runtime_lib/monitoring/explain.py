@@ -12,7 +12,7 @@ from runtime_lib.errors import DataError
 from runtime_lib.files import read_json
 from runtime_lib.registry.champion import champion, no_champion
 from runtime_lib.registry.files import Champion
-from runtime_lib.serving.log import read_predictions
+from runtime_lib.serving.log import Damage, lost_by, read_predictions
 from runtime_lib.settings import Settings
 from runtime_lib.tables import read_table
 from runtime_lib.training.explain import MOST_ROWS, Explanation, Part, explain
@@ -80,12 +80,13 @@ def explain_served(settings: Settings, ids: Sequence[str]) -> Explained:
             f"The log keeps no pixels of '{images[0]}', only what tells images apart. Explain rows of a "
             f"file: `mlops explain --file FILE`."
         )
-    log = read_predictions(settings.predictions, version=held.version)
+    damage: list[Damage] = []
+    log = read_predictions(settings.predictions, version=held.version, on_damage=damage.append)
     known = set(log["id"])
     if missing := [each for each in ids if each not in known]:
         raise DataError(
             f"The log has no answer of the champion, version {held.version}, to the id '{missing[0]}'. Give "
-            f"ids that it has served, or rows in a file: `mlops explain --file FILE`."
+            f"ids that it has served, or rows in a file: `mlops explain --file FILE`.{lost_by(damage)}"
         )
     return _explained(settings, held, log.set_index("id").loc[list(ids)].reset_index(), list(ids))
 

@@ -21,7 +21,7 @@ from runtime_lib.monitoring.labels import add_month, read_labels
 from runtime_lib.monitoring.performance import by_period, judge_performance
 from runtime_lib.monitoring.skew import find_skew
 from runtime_lib.monitoring.verdict import Alert, Verdict
-from runtime_lib.serving.log import answers, read_predictions
+from runtime_lib.serving.log import Damage, answers, lost_by, read_predictions
 from runtime_lib.settings import Settings
 from runtime_lib.task.kinds import from_dict, gate_metric
 from runtime_lib.task.task import Task
@@ -80,9 +80,11 @@ def monitor(
     profile = read_profile(profile)
     if month:
         add_month(settings, month, _raw_types(champion))
-    table = _served(settings, champion, since)
+    damage: list[Damage] = []
+    table = _served(settings, champion, since, damage)
     labels = read_labels(settings.labels, from_dict(profile["task"]))
     verdict = _judge(settings, profile, champion, table.merge(labels[["id", "label"]], "left", "id"), labels)
+    verdict = replace(verdict, damage=tuple(dict.fromkeys(map(str, damage))))
     if verdict.found:
         verdict = _alert(settings, verdict)
     from runtime_lib.monitoring.report import write_page
@@ -107,25 +109,28 @@ def _champion(settings: Settings) -> Served:
     return found
 
 
-def _served(settings: Settings, champion: Served | None, since: datetime | None) -> pd.DataFrame:
+def _served(
+    settings: Settings, champion: Served | None, since: datetime | None, damage: list[Damage]
+) -> pd.DataFrame:
     folder = settings.predictions
     if champion is not None:
-        own = read_predictions(folder, since=since, version=str(champion.version))
+        own = read_predictions(folder, since=since, version=str(champion.version), on_damage=damage.append)
         if not own.empty:
             return own
-    table = read_predictions(folder, since=since)
+    table = read_predictions(folder, since=since, on_damage=damage.append)
     if table.empty:
         when = f" since {since.isoformat()}" if since else ""
         raise DataError(
             f"No predictions{when} in {folder}. Serve the champion (`mlops serve`), send it rows "
-            "(`mlops predict FILE`), then monitor again."
+            f"(`mlops predict FILE`), then monitor again.{lost_by(damage)}"
         )
     if champion is None:  # whichever version answered: a label belongs to one row
         return table.drop_duplicates("id", keep="last")
     others = ", ".join(sorted(table["version"].unique()))
     raise DataError(
         f"The log holds {len(table):,} predictions of version {others}, but none of the champion, "
-        f"version {champion.version}. Restart `mlops serve` so that it serves the champion, then predict."
+        f"version {champion.version}. Restart `mlops serve` so that it serves the champion, then "
+        f"predict.{lost_by(damage)}"
     )
 
 

@@ -34,7 +34,10 @@ class Alert:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What monitoring found. `version` is None when every logged prediction was judged."""
+    """What monitoring found. `version` is None when every logged prediction was judged.
+
+    `damage`: a sentence for each part of the prediction log that could not be read.
+    """
 
     project: str
     environment: str
@@ -54,6 +57,7 @@ class Verdict:
     alert: Alert | None = None
     skew: Skew = field(default_factory=lambda: Skew(0))
     labelled: Labelled = field(default_factory=Labelled)
+    damage: tuple[str, ...] = ()
 
     @property
     def drifted_columns(self) -> tuple[str, ...]:
@@ -144,6 +148,7 @@ class Verdict:
             "periods": [vars(p) for p in self.periods],
             "report": str(self.report_html),
             "alert": self.alert and vars(self.alert),
+            "damage": list(self.damage),
         }
 
     def _judged(self) -> tuple[ColumnDrift, ...]:

@@ -52,7 +52,7 @@ def project(tmp_path):
     return tmp_path
 
 
-def serve(root, count, *, version="2", days=3, ids="", **options):
+def serve(root, count, *, version="2", days=3, ids="", role="primary", **options):
     """Log predictions over some days and return their ids (`<ids>-<i>`) and labels."""
     table, probability, label = rows(count, 1, **options)
     ids = [f"{ids or f'v{version}'}-{i}" for i in range(count)]
@@ -62,7 +62,7 @@ def serve(root, count, *, version="2", days=3, ids="", **options):
         checked = check_rows({name: values[part] for name, values in table.items()}, COLUMNS)
         time = START + timedelta(days=day)
         answer = {"probability": probability[part]}
-        log.append(ids[part], checked, answer, model="demo", version=version, time=time)
+        log.append(ids[part], checked, answer, model="demo", version=version, time=time, role=role)
     log.close()
     return pd.DataFrame({"id": ids, "label": label})
 
@@ -189,6 +189,34 @@ def test_a_shadow_that_answers_the_same_ids_changes_nothing(project):
     beside = judge(project)
     assert (beside.rows, beside.state) == (3_000, "well")
     assert (beside.performance, beside.columns) == (alone.performance, alone.columns)
+
+
+def test_what_a_shadow_was_asked_for_is_left_out(project):
+    """Even under the champion's version: it was a shadow before it was promoted."""
+    serve(project, 600)
+    serve(project, 600, shift=3, ids="shadow", role="shadow")
+    verdict = judge(project)
+    assert (verdict.rows, verdict.drifted) == (600, False)
+
+
+def test_a_damaged_log_is_told_and_the_rest_is_judged(project):
+    serve(project, 3_000)
+    [path] = sorted(project.glob("var/predictions/*/*.arrows"))[:1]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    verdict = judge(project)
+    assert verdict.rows == 2_000
+    assert [each.split(":")[0] for each in verdict.damage] == [f"{path}, byte 224"]
+    assert json.loads(verdict.report_json.read_text())["damage"] == list(verdict.damage)
+
+
+def test_a_log_that_is_all_damage_is_told(project):
+    serve(project, 10, days=1)
+    [path] = project.glob("var/predictions/*/*.arrows")
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(DataError, match=r"monitor again\. It may have been in .*, byte 224: a batch"):
+        judge(project)
 
 
 def test_performance_is_compared_with_what_the_gate_saw(project):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,18 +10,26 @@ import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from timeit import timeit
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from runtime_lib.errors import DataError
-from runtime_lib.serving.log import PredictionLog, answers, read_predictions
+from runtime_lib.serving.log import Damage, PredictionLog, Role, answers, read_predictions
+from tests.support.old_log import old_segment
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
 def put(
-    log: PredictionLog, *ids: str, at: datetime = NOON, version: str = "1", **columns: list[object]
+    log: PredictionLog,
+    *ids: str,
+    at: datetime = NOON,
+    version: str = "1",
+    role: Role = "primary",
+    **columns: list[object],
 ) -> None:
     rows = {
         "hour": np.arange(len(ids), dtype=float),
@@ -35,6 +44,7 @@ def put(
         model="flights",
         version=version,
         time=at,
+        role=role,
     )
 
 
@@ -153,41 +163,121 @@ def test_a_torn_tail_costs_only_the_batch_that_was_torn(tmp_path: Path) -> None:
         (path,) = tmp_path.glob("*/*.arrows")
         ends.append(path.stat().st_size)
     whole = path.read_bytes()
+    first = ends[0] - (ends[1] - ends[0])  # the batches are of one size
     for size in {
         *range(0, len(whole), 13),
         *(end + step for end in ends for step in (-1, 0, 1) if end + step <= ends[-1]),
     }:
         path.write_bytes(whole[:size])
-        assert len(read_predictions(tmp_path)) == sum(end <= size for end in ends), f"cut at byte {size}"
-
-
-def test_a_failed_write_is_an_error_and_later_ones_are_readable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A disk that fills up in the middle of a batch: simulated, as a full disk cannot be had here."""
-    log = PredictionLog(tmp_path)
-    put(log, "before")
-    write, calls = os.write, iter(range(2))
-
-    def full(file: int, data: memoryview) -> int:
-        if next(calls) == 0:
-            return write(file, data[:100])
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "write", full)
-        with pytest.raises(OSError, match="No space"):
-            put(log, "lost")
-    put(log, "after")
-    assert read_predictions(tmp_path)["id"].tolist() == ["before", "after"]
+        found: list[Damage] = []
+        table = read_predictions(tmp_path, on_damage=found.append)
+        assert len(table) == sum(end <= size for end in ends), f"cut at byte {size}"
+        whole_batches = size in (0, first, *ends)
+        assert [each.offset + each.skipped for each in found] == ([] if whole_batches else [size])
 
 
 def test_a_later_format_is_refused_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("runtime_lib.serving.log._FORMAT", 3)
+        patch.setattr("runtime_lib.serving.log.format.NEWEST", 4)
         put(PredictionLog(tmp_path), "a", only_here=[1.0])
-    with pytest.raises(DataError, match="format 3; this library reads 1 to 2"):
+    with pytest.raises(DataError, match="format 4; this library reads 1 to 3"):
         read_predictions(tmp_path)
+
+
+def test_readers_of_earlier_formats_see_the_number(tmp_path: Path) -> None:
+    """They open a segment as an Arrow stream, and refuse it by what its schema says."""
+    put(PredictionLog(tmp_path), "a")
+    [path] = tmp_path.glob("*/*.arrows")
+    assert pa.ipc.open_stream(pa.memory_map(str(path))).schema.metadata[b"mlops.format"] == b"3"
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_earlier_formats_are_read_beside_the_new_one(tmp_path: Path, number: int) -> None:
+    old_segment(tmp_path / "2026-05-04" / "1-0.arrows", [["a", "b"], ["c"]], number=number, time=NOON)
+    put(PredictionLog(tmp_path), "d", "e", at=NOON + timedelta(seconds=1))
+    table = read_predictions(tmp_path)
+    assert table["id"].tolist() == ["a", "b", "c", "d", "e"]
+    assert table["hour"].tolist() == [0, 1, 2, 0, 1]
+    assert table["carrier"].fillna("").tolist() == ["", "UA", "", "UA", ""]
+    assert table["mlops.answer.probability"].tolist() == [0, 0.001, 0.002, 0, 1]
+    assert set(table["model"]) == {"flights"}
+    assert read_predictions(tmp_path, version="2").empty
+    assert read_predictions(tmp_path, since=NOON + timedelta(seconds=1))["id"].tolist() == ["d", "e"]
+
+
+def test_a_matrix_of_numbers_is_logged_as_its_columns_are(tmp_path: Path) -> None:
+    matrix = np.arange(12, dtype=float).reshape(4, 3)
+    rows = {
+        "one": matrix[:, 0],
+        "carrier": np.array(["UA", None, "é", ""], dtype=object),
+        "two": matrix[:, 1],
+        "gate": np.array(["A", "B", None, "D"], dtype=object),
+        "three": matrix[:, 2],
+    }
+    answer = dict(zip("xy", np.ones((2, 4)), strict=True))
+    read = []
+    for name, numbers in (("gathered", None), ("given", matrix), ("by columns", np.asfortranarray(matrix))):
+        log = PredictionLog(tmp_path / name)
+        log.append(list("abcd"), rows, answer, model="m", version="1", time=NOON, numbers=numbers)
+        read.append(read_predictions(tmp_path / name))
+    for table in read:
+        assert list(table.columns)[4:9] == list(rows)
+        assert {name: table[name].tolist() for name in ("one", "two", "three")} == {
+            name: rows[name].tolist() for name in ("one", "two", "three")
+        }
+        assert table["carrier"].isna().tolist() == [False, True, False, False]
+        assert table["gate"].dropna().tolist() == ["A", "B", "D"]
+        assert answers(table)["y"].tolist() == [1, 1, 1, 1]
+    with pytest.raises(ValueError, match=r"shape \(4, 2\), not \(4, 3\)"):
+        log.append(list("abcd"), rows, answer, model="m", version="1", time=NOON, numbers=matrix[:, :2])
+
+
+def test_what_a_shadow_answered_counts_only_when_asked_for(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path)
+    put(log, "a", "b")
+    put(log, "a", "b", version="2", role="shadow")
+    put(log, "b", version="2", at=NOON + timedelta(hours=1))  # it was released since
+    assert read_predictions(tmp_path)[["id", "version"]].values.tolist() == [
+        ["a", "1"],
+        ["b", "1"],
+        ["b", "2"],
+    ]
+    shadow = read_predictions(tmp_path, role="shadow")
+    assert shadow[["id", "version"]].values.tolist() == [["a", "2"], ["b", "2"]]
+    both = read_predictions(tmp_path, role=None, version="2")
+    assert both["mlops.role"].tolist() == ["shadow", "shadow", "primary"]
+
+
+def test_versions_share_a_segment_that_only_its_owner_can_read(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path / "log")
+    for number in range(6):
+        put(log, str(number), version=str(number % 2), **({"gate": [1.0]} if number % 2 else {}))
+    [path] = tmp_path.glob("log/*/*.arrows")
+    assert oct(path.stat().st_mode & 0o777) == "0o600"
+    assert {oct(each.stat().st_mode & 0o777) for each in (path.parent, tmp_path / "log")} == {"0o700"}
+
+
+def test_an_append_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, sizes, write = PredictionLog(tmp_path), [], os.write
+    put(log, "a")
+    monkeypatch.setattr(os, "write", lambda file, data: sizes.append(write(file, data)) or sizes[-1])
+    put(log, *map(str, range(1_000)))
+    assert len(sizes) == 1
+
+
+def test_an_append_takes_less_than_a_third_of_writing_its_numbers_as_json(tmp_path: Path) -> None:
+    """16 rows of 32 numbers, measured against other work of the same machine: about 30 µs to 260 µs."""
+    matrix = np.random.default_rng(0).normal(size=(16, 32))
+    rows = {f"number_{column}": matrix[:, column] for column in range(32)}
+    ids, answer, lists = [f"{row:036}" for row in range(16)], {"probability": np.zeros(16)}, matrix.tolist()
+    log = PredictionLog(tmp_path)
+
+    def append() -> None:
+        log.append(ids, rows, answer, model="m", version="1", time=NOON, numbers=matrix)
+
+    tries = [[timeit(work, number=50) for work in (append, lambda: json.dumps(lists))] for _ in range(12)]
+    mine, other = map(min, zip(*tries, strict=True))
+    assert mine < other / 3
 
 
 _WRITER = """

@@ -23,6 +23,7 @@ from runtime_lib.monitoring.monitor import monitor
 from runtime_lib.registry.champion import champion, promote
 from runtime_lib.registry.register import read_evaluation, register
 from runtime_lib.registry.versions import FIGURES_TAG
+from runtime_lib.serving.log import format as log_format
 from runtime_lib.serving.log import read_predictions
 from runtime_lib.serving.protocols import invocations
 from runtime_lib.serving.service import open_service
@@ -46,7 +47,7 @@ FORMATS = {
     **dict.fromkeys(("record.json", "registered.json", "promotion.json"), 1),
 }
 LATER = 9
-REFUSED = rf"format {LATER}; this library reads 1( to 2)?\. Update runtime-lib\."
+REFUSED = rf"format {LATER}; this library reads 1( to [23])?\. Update runtime-lib\."
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ def test_every_document_has_a_number(new):
     assert {Path(name).name for name in ours} == set(FORMATS)
     [labels], [log] = root.glob("var/labels/*.parquet"), root.glob("var/predictions/*/*.arrows")
     assert pq.read_schema(labels).metadata[b"mlops.format"] == b"2"
-    assert pa.ipc.open_stream(log.read_bytes()).schema.metadata[b"mlops.format"] == b"2"
+    assert pa.ipc.open_stream(log.read_bytes()).schema.metadata[b"mlops.format"] == b"3"
 
 
 def later_json(file: Path) -> None:
@@ -204,11 +205,14 @@ def later_parquet(file: Path) -> None:
     )
 
 
-def later_stream(file: Path) -> None:
-    table = pa.ipc.open_stream(file.read_bytes()).read_all()
-    table = table.replace_schema_metadata({b"mlops.format": b"%d" % LATER})
-    with pa.ipc.new_stream(str(file), table.schema) as out:
-        out.write_table(table)
+def later_segment(file: Path) -> None:
+    """Under the beginning that a later library would write."""
+    data = file.read_bytes()
+    head = log_format.read_preamble(data)
+    assert head is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log_format, "NEWEST", LATER)
+        file.write_bytes(log_format.preamble(head.marker) + data[head.length :])
 
 
 @pytest.mark.parametrize(
@@ -225,7 +229,7 @@ def later_stream(file: Path) -> None:
         ("reports/evaluation.json", later_json, lambda s: read_evaluation(s, digest(s.candidate))),
         ("reports/registered.json", later_json, promote),
         ("var/labels/*.parquet", later_parquet, lambda s: read_labels(s.var / "labels", BINARY)),
-        ("var/predictions/*/*.arrows", later_stream, lambda s: read_predictions(s.var / "predictions")),
+        ("var/predictions/*/*.arrows", later_segment, lambda s: read_predictions(s.var / "predictions")),
     ],
 )
 def test_a_later_format_is_refused_by_its_number(new, tmp_path, pattern, change, reader):
@@ -237,6 +241,20 @@ def test_a_later_format_is_refused_by_its_number(new, tmp_path, pattern, change,
     change(file)
     with pytest.raises(MlopsError, match=REFUSED):
         reader(settings)
+
+
+def test_mlops_monitor_warns_of_a_damaged_log(new, tmp_path):
+    root = shutil.copytree(new.settings.root, tmp_path / "copy")
+    [file] = root.glob("var/predictions/*/*.arrows")
+    file.write_bytes(file.read_bytes() + b"half a batch")
+    command = [sys.executable, "-c", "from runtime_lib.cli import main; main()", "monitor", "--exit-zero"]
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "600 predictions" in done.stdout
+    [warning] = [line for line in done.stderr.splitlines() if "damaged" in line]
+    assert warning.startswith(f"mlops: warning: the prediction log is damaged: {file}, byte ")
+    assert warning.endswith("no batch begins where one should; 12 bytes were skipped.")
 
 
 def test_figures_of_a_later_format_are_refused(new):

@@ -12,9 +12,19 @@ owner's alone: they hold what clients sent.
 
 from __future__ import annotations
 
-from runtime_lib.serving.log.frames import Damage
+from runtime_lib.serving.log.frames import Damage, OnDamage, lost_by
 from runtime_lib.serving.log.read import answers, read_predictions, scan
 from runtime_lib.serving.log.shape import Role, is_reserved
 from runtime_lib.serving.log.write import PredictionLog
 
-__all__ = ["Damage", "PredictionLog", "Role", "answers", "is_reserved", "read_predictions", "scan"]
+__all__ = [
+    "Damage",
+    "OnDamage",
+    "PredictionLog",
+    "Role",
+    "answers",
+    "is_reserved",
+    "lost_by",
+    "read_predictions",
+    "scan",
+]

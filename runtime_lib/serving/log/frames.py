@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -19,7 +19,7 @@ from runtime_lib.serving.log.format import (
     read_preamble,
 )
 
-__all__ = ["Damage", "Frame", "OnDamage", "Window", "read_frames"]
+__all__ = ["Damage", "Frame", "OnDamage", "Window", "lost_by", "read_frames"]
 
 _CHUNK = 4 * 2**20  # bytes read at once
 
@@ -38,6 +38,14 @@ class Damage:
 
 
 OnDamage = Callable[[Damage], None]
+
+
+def lost_by(damage: Sequence[Damage]) -> str:
+    """A sentence to put behind the message that something is not in the log; empty without damage."""
+    if not damage:
+        return ""
+    more = f", and {len(damage) - 1:,} more" if len(damage) > 1 else ""
+    return f" It may have been in what could not be read: {damage[0]}{more}"
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,7 @@ def read_frames(path: Path, window: Window, on_damage: OnDamage) -> Iterator[Fra
     head = read_preamble(bytes(window.at(0, MOST_PREAMBLE)))
     if head:
         check_format(head.number, newest=NEWEST, where=path)
+    if head and head.length <= window.size:
         return _frames(path, window, head.length, head.marker, on_damage)
     first = _first(window)
     if first is None:

@@ -115,32 +115,27 @@ def _stream(message: bytes) -> Stream | None:
 
     try:
         schema = pa.ipc.read_schema(pa.py_buffer(message))
-        kinds = {field.name: field.type for field in schema}
         number = {b"1": 1, b"2": 2}.get((schema.metadata or {}).get(KEY, b""))
-    except (pa.ArrowException, OSError, ValueError):
+        kinds = _kinds(schema)
+        answer = kinds.pop("probability" if number == 1 else "mlops.answer")
+        answers = _kinds(answer).values() if number == 2 else [answer]
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError):
         return None
-    if number is None or len(kinds) < len(schema):
-        return None
-    own = dict(zip(OWN, (pa.string(), pa.timestamp("us", tz="UTC"), pa.string(), pa.string()), strict=True))
-    answer = kinds.pop("probability" if number == 1 else "mlops.answer", None)
-    answers = [answer] if number == 1 else [*map(_kind, answer)] if _is_struct(answer) else [None]
-    inputs = [kind for name, kind in kinds.items() if name not in own]
+    own = zip(OWN, (pa.string(), pa.timestamp("us", tz="UTC"), pa.string(), pa.string()), strict=True)
     fits = (
-        all(kinds.get(name) == kind for name, kind in own.items())
+        all(kinds.pop(name, None) == kind for name, kind in own)
         and all(kind == pa.float64() for kind in answers)
-        and all(kind in (pa.float64(), pa.string()) for kind in inputs)
+        and all(kind in (pa.float64(), pa.string()) for kind in kinds.values())
     )
-    return Stream(schema, number) if fits else None
+    return Stream(schema, number) if fits and number else None
 
 
-def _is_struct(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return kind is not None and bool(pa.types.is_struct(kind))
-
-
-def _kind(field: Any) -> Any:
-    return field.type
+def _kinds(fields: Any) -> dict[str, Any]:
+    """The type of each field, whose names must differ."""
+    kinds = {field.name: field.type for field in fields}
+    if len(kinds) < len(list(fields)):
+        raise ValueError("a name occurs twice")
+    return kinds
 
 
 def _batch(message: bytes, stream: Stream) -> Any:
