@@ -22,8 +22,8 @@ class Traffic:
     """What all versions are sent; `tide` lets errors, latency and losses rise and fall together."""
 
     shares: tuple[float, ...] = (0.01, 0.1, 0.5)
-    looks: int = 200  # in each step
-    batch: int = 100
+    looks: int = 80  # in each step
+    batch: int = 250
     errors: float = 0.01
     tide: float = 0.0
     loss: Callable[[np.random.Generator, int], np.ndarray] = field(

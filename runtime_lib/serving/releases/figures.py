@@ -55,14 +55,13 @@ class Latencies:
         return sum(number for index, number in self.buckets.items() if index > bucket)
 
     def __add__(self, other: Latencies) -> Latencies:
-        return Latencies(self.buckets + other.buckets)
+        return Latencies(_plus(self.buckets, other.buckets, 1))
 
     def __sub__(self, other: Latencies) -> Latencies:
-        rest = Counter(self.buckets)
-        rest.subtract(other.buckets)
+        rest = _plus(self.buckets, other.buckets, -1)
         if min(rest.values(), default=0) < 0:
             raise _fallen("latencies")
-        return Latencies(+rest)
+        return Latencies(rest)
 
 
 @dataclass(slots=True)
@@ -189,6 +188,16 @@ class Figures:
         return cls(
             held["requests"], held["errors"], held["rows"], Latencies(buckets), Moments(*held["losses"])
         )
+
+
+def _plus(one: Counter[int], other: Counter[int], sign: int) -> Counter[int]:
+    """A sum without zeros, made in a fraction of the time that `Counter`'s own takes."""
+    sums = Counter(one)
+    for bucket, number in other.items():
+        sums[bucket] = sums.get(bucket, 0) + sign * number
+        if not sums[bucket]:
+            del sums[bucket]
+    return sums
 
 
 def _bucket(seconds: float) -> int:

@@ -21,8 +21,8 @@ RULES = Rules(loss_margin=0.1)
 RELEASES = examples(6, 200)
 FOUND = 0.9 if DEEP else 0.6  # a few releases leave more to chance
 
-TENTH = Traffic(shares=(0.1,), looks=600)
-HALF = Traffic(shares=(0.5,), looks=300)
+TENTH = Traffic(shares=(0.1,), looks=600, batch=100)
+HALF = Traffic(shares=(0.5,), looks=300, batch=100)
 
 
 def requests(outcome, traffic, canary, rules=RULES):
@@ -36,7 +36,7 @@ def requests(outcome, traffic, canary, rules=RULES):
     [
         pytest.param(Traffic(), id="three steps"),
         pytest.param(Traffic(tide=0.8), id="with a tide"),
-        pytest.param(Traffic(batch=5, looks=examples(100, 500)), id="few requests"),
+        pytest.param(Traffic(batch=5, looks=examples(100, 200)), id="few requests"),
         pytest.param(Traffic(loss=lambda rng, n: rng.lognormal(0, 1.2, n)), id="losses with a long tail"),
         pytest.param(Traffic(loss=lambda rng, n: (rng.random(n) < 0.02) * 1.0), id="rare losses"),
     ],
@@ -151,7 +151,7 @@ def test_what_the_rules_do_not_ask_for_is_not_waited_for():
 
 
 def test_evidence_survives_a_restart_and_the_figures_it_was_given():
-    traffic = replace(Traffic(), looks=40)
+    traffic = replace(Traffic(), looks=40, batch=100)
     for look, evidence, _ in looks(3, traffic, Canary(errors=0.01), RULES):
         if look % 30 == 5:
             assert Evidence.from_dict(json.loads(json.dumps(evidence.to_dict()))) == evidence
