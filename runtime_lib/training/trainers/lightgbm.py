@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,6 +27,7 @@ from runtime_lib.training.trainers.boosting import (
     unit,
 )
 from runtime_lib.training.trainers.levels import Levels
+from runtime_lib.training.trainers.lightgbm_c import Scorer
 
 __all__ = ["FittedLightGBM", "LightGBM"]
 
@@ -103,7 +105,7 @@ class LightGBM(TreeTrainer):
     def grown(self, work: Work, levels: Levels) -> tuple[FittedLightGBM, int, int]:
         with _named():
             texts, best, rounds = _grown(work, self.options, levels)
-        return FittedLightGBM(levels, work.table.task, tuple(_boosters(texts))), best, rounds
+        return FittedLightGBM(levels, work.table.task, tuple(texts)), best, rounds
 
 
 def _refuse_twice(given: Mapping[str, Any], aliases: Mapping[str, list[str]]) -> None:
@@ -169,12 +171,6 @@ def _mean(results: Iterator[Any]) -> float:
     return float(np.mean([result[0][2] for result in results]))
 
 
-def _boosters(texts: list[str]) -> Iterator[Any]:
-    lightgbm = library("lightgbm")
-    for text in texts:
-        yield lightgbm.Booster(model_str=text)
-
-
 def _aliases() -> dict[str, list[str]]:
     """Each parameter with its aliases. There is no public list: a newer one may have it elsewhere."""
     library("lightgbm")
@@ -196,17 +192,24 @@ def _named() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class FittedLightGBM(FittedTrees):
-    """One booster, or for quantiles one of each level."""
+    """One booster, or for quantiles one of each level. `texts`: as LightGBM writes them."""
 
-    boosters: tuple[Any, ...]
+    texts: tuple[str, ...]
 
     trainer: ClassVar[str] = "lightgbm"
 
+    @cached_property
+    def scorers(self) -> tuple[Scorer, ...]:
+        """What answers; see there for what it raises."""
+        return tuple(map(Scorer, self.texts))
+
+    @cached_property
+    def boosters(self) -> tuple[Any, ...]:
+        """What tells of the columns."""
+        return tuple(library("lightgbm").Booster(model_str=text) for text in self.texts)
+
     def raw(self, matrix: Array) -> Array:
-        outputs = [
-            each.predict(matrix, raw_score=True, num_threads=_threads(matrix)) for each in self.boosters
-        ]
-        return np.column_stack(outputs)
+        return np.column_stack([each.raw(matrix, threads=_threads(matrix)) for each in self.scorers])
 
     def gains(self) -> Array:
         gains: Array = np.sum([each.feature_importance("gain") for each in self.boosters], axis=0)
@@ -220,22 +223,23 @@ class FittedLightGBM(FittedTrees):
         return np.concatenate(found, axis=1).reshape(len(matrix), self.task.width, -1)
 
     def save(self, folder: Path) -> dict[str, Any]:
-        for number, booster in enumerate(self.boosters):
-            (folder / _file(number)).write_text(booster.model_to_string(), encoding="utf-8")
-        return {"columns": self.levels.to_dict(), "boosters": len(self.boosters)}
+        for number, text in enumerate(self.texts):
+            (folder / _file(number)).write_text(text, encoding="utf-8")
+        return {"columns": self.levels.to_dict(), "boosters": len(self.texts)}
 
     @classmethod
     def open(
         cls, files: Mapping[str, bytes], stored: Mapping[str, Any], task: Task, opening: Opening
     ) -> FittedLightGBM:
         """Rebuild it; see `trainers/open.py`."""
-        lightgbm = library("lightgbm")
         contents = [files[_file(number)] for number in range(stored["boosters"])]
         try:
-            boosters = tuple(_boosters([content.decode() for content in contents]))
-            return cls(Levels.from_dict(stored["columns"]), task, boosters)
-        except (lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
+            texts = tuple(content.decode() for content in contents)
+        except UnicodeDecodeError as error:
             raise ModelError(f"LightGBM cannot read the model: {error}. Train it again.") from error
+        fitted = cls(Levels.from_dict(stored["columns"]), task, texts)
+        _ = fitted.scorers  # what cannot be read is told now
+        return fitted
 
 
 def _file(number: int) -> str:

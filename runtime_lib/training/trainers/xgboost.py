@@ -7,13 +7,14 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from runtime_lib.data.columns import Array
-from runtime_lib.errors import ModelError, SettingsError
+from runtime_lib.errors import SettingsError
 from runtime_lib.task.quantile import Quantile
 from runtime_lib.task.task import Task
 from runtime_lib.training.trainer import Opening, Work
@@ -27,6 +28,7 @@ from runtime_lib.training.trainers.boosting import (
     unit,
 )
 from runtime_lib.training.trainers.levels import Levels
+from runtime_lib.training.trainers.xgboost_c import Scorer
 
 __all__ = ["FittedXGBoost", "XGBoost"]
 
@@ -81,7 +83,7 @@ class XGBoost(TreeTrainer):
     def grown(self, work: Work, levels: Levels) -> tuple[FittedXGBoost, int, int]:
         with _named():
             content, best, rounds = _grown(work, self.options, levels)
-        return FittedXGBoost(levels, work.table.task, _booster(content)), best, rounds
+        return FittedXGBoost(levels, work.table.task, content), best, rounds
 
 
 def _grown(work: Work, options: Options, levels: Levels) -> tuple[bytes, int, int]:
@@ -163,14 +165,26 @@ def _named() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class FittedXGBoost(FittedTrees):
-    booster: Any
+    """`content`: the booster, as XGBoost writes it."""
+
+    content: bytes
     # The number of threads is the booster's, not the call's.
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     trainer: ClassVar[str] = "xgboost"
 
+    @cached_property
+    def scorer(self) -> Scorer:
+        """What answers; see there for what it raises."""
+        return Scorer(self.content, _types(self.levels))
+
+    @cached_property
+    def booster(self) -> Any:
+        """What tells of the columns."""
+        return _booster(self.content)
+
     def raw(self, matrix: Array) -> Array:
-        return self._predicted(matrix, output_margin=True)
+        return self.scorer.raw(matrix, threads=_threads(matrix))
 
     def gains(self) -> Array:
         # Columns without a split are left out of it; without names of their own they are f0, f1, …
@@ -178,21 +192,16 @@ class FittedXGBoost(FittedTrees):
         return np.array([found.get(f"f{place}", 0.0) for place in range(len(self.levels.of))])
 
     def shares(self, matrix: Array) -> Array:
-        return self._predicted(matrix, pred_contribs=True)
-
-    def _predicted(self, matrix: Array, **how: bool) -> Array:
-        import xgboost
-
-        threads = 1 if len(matrix) < _ALONE else threads_beside_torch(None) or 0
-        data = xgboost.DMatrix(matrix, feature_types=_types(self.levels), nthread=threads)
+        threads = _threads(matrix)
+        data = library("xgboost").DMatrix(matrix, feature_types=_types(self.levels), nthread=threads)
         with self._lock:
             self.booster.set_param({"nthread": threads})
-            found = self.booster.predict(data, strict_shape=True, **how)
+            found = self.booster.predict(data, strict_shape=True, pred_contribs=True)
         exact: Array = found.astype(np.float64)
         return exact
 
     def save(self, folder: Path) -> dict[str, Any]:
-        (folder / _MODEL).write_bytes(self.booster.save_raw("ubj"))
+        (folder / _MODEL).write_bytes(self.content)
         return {"columns": self.levels.to_dict()}
 
     @classmethod
@@ -200,8 +209,10 @@ class FittedXGBoost(FittedTrees):
         cls, files: Mapping[str, bytes], stored: Mapping[str, Any], task: Task, opening: Opening
     ) -> FittedXGBoost:
         """Rebuild it; see `trainers/open.py`."""
-        xgboost = library("xgboost")
-        try:
-            return cls(Levels.from_dict(stored["columns"]), task, _booster(files[_MODEL]))
-        except xgboost.core.XGBoostError as error:
-            raise ModelError(f"XGBoost cannot read the model: {error}. Train it again.") from error
+        fitted = cls(Levels.from_dict(stored["columns"]), task, files[_MODEL])
+        _ = fitted.scorer  # what cannot be read is told now
+        return fitted
+
+
+def _threads(matrix: Array) -> int:
+    return 1 if len(matrix) < _ALONE else threads_beside_torch(None) or 0
