@@ -10,10 +10,10 @@ from pathlib import Path
 from runtime_lib.errors import ServiceError
 from runtime_lib.serving.front.config import BACKEND
 
-__all__ = ["Worker", "add", "drain", "process_id", "remove", "retire", "workers"]
+__all__ = ["Worker", "add", "drain", "process_id", "remove", "retire", "waiting", "workers"]
 
 _SECONDS = 2.0  # an answer takes less than a millisecond
-_SERVERS = 4  # the type of a row in `show stat`
+_BACKENDS, _SERVERS = 2, 4  # types of rows in `show stat`
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,21 @@ def remove(path: Path, name: str) -> bool:
 
 def workers(path: Path) -> dict[str, Worker]:
     """Return the workers by name."""
-    rows = csv.DictReader(ask(path, f"show stat {BACKEND} {_SERVERS} -1").lstrip("# ").splitlines())
     # "UP 1/3" is up and about to go down
-    return {row["svname"]: Worker(row["status"].split()[0].lower(), int(row["scur"])) for row in rows}
+    return {
+        row["svname"]: Worker(row["status"].split()[0].lower(), int(row["scur"]))
+        for row in _rows(path, _SERVERS)
+    }
+
+
+def waiting(path: Path) -> int:
+    """Return how many requests wait for a worker to be free."""
+    return sum(int(row["qcur"]) for kind in (_BACKENDS, _SERVERS) for row in _rows(path, kind))
+
+
+def _rows(path: Path, kind: int) -> list[dict[str, str]]:
+    shown = ask(path, f"show stat {BACKEND} {kind} -1")
+    return list(csv.DictReader(shown.lstrip("# ").splitlines()))
 
 
 def ask(path: Path, command: str) -> str:

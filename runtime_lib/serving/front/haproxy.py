@@ -29,8 +29,6 @@ _CONFIG, _PID, _OUTPUT = "haproxy.cfg", "haproxy.pid", "haproxy.err"
 _START_SECONDS = 5.0  # it takes 0.02
 _LONGEST_PATH = 100  # bytes of a socket's path; macOS takes 103
 _BACKLOG = 4_096  # Linux's default of somaxconn, which caps it
-# Longer than the kernel repeats its part of the handshake, so that a client which never sends is given up.
-_DEFER_SECONDS = 120
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -92,6 +90,7 @@ class HAProxy:
         self._retired.clear()
         lines = [self._line(address, name) for address, name in self._workers.items()]
         _write(self._folder / _CONFIG, render(self._listener.fileno(), self._limits, lines))
+        _write(self._folder / _OUTPUT, "")
         with (self._folder / _OUTPUT).open("wb") as output:
             self._process = subprocess.Popen(
                 # -db: in the foreground; -q: no line for each worker that comes and goes
@@ -154,6 +153,11 @@ class HAProxy:
         found = admin.workers(self._admin)
         return {address: found[name] for address, name in self._workers.items() if name in found}
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a worker to be free."""
+        return admin.waiting(self._admin)
+
     def stop(self, *, within: float = 30.0) -> bool:
         """End it: no new connections, and `within` seconds for what is under way.
 
@@ -178,9 +182,6 @@ class HAProxy:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder.chmod(0o700)
         self._listener.listen(_BACKLOG)  # Python's own default, 128, is soon full while HAProxy restarts
-        if hasattr(socket, "TCP_DEFER_ACCEPT"):  # Linux
-            # A connection on which nothing was sent waits in the kernel and costs no open file.
-            self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _DEFER_SECONDS)
 
     def _add(self, address: str) -> None:
         self._named += 1
