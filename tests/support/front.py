@@ -153,13 +153,13 @@ def ended_after(connection: socket.socket) -> tuple[float, bytes]:
 class Load:
     """Requests at a steady rate by `clients` threads, each with a connection that is kept alive.
 
-    Every second request is marked as idempotent. One of those that is lost on the way is sent once more; of
-    the others it is counted.
+    Every second request is marked as idempotent. Each of those that is lost on the way is sent once more; the
+    others are counted as lost.
     """
 
     def __init__(self, port: int, *, rate: float = 400, clients: int = 24) -> None:
         self.outcomes: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
-        self.again = 0
+        self.again: Counter[str] = Counter()
         self.slowest = 0.0
         self._port, self._every, self._clients = port, clients / rate, clients
         self._ended = False
@@ -212,7 +212,7 @@ class Load:
                 connection.close()
                 if last or not marked:
                     return type(error).__name__
-                self.again += 1
+                self.again[type(error).__name__] += 1
         raise AssertionError("unreachable")
 
 

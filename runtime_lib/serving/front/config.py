@@ -169,7 +169,7 @@ def _error(status: int, text: str) -> str:
 
 def _frontend(listener: int, limits: Limits, *, crowded: int) -> list[str]:
     return [
-        # On Linux a connection on which nothing was sent waits in the kernel, for 60 s, and costs no open file.
+        # On Linux a connection on which nothing was sent waits in the kernel, for 60 s, and costs no file.
         f"bind fd@{listener}{' defer-accept' if sys.platform == 'linux' else ''}",
         # No client needs it, and each connection could carry a hundred requests past the limits.
         "option disable-h2-upgrade",
