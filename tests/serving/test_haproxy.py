@@ -172,8 +172,10 @@ def test_a_worker_that_is_left_out_finishes_what_it_has(front: Open, pair: Worke
         haproxy.set_workers([second])
         wait_until_up(haproxy, second)
         assert ask(port)[1]["worker"] == "b"
+        assert haproxy.workers()[first].requests == 1
         assert under_way.result()[0] == 200
         assert under_way.result()[1]["worker"] == "a"
+    eventually(lambda: list(haproxy.workers()) == [second], 0.5)
     haproxy.set_workers([second, first])  # and may come back
     wait_until_up(haproxy, first, second)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from runtime_lib.errors import ServiceError
 from runtime_lib.serving.front.config import BACKEND
 
-__all__ = ["Worker", "add", "drain", "process_id", "remove", "retire", "waiting", "workers"]
+__all__ = ["Worker", "add", "process_id", "remove", "waiting", "workers"]
 
 _SECONDS = 2.0  # an answer takes less than a millisecond
 _BACKENDS, _SERVERS = 2, 4  # types of rows in `show stat`
@@ -18,7 +18,10 @@ _BACKENDS, _SERVERS = 2, 4  # types of rows in `show stat`
 
 @dataclass(frozen=True)
 class Worker:
-    """How HAProxy sees a worker: `state` is up, down, drain or maint; `requests` are those under way."""
+    """How HAProxy sees a worker: `state` is up, down, or maint while it drains.
+
+    `requests` are those that it has.
+    """
 
     state: str
     requests: int
@@ -45,20 +48,10 @@ def add(path: Path, name: str, parameters: str) -> None:
     _order(path, f"set server {BACKEND}/{name} state ready")
 
 
-def drain(path: Path, name: str) -> None:
-    """Give the worker no further requests; what it has goes on."""
-    _order(path, f"set server {BACKEND}/{name} state drain")
-
-
-def retire(path: Path, name: str) -> None:
-    """As `drain`, and end its checks and idle connections."""
-    _order(path, f"set server {BACKEND}/{name} state maint")
-
-
 def remove(path: Path, name: str) -> bool:
-    """Forget a worker that was retired; False while it still has requests."""
-    answer = ask(path, f"del server {BACKEND}/{name}")
-    return "Server deleted" in answer or "No such server" in answer
+    """Give the worker no further requests, and forget it once it has none; return whether it is forgotten."""
+    _order(path, f"set server {BACKEND}/{name} state maint")
+    return "Server deleted" in ask(path, f"del server {BACKEND}/{name}")
 
 
 def workers(path: Path) -> dict[str, Worker]:

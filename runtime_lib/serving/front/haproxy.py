@@ -61,9 +61,8 @@ class HAProxy:
             raise ServiceError(f"{self._admin} is too long for a socket: choose a shorter folder.")
         self._limits = limits or Limits()
         self._process: subprocess.Popen[bytes] | None = None
-        self._workers: dict[str, str] = {}  # address → name
-        self._draining: set[str] = set()
-        self._retired: list[str] = []  # names of those that may still have requests
+        self._workers: dict[str, str] = {}  # address → name, of those that are to get requests
+        self._addresses: dict[str, str] = {}  # name → address, of those that drain too
         self._named = 0
 
     @property
@@ -87,8 +86,8 @@ class HAProxy:
             return
         self._prepare()
         end_orphan(self._folder)
-        self._retired.clear()
-        lines = [self._line(address, name) for address, name in self._workers.items()]
+        self._addresses = {name: address for address, name in self._workers.items()}
+        lines = [f"{name} {server(address, self._limits)}" for name, address in self._addresses.items()]
         _write(self._folder / _CONFIG, render(self._listener.fileno(), self._limits, lines))
         _write(self._folder / _OUTPUT, "")
         with (self._folder / _OUTPUT).open("wb") as output:
@@ -116,42 +115,43 @@ class HAProxy:
     def set_workers(self, addresses: Sequence[str]) -> None:
         """Balance over these workers and no others. One that is new gets requests once it is ready.
 
+        Those that are left out drain: they finish what they have. To replace workers without a gap, add the
+        new ones, wait until they are up, and leave out the old ones then. While HAProxy does not run, this is
+        kept for its next start. After an error it may be called again.
+
         Args:
-            addresses: each `unix@/path` or `host:port`. Those that are left out finish what they have.
+            addresses: each `unix@/path` or `host:port`.
 
         Raises:
             ServiceError: an address is none, or HAProxy does not take it.
         """
         for address in addresses:
             location(address)  # before anything is changed
-        for address in [known for known in self._workers if known not in addresses]:
-            self._draining.discard(address)
-            name = self._workers.pop(address)
-            if self.alive:
-                admin.retire(self._admin, name)
-                self._retired.append(name)
-        for address in dict.fromkeys(addresses):
-            if address not in self._workers:
-                self._add(address)
-        self._forget_retired()
+        self._workers = {address: self._workers.get(address) or self._name() for address in addresses}
+        self._addresses |= {name: address for address, name in self._workers.items()}
+        if not self.alive:
+            return
+        known = self._known()
+        for address, name in self._workers.items():
+            if name not in known:
+                admin.add(self._admin, name, server(address, self._limits))
 
     def drain(self, address: str) -> None:
-        """Give a worker no further requests; `workers()` tells when it has none left."""
-        if address not in self._workers:
-            raise ServiceError(f"HAProxy knows no worker {address!r}.")
-        self._draining.add(address)
-        if self.alive:
-            admin.drain(self._admin, self._workers[address])
+        """Give a worker no further requests. `workers()` has it until it has none left."""
+        self.set_workers([other for other in self._workers if other != address])
 
     def workers(self) -> dict[str, Worker]:
-        """Return each worker's state by its address.
+        """Return each worker by its address; one that drains too, until it has no request left.
 
         Raises:
-            ServiceError: HAProxy does not run.
+            ServiceError: HAProxy does not answer.
         """
-        self._forget_retired()
-        found = admin.workers(self._admin)
-        return {address: found[name] for address, name in self._workers.items() if name in found}
+        known = self._known()
+        return {
+            address: known[name]  # of two at one address, one of which drains, the later
+            for name, address in self._addresses.items()
+            if name in known and (name == self._workers.get(address) or known[name].requests)
+        }
 
     @property
     def waiting(self) -> int:
@@ -183,20 +183,18 @@ class HAProxy:
         self._folder.chmod(0o700)
         self._listener.listen(_BACKLOG)  # Python's own default, 128, is soon full while HAProxy restarts
 
-    def _add(self, address: str) -> None:
+    def _name(self) -> str:
         self._named += 1
-        name = f"w{self._named}"
-        if self.alive:
-            admin.add(self._admin, name, server(address, self._limits))
-        self._workers[address] = name
+        return f"w{self._named}"
 
-    def _line(self, address: str, name: str) -> str:
-        disabled = " disabled" if address in self._draining else ""
-        return f"{name} {server(address, self._limits)}{disabled}"
-
-    def _forget_retired(self) -> None:
-        if self.alive:
-            self._retired = [name for name in self._retired if not admin.remove(self._admin, name)]
+    def _known(self) -> dict[str, Worker]:
+        """What HAProxy has, by name, without those that have drained and of which it has no connection left."""
+        known = admin.workers(self._admin)
+        for name in known.keys() - self._workers.values():
+            if admin.remove(self._admin, name):
+                del known[name]
+                self._addresses.pop(name, None)
+        return known
 
     def _wait_until_up(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + _START_SECONDS
