@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from runtime_lib.errors import ServiceError
 from runtime_lib.files import atomic_file
@@ -85,12 +86,13 @@ class HAProxy:
         if self.alive:
             return
         self._prepare()
-        end_orphan(self._folder)
+        if self._process is None:  # else what the record names is this one, which has died
+            end_orphan(self._folder)
         self._addresses = {name: address for address, name in self._workers.items()}
         lines = [f"{name} {server(address, self._limits)}" for name, address in self._addresses.items()]
-        _write(self._folder / _CONFIG, render(self._listener.fileno(), self._limits, lines))
-        _write(self._folder / _OUTPUT, "")
-        with (self._folder / _OUTPUT).open("wb") as output:
+        with atomic_file(self._folder / _CONFIG) as temporary, _private(temporary) as config:
+            config.write(render(self._listener.fileno(), self._limits, lines))
+        with _private(self._folder / _OUTPUT) as output:
             self._process = subprocess.Popen(
                 # -db: in the foreground; -q: no line for each worker that comes and goes
                 [self.program.path, "-db", "-q", "-f", str(self._folder / _CONFIG)],
@@ -102,7 +104,8 @@ class HAProxy:
                 process_group=0,  # Ctrl-C is for the supervisor, which ends it when the requests are done
                 preexec_fn=_tie_to_parent(),
             )
-        _write(self._folder / _PID, f"{self._process.pid}\n")
+        with _private(self._folder / _PID) as record:
+            record.write(f"{self._process.pid}\n")
         self._wait_until_up(self._process)
 
     def heal(self) -> bool:
@@ -188,7 +191,7 @@ class HAProxy:
         return f"w{self._named}"
 
     def _known(self) -> dict[str, Worker]:
-        """What HAProxy has, by name, without those that have drained and of which it has no connection left."""
+        """What HAProxy has, by name, once it has forgotten those that have drained."""
         known = admin.workers(self._admin)
         for name in known.keys() - self._workers.values():
             if admin.remove(self._admin, name):
@@ -238,10 +241,10 @@ def _command(process: int) -> str:
     return shown.stdout
 
 
-def _write(path: Path, text: str) -> None:
-    with atomic_file(path) as temporary:
-        temporary.touch(mode=0o600)
-        temporary.write_text(text, encoding="utf-8")
+def _private(path: Path) -> TextIO:
+    """Open a file to write, which is of this user alone from its first moment."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    return os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8")
 
 
 def _tie_to_parent() -> Callable[[], None] | None:
