@@ -9,7 +9,6 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,7 @@ import pytest
 from runtime_lib.errors import ServiceError
 from runtime_lib.serving.front.haproxy import HAProxy, Limits, Program, end_orphan, find
 from tests.support.depth import DEEP, examples
-from tests.support.front import Load, Workers, ask, ended_after, opened, wait_until_up, workers
+from tests.support.front import Load, Workers, ask, drip, ended_after, opened, wait_until_up, workers
 from tests.support.projects import free_port
 from tests.support.waiting import eventually
 
@@ -56,6 +55,13 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
     with workers(tmp_path_factory.mktemp("pair")) as started:
         started.start("a")
         started.start("b", free_port())
+        yield started
+
+
+@pytest.fixture(scope="module")
+def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+    """Workers that tests kill; each test revives those that it needs."""
+    with workers(tmp_path_factory.mktemp("mortal")) as started:
         yield started
 
 
@@ -205,69 +211,62 @@ def test_an_address_that_is_none_is_refused_before_anything_changes(front: Open,
     ("method", "marked", "again"), [("POST", True, True), ("GET", False, True), ("POST", False, False)]
 )
 def test_only_a_request_that_is_no_harm_is_asked_again_when_its_worker_dies(
-    front: Open, own: Workers, method: str, marked: bool, again: bool
+    front: Open, mortal: Workers, method: str, marked: bool, again: bool
 ) -> None:
-    _, port = front(own.start("a"), own.start("b"))
+    _, port = front(*mortal.revive("a", "b"))
+    case = f"{method}-{marked}-{len(mortal.asked('a'))}"
     key = {"idempotency_key": "k"} if marked else {}
     asked_first = ask(port)[1]["worker"]
     dying = "b" if asked_first == "a" else "a"  # the one whose turn it is
-    status, said = ask(port, method=method, x_request_id="one", x_die=dying, **key)
-    assert own.asked(dying)[-1] == "one 0"
+    status, said = ask(port, method=method, x_request_id=case, x_die=dying, **key)
+    assert mortal.asked(dying)[-1] == f"{case} 0"
     assert (status, said.get("worker")) == ((200, asked_first) if again else (502, None))
-    assert ("one 0" in own.asked(asked_first)) == again
+    assert (f"{case} 0" in mortal.asked(asked_first)) == again
 
 
-def test_a_request_that_was_never_sent_goes_to_another_worker(front: Open, own: Workers) -> None:
-    _, port = front(own.start("a"), own.start("b"))
-    own.kill("a")
+def test_a_request_that_was_never_sent_goes_to_another_worker(front: Open, mortal: Workers) -> None:
+    _, port = front(*mortal.revive("a", "b"))
+    mortal.kill("a")
     assert [ask(port)[1].get("worker") for _ in range(10)] == ["b"] * 10
 
 
 @pytest.mark.parametrize(("size", "status"), [(60_000, 200), (100_000, 502)])
 def test_a_request_is_asked_again_only_up_to_64_kib(
-    front: Open, own: Workers, size: int, status: int
+    front: Open, mortal: Workers, size: int, status: int
 ) -> None:
-    _, port = front(own.start("a"), own.start("b"))
+    _, port = front(*mortal.revive("a", "b"))
     dying = "b" if ask(port)[1]["worker"] == "a" else "a"
     assert ask(port, body=b"x" * size, x_die=dying, idempotency_key="k")[0] == status
 
 
 # Clients that are slow, idle or too many
 
+GET = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 HEAD = b"POST /p HTTP/1.1\r\nHost: x\r\nX-Request-Id: slow\r\n"
 
 
-@pytest.mark.parametrize(
-    "first",
-    [HEAD, HEAD + b"Content-Length: 1000\r\n\r\n123", HEAD + b"Transfer-Encoding: chunked\r\n\r\n500\r\n123"],
-    ids=["headers", "body", "chunks"],
-)
 def test_a_request_that_comes_slowly_is_ended_at_its_deadline_and_reaches_no_worker(
-    front: Open, pair: Workers, first: bytes
+    front: Open, pair: Workers
 ) -> None:
     _, port = front(*_addresses(pair), request=0.5)
-    with opened(port, first) as connection:
-        dripping = threading.Thread(target=_drip, args=(connection,))
-        dripping.start()
-        seconds, said = ended_after(connection)
-        dripping.join()
-    assert 0.4 < seconds < 1.5
-    assert said.startswith(b"HTTP/1.1 408")
+    slow = (
+        HEAD,
+        HEAD + b"Content-Length: 1000\r\n\r\n123",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n500\r\n123",
+    )
+    with ExitStack() as stack, ThreadPoolExecutor(6) as pool:
+        connections = [stack.enter_context(opened(port, first)) for first in slow]
+        for connection in connections:
+            pool.submit(drip, connection, seconds=3)
+        for seconds, said in pool.map(ended_after, connections):
+            assert 0.4 < seconds < 1.5
+            assert said.startswith(b"HTTP/1.1 408")
     assert not any(line.startswith("slow") for name in "ab" for line in pair.asked(name))
-
-
-def _drip(connection: socket.socket) -> None:
-    try:
-        for _ in range(40):
-            connection.send(b"a")
-            time.sleep(0.1)
-    except OSError:
-        pass
 
 
 def test_an_idle_connection_is_ended(front: Open, pair: Workers) -> None:
     _, port = front(*_addresses(pair), idle=0.5)
-    with opened(port, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n") as connection:
+    with opened(port, GET) as connection:
         seconds, said = ended_after(connection)
     assert said.startswith(b"HTTP/1.1 200")
     assert 0.4 < seconds < 1.5
@@ -327,6 +326,24 @@ def test_whoever_waits_too_long_for_a_worker_is_told_to_come_later(front: Open, 
         assert first.result()[0] == 200
 
 
+def test_whoever_went_away_while_it_waited_is_not_predicted_for(front: Open, pair: Workers) -> None:
+    haproxy, port = front(_addresses(pair)[0], per_worker=1)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(ask, port, x_wait="0.4")
+        time.sleep(0.1)
+        with opened(port, HEAD.replace(b"slow", b"gone") + b"Content-Length: 0\r\n\r\n"):
+            eventually(lambda: haproxy.waiting == 1)
+        assert first.result()[0] == 200
+    assert ask(port)[0] == 200
+    assert "gone 0" not in pair.asked("a")
+
+
+def test_http_2_is_not_spoken(front: Open, pair: Workers) -> None:
+    _, port = front(*_addresses(pair))
+    with opened(port, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])) as connection:
+        assert connection.recv(1_000).startswith(b"HTTP/1.1 400")
+
+
 _SUPERVISOR = """
 import resource, socket, sys, time
 from pathlib import Path
@@ -372,9 +389,7 @@ def supervisor(program: Program, tmp_path: Path) -> Iterator[Callable[..., tuple
 
 
 @pytest.mark.skipif(not LINUX, reason="no deferred accept elsewhere")
-@pytest.mark.parametrize(
-    "first", [b"", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["silent", "kept alive"]
-)
+@pytest.mark.parametrize("first", [b"", GET], ids=["silent", "kept alive"])
 def test_health_answers_while_more_idle_connections_are_held_than_files_allow(
     supervisor: Callable[..., tuple[int, int, int]], pair: Workers, first: bytes
 ) -> None:
@@ -422,13 +437,11 @@ def test_after_its_death_it_is_back_within_a_second_and_who_came_meanwhile_is_an
     os.kill(dead, signal.SIGKILL)
     eventually(lambda: not haproxy.alive)
     assert haproxy.pid is None
-    with ThreadPoolExecutor(50) as pool:
-        came = [pool.submit(ask, port) for _ in range(50)]
-        time.sleep(0.2)
-        assert not any(one.done() for one in came)
+    with ExitStack() as stack:
+        came = [stack.enter_context(opened(port, GET)) for _ in range(200)]
         began = time.monotonic()
         assert haproxy.heal() is True
-        assert [one.result()[0] for one in came] == [200] * 50
+        assert all(connection.recv(1_000).startswith(b"HTTP/1.1 200") for connection in came)
         assert time.monotonic() - began < 1
     assert haproxy.pid != dead
 

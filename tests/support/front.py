@@ -82,6 +82,13 @@ class Workers:
         )
         return f"unix@{path}" if port is None else f"127.0.0.1:{port}"
 
+    def revive(self, *names: str) -> list[str]:
+        """Start those of these that do not run; returns the addresses of all, which are sockets."""
+        for name in names:
+            if name not in self.processes or self.processes[name].poll() is not None:
+                self.start(name)
+        return [f"unix@{self.folder / name}.sock" for name in names]
+
     def kill(self, name: str) -> None:
         self.processes[name].send_signal(signal.SIGKILL)
         self.processes[name].wait()
@@ -139,6 +146,15 @@ def opened(port: int, first: bytes = b"") -> socket.socket:
     if first:
         connection.sendall(first)
     return connection
+
+
+def drip(connection: socket.socket, *, seconds: float) -> None:
+    """Send a byte every 0.1 s, while the other side takes it."""
+    until = time.monotonic() + seconds
+    with suppress(OSError):
+        while time.monotonic() < until:
+            connection.send(b"a")
+            time.sleep(0.1)
 
 
 def ended_after(connection: socket.socket) -> tuple[float, bytes]:
