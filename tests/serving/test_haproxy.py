@@ -155,8 +155,8 @@ def test_a_worker_gets_nothing_before_it_is_ready_and_nothing_once_it_drains(
     own.ready("b", is_so=False)
     first, second = own.start("a"), own.start("b")
     haproxy, port = front(first)
-    haproxy.set_workers([first, second])
     eventually((own.folder / "b.sock").exists)
+    haproxy.set_workers([first, second])
     for _ in range(20):
         assert ask(port)[1]["worker"] == "a"
         time.sleep(0.02)

@@ -156,6 +156,7 @@ def _defaults(limits: Limits) -> list[str]:
     }
     return [
         "mode http",
+        "option abortonclose",  # whoever went away while it waited is not predicted for
         *(f"timeout {name} {round(seconds * 1000)}ms" for name, seconds in times.items()),
         *(_error(status, text) for status, text in _ERRORS.items()),
     ]
@@ -197,5 +198,4 @@ _BACKEND = (
     "retry-on conn-failure empty-response",
     "retries 3",
     "option redispatch 1",  # each time on another worker, without the pause that the same one would get
-    "option abortonclose",  # whoever went away while it waited is not predicted for
 )
