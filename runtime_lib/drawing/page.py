@@ -14,7 +14,8 @@ __all__ = ["fill", "safe"]
 _STYLE = """
 :root { --page: #f6f7f9; --card: #fff; --ink: #1b2430; --muted: #667080; --line: #e3e7ec;
   --good: #1f8a4c; --bad: #c93434; --look: #b66a00; --early: #667080; }
-@media (prefers-color-scheme: dark) { :root { --page: #12161c; --card: #1b2129; --ink: #e7ebf0; --muted: #98a3b3;
+@media (prefers-color-scheme: dark) {
+  :root { --page: #12161c; --card: #1b2129; --ink: #e7ebf0; --muted: #98a3b3;
   --line: #2c3540; --good: #57c487; --bad: #ff7b72; --look: #e3a548; --early: #98a3b3; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink); overflow-wrap: anywhere;
@@ -27,14 +28,18 @@ p { margin: 0 0 8px; } .muted, small { color: var(--muted); } small { font-size:
 .card > :last-child { margin-bottom: 0; }
 .verdict { border-left: 6px solid var(--tone); } .verdict h1 { color: var(--tone); }
 .verdict ul { margin: 10px 0 0; padding-left: 20px; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(215px, 1fr)); gap: 14px; margin-top: 14px; }
-.tile b { display: block; font-size: 25px; font-weight: 650; line-height: 1.25; font-variant-numeric: tabular-nums; }
+.tiles { display: grid; gap: 14px; margin-top: 14px;
+  grid-template-columns: repeat(auto-fit, minmax(215px, 1fr)); }
+.tile b { display: block; font-size: 25px; font-weight: 650; line-height: 1.25;
+  font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
-th { text-align: left; font-weight: 600; font-size: 12.5px; color: var(--muted); padding: 10px 14px 8px 0; white-space: nowrap; }
+th { text-align: left; font-weight: 600; font-size: 12.5px; color: var(--muted);
+  padding: 10px 14px 8px 0; white-space: nowrap; }
 td { padding: 8px 14px 8px 0; border-top: 1px solid var(--line); }
 td:last-child, th:last-child { padding-right: 0; } .number { text-align: right; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); gap: 14px; align-items: start; }
+.charts { display: grid; gap: 14px; align-items: start;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); }
 .charts svg { width: 100%; height: auto; display: block; margin-top: 8px; } .charts small { display: block; }
 footer { margin-top: 32px; }
 @media (max-width: 600px) { main { padding: 18px 12px 32px; } .card { padding: 14px; } }

@@ -8,9 +8,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from runtime_lib.errors import RequestError, ServiceError
 from runtime_lib.serving.messages import Receive, Reply, Scope, parse_json, read_body
 from runtime_lib.serving.metrics import CONTENT_TYPE, Metrics
+from runtime_lib.serving.page.docs import docs_page
+from runtime_lib.serving.page.overview import render
+from runtime_lib.serving.pages import Pages, address_of
 from runtime_lib.serving.protocols import infer, invocations
 from runtime_lib.serving.service import Service
 
@@ -31,14 +36,28 @@ class Route:
     handle: Handler
 
 
+# A page loads nothing and runs nothing, whatever a name in it holds.
+_PAGE_HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+}
+
+
 class Endpoints:
     """The endpoints of one service."""
 
     def __init__(self, service: Service, metrics: Metrics) -> None:
         self._service, self._predictor, self._metrics = service, service.predictor, metrics
+        self._pages = Pages(service, metrics)
         # Generous for a row of text columns, and the setting that bounds rows bounds memory with it.
         self._max_bytes = max(1 << 24, service.max_rows * 4096)
         fixed: dict[str, tuple[str, Handler]] = {
+            "/": ("GET", self._overview),
+            "/docs": ("GET", self._docs),
+            "/openapi.json": ("GET", self._openapi),
+            "/status": ("GET", self._status),
             "/health": ("GET", self._health),
             "/ping": ("GET", self._health),
             "/ready": ("GET", self._ready),
@@ -63,7 +82,7 @@ class Endpoints:
         Raises:
             RequestError: there is no such path, model or version (404).
         """
-        if route := self._fixed.get(path.rstrip("/")):
+        if route := self._fixed.get(path.rstrip("/") or "/"):
             return route
         if found := _MODEL.fullmatch(path.rstrip("/")):
             self._check_name(found["name"], found["version"])
@@ -80,6 +99,19 @@ class Endpoints:
             raise RequestError(
                 f"Unknown version '{version}' of '{name}'. This server holds {held.version}.", status=404
             )
+
+    async def _overview(self, scope: Scope, receive: Receive) -> Reply:
+        reload = {} if b"reload=0" not in scope["query_string"] else {"reload": 0}
+        return _html(await asyncio.to_thread(render, self._pages.status(), **reload))
+
+    async def _docs(self, scope: Scope, receive: Receive) -> Reply:
+        return _html(await asyncio.to_thread(docs_page, self._pages.document, address_of(scope)))
+
+    async def _openapi(self, scope: Scope, receive: Receive) -> Reply:
+        return Reply(self._pages.document)
+
+    async def _status(self, scope: Scope, receive: Receive) -> Reply:
+        return Reply(msgspec.to_builtins(self._pages.status()))
 
     async def _health(self, scope: Scope, receive: Receive) -> Reply:
         return Reply({"status": "ok"})
@@ -143,3 +175,7 @@ class Endpoints:
         rows, answer = await asyncio.get_running_loop().run_in_executor(self._predictor.thread, work, body)
         self._metrics.count_rows(rows)
         return Reply(answer)
+
+
+def _html(text: str) -> Reply:
+    return Reply(text, content_type="text/html; charset=utf-8", headers=_PAGE_HEADERS)

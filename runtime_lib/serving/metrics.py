@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
@@ -35,6 +35,15 @@ class Metrics:
 
     def count_rows(self, rows: int) -> None:
         self._rows += rows
+
+    def asked(self, routes: Collection[str]) -> tuple[int, int]:
+        """How many requests these routes answered, and how many of them failed by the server's fault."""
+        found = [(status, count) for (route, status), count in self._requests.items() if route in routes]
+        return sum(count for _, count in found), sum(count for status, count in found if status >= 500)
+
+    @property
+    def rows(self) -> int:
+        return self._rows
 
     def text(self, *, model: str, version: str, ready: bool) -> str:
         return "\n".join(self._lines(model, version, ready)) + "\n"

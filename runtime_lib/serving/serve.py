@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runtime_lib.errors import DataError, ServiceError
 from runtime_lib.serving.address import listen, url_of
+from runtime_lib.serving.page.examples import curl, example_row, shown
 from runtime_lib.settings import Settings
 
-if TYPE_CHECKING:
-    from runtime_lib.data.columns import Column
-
 __all__ = ["serve"]
-
-_LONGEST = 1_000  # characters of a list in the request that is printed
 
 
 def serve(settings: Settings) -> None:
@@ -54,7 +50,7 @@ def _announcement(settings: Settings, name: str, version: str, folder: Path) -> 
     url = url_of(settings)
     row, path = _raw_row(settings, folder), "raw/invocations"
     if row is None:
-        row, path = _placeholders(read_columns(folder)), "invocations"
+        row, path = example_row(read_columns(folder)), "invocations"
 
     def announce() -> None:
         from rich.console import Console
@@ -63,7 +59,7 @@ def _announcement(settings: Settings, name: str, version: str, folder: Path) -> 
         where = f"[bold green]Serving[/] {name} version {version} at {url} (Ctrl-C stops it)."
         console.print(where, soft_wrap=True, highlight=False)
         # Not wrapped or coloured: it is meant to be copied.
-        console.print(_curl(f"{url}/{path}", row), soft_wrap=True, markup=False, highlight=False)
+        console.print(_request(f"{url}/{path}", row), soft_wrap=True, markup=False, highlight=False)
 
     return announce
 
@@ -81,31 +77,9 @@ def _raw_row(settings: Settings, folder: Path) -> dict[str, Any] | None:
     except DataError:
         return None
     names = needed_columns(raw.features.features, row)
-    return {name: _shown(values[0]) for name, values in as_json(row[names]).items()} if names else None
+    return {name: values[0] for name, values in as_json(row[names]).items()} if names else None
 
 
-def _placeholders(columns: Sequence[Column]) -> dict[str, Any]:
-    return {c.name: None if c.nullable else _placeholder(c) for c in columns}
-
-
-def _placeholder(column: Column) -> Any:
-    """For an image in words: its pixels would fill the screen."""
-    if column.is_image:
-        return f"nested lists of {' x '.join(map(str, column.shape))} pixels, 0 to {column.largest}"
-    return 0.0 if column.kind == "number" else "text"
-
-
-def _shown(value: Any) -> Any:
-    """In words where it is a list, as an image is, that would fill the screen."""
-    if isinstance(value, list) and len(json.dumps(value)) > _LONGEST:
-        return f"nested lists of {' x '.join(map(str, _sizes(value)))} values"
-    return value
-
-
-def _sizes(value: Any) -> list[int]:
-    return [len(value), *_sizes(value[0])] if isinstance(value, list) and value else []
-
-
-def _curl(address: str, row: Mapping[str, Any]) -> str:
-    body = json.dumps({"dataframe_records": [row]}).replace("'", r"'\''")
-    return f"curl {address} -H 'Content-Type: application/json' -d '{body}'"
+def _request(address: str, row: Mapping[str, Any]) -> str:
+    record = {name: shown(value) for name, value in row.items()}
+    return curl(address, json.dumps({"dataframe_records": [record]}))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from runtime_lib.errors import DataError, RequestError
+from runtime_lib.files import read_json
 from runtime_lib.serving.log import PredictionLog, is_reserved
 from runtime_lib.serving.predictor import Prediction, Predictor
 from runtime_lib.serving.raw import RawRows, open_raw
@@ -30,8 +31,9 @@ class Service:
         log: PredictionLog | None = None,
         max_rows: int = 10_000,
         open_raw: Callable[[], RawRows] | None = None,
+        profile: Mapping[str, Any] | None = None,
     ) -> None:
-        self.predictor, self.max_rows = predictor, max_rows
+        self.predictor, self.max_rows, self.profile = predictor, max_rows, profile
         self._log, self._open_raw = log, open_raw
         self._raw: RawRows | None = None
         self._no_raw = "This server takes features only."
@@ -146,8 +148,23 @@ def open_service(settings: Settings, folder: Path, *, name: str, version: str) -
         return open_model(settings, folder, framework=serving.framework, most_rows=serving.max_rows)
 
     predictor = Predictor(load, name=name, version=version)
-    log = PredictionLog(settings.predictions)
-    return Service(predictor, log=log, max_rows=serving.max_rows, open_raw=lambda: open_raw(settings, folder))
+    return Service(
+        predictor,
+        log=PredictionLog(settings.predictions),
+        max_rows=serving.max_rows,
+        open_raw=lambda: open_raw(settings, folder),
+        profile=_profile(folder),
+    )
+
+
+def _profile(folder: Path) -> dict[str, Any]:
+    """That of the model; empty if it cannot be read, which `start` will say."""
+    from runtime_lib.training.profile import FORMAT
+
+    try:
+        return read_json(folder / "profile.json", made_by="mlops run", newest=FORMAT)
+    except DataError:
+        return {}
 
 
 def _check_ids(ids: Sequence[str], count: int) -> Sequence[str]:

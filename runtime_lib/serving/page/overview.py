@@ -1,4 +1,4 @@
-"""The page at `/`: the state of a server on one HTML page, which needs no script and nothing from elsewhere."""
+"""The page at `/`: the state of a server as HTML, which needs no script and nothing from elsewhere."""
 
 from __future__ import annotations
 
