@@ -45,9 +45,9 @@ class Pages:
             task=held.model.task.kind,
             time=datetime.now(UTC),
             since=self._since,
-            workers=[worker],
+            workers=(worker,),
             traffic=Traffic(weights={held.version: WHOLE}),
-            versions=[version],
+            versions=(version,),
         )
 
     @cached_property

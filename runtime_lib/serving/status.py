@@ -7,7 +7,7 @@ change its meaning.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -66,7 +66,7 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["single", "canary", "ab", "blue-green", "bandit", "custom"] = "single"
     weights: Weights
     sticky: str = ""
-    shadow: Sequence[str] = ()
+    shadow: tuple[str, ...] = ()
 
 
 class Loss(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +89,7 @@ class VersionState(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     version: str
-    roles: Sequence[str] = ()
+    roles: tuple[str, ...] = ()
     weight: int = 0
     requests: int = 0
     rows: int = 0
@@ -133,10 +133,10 @@ class ReleaseState(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     against: str
     step: int = 0
-    steps: Sequence[int] = ()
+    steps: tuple[int, ...] = ()
     since: datetime
     verdict: Literal["wait", "go on", "go back"] = "wait"
-    reasons: Sequence[str] = ()
+    reasons: tuple[str, ...] = ()
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,15 +191,15 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     engine: str = "local"
     front: Literal["haproxy", "none"] = "none"
     follow: str = ""
-    workers: Sequence[WorkerState] = ()
+    workers: tuple[WorkerState, ...] = ()
     traffic: Traffic
-    versions: Sequence[VersionState] = ()
-    shadow: Sequence[ShadowState] = ()
+    versions: tuple[VersionState, ...] = ()
+    shadow: tuple[ShadowState, ...] = ()
     release: ReleaseState | None = None
-    history: Sequence[Change] = ()
-    series: Sequence[Point] = ()
+    history: tuple[Change, ...] = ()
+    series: tuple[Point, ...] = ()
     log: LogState = LogState()
-    problems: Sequence[str] = ()
+    problems: tuple[str, ...] = ()
 
 
 def read_status(found: Mapping[str, Any] | bytes) -> Status:

@@ -51,6 +51,7 @@ def openapi(
     raw_types: Mapping[str, str] | None = None,
     *,
     profile: Mapping[str, Any] | None = None,
+    raw_row: Mapping[str, Any] | None = None,
 ) -> Document:
     """Return the document.
 
@@ -60,13 +61,16 @@ def openapi(
         max_rows: that are taken in one request.
         raw_types: raw column → its type, see `data/raw.py`; None where raw rows are not taken.
         profile: of the model, for examples like its training rows.
+        raw_row: an example of a raw row; made up if not given.
     """
     row = {column: shown(value) for column, value in example_row(columns, profile).items()}
     many = "versions" if len(versions) > 1 else "version"
     told = f"Predictions of the model {name} ({task.kind}), {many} {', '.join(versions)}."
     paths = {**_about(), **_health(), "/invocations": _invocations("Predict", "Request", row)}
     if raw_types is not None:
-        paths |= _raw_paths(raw_types)
+        paths |= _raw_paths(
+            {name: shown(value) for name, value in (raw_row or raw_example(raw_types)).items()}
+        )
     return {
         "openapi": "3.1.0",
         "info": {"title": name, "version": __version__, "description": told},
@@ -108,12 +112,14 @@ def _schemas(
     }
     if raw_types is not None:
         found["RawRow"] = schemas.row_of_raw(raw_types)
-        found["RawRequest"] = schemas.requests(_AT.format(name="RawRow"), [*raw_types], max_rows)
+        at, names = _AT.format(name="RawRow"), [*raw_types]
+        found["RawRequest"] = schemas.requests(at, names, max_rows, complete=False)
     return found
 
 
 def _status() -> Document:
-    _, found = msgspec.json.schema_components([Status], ref_template=_AT)
+    _, described = msgspec.json.schema_components([Status], ref_template=_AT)
+    found = msgspec.json.decode(msgspec.json.encode(described))  # its defaults are tuples
     return {name: {**each, "description": cleandoc(each["description"])} for name, each in found.items()}
 
 
@@ -167,12 +173,12 @@ def _invocations(summary: str, request: str, row: Mapping[str, Any], *statuses: 
     return {"post": _post(summary, body, "Answer", statuses)}
 
 
-def _raw_paths(types: Mapping[str, str]) -> Document:
+def _raw_paths(row: Mapping[str, Any]) -> Document:
     columns = {"type": "object", "additionalProperties": {"type": "string"}}
     listed = {"type": "object", "properties": {"columns": columns}, "required": ["columns"]}
     return {
         "/raw": {"get": _get("The columns of raw rows, and their types", _json(listed))},
-        "/raw/invocations": _invocations("Predict on raw rows", "RawRequest", raw_example(types), 422, 501),
+        "/raw/invocations": _invocations("Predict on raw rows", "RawRequest", row, 422, 501),
     }
 
 

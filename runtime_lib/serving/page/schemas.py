@@ -24,22 +24,22 @@ def row_of(columns: Sequence[Column], example: Mapping[str, Any]) -> Schema:
 def _column(column: Column, example: Any) -> Schema:
     missing = " Send null where it is missing." if column.nullable else ""
     if column.is_image:
-        size = f"{size_of(column.shape)} pixels" if column.shape else "Pixels"
-        found = _pixels(column.shape, column.largest)
+        size = f"{size_of(column.shape)} pixels" if column.shape else "pixels"
         words = f"An image as nested lists: {size}, 0 to {column.largest}."
-    else:
-        found = {"type": "number" if column.kind == "number" else "string", "examples": [example]}
-        words = {"number": "A number.", "category": "A category, as text.", "text": "Text."}[column.kind]
-    if column.nullable:
-        found["type"] = [found["type"], "null"]
+        # Or as it is in the features: one flat list, and its shape.
+        found: Schema = {"type": ["array", "object", *(["null"] if column.nullable else [])]}
+        return {**found, "description": words + missing}
+    types, words = _OF_KIND[column.kind]
+    found = {"type": [*types, *(["null"] if column.nullable else [])], "examples": [example]}
     return {**found, "description": words + missing}
 
 
-def _pixels(shape: Sequence[int], largest: int) -> Schema:
-    found: Schema = {"type": "number", "minimum": 0, "maximum": largest}
-    for size in reversed(shape):
-        found = {"type": "array", "items": found, "minItems": size, "maxItems": size}
-    return found if shape else {"type": "array"}
+# A feature may well be a yes or no: true is 1.
+_OF_KIND = {
+    "number": (("number", "boolean"), "A number."),
+    "category": (("string",), "A category, as text."),
+    "text": (("string",), "Text."),
+}
 
 
 def row_of_raw(types: Mapping[str, str]) -> Schema:
@@ -68,24 +68,28 @@ def _raw(kind: str) -> Schema:
     return {"type": [*found[0], "null"], "description": found[1]} if found else {"description": "A value."}
 
 
-def requests(row: str, names: Sequence[str], max_rows: int) -> Schema:
+def requests(row: str, names: Sequence[str], max_rows: int, *, complete: bool = True) -> Schema:
     """The four bodies of MLflow's scoring protocol.
 
     Args:
         row: the reference of a row's schema. names: of its columns, in the model's order.
+        complete: whether every column must be sent.
     """
     many = {"minItems": 1, "maxItems": max_rows}
     width = {"minItems": len(names), "maxItems": len(names)}
+    some = width if complete else {**width, "minItems": 1}
     records = {"type": "array", "items": {"$ref": row}, **many}
     lists = {"type": "array", "items": {"type": "array", **width}, **many}
     split = _object(
         {
-            "columns": {"type": "array", "items": {"enum": [*names]}, "uniqueItems": True, **width},
-            "data": lists,
-            "index": {"type": "array"},
+            "columns": {"type": "array", "items": {"enum": [*names]}, "uniqueItems": True, **some},
+            "data": {"type": "array", "items": {"type": "array", **some}, **many},
+            "index": {"description": "Ignored."},
         }
     )
     columns = _object({name: {"type": "array", **many} for name in names})
+    if not complete:
+        columns = {**columns, "required": [], "minProperties": 1}
     forms = {
         "dataframe_records": records,
         "dataframe_split": {**split, "required": ["columns", "data"]},
@@ -177,7 +181,7 @@ def tensors(columns: Sequence[Column], task: Task) -> tuple[Schema, Schema]:
             },
             "outputs": {
                 "description": "Those that are wanted; all, if left out.",
-                "type": "array",
+                "type": ["array", "null"],
                 "items": wanted,
             },
         },

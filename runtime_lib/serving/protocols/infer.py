@@ -110,7 +110,7 @@ def _wanted(outputs: Any, task: Task) -> Sequence[str]:
     names = [as_object(output, "An entry of 'outputs'").get("name") for output in outputs]
     known = _outputs(task)
     for name in names:
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise RequestError(f"Unknown output {name!r}. Choose from {', '.join(known)}.")
     return [str(name) for name in names]
 
