@@ -129,7 +129,7 @@ def _status(found: Mapping[str, Any]) -> list[str]:
     ready = sum(worker["ready"] for worker in found["workers"])
     return [
         f"Traffic of '{found['model']}': {said(found['traffic']['weights'])}",
-        *(f"  shadow   version {version}" for version in found["traffic"]["shadows"]),
+        *(f"  shadow   version {version}" for version in found["traffic"]["shadow"]),
         f"  workers  {ready} of {len(found['workers'])} ready",
         *(f"  problem  {problem}" for problem in found["problems"]),
     ]

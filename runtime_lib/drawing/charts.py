@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import groupby
+from math import ceil, isnan, log10
 
-__all__ = ["STYLE", "Series", "alone", "bars", "curves", "matrix"]
+__all__ = ["OWN", "STYLE", "Series", "alone", "bars", "curves", "matrix", "trend"]
 
 # Colours that stay apart for all kinds of sight, on light and on dark ground.
 STYLE = """
@@ -26,9 +28,20 @@ STYLE = """
 .chart circle { fill: var(--ground); stroke-width: 2; } .chart .tint { fill: var(--candidate); }
 """
 
+OWN = """
+:root { --v0: #2f6fde; --v1: #b66a00; --v2: #0b8577; --v3: #9c3fb0; --v4: #66740f; --v5: #8a94a3; }
+@media (prefers-color-scheme: dark) {
+  :root { --v0: #6ea3ff; --v1: #e3a548; --v2: #4cc9bb; --v3: #d48be3; --v4: #b9c75a; --v5: #7d8896; } }
+.v0 { --own: var(--v0); } .v1 { --own: var(--v1); --dash: 7 3; } .v2 { --own: var(--v2); --dash: 2 3; }
+.v3 { --own: var(--v3); --dash: 9 3 2 3; } .v4 { --own: var(--v4); --dash: 4 4; } .v5 { --own: var(--v5); }
+.chart .own { stroke: var(--own); stroke-dasharray: var(--dash); } .chart circle.own { fill: var(--own); }
+"""
+"""The style of `trend`: one colour and one dash for each of what is watched; `v5` is for all further ones."""
+
 _WIDTH, _HEIGHT = 440, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 14, 46
 _BAR = 24
+_TREND = 150  # the height of a trend
 
 
 @dataclass(frozen=True)
@@ -97,6 +110,48 @@ def curves(
         top = _TOP + 16 + (1 - names) * (_HEIGHT - _TOP - _BOTTOM - 20 * len(series) - 10)
         parts += [_legend(one, top + 20 * place) for place, one in enumerate(series)]
     return _svg("".join(parts), _WIDTH, _HEIGHT, f"{y} against {x}: {', '.join(s.name for s in series)}")
+
+
+def trend(series: Sequence[Series], *, title: str, times: Sequence[tuple[float, str]]) -> str:
+    """Draw figures over time, above zero.
+
+    Args:
+        series: each of a kind of `OWN`; a point without a value (NaN) leaves a gap.
+        times: from left to right, those that are named below; the first and the last are the ends.
+    """
+    values = [point[1] for one in series for point in one.points if not isnan(point[1])]
+    across = _Axis(times[0][0], times[-1][0], _LEFT, _WIDTH - _RIGHT)
+    up = _Axis(0.0, _round_up(max(values, default=1.0)), _TREND - 26, _TOP)
+    parts = []
+    for tick in (0.0, up.high / 2, up.high):
+        at = up(tick)
+        parts.append(f'<path class="grid" d="M{_LEFT} {at:.1f}H{_WIDTH - _RIGHT}"/>')
+        parts.append(f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{tick:,g}</text>')
+    for place, (when, name) in enumerate(times):
+        side = "start" if not place else "end" if place == len(times) - 1 else "middle"
+        at = across(when)
+        parts.append(f'<text x="{at:.1f}" y="{_TREND - 8}" text-anchor="{side}">{escape(name)}</text>')
+    for one in reversed(series):
+        parts += _pieces(one, across, up)
+    return _svg("".join(parts), _WIDTH, _TREND, title)
+
+
+def _pieces(one: Series, across: _Axis, up: _Axis) -> Iterator[str]:
+    for known, points in groupby(one.points, key=lambda point: not isnan(point[1])):
+        piece = list(points)
+        if known and len(piece) > 1:
+            yield f'<polyline class="curve own {one.kind}" points="{_path(piece, across, up)}"/>'
+        elif known:
+            at = f'cx="{across(piece[0][0]):.1f}" cy="{up(piece[0][1]):.1f}"'
+            yield f'<circle class="own {one.kind}" {at} r="2"/>'
+
+
+def _round_up(value: float) -> float:
+    """The next of 1, 2, 5, 10, 20, …, of which the half is a short number too."""
+    if value <= 0:
+        return 1.0
+    unit = 10.0 ** ceil(log10(value))
+    return next(unit * part for part in (0.2, 0.5, 1.0, 2.0) if unit * part >= value)
 
 
 def bars(

@@ -9,7 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from runtime_lib.drawing import charts
+from runtime_lib.drawing.page import fill, safe
 from runtime_lib.errors import require
 from runtime_lib.files import atomic_file
 from runtime_lib.monitoring.drift import Cell, ColumnDrift
@@ -32,29 +32,20 @@ def write_page(verdict: Verdict, path: Path) -> None:
 
 def render(verdict: Verdict) -> str:
     """Return the page. Names and values come from the data and are escaped."""
-    jinja2 = require("jinja2", extra="monitoring")
-    template = Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    safe = jinja2.filters.Markup  # for the drawings made here
     columns = [*verdict.predictions, *verdict.columns]
-    return str(
-        environment.from_string(template).render(
-            v=verdict,
-            summary=_summary(verdict),
-            checks=_checks(verdict),
-            columns=columns,
-            scale=verdict.rules.drift_threshold * 4,  # one runaway column must not flatten all others
-            bars={c.name: safe(_bars(c.cells)) for c in columns},
-            chart=safe(_chart(verdict)),
-            drawn=[
-                each._replace(svg=safe(each.svg)) for each in drawn(verdict.labelled, verdict.performance)
-            ],
-            style=safe(charts.STYLE),
-            tests=_tests,
-            period=_span(verdict.first, verdict.last),
-        )
+    return fill(
+        Path(__file__).with_name("report.html.j2"),
+        extra="monitoring",
+        v=verdict,
+        summary=_summary(verdict),
+        checks=_checks(verdict),
+        columns=columns,
+        scale=verdict.rules.drift_threshold * 4,  # one runaway column must not flatten all others
+        bars={c.name: safe(_bars(c.cells)) for c in columns},
+        chart=safe(_chart(verdict)),
+        drawn=[each._replace(svg=safe(each.svg)) for each in drawn(verdict.labelled, verdict.performance)],
+        tests=_tests,
+        period=_span(verdict.first, verdict.last),
     )
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from runtime_lib.drawing import charts
 from runtime_lib.drawing.answers import Chart, confusion, of_answers
-from runtime_lib.errors import DataError, require
+from runtime_lib.drawing.page import fill, safe
+from runtime_lib.errors import DataError
 from runtime_lib.files import atomic_file, read_json
 from runtime_lib.registry.single import of_examples
 from runtime_lib.settings import Settings
@@ -76,36 +77,29 @@ def _told(settings: Settings) -> tuple[dict[str, Any], RunState, list[Measure]] 
 def _render(
     settings: Settings, evaluation: Mapping[str, Any], state: RunState, measures: Sequence[Measure]
 ) -> str:
-    jinja2 = require("jinja2", extra="tracking")
-    template = Path(__file__).with_name("evaluation.html.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    safe = jinja2.filters.Markup  # for the drawings made here
     drawn = [chart._replace(svg=safe(chart.svg)) for chart in _charts(settings, evaluation, state, measures)]
     models = [who for who in MODELS if who in evaluation]
     metrics = {f"test/{name}": value for name, value in evaluation["candidate"].items()}
     known = Known(flatten(state.params), state.tags, metrics)
-    return str(
-        environment.from_string(template).render(
-            project=settings.project.name,
-            name=run_name(known, metric_name(settings)),
-            metric=metric_name(settings),
-            evaluation=evaluation,
-            models=models,
-            figures=_figures(evaluation),
-            intervals=evaluation.get("intervals", {}),
-            gate=_gate(settings, evaluation),
-            suspects=evaluation.get("suspects", []),
-            confirmed=settings.registry.confirmed,
-            kept={m.name: m.value for m in measures if "/" not in m.name},
-            trainers=side_by_side({m.name: m.value for m in measures}, _task(evaluation).metric),
-            kept_trainer=state.tags.get(TRAINER_TAG, ""),
-            charts=drawn,
-            style=safe(charts.STYLE),
-            tags=state.tags,
-            params=flatten(state.params),
-        )
+    return fill(
+        Path(__file__).with_name("evaluation.html.j2"),
+        extra="tracking",
+        project=settings.project.name,
+        name=run_name(known, metric_name(settings)),
+        metric=metric_name(settings),
+        evaluation=evaluation,
+        models=models,
+        figures=_figures(evaluation),
+        intervals=evaluation.get("intervals", {}),
+        gate=_gate(settings, evaluation),
+        suspects=evaluation.get("suspects", []),
+        confirmed=settings.registry.confirmed,
+        kept={m.name: m.value for m in measures if "/" not in m.name},
+        trainers=side_by_side({m.name: m.value for m in measures}, _task(evaluation).metric),
+        kept_trainer=state.tags.get(TRAINER_TAG, ""),
+        charts=drawn,
+        tags=state.tags,
+        params=flatten(state.params),
     )
 
 

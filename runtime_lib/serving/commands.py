@@ -22,6 +22,7 @@ class Commands:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self.look: Callable[[], None] = lambda: None
+        self.status: Callable[[], dict[str, Any]] = dict
         self._known: dict[str, Callable[[dict[str, Any]], Awaitable[Any]]] = {
             "follow": self._follow,
             "status": self._status,
@@ -55,16 +56,7 @@ class Commands:
         )
 
     async def _status(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        held = self._supervisor
-        return {
-            "model": held.state.model,
-            "traffic": held.state.policy.to_dict(),
-            "workers": [
-                {"name": each.name, "pid": each.pid, "ready": each.ready, "version": each.version}
-                for each in held.workers.values()
-            ],
-            "problems": [*held.problems.values()],
-        }
+        return self.status()
 
     async def _follow(self, given: Mapping[str, Any]) -> None:
         self.look()

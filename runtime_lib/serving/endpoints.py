@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from runtime_lib.errors import RequestError, ServiceError
 from runtime_lib.serving.messages import BYTES, Reply, Request
 from runtime_lib.serving.metrics import CONTENT_TYPE, Metrics
+from runtime_lib.serving.pages import Pages
 from runtime_lib.serving.predictor import Prediction
 from runtime_lib.serving.protocols import infer, invocations
 from runtime_lib.serving.protocols.batch import Batch
@@ -42,7 +43,12 @@ class Endpoints:
 
     def __init__(self, service: Service, metrics: Metrics, server: AskServer | None) -> None:
         self._service, self._metrics, self._ask = service, metrics, server
+        pages = Pages(service, server)
         fixed: dict[str, tuple[str, Handler]] = {
+            "/": ("GET", pages.overview),
+            "/docs": ("GET", pages.docs),
+            "/openapi.json": ("GET", pages.document),
+            "/status": ("GET", pages.status),
             "/health": ("GET", self._health),
             "/ping": ("GET", self._health),
             "/version": ("GET", self._version),
@@ -63,7 +69,7 @@ class Endpoints:
         Raises:
             RequestError: there is no such path or model (404).
         """
-        if route := self._fixed.get(path) or self._fixed.get(path.rstrip("/")):
+        if route := self._fixed.get(path) or self._fixed.get(path.rstrip("/") or "/"):
             return route
         if found := _MODEL.fullmatch(path.rstrip("/")):
             return self._of_model(found["name"], found["version"], found["action"])

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runtime_lib.errors import DataError
 from runtime_lib.serving import apart
 from runtime_lib.serving.address import url_of
+from runtime_lib.serving.page.examples import curl, example_row, shown
 from runtime_lib.settings import Settings
 
-if TYPE_CHECKING:
-    from runtime_lib.data.columns import Column
-
 __all__ = ["example"]
-
-_LONGEST = 1_000  # characters of a list in the request
 
 
 def example(settings: Settings, folder: str) -> str:
@@ -26,8 +22,8 @@ def example(settings: Settings, folder: str) -> str:
 
     url = url_of(settings)
     if row := _raw_row(settings, Path(folder)):
-        return _curl(f"{url}/raw/invocations", row)
-    return _curl(f"{url}/invocations", _placeholders(read_columns(Path(folder))))
+        return _command(f"{url}/raw/invocations", row)
+    return _command(f"{url}/invocations", example_row(read_columns(Path(folder))))
 
 
 def _raw_row(settings: Settings, folder: Path) -> dict[str, Any] | None:
@@ -43,34 +39,12 @@ def _raw_row(settings: Settings, folder: Path) -> dict[str, Any] | None:
     except DataError:
         return None
     names = needed_columns(raw.features.features, row)
-    return {name: _shown(values[0]) for name, values in as_json(row[names]).items()} if names else None
+    return {name: values[0] for name, values in as_json(row[names]).items()} if names else None
 
 
-def _placeholders(columns: Sequence[Column]) -> dict[str, Any]:
-    return {c.name: None if c.nullable else _placeholder(c) for c in columns}
-
-
-def _placeholder(column: Column) -> Any:
-    """For an image in words: its pixels would fill the screen."""
-    if column.is_image:
-        return f"nested lists of {' x '.join(map(str, column.shape))} pixels, 0 to {column.largest}"
-    return 0.0 if column.kind == "number" else "text"
-
-
-def _shown(value: Any) -> Any:
-    """In words where it is a list, as an image is, that would fill the screen."""
-    if isinstance(value, list) and len(json.dumps(value)) > _LONGEST:
-        return f"nested lists of {' x '.join(map(str, _sizes(value)))} values"
-    return value
-
-
-def _sizes(value: Any) -> list[int]:
-    return [len(value), *_sizes(value[0])] if isinstance(value, list) and value else []
-
-
-def _curl(address: str, row: Mapping[str, Any]) -> str:
-    body = json.dumps({"dataframe_records": [row]}).replace("'", r"'\''")
-    return f"curl {address} -H 'Content-Type: application/json' -d '{body}'"
+def _command(address: str, row: Mapping[str, Any]) -> str:
+    record = {name: shown(value) for name, value in row.items()}
+    return curl(address, json.dumps({"dataframe_records": [record]}))
 
 
 if __name__ == "__main__":

@@ -84,11 +84,23 @@ class Intake:
 class Request:
     """One request: its head, and its body once it was read."""
 
-    __slots__ = ("_held", "_intake", "_receive", "body", "headers", "method", "path", "rows", "version")
+    __slots__ = (
+        "_held",
+        "_intake",
+        "_receive",
+        "body",
+        "headers",
+        "method",
+        "path",
+        "query",
+        "rows",
+        "version",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, intake: Intake) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.query: bytes = scope.get("query_string", b"")
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.body = b""
         # What it was answered by, and how many rows: for whoever counts.

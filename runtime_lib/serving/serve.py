@@ -18,6 +18,7 @@ from runtime_lib.serving.releases.journal import Change, Journal, State
 from runtime_lib.serving.releases.losses import Losses
 from runtime_lib.serving.releases.registrar import Registrar
 from runtime_lib.serving.releases.resolve import CHAMPION, resolve_apart
+from runtime_lib.serving.reporter import Reporter
 from runtime_lib.serving.supervisor import Supervisor
 from runtime_lib.serving.traffic import Policy, said
 from runtime_lib.settings import Settings
@@ -53,7 +54,9 @@ async def run(settings: Settings, state: State, listener: socket.socket) -> None
     registrar = Registrar(supervisor, commands)
     commands.look = registrar.look
     controller = Controller(supervisor, Losses(supervisor).since, registrar.give_back)
-    work = (_announce(settings, supervisor), registrar.run(), controller.run())
+    reporter = Reporter(supervisor, controller)
+    commands.status = reporter.status
+    work = (_announce(settings, supervisor), registrar.run(), controller.run(), reporter.run())
     tasks = [asyncio.create_task(each) for each in work]
     try:
         await supervisor.run(lambda control: _write_address(settings, control))

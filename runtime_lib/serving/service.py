@@ -35,8 +35,14 @@ _VERSION = b"x-mlops-version"
 class Version:
     """A version that can be asked: its predictor, and what makes its inputs of raw rows."""
 
-    def __init__(self, predictor: Predictor, open_raw: Callable[[], RawRows] | None = None) -> None:
-        self.predictor = predictor
+    def __init__(
+        self,
+        predictor: Predictor,
+        open_raw: Callable[[], RawRows] | None = None,
+        *,
+        folder: Path = Path(),
+    ) -> None:
+        self.predictor, self.folder = predictor, folder
         self._open_raw = open_raw
         self._raw: RawRows | None = None
         self._no_raw = "This server takes features only."
@@ -134,7 +140,7 @@ def open_version(
         )
 
     predictor = Predictor(load, name=name, version=version, log=write if log else None)
-    return Version(predictor, lambda: open_raw(settings, folder))
+    return Version(predictor, lambda: open_raw(settings, folder), folder=folder)
 
 
 class Service:

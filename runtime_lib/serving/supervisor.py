@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from runtime_lib.errors import MlopsError, ServiceError
 from runtime_lib.serving import control
@@ -61,6 +61,13 @@ class Worker:
     since: float = field(default_factory=time.monotonic)
     ready: bool = False
     metrics: Metrics = field(default_factory=Metrics)
+    failing: str | None = None
+    memory: int | None = None
+
+    @property
+    def age(self) -> float:
+        """Seconds since it connected."""
+        return time.monotonic() - self.since
 
 
 class Supervisor:
@@ -72,6 +79,7 @@ class Supervisor:
         self.workers: dict[str, Worker] = {}
         self.problems: dict[str, str] = {}
         self.restarts = 0
+        self.front: Literal["haproxy", "none"] = "none"
         # What each loaded version takes and answers, as its worker says.
         self.signatures: Mapping[str, Any] = {}
         self.ready = asyncio.Event()
@@ -217,7 +225,9 @@ class Supervisor:
             case "report" | "counted":
                 worker = self._of(channel)
                 worker.metrics = Metrics.from_dict(given["counted"])
-                return self.counted().to_dict() if do == "counted" else None
+                if do == "counted":
+                    return self.counted().to_dict()
+                worker.failing, worker.memory = given["failing"], given["memory"]
             case _ if self.commands:
                 return await self.commands(do, given)
 

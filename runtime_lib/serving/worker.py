@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import signal
 import socket
 import sys
@@ -105,7 +106,8 @@ class Worker:
     async def _report(self, channel: Channel) -> None:
         while True:
             await asyncio.sleep(_SECONDS_TO_REPORT)
-            channel.tell("report", counted=self._app.metrics.to_dict())
+            counted, failing = self._app.metrics.to_dict(), self._log.failing
+            channel.tell("report", counted=counted, failing=failing, memory=_resident())
 
     async def _stop(self) -> None:
         if self._serving:
@@ -113,6 +115,15 @@ class Worker:
             await self._serving
         self._service.stop()
         self._log.close()
+
+
+def _resident() -> int | None:
+    """Bytes of memory that this process takes; None where the system does not say it in a file."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pages * resource.getpagesize()
 
 
 def _signature(version: Any) -> dict[str, Any]:

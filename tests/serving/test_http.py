@@ -179,6 +179,7 @@ BAD_V2 = {
     "missing": ({"inputs": TENSORS[:2]}, "'carrier' is missing"),
     "id": ({"id": 5, "inputs": TENSORS}, "'id' must be"),
     "output": ({"inputs": TENSORS, "outputs": [{"name": "logit"}]}, "Unknown output 'logit'"),
+    "output's name": ({"inputs": TENSORS, "outputs": [{"name": {}}]}, "Unknown output {}"),
 }
 
 

@@ -14,7 +14,8 @@ import pytest
 from runtime_lib.data.raw import as_json
 from runtime_lib.errors import RequestError
 from runtime_lib.serving.client import predict_file, predict_raw
-from runtime_lib.serving.serve import _raw_row, _shown
+from runtime_lib.serving.page.examples import shown
+from runtime_lib.serving.serve import _raw_row
 from runtime_lib.serving.service import open_service
 from runtime_lib.settings import load
 from tests.support.projects import free_port
@@ -169,6 +170,6 @@ def test_the_printed_request_is_a_real_row_of_the_raw_columns_that_features_need
 
 
 def test_an_image_that_would_fill_the_screen_is_printed_in_words() -> None:
-    assert _shown([[0.5] * 28] * 28) == "nested lists of 28 x 28 values"
+    assert shown([[0.5] * 28] * 28) == "nested lists of 28 x 28 values"
     for small in ([[16] * 8] * 8, "text", 1.5, None):
-        assert _shown(small) == small
+        assert shown(small) == small

@@ -56,14 +56,16 @@ def canary(state: State, version: str, held: Held, settings: Canary) -> State:
 class Controller:
     """Carries a release on until it ends."""
 
-    def __init__(self, supervisor: Supervisor, losses: Losses, give_back: GiveBack) -> None:
+    def __init__(self, supervisor: Supervisor, ask_losses: Losses, give_back: GiveBack) -> None:
         """
         Args:
-            losses: asked for the losses by version, of the rows answered since a time.
+            ask_losses: asked for the losses by version, of the rows answered since a time.
             give_back: is told the version that traffic went back to, the canary that it left, and why.
         """
-        self._supervisor, self._losses, self._give_back = supervisor, losses, give_back
+        self._supervisor, self._ask_losses, self._give_back = supervisor, ask_losses, give_back
         self.verdict: Verdict | None = None
+        # By version, of the rows since the release began whose labels have arrived.
+        self.losses: Mapping[str, Moments] = {}
         self._release: object = None
         self._evidence = Evidence()
         self._offsets: dict[str, tuple[Figures, Figures]] = {}
@@ -94,8 +96,8 @@ class Controller:
         plan, rules = _plan(held), _rules(held)
         progress = Progress.from_dict(state.plan["progress"])
         self._begin(state.plan)
-        losses = await self._losses(state.plan["began"])
-        figures = [self._figures(version, losses) for version in (progress.canary, progress.champion)]
+        self.losses = await self._ask_losses(state.plan["began"])
+        figures = [self._figures(version) for version in (progress.canary, progress.champion)]
         self._evidence = self._evidence.look(figures[0], figures[1], rules, step=progress.step)
         self.verdict = judge(self._evidence, rules, canary=progress.canary, champion=progress.champion)
         crashes = self._supervisor.restarts - self._restarts
@@ -119,11 +121,11 @@ class Controller:
                 progress.champion: (self._evidence.champion, counted[progress.champion]),
             }
 
-    def _figures(self, version: str, losses: Mapping[str, Moments]) -> Figures:
+    def _figures(self, version: str) -> Figures:
         """Of a version since the release began."""
         known, before = self._offsets[version]
         figures = known + (self._supervisor.counted().versions[version] - before)
-        return replace(figures, losses=losses.get(version, Moments()))
+        return replace(figures, losses=self.losses.get(version, Moments()))
 
     async def _carry_out(self, state: State, after: Progress, plan: Plan) -> None:
         figures = {
