@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from runtime_lib.serving.protocols import infer, invocations
 from runtime_lib.serving.protocols.batch import Batch
 from runtime_lib.serving.service import Service, Version
 
-__all__ = ["AskServer", "Endpoints", "Route"]
+__all__ = ["AskServer", "Endpoints", "Protocol", "Route", "protocol_of"]
 
 _MODEL = re.compile(r"/v2/models/(?P<name>[^/]+)(/versions/(?P<version>[^/]+))?(?P<action>/ready|/infer)?")
 # A larger body would keep the event loop, and so everybody else, waiting: it goes to the version's thread.
@@ -138,39 +138,53 @@ class Endpoints:
         return Reply({"columns": self._service.choose(request.headers).raw.types.columns})
 
     async def _invocations(self, request: Request) -> Reply:
-        version = self._service.choose(request.headers)
-        return await self._predict(request, version, _MLFLOW)
+        return await self._predict(request, self._service.choose(request.headers), _MLFLOW)
 
     async def _raw_invocations(self, request: Request) -> Reply:
         version = self._service.choose(request.headers)
-        names, body = list(version.raw.types.columns), await request.read()
-        request.version = version.name
-
-        def work() -> tuple[Prediction, Batch]:
-            batch = invocations.parse(body, names)
-            self._service.check_count(batch.count)
-            return self._service.compute(version, *version.inputs(batch)), batch
-
-        return _replied(request, _MLFLOW, *await self._apart(version, work))
+        version.raw  # noqa: B018  refuses before the body is read
+        return await self._predict(request, version, _RAW)
 
     async def _predict(self, request: Request, version: Version, protocol: Protocol) -> Reply:
-        body = await request.read(tensors=protocol is _V2)
+        await request.read(tensors=protocol is _V2)
         request.version = version.name
-        if len(body) > _SMALL:
-            work = partial(self._whole, request, version, protocol)
-            return _replied(request, protocol, *await self._apart(version, work))
+        prediction, batch = await self.predict(request, version, protocol)
+        request.rows, request.prediction = len(prediction.ids), prediction
+        return protocol.reply(prediction, batch)
+
+    async def predict(
+        self, request: Request, version: Version, protocol: Protocol, ids: Sequence[str] | None = None
+    ) -> tuple[Prediction, Batch]:
+        """What a version answers to a request that was read.
+
+        Args:
+            ids: of the rows, in place of those in the request.
+
+        Raises:
+            RequestError, DataError: the request is refused.
+            ServiceError: it cannot be answered now.
+        """
+        if protocol is _RAW or len(request.body) > _SMALL:
+            return await self._apart(version, partial(self._whole, request, version, protocol, ids))
         batch = protocol.parse(request, version)
         self._service.check_count(batch.count)
         rows = version.check(batch)
-        return _replied(request, protocol, await self._service.predict(version, rows, batch.ids), batch)
+        return await self._service.predict(version, rows, ids or batch.ids), batch
 
-    def _whole(self, request: Request, version: Version, protocol: Protocol) -> tuple[Prediction, Batch]:
-        """All of a large request, in the version's thread."""
+    def _whole(
+        self, request: Request, version: Version, protocol: Protocol, ids: Sequence[str] | None
+    ) -> tuple[Prediction, Batch]:
+        """All of a large request, or of one with raw rows, in the version's thread."""
         batch = protocol.parse(request, version)
         self._service.check_count(batch.count)
-        return self._service.compute(version, version.check(batch), batch.ids), batch
+        if protocol is _RAW:
+            rows, named = version.inputs(batch)
+            return self._service.compute(version, rows, ids or named), batch
+        return self._service.compute(version, version.check(batch), ids or batch.ids), batch
 
-    async def _apart(self, version: Version, work: Callable[[], Any]) -> Any:
+    async def _apart(
+        self, version: Version, work: Callable[[], tuple[Prediction, Batch]]
+    ) -> tuple[Prediction, Batch]:
         version.predictor.model  # noqa: B018  refuses before the thread does, which may have ended
         return await asyncio.get_running_loop().run_in_executor(version.predictor.thread, work)
 
@@ -182,13 +196,12 @@ class Protocol(NamedTuple):
     reply: Callable[[Prediction, Batch], Reply]
 
 
-def _replied(request: Request, protocol: Protocol, prediction: Prediction, batch: Batch) -> Reply:
-    request.rows = len(prediction.ids)
-    return protocol.reply(prediction, batch)
-
-
 def _parse_mlflow(request: Request, version: Version) -> Batch:
     return invocations.parse(request.body, version.names)
+
+
+def _parse_raw(request: Request, version: Version) -> Batch:
+    return invocations.parse(request.body, list(version.raw.types.columns))
 
 
 def _reply_mlflow(prediction: Prediction, batch: Batch) -> Reply:
@@ -210,4 +223,12 @@ def _reply_v2(prediction: Prediction, batch: Batch) -> Reply:
 
 
 _MLFLOW = Protocol(_parse_mlflow, _reply_mlflow)
+_RAW = Protocol(_parse_raw, _reply_mlflow)
 _V2 = Protocol(_parse_v2, _reply_v2)
+
+
+def protocol_of(path: str) -> Protocol:
+    """That of a path which predicts."""
+    if path.startswith("/v2"):
+        return _V2
+    return _RAW if path.startswith("/raw") else _MLFLOW

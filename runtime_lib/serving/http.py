@@ -10,9 +10,11 @@ from __future__ import annotations
 import logging
 import time
 from itertools import count
+from pathlib import Path
 from secrets import token_hex
 
 from runtime_lib.errors import DataError, MlopsError, RequestError
+from runtime_lib.serving.copies import Copies
 from runtime_lib.serving.endpoints import AskServer, Endpoints, Route
 from runtime_lib.serving.messages import (
     Gone,
@@ -55,6 +57,7 @@ class App:
     def __init__(self, service: Service, server: AskServer | None) -> None:
         # Whether each client is to leave with its next answer.
         self.draining = False
+        self.copies: Copies | None = None
         self.metrics = Metrics()
         self._endpoints = Endpoints(service, self.metrics, server)
         # Generous for a row of text columns, and the setting that bounds rows bounds memory with it.
@@ -69,6 +72,15 @@ class App:
             await _lifespan(receive, send)
         else:
             await send({"type": "websocket.close", "code": 1003})
+
+    def copy_to(self, shadow: Path | None) -> None:
+        """Send a copy of each answered request to a shadow's socket; None: to none."""
+        if shadow is None:
+            if self.copies:
+                self.copies.close()
+            self.copies = None
+        elif self.copies is None:
+            self.copies = Copies(shadow)
 
     async def _answer(self, request: Request, send: Send) -> None:
         start = time.perf_counter()
@@ -87,6 +99,8 @@ class App:
         await send_reply(reply, send, more)
         seconds = time.perf_counter() - start
         self.metrics.count(pattern, reply.status, seconds, version=request.version, rows=request.rows)
+        if self.copies and request.prediction:
+            self.copies.send(request, request.prediction)
 
     def _name(self, request: Request) -> bytes:
         """The id of a request in our answer and in whatever logs it: the caller's own, if it has one."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from runtime_lib.errors import RequestError, ServiceError
+
+if TYPE_CHECKING:
+    from runtime_lib.serving.predictor import Prediction
 
 __all__ = [
     "BYTES",
@@ -92,6 +95,7 @@ class Request:
         "headers",
         "method",
         "path",
+        "prediction",
         "query",
         "rows",
         "version",
@@ -103,8 +107,9 @@ class Request:
         self.query: bytes = scope.get("query_string", b"")
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.body = b""
-        # What it was answered by, and how many rows: for whoever counts.
+        # What it was answered by, how many rows, and what: for whoever counts and compares.
         self.version, self.rows = "", 0
+        self.prediction: Prediction | None = None
         self._receive, self._intake, self._held = receive, intake, 0
 
     async def read(self, *, tensors: bool = False) -> bytes:

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from statistics import NormalDist
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from runtime_lib.serving.status import (
     Loss,
     Point,
     ReleaseState,
+    ShadowState,
     Status,
     Traffic,
     VersionState,
@@ -83,6 +85,7 @@ class Reporter:
                 shadow=state.policy.shadows,
             ),
             versions=tuple(self._version(version, counted) for version in state.policy.loaded),
+            shadow=self._shadows(),
             release=self._release(),
             history=tuple(_change(change.to_dict()) for change in reversed(changes[-_CHANGES:])),
             series=self._series(),
@@ -118,6 +121,14 @@ class Reporter:
             loss=_loss(self._controller.losses.get(version)),
         )
 
+    def _shadows(self) -> tuple[ShadowState, ...]:
+        workers = self._supervisor.workers.values()
+        shed = sum(worker.shed for worker in workers)
+        found = {version: each for worker in workers for version, each in worker.shadows.items()}
+        return tuple(
+            _shadow(version, found.get(version), shed) for version in self._supervisor.state.policy.shadows
+        )
+
     def _release(self) -> ReleaseState | None:
         plan, verdict = self._supervisor.state.plan, self._controller.verdict
         if not plan or plan["kind"] != "canary":
@@ -136,10 +147,7 @@ class Reporter:
 
     def _series(self) -> tuple[Point, ...]:
         points = [*self._counted]
-        return tuple(
-            _point(time, before, after)
-            for (time, before), (_, after) in zip(points, points[1:], strict=False)
-        )
+        return tuple(_point(time, before, after) for (time, before), (_, after) in pairwise(points))
 
 
 def _point(time: datetime, before: Metrics, after: Metrics) -> Point:
@@ -171,6 +179,20 @@ def _change(change: Mapping[str, Any]) -> Change:
         after=change["after"],
         reason=change["reason"],
         by=change["by"],
+    )
+
+
+def _shadow(version: str, found: Mapping[str, Any] | None, shed: int) -> ShadowState:
+    if not found or not found["compared"]:
+        return ShadowState(version=version, shed=shed, failed=found["failed"] if found else 0)
+    return ShadowState(
+        version=version,
+        compared=found["compared"],
+        shed=found["shed"] + shed,
+        failed=found["failed"],
+        mean_difference=found["total"] / found["compared"],
+        largest_difference=found["largest"],
+        label_changes=found["label_changes"],
     )
 
 

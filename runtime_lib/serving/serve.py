@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import tempfile
 from pathlib import Path
 
 from runtime_lib.files import write_json
@@ -49,7 +50,13 @@ async def run(settings: Settings, state: State, listener: socket.socket) -> None
     Raises:
         MlopsError: the first worker cannot serve, or workers cannot be kept running.
     """
-    supervisor = Supervisor(settings, state, Processes([listener]))
+    # Short, and only this user's: a path of a project may be longer than a socket's may be.
+    with tempfile.TemporaryDirectory(prefix="mlops-") as folder:
+        await _run(settings, state, listener, Path(folder))
+
+
+async def _run(settings: Settings, state: State, listener: socket.socket, folder: Path) -> None:
+    supervisor = Supervisor(settings, state, Processes([listener]), folder)
     supervisor.commands = commands = Commands(supervisor)
     registrar = Registrar(supervisor, commands)
     commands.look = registrar.look

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -16,7 +16,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from runtime_lib.errors import DataError, ModelError, RequestError, ServiceError, quoted
-from runtime_lib.serving.log import PredictionLog, is_reserved
+from runtime_lib.serving.log import PredictionLog, Role, is_reserved
 from runtime_lib.serving.predictor import Job, Prediction, Predictor
 from runtime_lib.serving.raw import RawRows, open_raw
 from runtime_lib.serving.releases.journal import Held
@@ -117,7 +117,13 @@ class Version:
 
 
 def open_version(
-    settings: Settings, folder: Path, *, name: str, version: str, log: PredictionLog | None
+    settings: Settings,
+    folder: Path,
+    *,
+    name: str,
+    version: str,
+    log: PredictionLog | None,
+    role: Role = "primary",
 ) -> Version:
     """Make a version of its model folder; `start()` loads it."""
     serving = settings.serving
@@ -137,6 +143,7 @@ def open_version(
             version=version,
             time=datetime.now(UTC),
             numbers=numbers,
+            role=role,
         )
 
     predictor = Predictor(load, name=name, version=version, log=write if log else None)
@@ -146,14 +153,17 @@ def open_version(
 class Service:
     """The versions that are loaded, and which of them answers a request."""
 
-    def __init__(self, settings: Settings, *, name: str, log: PredictionLog | None) -> None:
+    def __init__(
+        self, settings: Settings, *, name: str, log: PredictionLog | None, role: Role = "primary"
+    ) -> None:
         """
         Args:
             name: of the registered model.
             log: None: nothing is logged.
+            role: under which answers are logged: `shadow` where nobody is given them.
         """
         serving = settings.serving
-        self._settings, self._log = settings, log
+        self._settings, self._log, self._role = settings, log, role
         self.name, self.max_rows, self.seconds = name, serving.max_rows, serving.timeout
         self.versions: dict[str, Version] = {}
         self.policy: Policy | None = None
@@ -189,9 +199,16 @@ class Service:
 
     def commit(self, policy: Policy) -> None:
         """Answer by a policy from now on; let go of versions that it does not name."""
-        loop = asyncio.get_running_loop()
         self.policy = policy
-        for name in [name for name in self.versions if name not in policy.loaded]:
+        self._keep(policy.weights)
+
+    def shadow(self, policy: Policy) -> None:
+        """Keep the versions that shadow, and let go of others; requests are given to a version by name."""
+        self._keep(policy.shadows)
+
+    def _keep(self, names: Collection[str]) -> None:
+        loop = asyncio.get_running_loop()
+        for name in [name for name in self.versions if name not in names]:
             left = self.versions.pop(name)
             # A request that it was chosen for may still be on its way.
             loop.call_later(self.seconds, loop.run_in_executor, None, left.predictor.stop)
@@ -274,7 +291,9 @@ class Service:
             )
 
     def _open(self, version: str, folder: Path) -> Version:
-        return open_version(self._settings, folder, name=self.name, version=version, log=self._log)
+        return open_version(
+            self._settings, folder, name=self.name, version=version, log=self._log, role=self._role
+        )
 
     def stop(self) -> None:
         """Refuse further requests, and finish those under way."""

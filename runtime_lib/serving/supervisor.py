@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -24,14 +23,16 @@ from runtime_lib.serving.releases.journal import Change, Journal, State
 from runtime_lib.settings import Settings
 from runtime_lib.settings.wire import to_dict
 
-__all__ = ["PROBE", "Engine", "Supervisor", "Worker"]
+__all__ = ["PROBE", "SHADOW", "Engine", "Supervisor", "Worker"]
 
-# How the name of a process begins that only tries whether a version loads.
-PROBE = "probe-"
+# How the names of processes begin that answer nobody: one tries whether a version loads, one shadows.
+PROBE, SHADOW = "probe-", "shadow-"
 # A model of gigabytes takes its time from a slow disk.
 _SECONDS_TO_LOAD = 600
 _SECONDS_TO_COMMIT = 5
 _SECONDS_TO_STOP = 35
+# Between two shadows: one that ends at once must not take the machine.
+_SECONDS_TO_SHADOW = 1.0
 
 
 class Engine(Protocol):
@@ -45,6 +46,9 @@ class Engine(Protocol):
 
     async def probe(self, name: str) -> None:
         """Run a process that connects under this name and answers nobody, until it ends."""
+
+    async def shadow(self, name: str) -> None:
+        """Run a shadow that connects under this name, until it ends."""
 
     async def stop(self, seconds: float) -> None:
         """End all, once they have answered what is under way; after `seconds` whatever they do."""
@@ -63,6 +67,13 @@ class Worker:
     metrics: Metrics = field(default_factory=Metrics)
     failing: str | None = None
     memory: int | None = None
+    shed: int = 0
+    # Of a shadow: version → what it has compared.
+    shadows: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_shadow(self) -> bool:
+        return self.name.startswith(SHADOW)
 
     @property
     def age(self) -> float:
@@ -73,8 +84,12 @@ class Worker:
 class Supervisor:
     """Runs until `stop` or a signal."""
 
-    def __init__(self, settings: Settings, state: State, engine: Engine) -> None:
-        self.settings, self.state = settings, state
+    def __init__(self, settings: Settings, state: State, engine: Engine, folder: Path) -> None:
+        """
+        Args:
+            folder: for sockets, of this user alone; its path is short.
+        """
+        self.settings, self.state, self.folder = settings, state, folder
         self.journal = Journal(settings.releases)
         self.workers: dict[str, Worker] = {}
         self.problems: dict[str, str] = {}
@@ -87,6 +102,7 @@ class Supervisor:
         self._engine = engine
         self._ended_metrics = Metrics()
         self._changing = asyncio.Lock()
+        self._shadows_changed = asyncio.Event()
         self._ended = asyncio.Event()
         self._failed: MlopsError | None = None
 
@@ -111,18 +127,18 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        # Short, and only this user's: a path of a project may be longer than a socket's may be.
-        with tempfile.TemporaryDirectory(prefix="mlops-") as folder:
-            path = Path(folder) / "control"
-            server = await control.listen(path, self._order, self._gone)
-            on_listening(path)
-            working = asyncio.ensure_future(self._engine.start(path, self))
-            working.add_done_callback(self._no_engine)
-            try:
-                await self._ended.wait()
-            finally:
-                await self._engine.stop(_SECONDS_TO_STOP)
-                server.close()
+        path = self.folder / "control"
+        server = await control.listen(path, self._order, self._gone)
+        on_listening(path)
+        working = asyncio.ensure_future(self._engine.start(path, self))
+        working.add_done_callback(self._no_engine)
+        shadowing = asyncio.create_task(self._keep_shadow())
+        try:
+            await self._ended.wait()
+        finally:
+            await self._engine.stop(_SECONDS_TO_STOP)
+            shadowing.cancel()
+            server.close()
         if self._failed:
             raise self._failed
 
@@ -158,6 +174,7 @@ class Supervisor:
                 weights = before.policy.weights
                 change = self.journal.append(Change(action, by, who, reason, weights, after, figures or {}))
                 self.state = after
+                self._shadows_changed.set()
                 await asyncio.gather(*(self._commit(worker) for worker in self._ready()))
                 return change
 
@@ -187,10 +204,28 @@ class Supervisor:
         if any(version not in before.policy.loaded for version in after.policy.loaded):
             await self.try_out(after)
         for worker in self._ready():
-            self.signatures = await self._load(worker, after)
+            found = await self._load(worker, after)
+            self.signatures = {**self.signatures, **found}
+
+    async def _keep_shadow(self) -> None:
+        """Have a shadow run while there are versions that shadow."""
+        await self.ready.wait()
+        started = 0
+        while True:
+            if self.state.policy.shadows:
+                started += 1
+                await self._engine.shadow(f"{SHADOW}{started}")
+                await asyncio.sleep(_SECONDS_TO_SHADOW)
+            else:
+                self._shadows_changed.clear()
+                await self._shadows_changed.wait()
 
     async def _load(self, worker: Worker, state: State) -> Mapping[str, Any]:
-        models = {version: asdict(state.models[version]) for version in state.policy.loaded}
+        if worker.name.startswith(PROBE):
+            needed = state.policy.loaded
+        else:
+            needed = state.policy.shadows if worker.is_shadow else tuple(state.policy.weights)
+        models = {version: asdict(state.models[version]) for version in needed}
         try:
             found: Mapping[str, Any] = await worker.channel.call(
                 "prepare", seconds=_SECONDS_TO_LOAD, models=models
@@ -205,6 +240,8 @@ class Supervisor:
         try:
             await worker.channel.call("commit", seconds=_SECONDS_TO_COMMIT, policy=policy)
             worker.ready = True
+            if worker.is_shadow and not self.state.policy.shadows:
+                worker.channel.tell("stop")
         except MlopsError as error:
             self._replace(worker, f"did not take the new traffic: {error}")
 
@@ -217,32 +254,43 @@ class Supervisor:
         match do:
             case "hello":
                 self.workers[given["name"]] = Worker(given["name"], given["pid"], channel, given["version"])
-                return {"settings": to_dict(self.settings), "model": self.state.model}
+                return {
+                    "settings": to_dict(self.settings),
+                    "model": self.state.model,
+                    "shadow": str(self.folder / "shadow"),
+                }
             case "open":
                 worker = self._of(channel)
                 if not worker.name.startswith(PROBE):
                     await self._bring_up(worker)
             case "report" | "counted":
-                worker = self._of(channel)
-                worker.metrics = Metrics.from_dict(given["counted"])
-                if do == "counted":
-                    return self.counted().to_dict()
-                worker.failing, worker.memory = given["failing"], given["memory"]
+                return self._reported(self._of(channel), given)
             case _ if self.commands:
                 return await self.commands(do, given)
+
+    def _reported(self, worker: Worker, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Note what a worker says of itself; return what all have counted."""
+        if "counted" in given:
+            worker.metrics = Metrics.from_dict(given["counted"])
+        worker.failing = given.get("failing", worker.failing)
+        worker.memory = given.get("memory", worker.memory)
+        worker.shed = given.get("shed", worker.shed)
+        worker.shadows = given.get("shadows", worker.shadows)
+        return self.counted().to_dict()
 
     async def _bring_up(self, worker: Worker) -> None:
         """Give a new worker what the others have."""
         while not worker.ready and worker.name in self.workers:
             state = self.state
             try:
-                self.signatures = await self._load(worker, state)
+                found = await self._load(worker, state)
+                self.signatures = {**self.signatures, **found}
             except MlopsError as error:
                 return self._no_worker(worker, error)
             async with self._changing:
                 if self.state is state:
                     await self._commit(worker)
-        if worker.ready:
+        if worker.ready and not worker.is_shadow:
             self.ready.set()
 
     def _no_worker(self, worker: Worker, error: MlopsError) -> None:

@@ -73,6 +73,7 @@ class Worker:
         self._log = PredictionLog(settings.predictions)
         self._service = Service(settings, name=given["model"], log=self._log)
         self._app = build_app(self._service, ask)
+        self._shadow = Path(given["shadow"]) if given["shadow"] else None
         self._server = Server(self._app, self._listener)
 
     def end(self) -> None:
@@ -95,6 +96,7 @@ class Worker:
 
     async def _commit(self, policy: Policy) -> None:
         self._service.commit(policy)
+        self._app.copy_to(self._shadow if policy.shadows else None)
         if self._serving is None:
             self._serving = asyncio.create_task(self._server.run())
             while not self._server.started and not self._serving.done():
@@ -106,8 +108,14 @@ class Worker:
     async def _report(self, channel: Channel) -> None:
         while True:
             await asyncio.sleep(_SECONDS_TO_REPORT)
-            counted, failing = self._app.metrics.to_dict(), self._log.failing
-            channel.tell("report", counted=counted, failing=failing, memory=_resident())
+            channel.tell("report", memory=_resident(), **self._counted())
+
+    def _counted(self) -> dict[str, Any]:
+        return {
+            "counted": self._app.metrics.to_dict(),
+            "shed": self._app.copies.shed if self._app.copies else 0,
+            "failing": self._log.failing,
+        }
 
     async def _stop(self) -> None:
         if self._serving:
@@ -137,8 +145,8 @@ def _signature(version: Any) -> dict[str, Any]:
     }
 
 
-async def _run(name: str, control: str, file: str) -> None:
-    worker = Worker(name, socket.socket(fileno=int(file)))
+async def _run(kind: type[Worker], name: str, control: str, file: str) -> None:
+    worker = kind(name, socket.socket(fileno=int(file)))
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, worker.end)
     # Ctrl-C reaches the whole group of a terminal: the supervisor's order comes then.
@@ -146,18 +154,20 @@ async def _run(name: str, control: str, file: str) -> None:
     await worker.run(Path(control))
 
 
-def main() -> None:
+def main(kind: type[Worker] = Worker) -> str | int:
+    """Run a worker of some kind; what is returned is for `sys.exit`."""
     guard()
-    with suppress(ModuleNotFoundError):
-        import uvloop
+    try:
+        with suppress(ModuleNotFoundError):
+            import uvloop
 
-        return uvloop.run(_run(*sys.argv[1:]))
-    asyncio.run(_run(*sys.argv[1:]))
+            uvloop.run(_run(kind, *sys.argv[1:]))
+            return 0
+        asyncio.run(_run(kind, *sys.argv[1:]))
+    except MlopsError as error:
+        return f"Error: {error}"
+    return 0
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except MlopsError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+    sys.exit(main())

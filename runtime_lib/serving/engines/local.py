@@ -54,6 +54,14 @@ class Processes:
         with socket.socket() as nothing:
             await self._run(name, nothing)
 
+    async def shadow(self, name: str) -> None:
+        path = self._supervisor.folder / "shadow"
+        path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+            listener.listen()
+            await self._run(name, listener, module="runtime_lib.serving.shadow")
+
     async def stop(self, seconds: float) -> None:
         self._leaving = True
         for process in self._running.values():
@@ -84,8 +92,10 @@ class Processes:
                 )
             await asyncio.sleep(pause if failures > 1 else 0)
 
-    async def _run(self, name: str, listener: socket.socket) -> int:
-        command = [sys.executable, "-m", "runtime_lib.serving.worker", name, str(self._control)]
+    async def _run(
+        self, name: str, listener: socket.socket, *, module: str = "runtime_lib.serving.worker"
+    ) -> int:
+        command = [sys.executable, "-m", module, name, str(self._control)]
         file = listener.fileno()
         process = await asyncio.create_subprocess_exec(*command, str(file), pass_fds=[file])
         self._running[name] = process

@@ -48,7 +48,7 @@ class Registrar:
         while True:
             told = self._news.is_set()
             self._news.clear()
-            if told or self._changed() or self._unshipped():
+            if told or self._unshipped() or (self._supervisor.settings.serving.follow and self._changed()):
                 await self._sync()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._supervisor.settings.serving.follow_seconds):
