@@ -1,0 +1,260 @@
+"""HAProxy in front of the workers, on a socket that its supervisor holds.
+
+It balances, sends a request again where that is no harm, and ends clients that are slow. It chooses no
+version of a model: every worker has all of them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from runtime_lib.errors import ServiceError
+from runtime_lib.files import atomic_file
+from runtime_lib.serving.front import admin
+from runtime_lib.serving.front.admin import Worker
+from runtime_lib.serving.front.config import ADMIN, Limits, location, render, server
+from runtime_lib.serving.front.program import Program, find
+
+__all__ = ["HAProxy", "Limits", "Program", "Worker", "end_orphan", "find"]
+
+_CONFIG, _PID, _OUTPUT = "haproxy.cfg", "haproxy.pid", "haproxy.err"
+_START_SECONDS = 5.0  # it takes 0.02
+_LONGEST_PATH = 100  # bytes of a socket's path; macOS takes 103
+_BACKLOG = 4_096  # Linux's default of somaxconn, which caps it
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class HAProxy:
+    """One HAProxy process. Its calls wait for it, a few milliseconds each; `stop` waits longer.
+
+    Args:
+        listener: a TCP socket that listens. It stays open while HAProxy is restarted, so that connections
+            wait instead of being refused. The caller closes it.
+        folder: for its files, of this user alone. Not shared with another HAProxy.
+        program: by default what `find` returns.
+
+    Raises:
+        ServiceError: there is no HAProxy, or the folder's path is too long for a socket.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        folder: Path,
+        *,
+        limits: Limits | None = None,
+        program: Program | None = None,
+    ) -> None:
+        self.program = program or find()
+        self._listener = listener
+        self._folder = folder.absolute()
+        self._admin = self._folder / ADMIN
+        if len(os.fsencode(self._admin)) > _LONGEST_PATH:
+            raise ServiceError(f"{self._admin} is too long for a socket: choose a shorter folder.")
+        self._limits = limits or Limits()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._workers: dict[str, str] = {}  # address → name
+        self._draining: set[str] = set()
+        self._retired: list[str] = []  # names of those that may still have requests
+        self._named = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The id of its process; None if it does not run."""
+        return self._process.pid if self._process and self.alive else None
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start it with the workers that it was told of; return once it takes requests.
+
+        On Linux it is ended with the thread that calls this: call it from one that lasts.
+
+        Raises:
+            ServiceError: it does not start; the message has its words.
+        """
+        if self.alive:
+            return
+        self._prepare()
+        end_orphan(self._folder)
+        self._retired.clear()
+        lines = [self._line(address, name) for address, name in self._workers.items()]
+        _write(self._folder / _CONFIG, render(self._listener.fileno(), self._limits, lines))
+        _write(self._folder / _OUTPUT, "")
+        with (self._folder / _OUTPUT).open("wb") as output:
+            self._process = subprocess.Popen(
+                # -db: in the foreground; -q: no line for each worker that comes and goes
+                [self.program.path, "-db", "-q", "-f", str(self._folder / _CONFIG)],
+                cwd=self._folder,
+                pass_fds=[self._listener.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                process_group=0,  # Ctrl-C is for the supervisor, which ends it when the requests are done
+                preexec_fn=_tie_to_parent(),
+            )
+        _write(self._folder / _PID, f"{self._process.pid}\n")
+        self._wait_until_up(self._process)
+
+    def heal(self) -> bool:
+        """Start it again if it has died; return whether it had."""
+        if self.alive:
+            return False
+        self.start()
+        return True
+
+    def set_workers(self, addresses: Sequence[str]) -> None:
+        """Balance over these workers and no others. One that is new gets requests once it is ready.
+
+        Args:
+            addresses: each `unix@/path` or `host:port`. Those that are left out finish what they have.
+
+        Raises:
+            ServiceError: an address is none, or HAProxy does not take it.
+        """
+        for address in addresses:
+            location(address)  # before anything is changed
+        for address in [known for known in self._workers if known not in addresses]:
+            self._draining.discard(address)
+            name = self._workers.pop(address)
+            if self.alive:
+                admin.retire(self._admin, name)
+                self._retired.append(name)
+        for address in dict.fromkeys(addresses):
+            if address not in self._workers:
+                self._add(address)
+        self._forget_retired()
+
+    def drain(self, address: str) -> None:
+        """Give a worker no further requests; `workers()` tells when it has none left."""
+        if address not in self._workers:
+            raise ServiceError(f"HAProxy knows no worker {address!r}.")
+        self._draining.add(address)
+        if self.alive:
+            admin.drain(self._admin, self._workers[address])
+
+    def workers(self) -> dict[str, Worker]:
+        """Return each worker's state by its address.
+
+        Raises:
+            ServiceError: HAProxy does not run.
+        """
+        self._forget_retired()
+        found = admin.workers(self._admin)
+        return {address: found[name] for address, name in self._workers.items() if name in found}
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a worker to be free."""
+        return admin.waiting(self._admin)
+
+    def stop(self, *, within: float = 30.0) -> bool:
+        """End it: no new connections, and `within` seconds for what is under way.
+
+        Returns:
+            Whether all of it has finished.
+        """
+        if self._process is None:
+            return True
+        self._process.send_signal(signal.SIGUSR1)
+        try:
+            self._process.wait(within)
+            finished = True
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            finished = False
+        self._process = None
+        (self._folder / _PID).unlink(missing_ok=True)
+        return finished
+
+    def _prepare(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder.chmod(0o700)
+        self._listener.listen(_BACKLOG)  # Python's own default, 128, is soon full while HAProxy restarts
+
+    def _add(self, address: str) -> None:
+        self._named += 1
+        name = f"w{self._named}"
+        if self.alive:
+            admin.add(self._admin, name, server(address, self._limits))
+        self._workers[address] = name
+
+    def _line(self, address: str, name: str) -> str:
+        disabled = " disabled" if address in self._draining else ""
+        return f"{name} {server(address, self._limits)}{disabled}"
+
+    def _forget_retired(self) -> None:
+        if self.alive:
+            self._retired = [name for name in self._retired if not admin.remove(self._admin, name)]
+
+    def _wait_until_up(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                if admin.process_id(self._admin) == process.pid:
+                    return
+            except ServiceError:  # not yet
+                time.sleep(0.005)
+        ended = process.poll() is not None
+        process.kill()
+        process.wait()
+        self._process = None
+        said = (self._folder / _OUTPUT).read_text(encoding="utf-8", errors="replace").strip()
+        why = "it ended" if ended else f"it did not answer within {_START_SECONDS:g} s"
+        raise ServiceError(f"{self.program.path} did not start: {why}. It says: {said or 'nothing'}")
+
+
+def end_orphan(folder: Path) -> bool:
+    """End the HAProxy of `folder` that a killed supervisor has left; return whether there was one.
+
+    It still listens, so this comes before the socket is opened. On Linux the kernel has ended it already.
+    """
+    record = folder.absolute() / _PID
+    try:
+        process = int(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    found = str(folder.absolute() / _CONFIG) in _command(process)  # its number may be another's by now
+    if found:
+        os.kill(process, signal.SIGKILL)
+    record.unlink(missing_ok=True)
+    return found
+
+
+def _command(process: int) -> str:
+    """The command line of a process; empty if there is none."""
+    shown = subprocess.run(
+        ["ps", "-ww", "-p", str(process), "-o", "command="], capture_output=True, text=True, check=False
+    )
+    return shown.stdout
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_file(path) as temporary:
+        temporary.touch(mode=0o600)
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _tie_to_parent() -> Callable[[], None] | None:
+    """What the child does before it becomes HAProxy, so that it is killed with this process (Linux)."""
+    if sys.platform != "linux":
+        return None
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def tie() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it was killed a moment ago
+            os._exit(1)
+
+    return tie
