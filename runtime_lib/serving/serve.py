@@ -15,11 +15,11 @@ from runtime_lib.serving.commands import Commands
 from runtime_lib.serving.engines.local import Processes
 from runtime_lib.serving.releases.journal import Change, Journal, State
 from runtime_lib.serving.releases.resolve import CHAMPION, resolve_apart
-from runtime_lib.serving.supervisor import Supervisor
+from runtime_lib.serving.supervisor import Engine, Supervisor
 from runtime_lib.serving.traffic import Policy, said
 from runtime_lib.settings import Settings
 
-__all__ = ["run", "serve"]
+__all__ = ["engine_for", "run", "serve"]
 
 
 def serve(settings: Settings) -> None:
@@ -45,7 +45,7 @@ async def run(settings: Settings, state: State, listener: socket.socket) -> None
     Raises:
         MlopsError: the first worker cannot serve, or workers cannot be kept running.
     """
-    supervisor = Supervisor(settings, state, Processes([listener]))
+    supervisor = Supervisor(settings, state, engine_for(settings, listener))
     supervisor.commands = Commands(supervisor)
     announcing = asyncio.create_task(_announce(settings, supervisor))
     try:
@@ -53,6 +53,15 @@ async def run(settings: Settings, state: State, listener: socket.socket) -> None
     finally:
         announcing.cancel()
         settings.server.unlink(missing_ok=True)
+
+
+def engine_for(settings: Settings, listener: socket.socket) -> Engine:
+    """The engine that the settings name, to answer on a socket."""
+    if settings.serving.engine == "ray":
+        from runtime_lib.serving.engines.ray import Replicas
+
+        return Replicas(settings, listener)
+    return Processes([listener])
 
 
 async def _first(settings: Settings) -> State:

@@ -42,6 +42,8 @@ class Worker:
 
     def __init__(self, name: str, listener: socket.socket) -> None:
         self._name, self._listener = name, listener
+        # Set once the first policy holds and requests are taken.
+        self.answering = asyncio.Event()
         self._ended = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
 
@@ -93,6 +95,7 @@ class Worker:
             self._serving = asyncio.create_task(self._server.run())
             while not self._server.started and not self._serving.done():
                 await asyncio.sleep(0.005)
+            self.answering.set()
             # What was loaded stays: the collector need not look at it again and again.
             gc.collect()
             gc.freeze()
