@@ -15,6 +15,7 @@ from typing import Any
 
 from runtime_lib.errors import DataError, RequestError, ServiceError
 from runtime_lib.serving.endpoints import Endpoints, Route
+from runtime_lib.serving.load import Load
 from runtime_lib.serving.messages import (
     Gone,
     Intake,
@@ -51,6 +52,7 @@ class App:
     def __init__(self, service: Service) -> None:
         # Whether each client is to leave with its next answer.
         self.draining = False
+        self.load = Load()
         self._metrics = Metrics()
         self._endpoints = Endpoints(service, self._metrics)
         # Generous for a row of text columns, and the setting that bounds rows bounds memory with it.
@@ -60,7 +62,11 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._answer(Request(scope, receive, self._intake), send)
+            self.load.begin()
+            try:
+                await self._answer(Request(scope, receive, self._intake), send)
+            finally:
+                self.load.end()
         elif scope["type"] == "lifespan":
             await _lifespan(receive, send)
         else:

@@ -57,8 +57,12 @@ class Worker:
     pid: int
     channel: Channel
     version: str
+    # Where it is reached from other machines; empty: it shares the server's socket.
+    address: str = ""
     since: float = field(default_factory=time.monotonic)
     ready: bool = False
+    # It was asked to end, and finishes what is under way.
+    leaving: bool = False
     report: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -98,9 +102,7 @@ class Supervisor:
         Raises:
             MlopsError: the first worker cannot serve, or workers cannot be kept running.
         """
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
+        self.take_signals()
         # Short, and only this user's: a path of a project may be longer than a socket's may be.
         with tempfile.TemporaryDirectory(prefix="mlops-") as folder:
             path = Path(folder) / "control"
@@ -115,6 +117,16 @@ class Supervisor:
                 server.close()
         if self._failed:
             raise self._failed
+
+    def take_signals(self) -> None:
+        """Have Ctrl-C and SIGTERM end the service; again, if a library has put its own handlers in place."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+
+    async def listen_remote(self, host: str, token: str) -> asyncio.Server:
+        """Let workers of other machines in, by TCP on a free port."""
+        return await control.listen_remote(host, token, self._order, self._gone)
 
     # ---------------------------------------------------------------- changes
 
@@ -206,7 +218,7 @@ class Supervisor:
     async def _order(self, channel: Channel, do: str, given: dict[str, Any]) -> Any:
         match do:
             case "hello":
-                self.workers[given["name"]] = Worker(given["name"], given["pid"], channel, given["version"])
+                self.workers[given["name"]] = Worker(channel=channel, **given)
                 return {"settings": to_dict(self.settings), "model": self.state.model}
             case "open":
                 worker = self._of(channel)
@@ -214,12 +226,15 @@ class Supervisor:
                     await self._bring_up(worker)
             case "report":
                 self._of(channel).report = given
+            case "leave":
+                worker = self._of(channel)
+                worker.leaving, worker.ready = True, False
             case _ if self.commands:
                 return await self.commands(do, given)
 
     async def _bring_up(self, worker: Worker) -> None:
         """Give a new worker what the others have."""
-        while not worker.ready and worker.name in self.workers:
+        while not worker.ready and not worker.leaving and worker.name in self.workers:
             state = self.state
             try:
                 self.signatures = await self._load(worker, state)
