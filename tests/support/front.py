@@ -157,11 +157,20 @@ class Load:
     the others it is counted.
     """
 
-    def __init__(self, port: int, *, rate: float = 400, clients: int = 24) -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        rate: float = 400,
+        clients: int = 24,
+        path: str = "/",
+        body: str = "x" * 200,
+    ) -> None:
         self.outcomes: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
         self.again = 0
         self.slowest = 0.0
         self._port, self._every, self._clients = port, clients / rate, clients
+        self._path, self._body = path, body.encode()
         self._ended = False
         self._ids = itertools.count()
 
@@ -203,11 +212,12 @@ class Load:
         headers = {
             "x_request_id": str(number),
             "x_wait": "0.02",
+            "content_type": "application/json",
             **({"idempotency_key": str(number)} if marked else {}),
         }
         for last in (False, True):
             try:
-                return str(_asked(connection, "/", "POST", b"x" * 200, headers)[0])
+                return str(_asked(connection, self._path, "POST", self._body, headers)[0])
             except (http.client.HTTPException, OSError) as error:
                 connection.close()
                 if last or not marked:

@@ -149,7 +149,7 @@ def _join(ray: Any, address: str) -> None:
 
 
 def _keep_token() -> None:
-    """Keep the token by which Ray's processes know each other to this user. Ray 2.60 lets every user read it."""
+    """Keep the token by which Ray's processes know each other to this user: Ray 2.60 lets all users read it."""
     if "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
         return
     path = Path.home() / ".ray" / "auth_token"
