@@ -100,6 +100,8 @@ def _server(uvicorn: Any, app: Any) -> uvicorn.Server:
             yield
 
     options = {"log_level": "warning", "access_log": False, "lifespan": "off", "ws": "none"}
+    # Its own configuration of logging closes the handlers of others: Ray Serve loses a replica over that.
+    options["log_config"] = None
     config = uvicorn.Config(
         app,
         **options,

@@ -1,15 +1,18 @@
 """How the supervisor, its workers and the commands talk: requests and replies as lines of JSON on a socket.
 
 Both ends may ask. The socket is a unix socket in a folder that only its user may enter, so whoever reaches it
-may give orders.
+may give orders. Workers of other machines come by TCP and say a token first; nothing there is encrypted.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,12 +20,22 @@ from typing import Any
 from runtime_lib import errors
 from runtime_lib.errors import MlopsError, ServiceError
 
-__all__ = ["Channel", "ask", "connect", "listen", "raised"]
+__all__ = ["Channel", "Remote", "ask", "connect", "listen", "listen_remote", "raised"]
 
 Handle = Callable[["Channel", str, dict[str, Any]], Awaitable[Any]]
 
 # Far above any message; a line that is longer ends the connection.
 _LONGEST = 1 << 24
+_SECONDS_TO_SAY_TOKEN = 5
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A socket on another machine, and the token that it wants to hear."""
+
+    host: str
+    port: int
+    token: str = field(repr=False)
 
 
 class Channel:
@@ -96,16 +109,28 @@ class Channel:
             self._writer.write(json.dumps(message).encode() + b"\n")
 
 
-async def connect(path: Path, handle: Handle) -> Channel:
+async def connect(where: Path | Remote, handle: Handle) -> Channel:
     """Connect to a socket.
 
     Raises:
         ServiceError: nobody listens there.
     """
+    if isinstance(where, Remote):
+        return await _connect_remote(where, handle)
     try:
-        return Channel(*await asyncio.open_unix_connection(path, limit=_LONGEST), handle)
+        return Channel(*await asyncio.open_unix_connection(where, limit=_LONGEST), handle)
     except OSError as error:
-        raise ServiceError(f"Nobody answers at {path} ({error.strerror}).") from error
+        raise ServiceError(f"Nobody answers at {where} ({error.strerror}).") from error
+
+
+async def _connect_remote(where: Remote, handle: Handle) -> Channel:
+    try:
+        reader, writer = await asyncio.open_connection(where.host, where.port, limit=_LONGEST)
+    except OSError as error:
+        raise ServiceError(f"Nobody answers at {where.host}:{where.port} ({error}).") from error
+    _end_with_machine(writer)
+    writer.write(where.token.encode() + b"\n")
+    return Channel(reader, writer, handle)
 
 
 async def listen(path: Path, handle: Handle, gone: Callable[[Channel], None]) -> asyncio.Server:
@@ -119,6 +144,37 @@ async def listen(path: Path, handle: Handle, gone: Callable[[Channel], None]) ->
     server = await asyncio.start_unix_server(connected, path, limit=_LONGEST)
     path.chmod(0o600)
     return server
+
+
+async def listen_remote(
+    host: str, token: str, handle: Handle, gone: Callable[[Channel], None]
+) -> asyncio.Server:
+    """Listen on a free port for whoever says `token` first; nobody else is answered."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        said = b""
+        with suppress(TimeoutError, OSError, EOFError):
+            async with asyncio.timeout(_SECONDS_TO_SAY_TOKEN):
+                said = await reader.readexactly(len(token) + 1)
+        if not hmac.compare_digest(said, token.encode() + b"\n"):
+            writer.close()
+            return
+        _end_with_machine(writer)
+        channel = Channel(reader, writer, handle)
+        await channel.run()
+        gone(channel)
+
+    return await asyncio.start_server(connected, host, 0, limit=_LONGEST)
+
+
+def _end_with_machine(writer: asyncio.StreamWriter) -> None:
+    """Notice within a minute that the other machine is gone: it may not have said so."""
+    connection = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # macOS has another name for the first of them.
+    for name, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 3)):
+        if option := getattr(socket, name, None):
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def ask(path: Path, do: str, *, seconds: float = 30, **arguments: Any) -> Any:

@@ -16,6 +16,7 @@ from secrets import token_hex
 from runtime_lib.errors import DataError, MlopsError, RequestError
 from runtime_lib.serving.copies import Copies
 from runtime_lib.serving.endpoints import AskServer, Endpoints, Route
+from runtime_lib.serving.load import Load
 from runtime_lib.serving.messages import (
     Gone,
     Intake,
@@ -58,6 +59,7 @@ class App:
         # Whether each client is to leave with its next answer.
         self.draining = False
         self.copies: Copies | None = None
+        self.load = Load()
         self.metrics = Metrics()
         self._endpoints = Endpoints(service, self.metrics, server)
         # Generous for a row of text columns, and the setting that bounds rows bounds memory with it.
@@ -67,7 +69,11 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._answer(Request(scope, receive, self._intake), send)
+            self.load.begin()
+            try:
+                await self._answer(Request(scope, receive, self._intake), send)
+            finally:
+                self.load.end()
         elif scope["type"] == "lifespan":
             await _lifespan(receive, send)
         else:

@@ -20,11 +20,11 @@ from runtime_lib.serving.releases.losses import Losses
 from runtime_lib.serving.releases.registrar import Registrar
 from runtime_lib.serving.releases.resolve import CHAMPION, resolve_apart
 from runtime_lib.serving.reporter import Reporter
-from runtime_lib.serving.supervisor import Supervisor
+from runtime_lib.serving.supervisor import Engine, Supervisor
 from runtime_lib.serving.traffic import Policy, said
 from runtime_lib.settings import Settings
 
-__all__ = ["run", "serve"]
+__all__ = ["engine_for", "run", "serve"]
 
 
 def serve(settings: Settings) -> None:
@@ -56,7 +56,7 @@ async def run(settings: Settings, state: State, listener: socket.socket) -> None
 
 
 async def _run(settings: Settings, state: State, listener: socket.socket, folder: Path) -> None:
-    supervisor = Supervisor(settings, state, Processes([listener]), folder)
+    supervisor = Supervisor(settings, state, engine_for(settings, listener), folder)
     supervisor.commands = commands = Commands(supervisor)
     registrar = Registrar(supervisor, commands)
     commands.look = registrar.look
@@ -72,6 +72,15 @@ async def _run(settings: Settings, state: State, listener: socket.socket, folder
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         settings.server.unlink(missing_ok=True)
+
+
+def engine_for(settings: Settings, listener: socket.socket) -> Engine:
+    """The engine that the settings name, to answer on a socket."""
+    if settings.serving.engine == "ray":
+        from runtime_lib.serving.engines.ray import Replicas
+
+        return Replicas(settings, listener)
+    return Processes([listener])
 
 
 async def _first(settings: Settings) -> State:

@@ -62,8 +62,12 @@ class Worker:
     pid: int
     channel: Channel
     version: str
+    # Where it is reached from other machines; empty: it shares the server's socket.
+    address: str = ""
     since: float = field(default_factory=time.monotonic)
     ready: bool = False
+    # It was asked to end, and finishes what is under way.
+    leaving: bool = False
     metrics: Metrics = field(default_factory=Metrics)
     failing: str | None = None
     memory: int | None = None
@@ -124,9 +128,7 @@ class Supervisor:
         Raises:
             MlopsError: the first worker cannot serve, or workers cannot be kept running.
         """
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
+        self.take_signals()
         path = self.folder / "control"
         server = await control.listen(path, self._order, self._gone)
         on_listening(path)
@@ -141,6 +143,16 @@ class Supervisor:
             server.close()
         if self._failed:
             raise self._failed
+
+    def take_signals(self) -> None:
+        """Have Ctrl-C and SIGTERM end the service; again, if a library has put its own handlers in place."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+
+    async def listen_remote(self, host: str, token: str) -> asyncio.Server:
+        """Let workers of other machines in, by TCP on a free port."""
+        return await control.listen_remote(host, token, self._order, self._gone)
 
     # ---------------------------------------------------------------- changes
 
@@ -253,7 +265,7 @@ class Supervisor:
     async def _order(self, channel: Channel, do: str, given: dict[str, Any]) -> Any:
         match do:
             case "hello":
-                self.workers[given["name"]] = Worker(given["name"], given["pid"], channel, given["version"])
+                self.workers[given["name"]] = Worker(channel=channel, **given)
                 return {
                     "settings": to_dict(self.settings),
                     "model": self.state.model,
@@ -265,6 +277,9 @@ class Supervisor:
                     await self._bring_up(worker)
             case "report" | "counted":
                 return self._reported(self._of(channel), given)
+            case "leave":
+                worker = self._of(channel)
+                worker.leaving, worker.ready = True, False
             case _ if self.commands:
                 return await self.commands(do, given)
 
@@ -280,7 +295,7 @@ class Supervisor:
 
     async def _bring_up(self, worker: Worker) -> None:
         """Give a new worker what the others have."""
-        while not worker.ready and worker.name in self.workers:
+        while not worker.ready and not worker.leaving and worker.name in self.workers:
             state = self.state
             try:
                 found = await self._load(worker, state)

@@ -25,7 +25,7 @@ from runtime_lib import __version__
 from runtime_lib.errors import MlopsError, ModelError
 from runtime_lib.secrets import guard
 from runtime_lib.serving.connections import Server
-from runtime_lib.serving.control import Channel, connect
+from runtime_lib.serving.control import Channel, Remote, connect
 from runtime_lib.serving.endpoints import AskServer
 from runtime_lib.serving.http import build_app
 from runtime_lib.serving.log import PredictionLog
@@ -45,12 +45,25 @@ _SECONDS_TO_ASK = 2.0
 class Worker:
     """The orders of a supervisor, carried out on a service."""
 
-    def __init__(self, name: str, listener: socket.socket) -> None:
-        self._name, self._listener = name, listener
+    def __init__(self, name: str, listener: socket.socket, address: str = "") -> None:
+        """
+        Args:
+            address: where the listener is reached from other machines, `host:port`; empty: it is shared.
+        """
+        self._name, self._listener, self._address = name, listener, address
+        # Set once the first policy holds and requests are taken.
+        self.answering = asyncio.Event()
+        # Whether it ended because its supervisor was gone.
+        self.orphaned = False
         self._ended = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
 
-    async def run(self, control: Path) -> None:
+    @property
+    def load(self) -> float:
+        """Requests under way, on the mean since this was last asked."""
+        return self._app.load.mean()
+
+    async def run(self, control: Path | Remote) -> None:
         """Work until ordered to stop, or until the supervisor is gone.
 
         Raises:
@@ -58,13 +71,15 @@ class Worker:
         """
         channel = await connect(control, self._order)
         listening = asyncio.create_task(channel.run())
-        listening.add_done_callback(lambda _: self._ended.set())
-        given = await channel.call("hello", name=self._name, pid=os.getpid(), version=__version__)
+        listening.add_done_callback(self._lost)
+        told: dict[str, Any] = {"name": self._name, "pid": os.getpid(), "address": self._address}
+        given = await channel.call("hello", version=__version__, **told)
         self._open(given, partial(channel.call, seconds=_SECONDS_TO_ASK))
         channel.tell("open")
         reporting = asyncio.create_task(self._report(channel))
         await self._ended.wait()
         reporting.cancel()
+        channel.tell("leave")
         await self._stop()
         channel.close()
 
@@ -75,6 +90,10 @@ class Worker:
         self._app = build_app(self._service, ask)
         self._shadow = Path(given["shadow"]) if given["shadow"] else None
         self._server = Server(self._app, self._listener)
+
+    def _lost(self, listening: asyncio.Task[None]) -> None:
+        self.orphaned = not self._ended.is_set()
+        self._ended.set()
 
     def end(self) -> None:
         """Stop taking requests, and end after those under way."""
@@ -101,6 +120,7 @@ class Worker:
             self._serving = asyncio.create_task(self._server.run())
             while not self._server.started and not self._serving.done():
                 await asyncio.sleep(0.005)
+            self.answering.set()
             # What was loaded stays: the collector need not look at it again and again.
             gc.collect()
             gc.freeze()

@@ -106,8 +106,12 @@ class Serving(_Table, frozen=True):
     host: str = "127.0.0.1"
     port: Port = 8000
     max_rows: Annotated[int, msgspec.Meta(ge=1)] = 10_000
-    # Processes of the local engine; 0: as many as the machine has room for.
+    # Processes of the local engine; 0: as many as the machine has room for. Replicas on Ray; 0: one.
     workers: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+    # Replicas on Ray under load; 0: always as many as `workers`.
+    max_workers: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+    # The Ray cluster to run on, as "10.0.0.5:6379"; empty: Ray is started for this server alone.
+    ray_address: Annotated[str, msgspec.Meta(pattern=r"^(auto|[^/\s]+:\d+)?$")] = ""
     # Seconds that a request may wait for its answer.
     timeout: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
     # The header whose value keeps a caller with one version while traffic is divided.

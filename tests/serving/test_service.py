@@ -163,7 +163,7 @@ def test_traffic_is_divided_by_key_by_turn_and_by_name(model_folder: Path, tmp_p
         assert of_keys == [service.choose({b"x-mlops-key": b"user-%d" % n}).name for n in range(2000)]
         assert of_keys.count("8") == pytest.approx(200, abs=50)
         assert service.choose({b"x-mlops-version": b"9"}).name == "9"
-        with pytest.raises(RequestError, match="Unknown version '6' of 'flights'. This server holds 7, 8, 9"):
+        with pytest.raises(RequestError, match="Unknown version '6' of 'flights'"):
             service.choose({b"x-mlops-version": b"6"})
         service.stop()
 

@@ -173,11 +173,20 @@ class Load:
     others are counted as lost.
     """
 
-    def __init__(self, port: int, *, rate: float = 400, clients: int = 24) -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        rate: float = 400,
+        clients: int = 24,
+        path: str = "/",
+        body: str = "x" * 200,
+    ) -> None:
         self.outcomes: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
         self.again: Counter[str] = Counter()
         self.slowest = 0.0
         self._port, self._every, self._clients = port, clients / rate, clients
+        self._path, self._body = path, body.encode()
         self._ended = False
         self._ids = itertools.count()
 
@@ -219,11 +228,12 @@ class Load:
         headers = {
             "x_request_id": str(number),
             "x_wait": "0.02",
+            "content_type": "application/json",
             **({"idempotency_key": str(number)} if marked else {}),
         }
         for last in (False, True):
             try:
-                return str(_asked(connection, "/", "POST", b"x" * 200, headers)[0])
+                return str(_asked(connection, self._path, "POST", self._body, headers)[0])
             except (http.client.HTTPException, OSError) as error:
                 connection.close()
                 if last or not marked:

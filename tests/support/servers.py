@@ -74,9 +74,8 @@ def make_model(folder: Path) -> Path:
 
 
 def make_project(root: Path, **serving: Any) -> Settings:
-    keys = "".join(
-        f"{key} = {json.dumps(value)}\n" for key, value in {"framework": "torch", "follow": "", **serving}.items()
-    )
+    given = {"framework": "torch", "follow": "", **serving}
+    keys = "".join(f"{key} = {json.dumps(value)}\n" for key, value in given.items())
     root.mkdir(parents=True, exist_ok=True)
     (root / "mlops.toml").write_text(f'[project]\nname = "flights"\npackage = "flights"\n[serving]\n{keys}')
     return load(root, environ={})

@@ -1,0 +1,67 @@
+"""What replicas on several machines need: a control socket that they reach, and HAProxy in front of them."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runtime_lib.errors import ServiceError
+from runtime_lib.serving.control import Remote
+from runtime_lib.serving.front.haproxy import HAProxy, Program, find
+
+if TYPE_CHECKING:
+    from runtime_lib.serving.supervisor import Supervisor
+
+__all__ = ["Nodes", "front_for"]
+
+
+class Nodes:
+    """Made, opened and closed on the supervisor's event loop."""
+
+    def __init__(
+        self, supervisor: Supervisor, listener: socket.socket, folder: Path, program: Program
+    ) -> None:
+        self._supervisor = supervisor
+        self._proxy = HAProxy(listener, folder / "front", program=program)
+
+    async def open(self, host: str) -> Remote:
+        """Listen to workers at this machine's address in the cluster, and answer clients through HAProxy."""
+        token = secrets.token_hex(32)
+        self._control = await self._supervisor.listen_remote(host, token)
+        self._proxy.start()
+        return Remote(host, self._control.sockets[0].getsockname()[1], token)
+
+    def balance(self) -> None:
+        """Divide requests among the workers that are there now."""
+        self._proxy.heal()
+        workers = self._supervisor.workers.values()
+        self._proxy.set_workers([each.address for each in workers if each.ready and each.address])
+
+    def close(self) -> None:
+        self._proxy.stop(within=1)
+        self._control.close()
+
+
+def front_for(address: str, nodes: int) -> Program | None:
+    """The HAProxy to put in front; None where all replicas share this machine's socket.
+
+    Args:
+        address: of the cluster; empty: there is none.
+        nodes: how many machines it has now; more may join.
+
+    Raises:
+        ServiceError: there are several, and no HAProxy.
+    """
+    if not address:
+        return None
+    try:
+        return find()
+    except ServiceError as error:
+        if nodes > 1:
+            raise ServiceError(
+                f"The Ray cluster at {address} has {nodes} nodes, and only HAProxy can divide requests among "
+                f"them. {error}"
+            ) from error
+        return None
