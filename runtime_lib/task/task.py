@@ -140,7 +140,8 @@ class Task(ABC):
         """
         if self.flat:
             return answer.tolist()  # type: ignore[no-any-return]
-        return [dict(zip(self.outputs, row, strict=True)) for row in answer.tolist()]
+        outputs = self.outputs
+        return [dict(zip(outputs, row, strict=True)) for row in answer.tolist()]
 
     def in_its_unit(self, shares: Array, base: Array) -> tuple[Array, Array, str]:
         """What columns add to a raw answer, and what is there without them, in a unit with a name.

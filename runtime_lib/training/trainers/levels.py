@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import repeat
 from typing import Any
 
@@ -35,6 +36,15 @@ class Levels:
         """Places of the columns that are codes."""
         return [place for place, levels in enumerate(self.of.values()) if levels is not None]
 
+    @cached_property
+    def _codes(self) -> dict[str, dict[str, float]]:
+        """Of each category the codes of its levels: their places."""
+        return {
+            name: {level: float(place) for place, level in enumerate(levels)}
+            for name, levels in self.of.items()
+            if levels is not None
+        }
+
     @classmethod
     def fit(cls, rows: Mapping[str, Array], columns: Sequence[Column], *, most: int | None = None) -> Levels:
         """Learn the levels from checked rows (see `check_rows`).
@@ -51,8 +61,9 @@ class Levels:
     def matrix(self, rows: Mapping[str, Array]) -> Array:
         """Return `float64` of shape `(n, columns)`; a level that training did not have is missing, NaN."""
         found = np.empty((len(next(iter(rows.values()))), len(self.of)), dtype=np.float64)
-        for place, (name, levels) in enumerate(self.of.items()):
-            found[:, place] = rows[name] if levels is None else _codes(rows[name], levels)
+        for place, name in enumerate(self.of):
+            values, codes = rows[name], self._codes.get(name)
+            found[:, place] = values if codes is None else _coded(values, codes)
         return found
 
     def to_dict(self) -> list[dict[str, Any]]:
@@ -88,8 +99,6 @@ def _levels(values: Array, most: int | None) -> tuple[str, ...]:
     return tuple(sorted(sorted(counts, key=lambda level: (-counts[level], level))[:most]))
 
 
-def _codes(values: Array, levels: Sequence[str]) -> Array:
-    place = {level: float(number) for number, level in enumerate(levels)}
+def _coded(values: Array, codes: Mapping[str, float]) -> Array:
     # Without a line of Python for each row.
-    found = map(place.get, values, repeat(np.nan))
-    return np.fromiter(found, dtype=np.float64, count=len(values))
+    return np.fromiter(map(codes.get, values, repeat(np.nan)), dtype=np.float64, count=len(values))
