@@ -45,6 +45,7 @@ def imported(code: str) -> set[str]:
         "import runtime_lib.hardware",
         "import runtime_lib.pipeline.stages",
         "import runtime_lib.training.network",
+        "import runtime_lib.serving.page.openapi",
         HELP,
     ],
 )
@@ -54,6 +55,10 @@ def test_nothing_heavy_is_imported(code):
 
 def test_the_package_itself_imports_nothing_of_others():
     assert not imported("import runtime_lib") & {"msgspec", "typer", "rich", "yaml", "numpy"}
+
+
+def test_the_state_of_a_server_is_drawn_without_arrays():
+    assert not imported("import runtime_lib.serving.page.overview, jinja2") & (HEAVY | {"numpy"})
 
 
 def test_help_loads_no_room():
