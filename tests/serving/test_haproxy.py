@@ -230,6 +230,13 @@ def test_a_request_that_was_never_sent_goes_to_another_worker(front: Open, morta
     assert [ask(port)[1].get("worker") for _ in range(10)] == ["b"] * 10
 
 
+def test_a_request_that_ends_whoever_reads_it_does_not_end_all(front: Open, mortal: Workers) -> None:
+    _, port = front(*mortal.revive(*"abcd"))
+    assert ask(port, x_die="any", idempotency_key="k")[0] == 502
+    assert ask(port)[0] == 200
+    assert sum(process.poll() is not None for process in mortal.processes.values()) == 3
+
+
 @pytest.mark.parametrize(("size", "status"), [(60_000, 200), (100_000, 502)])
 def test_a_request_is_asked_again_only_up_to_64_kib(
     front: Open, mortal: Workers, size: int, status: int
