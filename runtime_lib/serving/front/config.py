@@ -196,6 +196,6 @@ _BACKEND = (
     "option httpchk GET /ready",
     "http-check expect status 200",
     "retry-on conn-failure empty-response",
-    "retries 3",
+    "retries 2",  # no more: a request that ends whoever reads it ends three
     "option redispatch 1",  # each time on another worker, without the pause that the same one would get
 )

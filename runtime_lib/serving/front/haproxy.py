@@ -78,6 +78,8 @@ class HAProxy:
     def start(self) -> None:
         """Start it with the workers that it was told of; return once it takes requests.
 
+        Those count as up until a check fails.
+
         On Linux it is ended with the thread that calls this: call it from one that lasts.
 
         Raises:

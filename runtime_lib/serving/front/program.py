@@ -31,20 +31,22 @@ class Program:
 
 
 def find() -> Program:
-    """Return the HAProxy to use: the one on PATH, else the one that comes with Ray.
+    """Return the HAProxy to use: the newest of the one on PATH and the one that comes with Ray.
 
     Where `RAY_SERVE_HAPROXY_BINARY_PATH` is set, it is that one and no other, as in Ray.
 
     Raises:
         ServiceError: there is none that can be used; the message says why each was not.
     """
-    refused = []
+    found, refused = [], []
     for path in _candidates():
         try:
-            return Program(path, _version(path))
+            found.append(Program(path, _version(path)))
         except ServiceError as error:
             refused.append(str(error))
-    raise ServiceError(f"No HAProxy is used: {'; '.join(refused) or 'none is installed'}. ({_INSTALL})")
+    if not found:
+        raise ServiceError(f"No HAProxy is used: {'; '.join(refused) or 'none is installed'}. ({_INSTALL})")
+    return max(found, key=lambda program: program.version)
 
 
 def _candidates() -> Iterator[Path]:
