@@ -25,6 +25,7 @@ class Commands:
         self.status: Callable[[], dict[str, Any]] = dict
         self._known: dict[str, Callable[[dict[str, Any]], Awaitable[Any]]] = {
             "follow": self._follow,
+            "renew": self._renew,
             "status": self._status,
             "deploy": self._deploy,
             "traffic": self._traffic,
@@ -60,6 +61,9 @@ class Commands:
 
     async def _follow(self, given: Mapping[str, Any]) -> None:
         self.look()
+
+    async def _renew(self, given: Mapping[str, Any]) -> None:
+        await self._supervisor.renew()
 
     async def _deploy(self, given: Mapping[str, Any]) -> dict[str, Any]:
         version, held, how = given["version"], Held(**given["held"]), given["how"]

@@ -6,21 +6,23 @@ import asyncio
 import os
 import socket
 import tempfile
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 from runtime_lib.files import write_json
 from runtime_lib.registry.trail import who
 from runtime_lib.serving import apart
 from runtime_lib.serving.address import listen, url_of
 from runtime_lib.serving.commands import Commands
-from runtime_lib.serving.engines.local import Processes
+from runtime_lib.serving.engines.choose import engine_for
 from runtime_lib.serving.releases.controller import Controller
 from runtime_lib.serving.releases.journal import Change, Journal, State
 from runtime_lib.serving.releases.losses import Losses
 from runtime_lib.serving.releases.registrar import Registrar
 from runtime_lib.serving.releases.resolve import CHAMPION, resolve_apart
 from runtime_lib.serving.reporter import Reporter
-from runtime_lib.serving.supervisor import Engine, Supervisor
+from runtime_lib.serving.supervisor import Supervisor
 from runtime_lib.serving.traffic import Policy, said
 from runtime_lib.settings import Settings
 
@@ -56,31 +58,31 @@ async def run(settings: Settings, state: State, listener: socket.socket) -> None
 
 
 async def _run(settings: Settings, state: State, listener: socket.socket, folder: Path) -> None:
-    supervisor = Supervisor(settings, state, engine_for(settings, listener), folder)
-    supervisor.commands = commands = Commands(supervisor)
-    registrar = Registrar(supervisor, commands)
-    commands.look = registrar.look
-    controller = Controller(supervisor, Losses(supervisor).since, registrar.give_back)
-    reporter = Reporter(supervisor, controller)
-    commands.status = reporter.status
-    work = (_announce(settings, supervisor), registrar.run(), controller.run(), reporter.run())
+    engine, front = engine_for(settings, listener, folder)
+    supervisor = Supervisor(settings, state, engine, folder)
+    work = [_announce(settings, supervisor), *_commanded(supervisor)]
     tasks = [asyncio.create_task(each) for each in work]
+    if front:
+        tasks.append(asyncio.create_task(supervisor.guarded(front.run(supervisor))))
     try:
         await supervisor.run(lambda control: _write_address(settings, control))
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if front:
+            front.stop()
         settings.server.unlink(missing_ok=True)
 
 
-def engine_for(settings: Settings, listener: socket.socket) -> Engine:
-    """The engine that the settings name, to answer on a socket."""
-    if settings.serving.engine == "ray":
-        from runtime_lib.serving.engines.ray import Replicas
-
-        return Replicas(settings, listener)
-    return Processes([listener])
+def _commanded(supervisor: Supervisor) -> list[Coroutine[Any, Any, None]]:
+    """Have the supervisor take commands; what goes on beside it."""
+    supervisor.commands = commands = Commands(supervisor)
+    registrar = Registrar(supervisor, commands)
+    controller = Controller(supervisor, Losses(supervisor).since, registrar.give_back)
+    reporter = Reporter(supervisor, controller)
+    commands.look, commands.status = registrar.look, reporter.status
+    return [registrar.run(), controller.run(), reporter.run()]
 
 
 async def _first(settings: Settings) -> State:

@@ -47,6 +47,9 @@ class Engine(Protocol):
     async def probe(self, name: str) -> None:
         """Run a process that connects under this name and answers nobody, until it ends."""
 
+    async def renew(self) -> None:
+        """Replace the workers one after another, each once its successor answers."""
+
     async def shadow(self, name: str) -> None:
         """Run a shadow that connects under this name, until it ends."""
 
@@ -143,6 +146,21 @@ class Supervisor:
             server.close()
         if self._failed:
             raise self._failed
+
+    async def guarded(self, work: Awaitable[None]) -> None:
+        """Do work that the service cannot do without: its error ends the service."""
+        try:
+            await work
+        except MlopsError as error:
+            self.fail(error)
+
+    async def renew(self) -> None:
+        """Replace all workers, one after another, by new processes: of another library, or other code.
+
+        Raises:
+            ServiceError: a new one does not come up. The others go on.
+        """
+        await self._engine.renew()
 
     def take_signals(self) -> None:
         """Have Ctrl-C and SIGTERM end the service; again, if a library has put its own handlers in place."""
@@ -256,6 +274,11 @@ class Supervisor:
                 worker.channel.tell("stop")
         except MlopsError as error:
             self._replace(worker, f"did not take the new traffic: {error}")
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether somebody answers."""
+        return any(not worker.is_shadow for worker in self._ready())
 
     def _ready(self) -> list[Worker]:
         return [worker for worker in self.workers.values() if worker.ready]

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from runtime_lib.hardware import facts
 from runtime_lib.hardware.admit.admission import Demand
 from runtime_lib.hardware.admit.ray import resources
-from runtime_lib.hardware.device.device import Answers, Device, device_for
+from runtime_lib.hardware.device.device import NUMPY, Answers, Device, device_for
 from runtime_lib.hardware.device.limits import with_working_set
 from runtime_lib.settings import Hardware
 from runtime_lib.units import from_gib
@@ -30,7 +30,7 @@ def demand(hardware: Hardware, framework: Answers) -> Demand:
 def device(hardware: Hardware, framework: Answers) -> Device:
     """By the facts alone: what tries the device belongs into the replica."""
     if framework == "numpy":
-        return Device("none", "cpu", "numpy answers")
+        return NUMPY
     installed = tuple(name for name in ("mlx", "torch") if find_spec(name))
     if not installed:
         return Device("none", "cpu", "no framework of networks is installed")

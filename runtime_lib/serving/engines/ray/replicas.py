@@ -62,7 +62,7 @@ class Replicas:
 
     def start(self, control: Path, supervisor: Supervisor) -> Awaitable[Any]:
         self._supervisor, self._control = supervisor, control
-        self._probes.start(control, supervisor)
+        self._probes.know(control, supervisor)
         self._offer = Offer(control.with_name("listener"), self._listener)
         self._loop = asyncio.get_running_loop()
         self._done = self._loop.create_future()
@@ -81,6 +81,13 @@ class Replicas:
 
     async def probe(self, name: str) -> None:
         await self._probes.probe(name)
+
+    async def renew(self) -> None:
+        """Have each replica end after what is under way; Serve starts another one in its place."""
+        for worker in [each for each in self._supervisor.workers.values() if each.ready]:
+            worker.channel.tell("stop")
+            while worker.name in self._supervisor.workers or not self._supervisor.has_ready:
+                await asyncio.sleep(0.1)
 
     async def shadow(self, name: str) -> None:
         await self._probes.shadow(name)
