@@ -113,7 +113,9 @@ def said(weights: Mapping[str, int]) -> str:
     heaviest = sorted(weights.items(), key=lambda item: -item[1])
     if heaviest and heaviest[0][1] == SLOTS:
         waiting = [version for version, weight in heaviest[1:] if not weight]
-        return f"all to version {heaviest[0][0]}" + "".join(f", none yet to {each}" for each in waiting)
+        return f"all to version {heaviest[0][0]}" + "".join(
+            f", none yet to version {each}" for each in waiting
+        )
     return ", ".join(f"{weight / 10:g} % to version {version}" for version, weight in heaviest)
 
 
@@ -122,9 +124,9 @@ def _tenths(word: str, share: str) -> int:
         tenths = float(share.removesuffix("%").strip()) * 10
     except ValueError:
         raise SettingsError(f"'{word}' is not VERSION=PERCENT, as in 7=10.") from None
-    if not 0 <= tenths <= SLOTS or tenths != int(tenths):
+    if not 0 <= tenths <= SLOTS or abs(tenths - round(tenths)) > 1e-9:
         raise SettingsError(f"'{word}': a share is from 0 to 100 % in steps of 0.1.")
-    return int(tenths)
+    return round(tenths)
 
 
 def _check(weights: Mapping[str, int], shadows: Sequence[str]) -> None:

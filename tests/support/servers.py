@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,7 @@ with listen("127.0.0.1", int(sys.argv[3])) as listener:
 """
 
 
-def make_model(folder: Path) -> Path:
+def make_model(folder: Path, *, seed: int = 3, columns: Sequence[Column] = COLUMNS) -> Path:
     """A network of random weights: what it says is arbitrary, but depends on every column."""
     from runtime_lib.data.columns import check_rows
     from runtime_lib.task.kinds import BINARY
@@ -59,13 +59,14 @@ def make_model(folder: Path) -> Path:
     from runtime_lib.training.network import Architecture
     from runtime_lib.training.trainers.network import FittedNetwork
 
-    encoder = Encoder.fit(check_rows(ROWS, COLUMNS), COLUMNS)
+    rows = {column.name: ROWS[column.name] for column in columns}
+    encoder = Encoder.fit(check_rows(rows, columns), columns)
     architecture = Architecture("mlp", {"inputs": encoder.width, "hidden": [16]})
-    network = build(architecture, framework="torch", device="cpu", seed=3)
+    network = build(architecture, framework="torch", device="cpu", seed=seed)
     save(
         folder,
         task=BINARY,
-        columns=COLUMNS,
+        columns=columns,
         fitted=FittedNetwork(encoder, architecture, network),
         decision={"threshold": 0.5},
         profile={"format": 1},

@@ -112,9 +112,7 @@ def fits(version: str, new: Mapping[str, Any], present: str, old: Mapping[str, A
             f"{', '.join(old['outputs'])}."
         )
     if more := [name for name in new["columns"] if name not in old["columns"]]:
-        return (
-            f"Version {version} takes the column '{more[0]}', which callers of version {present} do not send."
-        )
+        return f"Version {version} takes '{more[0]}', which callers of version {present} do not send."
     if less := [name for name in old["columns"] if name not in new["columns"]]:
         return f"Version {version} does not take '{less[0]}', which callers of version {present} send."
     if other := [name for name, kind in new["columns"].items() if kind != old["columns"][name]]:
