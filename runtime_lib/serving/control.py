@@ -203,7 +203,8 @@ async def _nothing(channel: Channel, do: str, arguments: dict[str, Any]) -> None
 def raised(kind: str, message: str) -> MlopsError:
     """An error that another process told by its class and message."""
     found = getattr(errors, kind, None)
-    simple = (
-        isinstance(found, type) and issubclass(found, MlopsError) and found.__init__ is Exception.__init__
-    )
-    return found(message) if simple and found else ServiceError(message)
+    if not (isinstance(found, type) and issubclass(found, MlopsError)):
+        return ServiceError(message)
+    # One that takes more than a message cannot be made of it.
+    own = [each for each in found.__mro__ if issubclass(each, MlopsError) and "__init__" in vars(each)]
+    return ServiceError(message) if own else found(message)

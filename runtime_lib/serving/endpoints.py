@@ -16,6 +16,7 @@ from runtime_lib.serving.pages import Pages
 from runtime_lib.serving.predictor import Prediction
 from runtime_lib.serving.protocols import infer, invocations
 from runtime_lib.serving.protocols.batch import Batch
+from runtime_lib.serving.raw import RawRows
 from runtime_lib.serving.service import Service, Version
 
 __all__ = ["AskServer", "Endpoints", "Protocol", "Route", "protocol_of"]
@@ -135,14 +136,15 @@ class Endpoints:
         return Reply(infer.server_metadata())
 
     async def _raw_columns(self, request: Request) -> Reply:
-        return Reply({"columns": self._service.choose(request.headers).raw.types.columns})
+        raw = await _raw_of(self._service.choose(request.headers))
+        return Reply({"columns": raw.types.columns})
 
     async def _invocations(self, request: Request) -> Reply:
         return await self._predict(request, self._service.choose(request.headers), _MLFLOW)
 
     async def _raw_invocations(self, request: Request) -> Reply:
         version = self._service.choose(request.headers)
-        version.raw  # noqa: B018  refuses before the body is read
+        await _raw_of(version)  # refuses before the body is read
         return await self._predict(request, version, _RAW)
 
     async def _predict(self, request: Request, version: Version, protocol: Protocol) -> Reply:
@@ -187,6 +189,11 @@ class Endpoints:
     ) -> tuple[Prediction, Batch]:
         version.predictor.model  # noqa: B018  refuses before the thread does, which may have ended
         return await asyncio.get_running_loop().run_in_executor(version.predictor.thread, work)
+
+
+async def _raw_of(version: Version) -> RawRows:
+    """What makes features of raw rows; the first time that takes a second, and nobody else waits for it."""
+    return await asyncio.to_thread(lambda: version.raw)
 
 
 class Protocol(NamedTuple):

@@ -45,7 +45,6 @@ class Version:
         self.predictor, self.folder = predictor, folder
         self._open_raw = open_raw
         self._raw: RawRows | None = None
-        self._no_raw = "This server takes features only."
         self._names: list[str] = []
 
     @property
@@ -59,19 +58,22 @@ class Version:
 
     @property
     def raw(self) -> RawRows:
-        """What makes features of raw rows.
+        """What makes features of raw rows; the first time it imports the project's package.
 
         Raises:
             RequestError: this version takes features only (501); the message says why.
         """
         if self._raw is None:
-            raise RequestError(self._no_raw, status=501)
+            try:
+                self._raw = self._open_raw() if self._open_raw else None
+            except DataError as error:
+                raise RequestError(str(error), status=501) from error
+        if self._raw is None:
+            raise RequestError("This server takes features only.", status=501)
         return self._raw
 
     def start(self) -> Version:
-        """Load the model, and import the project's package where raw rows are taken.
-
-        A package that is not installed stops nothing: rows of features are answered all the same.
+        """Load the model.
 
         Raises:
             ModelError: the model cannot be read.
@@ -84,10 +86,6 @@ class Version:
                 f"Input '{clash[0]}' has the name of a column of the prediction log. Rename the feature."
             )
         self._names = [column.name for column in self.predictor.model.columns]
-        try:
-            self._raw = self._open_raw() if self._open_raw else None
-        except DataError as error:
-            self._no_raw = str(error)
         return self
 
     def check(self, batch: Batch) -> Checked:

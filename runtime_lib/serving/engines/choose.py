@@ -121,8 +121,8 @@ def _shared(listener: socket.socket, count: int) -> Iterator[socket.socket]:
 
 
 def _variables(number: int) -> dict[str, str]:
-    """A GPU for each worker, where there are several."""
-    devices = facts().cuda_devices
-    if len(devices) < 2 or "CUDA_VISIBLE_DEVICES" in os.environ:
-        return {}
-    return {"CUDA_VISIBLE_DEVICES": str(number % len(devices))}
+    """A GPU for each worker, where there are several; and no threads of numpy: it has few rows."""
+    found = {"OPENBLAS_NUM_THREADS": "1"}
+    if len(devices := facts().cuda_devices) > 1:
+        found["CUDA_VISIBLE_DEVICES"] = str(number % len(devices))
+    return {name: value for name, value in found.items() if name not in os.environ}

@@ -67,7 +67,7 @@ def test_a_shadow_answers_nobody_until_it_is_deployed() -> None:
     assert (after.policy.weights, after.policy.shadows) == ({"5": 1000}, ("7",))
     assert actions.all_to(after, "7", held("7")).policy.shadows == ()
     assert actions.unshadow(after, "7").policy.shadows == ()
-    with pytest.raises(SettingsError, match="Version 7 is no shadow. Shadows: none"):
+    with pytest.raises(SettingsError, match=r"Version 7 is no shadow\. Shadows: none"):
         actions.unshadow(state(), "7")
     with pytest.raises(SettingsError, match="it cannot be a shadow"):
         actions.shadow(state(), "5", held("5"))

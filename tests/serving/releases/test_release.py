@@ -118,6 +118,10 @@ def test_shares_are_the_weights_and_each_key_stays_on_one_side(server: Server, o
     assert answer["predictions"] == by_name[answer["version"]]
 
 
+def _works(process: psutil.Process) -> bool:
+    return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
+
+
 def _ask_by_name(server: Server, version: str) -> list[float]:
     import urllib.request
 
@@ -225,8 +229,8 @@ def test_a_server_that_was_killed_goes_on_with_the_traffic_it_had(
         order(server, "traffic", weights={"8": 250, "7": 750})
         children = psutil.Process(server.process.pid).children(recursive=True)
         server.process.kill()
-        _, alive = psutil.wait_procs(children, timeout=10)
-        assert not alive
+        # A container's first process may leave the ended ones as zombies.
+        assert eventually(lambda: not any(map(_works, children)), 10)
     with running(settings, model_folder, port) as server:
         status = server.ask("/status")[1]
         assert status["traffic"]["weights"] == {"8": 250, "7": 750}
