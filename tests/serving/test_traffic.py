@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ SHARES = st.lists(st.integers(0, SLOTS), min_size=1, max_size=4)
 def test_each_version_has_exactly_its_slots_whatever_the_salt(parts: list[int], salt: str) -> None:
     cuts = sorted(min(part, SLOTS) for part in parts)
     edges = [0, *cuts, SLOTS]
-    weights = {str(number): b - a for number, (a, b) in enumerate(zip(edges, edges[1:], strict=False))}
+    weights = {str(number): b - a for number, (a, b) in enumerate(pairwise(edges))}
     policy = Policy(weights, salt=salt)
     found = Counter(policy.at(slot) for slot in range(SLOTS))
     assert {version: found[version] for version in weights} == weights

@@ -28,7 +28,7 @@ class Asked(NamedTuple):
 
 
 class Clients:
-    """Threads that each send one request after another on a kept connection, at `rate` requests a second together.
+    """Threads that each send one request after another on a kept connection, together `rate` a second.
 
     `key`: each request has a key of its own, of so many that come again and again. `retry`: a request that a
     broken connection has lost is sent once more, as its sender may where it is marked as idempotent.
