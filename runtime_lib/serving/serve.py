@@ -79,7 +79,7 @@ def _commanded(supervisor: Supervisor) -> list[Coroutine[Any, Any, None]]:
     """Have the supervisor take commands; what goes on beside it."""
     supervisor.commands = commands = Commands(supervisor)
     registrar = Registrar(supervisor, commands)
-    controller = Controller(supervisor, Losses(supervisor).since, registrar.give_back)
+    controller = Controller(supervisor, Losses(supervisor).since)
     reporter = Reporter(supervisor, controller)
     commands.look, commands.status = registrar.look, reporter.status
     return [registrar.run(), controller.run(), reporter.run()]

@@ -192,7 +192,7 @@ class Supervisor:
 
         Raises:
             MlopsError: a version cannot be served, or `decide` refuses. Then nothing has changed.
-            OSError: the journal cannot be written. Then nothing has changed either.
+            ServiceError: the journal cannot be written. Then nothing has changed either.
         """
         while True:
             before = self.state
@@ -202,11 +202,19 @@ class Supervisor:
                 if self.state is not before:
                     continue
                 weights = before.policy.weights
-                change = self.journal.append(Change(action, by, who, reason, weights, after, figures or {}))
+                change = self._written(Change(action, by, who, reason, weights, after, figures or {}))
                 self.state = after
                 self._shadows_changed.set()
                 await asyncio.gather(*(self._commit(worker) for worker in self._ready()))
                 return change
+
+    def _written(self, change: Change) -> Change:
+        try:
+            return self.journal.append(change)
+        except OSError as error:
+            raise ServiceError(
+                f"{self.settings.releases} cannot be written ({error.strerror}), so traffic stays as it is."
+            ) from error
 
     async def try_out(self, state: State) -> Mapping[str, Any]:
         """Have a process of its own load what a state needs, as a model may crash who loads it.

@@ -32,7 +32,6 @@ _SECONDS_TO_LOOK = 1.0
 _MOST_CRASHES = 2
 
 Losses = Callable[[str], Awaitable[Mapping[str, Moments]]]
-GiveBack = Callable[[str, str, str], None]
 
 
 def canary(state: State, version: str, held: Held, settings: Canary) -> State:
@@ -56,13 +55,12 @@ def canary(state: State, version: str, held: Held, settings: Canary) -> State:
 class Controller:
     """Carries a release on until it ends."""
 
-    def __init__(self, supervisor: Supervisor, ask_losses: Losses, give_back: GiveBack) -> None:
+    def __init__(self, supervisor: Supervisor, ask_losses: Losses) -> None:
         """
         Args:
             ask_losses: asked for the losses by version, of the rows answered since a time.
-            give_back: is told the version that traffic went back to, the canary that it left, and why.
         """
-        self._supervisor, self._ask_losses, self._give_back = supervisor, ask_losses, give_back
+        self._supervisor, self._ask_losses = supervisor, ask_losses
         self.verdict: Verdict | None = None
         # By version, of the rows since the release began whose labels have arrived.
         self.losses: Mapping[str, Moments] = {}
@@ -140,16 +138,16 @@ class Controller:
                 raise ServiceError("traffic was changed meanwhile; this look does not count.")
             if after.outcome == "running":
                 return actions.divide(now, after.weights(plan), {}, salt=now.policy.salt, plan=stored)
-            kept = after.champion if after.outcome == "returned" else after.canary
-            return actions.all_to(now, kept, now.models[kept])
+            if after.outcome == "returned":
+                back = actions.all_to(now, after.champion, now.models[after.champion])
+                return actions.given_back(now, back)
+            return actions.all_to(now, after.canary, now.models[after.canary])
 
         action = {"running": "moved on", "released": "released", "returned": "rolled back"}[after.outcome]
         reason = " ".join(after.reasons)
         await self._supervisor.change(
             decide, action=action, by="canary", who=who(), reason=reason, figures=figures
         )
-        if after.outcome == "returned":
-            self._give_back(after.champion, after.canary, reason)
 
 
 def _plan(settings: Canary) -> Plan:
