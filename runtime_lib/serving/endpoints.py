@@ -149,7 +149,8 @@ class Endpoints:
 
     async def _predict(self, request: Request, version: Version, protocol: Protocol) -> Reply:
         await request.read(tensors=protocol is _V2)
-        request.version = version.name
+        # Who asks for a version by its name is no part of its traffic: it must not weigh in a release.
+        request.version = "" if request.is_pinned else version.name
         prediction, batch = await self.predict(request, version, protocol)
         request.rows, request.prediction = len(prediction.ids), prediction
         return protocol.reply(prediction, batch)

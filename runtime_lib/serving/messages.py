@@ -112,6 +112,11 @@ class Request:
         self.prediction: Prediction | None = None
         self._receive, self._intake, self._held = receive, intake, 0
 
+    @property
+    def is_pinned(self) -> bool:
+        """Whether it names the version that is to answer."""
+        return b"x-mlops-version" in self.headers or "/versions/" in self.path
+
     async def read(self, *, tensors: bool = False) -> bytes:
         """Return the body of a request.
 

@@ -131,8 +131,20 @@ class Reporter:
 
     def _release(self) -> ReleaseState | None:
         plan, verdict = self._supervisor.state.plan, self._controller.verdict
-        if not plan or plan["kind"] != "canary":
+        if not plan:
             return None
+        outcome, reasons = (verdict.outcome, verdict.reasons) if verdict else ("wait", ())
+        if plan["kind"] != "canary":
+            against, version = plan.get("versions") or (plan["a"], plan["b"])
+            since = datetime.fromisoformat(plan["began"])
+            return ReleaseState(
+                kind=plan["kind"],
+                version=version,
+                against=against,
+                since=since,
+                verdict=outcome,
+                reasons=reasons,
+            )
         progress = plan["progress"]
         return ReleaseState(
             kind="canary",
@@ -141,8 +153,8 @@ class Reporter:
             step=progress["step"],
             steps=tuple(round(10 * each) for each in self._supervisor.settings.serving.canary.steps),
             since=datetime.fromtimestamp(progress["since"], UTC),
-            verdict=verdict.outcome if verdict else "wait",
-            reasons=verdict.reasons if verdict else (),
+            verdict=outcome,
+            reasons=reasons,
         )
 
     def _series(self) -> tuple[Point, ...]:

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from runtime_lib.data.rows import Checked
     from runtime_lib.serving.protocols.batch import Batch
 
-__all__ = ["Service", "Version", "open_version"]
+__all__ = ["VERSION_HEADER", "Service", "Version", "open_version"]
 
-_VERSION = b"x-mlops-version"
+VERSION_HEADER = b"x-mlops-version"
+"""Names the version that answers, in a request and in an answer."""
 
 
 class Version:
@@ -223,7 +224,7 @@ class Service:
             raise ServiceError(
                 "No model is loaded: the server is starting or stopping. Try again in a moment."
             )
-        if asked := headers.get(_VERSION):
+        if asked := headers.get(VERSION_HEADER):
             return self.named(asked.decode("latin-1"))
         if policy.only:
             return self.versions[policy.only]

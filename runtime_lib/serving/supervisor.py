@@ -19,7 +19,7 @@ from runtime_lib.errors import MlopsError, ServiceError
 from runtime_lib.serving import control
 from runtime_lib.serving.control import Channel
 from runtime_lib.serving.metrics import Metrics
-from runtime_lib.serving.releases.journal import Change, Journal, State
+from runtime_lib.serving.releases.journal import Change, Held, Journal, State
 from runtime_lib.settings import Settings
 from runtime_lib.settings.wire import to_dict
 
@@ -108,6 +108,8 @@ class Supervisor:
         self.commands: Callable[[str, dict[str, Any]], Awaitable[Any]] | None = None
         self._engine = engine
         self._ended_metrics = Metrics()
+        # Models that another process has loaded without harm.
+        self._tried: set[Held] = set()
         self._changing = asyncio.Lock()
         self._shadows_changed = asyncio.Event()
         self._ended = asyncio.Event()
@@ -224,14 +226,17 @@ class Supervisor:
                 if running.done():
                     raise ServiceError("The process that should try the version ended before it could.")
                 await asyncio.sleep(0.01)
-            return await self._load(self.workers[name], state)
+            found = await self._load(self.workers[name], state)
+            self._tried |= {state.models[version] for version in state.policy.loaded}
+            return found
         finally:
             if worker := self.workers.get(name):
                 worker.channel.tell("stop")
             await running
 
     async def _prepare(self, before: State, after: State) -> None:
-        if any(version not in before.policy.loaded for version in after.policy.loaded):
+        new = [version for version in after.policy.loaded if version not in before.policy.loaded]
+        if not {after.models[version] for version in new} <= self._tried:
             await self.try_out(after)
         for worker in self._ready():
             found = await self._load(worker, after)
