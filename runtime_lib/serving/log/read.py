@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["answers", "read_predictions", "scan"]
 
 # What is brought together before it is handed on: a tiny batch takes some KiB, however few its rows.
-_BATCHES, _BYTES = 4_096, 32 * 2**20
+_BATCHES, _BYTES = 1_024, 32 * 2**20
 _ROWS = 65_536
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -104,6 +104,7 @@ def read_predictions(
     identity = ["id", "version", *([ROLE] if role is None and ROLE in table else [])]
     if (again := table.duplicated(identity, keep="last")).any():
         table = table[~again]
+    pa.default_memory_pool().release_unused()  # of tiny batches and of hash tables, as much as the table
     return table.reset_index(drop=True)
 
 
