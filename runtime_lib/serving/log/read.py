@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -121,7 +122,10 @@ def _parts(
     import pyarrow as pa
 
     earliest = None if since is None else (since - _EPOCH) // timedelta(microseconds=1)
-    with path.open("rb", buffering=0) as file:
+    with (
+        suppress(FileNotFoundError),
+        path.open("rb", buffering=0) as file,
+    ):  # an empty one goes with its writer
         window = Window(file)
         frames = read_frames(path, window, on_damage)
         if frames is None:
