@@ -35,6 +35,8 @@ _OWN = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # Ray must not hide the GPU from a worker that reserved none: the model chooses its device.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Of 60 s for which what is left of a killed Ray looks for the rest of it.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "20",
 }
 
 
@@ -154,7 +156,7 @@ def _join(ray: Any, address: str) -> None:
 
 
 def _keep_token() -> None:
-    """Keep the token by which Ray's processes know each other to this user: Ray 2.60 lets all users read it."""
+    """Keep the token by which Ray's processes know each other to this user: Ray 2.60 lets all read it."""
     if "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
         return
     path = Path.home() / ".ray" / "auth_token"

@@ -1,8 +1,8 @@
 """A replica: a worker inside an actor of Ray Serve, which heals and scales it. Ray 2.60.
 
 Serve runs a replica's own code on an event loop in a thread of its own. The worker answers there, on a
-socket that Serve knows nothing of: its proxy, router and `max_ongoing_requests` see no request. What they would
-do is done elsewhere:
+socket that Serve knows nothing of: its proxy, router and `max_ongoing_requests` see no request. What they
+would do is done elsewhere:
 
     bound on requests       the worker's own: its queue, its bodies, its connections
     load, for scaling       `record_autoscaling_stats`, under the name that Serve gives its own count
