@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from runtime_lib.settings import Settings
 __all__ = ["cause", "is_leased", "lease", "opened", "quiet", "reserve", "running"]
 
 _SECONDS_TO_DELETE = 10
+_SECONDS_TO_CONNECT = 5
 # What Serve's actors live in; a name of this process is found by them only there.
 _NAMESPACE = "serve"
 _EVERYWHERE = {
@@ -33,6 +35,8 @@ _OWN = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # Ray must not hide the GPU from a worker that reserved none: the model chooses its device.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Of 60 s for which what is left of a killed Ray looks for the rest of it.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "20",
 }
 
 
@@ -97,7 +101,7 @@ def lease(name: str) -> None:
     """Leave a sign in the cluster that lasts as long as this process: a placement group, which takes none."""
     from ray.util import placement_group
 
-    placement_group([{"CPU": 0.001}], name=name)
+    placement_group([{"memory": 1}], name=name)
 
 
 def is_leased(name: str, *, seconds: float) -> bool:
@@ -141,6 +145,9 @@ def _start(ray: Any, given: dict[str, float]) -> None:
 
 def _join(ray: Any, address: str) -> None:
     try:
+        if address != "auto":  # Ray itself tries for a minute
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS_TO_CONNECT).close()
         ray.init(address=address, namespace=_NAMESPACE, logging_level="warning")
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise ServiceError(

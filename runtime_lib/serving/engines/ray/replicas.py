@@ -32,6 +32,9 @@ _SECONDS_TO_DRAIN = 40
 _SECONDS_TO_LEAVE = 15
 # Serve's controller is back within 5 s of its end.
 _SECONDS_OF_SILENCE = 20.0
+# Ray ends this process, without a drain, once its control store has been gone for 20 s (60 s on a cluster,
+# where it may come back).
+_SECONDS_WITHOUT_STORE = {"own": 5.0, "cluster": 45.0}
 # Requests under way at which one replica gives more than 9 of 10 answers that it can (docs/serving.md), and
 # how soon more of them follow: 1 to 3 within 10 s.
 _BUSY = 8
@@ -39,7 +42,7 @@ _SCALING = {
     "target_ongoing_requests": _BUSY,
     "metrics_interval_s": 1,
     "look_back_period_s": 3,
-    "upscale_delay_s": 2,
+    "upscale_delay_s": 1,
     "downscale_delay_s": 30,
 }
 
@@ -57,7 +60,8 @@ class Replicas:
         self._probes = Processes([])
         self._leaving = threading.Event()
         self._nodes: Nodes | None = None
-        self._heard = time.monotonic()
+        self._heard = self._stored = time.monotonic()
+        self._store = ""
         self._done: asyncio.Future[None] | None = None
 
     def start(self, control: Path, supervisor: Supervisor) -> Awaitable[Any]:
@@ -126,6 +130,7 @@ class Replicas:
             if present or not self._supervisor.ready.is_set():
                 alone = now
             self._judge(now - alone, now - self._heard)
+            await self._check_store()
             await asyncio.sleep(0.2)
 
     def _judge(self, alone: float, silent: float) -> None:
@@ -141,6 +146,25 @@ class Replicas:
             raise ServiceError(f"Ray has not answered for {silent:.0f} s, and no replica is left.")
         if self._supervisor.ready.is_set():
             problems["ray"] = f"Ray has not answered for {silent:.0f} s: what ends is not replaced."
+
+    async def _check_store(self) -> None:
+        """
+        Raises:
+            ServiceError: nobody listens where Ray's control store was.
+        """
+        host, _, port = self._store.rpartition(":")
+        if not port:
+            return
+        try:
+            _, writer = await asyncio.wait_for(asyncio.open_connection(host.strip("[]"), int(port)), 1)
+            writer.close()
+            self._stored = time.monotonic()
+        except (OSError, TimeoutError):
+            gone = time.monotonic() - self._stored
+            if gone > _SECONDS_WITHOUT_STORE["cluster" if self._settings.serving.ray_address else "own"]:
+                raise ServiceError(
+                    f"Ray's control store at {self._store} has been gone for {gone:.0f} s."
+                ) from None
 
     def _no_look(self, looking: asyncio.Task[None]) -> None:
         if not looking.cancelled() and (error := looking.exception()):
@@ -168,6 +192,9 @@ class Replicas:
             self._loop.call_soon_threadsafe(self._finish, error)
 
     def _work(self, given: dict[str, float]) -> None:
+        import ray
+
+        self._store, self._stored = ray.get_runtime_context().gcs_address, time.monotonic()
         # Ray has put handlers of its own in their place.
         self._loop.call_soon_threadsafe(self._supervisor.take_signals)
         wanted = instance.reserve(self._settings, given)
