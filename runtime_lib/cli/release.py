@@ -79,8 +79,8 @@ def deploy(
     _done(change, as_json)
     if (needs := change.get("needs")) and not as_json:
         typer.echo(
-            f"It needs about {needs['any_time']:,} labelled rows of both versions ({needs['once']:,} if it is "
-            f"looked at only once). `mlops traffic` says when it may stop."
+            f"It needs about {needs['any_time']:,} labelled rows of both versions ({needs['once']:,} if it "
+            f"is looked at only once). `mlops traffic` says when it may stop."
         )
 
 
