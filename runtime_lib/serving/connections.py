@@ -69,7 +69,10 @@ class Server:
             seen = {each: seen.get(each, now) for each in connections if _is_silent(each)}
             for each in [each for each, since in seen.items() if now - since > _SECONDS_TO_ASK]:
                 each.transport.abort()
-            if (many := len(connections) - self._most * 3 // 4) > 0:
+            many = len(connections) - self._most * 3 // 4
+            # From here on each answer ends its connection: clients that idle cannot hold all of them.
+            self._app.crowded = many > 0
+            if many > 0:
                 for each in sorted(seen, key=seen.__getitem__)[:many]:
                     each.transport.abort()
 

@@ -58,6 +58,7 @@ class App:
     def __init__(self, service: Service, server: AskServer | None) -> None:
         # Whether each client is to leave with its next answer.
         self.draining = False
+        self.crowded = False
         self.copies: Copies | None = None
         self.load = Load()
         self.metrics = Metrics()
@@ -101,7 +102,8 @@ class App:
             reply = _refusal(error, request, pattern)
         finally:
             request.done()
-        more = [(_ID, self._name(request)), _LEAVE] if self.draining else [(_ID, self._name(request))]
+        leaves = self.draining or self.crowded
+        more = [(_ID, self._name(request)), _LEAVE] if leaves else [(_ID, self._name(request))]
         await send_reply(reply, send, more)
         seconds = time.perf_counter() - start
         self.metrics.count(pattern, reply.status, seconds, version=request.version, rows=request.rows)
