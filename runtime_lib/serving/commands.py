@@ -53,7 +53,7 @@ class Commands:
         how = self._supervisor.settings.serving.rollout
         await self._supervisor.change(
             lambda state: replace(self._released(state, version, files, how), followed=version),
-            action="deployed",
+            action=_SAID[how],
             by="champion",
             who=who(),
             reason=f"version {version} became champion",
@@ -75,7 +75,7 @@ class Commands:
         if how not in (*_HOW, _CANARY):
             raise SettingsError(f"'{how}' is no way to deploy: {', '.join((*_HOW, _CANARY, 'ab'))}.")
         await self._check_fit(version, held)
-        return await self._change(lambda state: self._released(state, version, held, how), "deployed", given)
+        return await self._change(lambda state: self._released(state, version, held, how), _SAID[how], given)
 
     async def _deploy_ab(self, version: str, held: Held, given: Mapping[str, Any]) -> dict[str, Any]:
         """Begin an A/B test; its answer says how many labelled rows it needs."""
@@ -93,7 +93,7 @@ class Commands:
             share, effect = given["share"], given["effect"]
             return begin_ab(state, version, held, share=share, effect=effect, spread=spread)[0]
 
-        change = await self._change(decide, "deployed", given)
+        change = await self._change(decide, "began an A/B test", given)
         return {**change, "needs": (self._supervisor.state.plan or {}).get("size")}
 
     def _released(self, state: State, version: str, held: Held, how: str) -> State:
@@ -148,6 +148,13 @@ _HOW: Mapping[str, Callable[[State, str, Held], State]] = {
     "bandit": begin_bandit,
 }
 _CANARY = "canary"
+_SAID = {
+    "at once": "deployed",
+    "stage": "staged",
+    "shadow": "began a shadow",
+    "canary": "began a canary",
+    "bandit": "began a bandit",
+}
 # Labels of all time tell how much errors vary.
 _EVER = "2000-01-01T00:00:00+00:00"
 

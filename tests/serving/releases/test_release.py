@@ -236,5 +236,5 @@ def test_a_server_that_was_killed_goes_on_with_the_traffic_it_had(
     with running(settings, model_folder, port) as server:
         status = server.ask("/status")[1]
         assert status["traffic"]["weights"] == {"8": 250, "7": 750}
-        assert [each["action"] for each in status["history"]] == ["traffic", "deployed"]
-    assert [change.action for change in Journal(settings.releases).changes()] == ["deployed", "traffic"]
+        assert [each["action"] for each in status["history"]] == ["traffic", "staged"]
+    assert [change.action for change in Journal(settings.releases).changes()] == ["staged", "traffic"]
