@@ -114,15 +114,15 @@ class Commands:
         return await self._change(decide, "traffic", given)
 
     async def _roll_back(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return await self._change(lambda state: actions.roll_back(state)[0], "rolled back", given)
+        return await self._change(lambda state: actions.roll_back(state)[0], "rolled back", given, must=True)
 
     async def _change(
-        self, decide: Callable[[State], State], action: str, given: Mapping[str, Any]
+        self, decide: Callable[[State], State], action: str, given: Mapping[str, Any], *, must: bool = False
     ) -> dict[str, Any]:
         if "reason" not in given:
             raise SettingsError("A change of traffic needs a reason.")
         change: Change = await self._supervisor.change(
-            decide, action=action, by=given["by"], who=given["who"], reason=given["reason"]
+            decide, action=action, by=given["by"], who=given["who"], reason=given["reason"], must=must
         )
         self.look()
         return change.to_dict()

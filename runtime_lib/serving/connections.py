@@ -96,7 +96,7 @@ def more_files() -> int:
 class _InOnePiece:
     """A transport that holds what is written until `flush`.
 
-    uvicorn writes the head of an answer and its body apart. To each belongs a call of the system, a packet, and
+    uvicorn writes the head of an answer and its body apart. Each takes a call of the system, a packet, and
     a client that wakes up: a third of what a small answer costs.
     """
 

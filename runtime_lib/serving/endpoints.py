@@ -17,7 +17,8 @@ from runtime_lib.serving.predictor import Prediction
 from runtime_lib.serving.protocols import infer, invocations
 from runtime_lib.serving.protocols.batch import Batch
 from runtime_lib.serving.raw import RawRows
-from runtime_lib.serving.service import Service, Version
+from runtime_lib.serving.service import Service
+from runtime_lib.serving.version import Version
 
 __all__ = ["AskServer", "Endpoints", "Protocol", "Route", "protocol_of"]
 

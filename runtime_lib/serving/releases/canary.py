@@ -55,9 +55,9 @@ class CanaryRelease:
     """One that is under way: begun just now, or taken up where a killed server was."""
 
     def __init__(self, supervisor: Supervisor, plan: Mapping[str, Any]) -> None:
-        self._supervisor, self._restarts = supervisor, supervisor.restarts
+        self._supervisor, self._restarts = supervisor, supervisor.workers.restarts
         self._evidence = Evidence.from_dict(plan["evidence"])
-        progress, counted = Progress.from_dict(plan["progress"]), supervisor.counted().versions
+        progress, counted = Progress.from_dict(plan["progress"]), supervisor.workers.counted().versions
         # What was counted before the release is left out, what a killed server had counted is added.
         self._offsets = {
             progress.canary: (self._evidence.canary, counted[progress.canary]),
@@ -75,7 +75,7 @@ class CanaryRelease:
         )
         self._evidence = self._evidence.look(canary, champion, rules, step=progress.step)
         verdict = judge(self._evidence, rules, canary=progress.canary, champion=progress.champion)
-        crashes = self._supervisor.restarts - self._restarts
+        crashes = self._supervisor.workers.restarts - self._restarts
         if crashes >= _MOST_CRASHES:
             said = f"Workers ended {crashes} times since version {progress.canary} has traffic."
             verdict = Verdict("go back", (said, *verdict.reasons))
@@ -87,7 +87,7 @@ class CanaryRelease:
     def _figures(self, version: str, losses: Mapping[str, Moments]) -> Figures:
         """Of a version since the release began."""
         known, before = self._offsets[version]
-        figures = known + (self._supervisor.counted().versions[version] - before)
+        figures = known + (self._supervisor.workers.counted().versions[version] - before)
         return replace(figures, losses=losses.get(version, Moments()))
 
     async def _carry_out(self, state: State, after: Progress, plan: Plan, give_back: GiveBack) -> None:
@@ -109,7 +109,13 @@ class CanaryRelease:
         action = {"running": "moved on", "released": "released", "returned": "rolled back"}[after.outcome]
         reason = " ".join(after.reasons)
         await self._supervisor.change(
-            decide, action=action, by="canary", who=who(), reason=reason, figures=figures
+            decide,
+            action=action,
+            by="canary",
+            who=who(),
+            reason=reason,
+            figures=figures,
+            must=after.outcome == "returned",
         )
         if after.outcome == "returned":
             give_back(after.champion, after.canary, reason)

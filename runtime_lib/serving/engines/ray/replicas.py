@@ -23,7 +23,8 @@ from runtime_lib.serving.engines.ray.replica import Place, Replica
 from runtime_lib.settings import Settings
 
 if TYPE_CHECKING:
-    from runtime_lib.serving.supervisor import Supervisor, Worker
+    from runtime_lib.serving.supervisor import Supervisor
+    from runtime_lib.serving.workers import Worker
 
 __all__ = ["Replicas"]
 
@@ -90,7 +91,7 @@ class Replicas:
         """Have each replica end after what is under way; Serve starts another one in its place."""
         for worker in [each for each in self._supervisor.workers.values() if each.ready]:
             worker.channel.tell("stop")
-            while worker.name in self._supervisor.workers or not self._supervisor.has_ready:
+            while worker.name in self._supervisor.workers or not self._supervisor.workers.has_ready:
                 await asyncio.sleep(0.1)
 
     async def shadow(self, name: str) -> None:
@@ -122,7 +123,7 @@ class Replicas:
             present = dict(self._supervisor.workers)
             for name in [name for name in known if name not in present]:
                 if not known.pop(name).leaving:
-                    self._supervisor.ended(name, "its replica")
+                    self._supervisor.workers.ended(name, "its replica")
             known |= present
             if self._nodes:
                 self._nodes.balance()
