@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from random import randrange
@@ -18,6 +19,7 @@ from runtime_lib.errors import ModelError, RequestError, ServiceError, quoted
 from runtime_lib.serving.log import PredictionLog, Role
 from runtime_lib.serving.predictor import Job, Prediction
 from runtime_lib.serving.releases.journal import Held
+from runtime_lib.serving.releases.resolve import resolve_apart
 from runtime_lib.serving.traffic import SLOTS, Policy, Turns
 from runtime_lib.serving.version import Version, open_version
 from runtime_lib.settings import Settings
@@ -66,9 +68,10 @@ class Service:
             ModelError, DataError: one cannot be served. None of them is kept then.
         """
         missing = {name: held for name, held in models.items() if name not in self.versions}
-        for held in missing.values():
+        here = {name: await self._fetched(name, held) for name, held in missing.items()}
+        for held in here.values():
             await asyncio.to_thread(_check_digest, held)
-        new = {name: self._open(name, Path(held.folder)) for name, held in missing.items()}
+        new = {name: self._open(name, Path(held.folder)) for name, held in here.items()}
         try:
             for version in new.values():
                 await asyncio.to_thread(version.start)
@@ -170,6 +173,12 @@ class Service:
                 f"Send them in batches.",
                 status=413,
             )
+
+    async def _fetched(self, version: str, held: Held) -> Held:
+        """Its files on this machine: a worker of a cluster may run on another one than the supervisor."""
+        if not held.digest or Path(held.folder).is_dir():
+            return held
+        return replace(held, folder=(await resolve_apart(self._settings, version)).held.folder)
 
     def _open(self, version: str, folder: Path) -> Version:
         return open_version(

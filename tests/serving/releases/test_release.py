@@ -158,6 +158,23 @@ def test_workers_are_renewed_and_killed_under_load(server: Server) -> None:
     assert server.ask("/status")[1]["workers"][0]["restarts"] >= 2
 
 
+@pytest.mark.parametrize("server", ["none"], indirect=True)
+def test_a_worker_that_hangs_stops_no_way_back_and_is_replaced(server: Server, other_model: Path) -> None:
+    deploy(server, "8", other_model)
+    hung = psutil.Process(server.ask("/status")[1]["workers"][0]["pid"])
+    hung.suspend()
+    begun = time.monotonic()
+    order(server, "roll back")
+    assert time.monotonic() - begun < 6
+    with Clients(server, rate=RATE) as clients:
+        clients.wait_for(50)
+    assert not clients.failures
+    assert set(clients.versions()) == {"7"}
+    assert eventually(lambda: not _works(hung), 10)
+    status = server.ask("/status")[1]
+    assert any("did not take the new traffic" in problem for problem in status["problems"])
+
+
 def test_a_version_that_cannot_be_served_gets_no_traffic_and_the_message_says_why(
     tmp_path: Path, model_folder: Path, other_model: Path
 ) -> None:
