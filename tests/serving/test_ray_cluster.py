@@ -118,11 +118,13 @@ def test_a_cluster_of_another_version_is_named(cluster: Cluster, tmp_path: Path,
     settings = project(tmp_path, free_port(), cluster)
     (tmp_path / "sitecustomize.py").write_text("import ray\nray.__version__ = '2.1.0'\n")
     paths = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
-    with pytest.raises(
-        AssertionError, match=f"{cluster.address} .* cannot be used: Version mismatch"
-    ) as found:
-        with running(settings, model_folder, settings.serving.port, PYTHONPATH=paths):
-            pass
+    with (
+        pytest.raises(
+            AssertionError, match=f"{cluster.address} .* cannot be used: Version mismatch"
+        ) as found,
+        running(settings, model_folder, settings.serving.port, PYTHONPATH=paths),
+    ):
+        pass
     assert "2.1.0" in str(found.value)
 
 

@@ -148,8 +148,9 @@ def _join(ray: Any, address: str) -> None:
             socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS_TO_CONNECT).close()
         ray.init(address=address, namespace=_NAMESPACE, logging_level="warning")
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        why = " ".join(cause(str(error)).split())
         raise ServiceError(
-            f"The Ray cluster at {address} (serving.ray_address) cannot be used: {cause(str(error)).strip()}"
+            f"The Ray cluster at {address} (serving.ray_address) cannot be used: {why}"
         ) from error
 
 

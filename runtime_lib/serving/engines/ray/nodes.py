@@ -67,8 +67,8 @@ def front_for(serving: Serving, nodes: int) -> Program | None:
             missing = str(error)
     if nodes > 1:
         raise ServiceError(
-            f"The Ray cluster at {serving.ray_address} has {nodes} nodes, and only HAProxy can divide requests "
-            f"among them. {missing}"
+            f"The Ray cluster at {serving.ray_address} has {nodes} nodes, and only HAProxy can divide "
+            f"requests among them. {missing}"
         )
     if serving.front == "haproxy":
         raise ServiceError(missing)
