@@ -35,8 +35,6 @@ _OWN = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # Ray must not hide the GPU from a worker that reserved none: the model chooses its device.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Of 60 s for which what is left of a killed Ray looks for the rest of it.
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "20",
 }
 
 
@@ -150,8 +148,9 @@ def _join(ray: Any, address: str) -> None:
             socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS_TO_CONNECT).close()
         ray.init(address=address, namespace=_NAMESPACE, logging_level="warning")
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        why = " ".join(cause(str(error)).split())
         raise ServiceError(
-            f"The Ray cluster at {address} (serving.ray_address) cannot be used: {cause(str(error)).strip()}"
+            f"The Ray cluster at {address} (serving.ray_address) cannot be used: {why}"
         ) from error
 
 

@@ -19,10 +19,10 @@ from runtime_lib.serving.engines.local import Processes
 from runtime_lib.serving.engines.ray import instance
 from runtime_lib.serving.engines.ray.handover import Offer
 from runtime_lib.serving.engines.ray.nodes import Nodes, front_for
-from runtime_lib.serving.engines.ray.replica import Place, Replica
 from runtime_lib.settings import Settings
 
 if TYPE_CHECKING:
+    from runtime_lib.serving.engines.ray.replica import Place
     from runtime_lib.serving.supervisor import Supervisor
     from runtime_lib.serving.workers import Worker
 
@@ -33,8 +33,8 @@ _SECONDS_TO_DRAIN = 40
 _SECONDS_TO_LEAVE = 15
 # Serve's controller is back within 5 s of its end.
 _SECONDS_OF_SILENCE = 20.0
-# Ray ends this process, without a drain, once its control store has been gone for 20 s (60 s on a cluster,
-# where it may come back).
+# Ray ends this process, without a drain, once its control store has been gone for 60 s. On a cluster it may
+# come back.
 _SECONDS_WITHOUT_STORE = {"own": 5.0, "cluster": 45.0}
 # Requests under way at which one replica gives more than 9 of 10 answers that it can (docs/serving.md), and
 # how soon more of them follow: 1 to 3 within 10 s.
@@ -100,6 +100,8 @@ class Replicas:
     async def stop(self, seconds: float) -> None:
         self._looking.cancel()
         await self._probes.stop(0)
+        if self._nodes:
+            await self._nodes.drain(seconds / 2)
         for worker in self._supervisor.workers.values():
             worker.channel.tell("stop")
         with suppress(TimeoutError):
@@ -123,7 +125,7 @@ class Replicas:
             present = dict(self._supervisor.workers)
             for name in [name for name in known if name not in present]:
                 if not known.pop(name).leaving:
-                    self._supervisor.workers.ended(name, "its replica")
+                    self._supervisor.workers.ended(name, "a kill or a crash")
             known |= present
             if self._nodes:
                 self._nodes.balance()
@@ -209,10 +211,12 @@ class Replicas:
     def _place(self) -> Place:
         import ray
 
+        from runtime_lib.serving.engines.ray.replica import Place
+
         serving = self._settings.serving
         control: Any = self._control
         nodes = [node for node in ray.nodes() if node["Alive"]]
-        if program := front_for(serving.ray_address, len(nodes)):
+        if program := front_for(serving, len(nodes)):
             across = Nodes(self._supervisor, self._listener, self._control.parent, program)
             opening = self._open_nodes(across, ray.util.get_node_ip_address())
             control = asyncio.run_coroutine_threadsafe(opening, self._loop).result()
@@ -222,6 +226,8 @@ class Replicas:
 
     def _deploy(self, place: Place, wanted: dict[str, float]) -> None:
         from ray import serve
+
+        from runtime_lib.serving.engines.ray.replica import Replica
 
         deployment = serve.deployment(
             Replica,
