@@ -137,13 +137,13 @@ class Endpoints:
     async def _raw_columns(self, request: Request) -> Reply:
         return Reply({"columns": self._service.choose(request.headers).raw.types.columns})
 
-    async def _invocations(self, request: Request) -> Reply:
-        return await self._predict(request, self._service.choose(request.headers), _MLFLOW)
+    def _invocations(self, request: Request) -> Awaitable[Reply]:
+        return self._predict(request, self._service.choose(request.headers), _MLFLOW)
 
-    async def _raw_invocations(self, request: Request) -> Reply:
+    def _raw_invocations(self, request: Request) -> Awaitable[Reply]:
         version = self._service.choose(request.headers)
         version.raw  # noqa: B018  refuses before the body is read
-        return await self._predict(request, version, _RAW)
+        return self._predict(request, version, _RAW)
 
     async def _predict(self, request: Request, version: Version, protocol: Protocol) -> Reply:
         await request.read(tensors=protocol is _V2)
@@ -167,7 +167,7 @@ class Endpoints:
         if protocol is _RAW or len(request.body) > _SMALL:
             return await self._apart(version, partial(self._whole, request, version, protocol, ids))
         batch = protocol.parse(request, version)
-        self._service.check_count(batch.count)
+        self._service.check_count(batch.size)
         rows = version.check(batch)
         return await self._service.predict(version, rows, ids or batch.ids), batch
 
@@ -176,7 +176,7 @@ class Endpoints:
     ) -> tuple[Prediction, Batch]:
         """All of a large request, or of one with raw rows, in the version's thread."""
         batch = protocol.parse(request, version)
-        self._service.check_count(batch.count)
+        self._service.check_count(batch.size)
         if protocol is _RAW:
             rows, named = version.inputs(batch)
             return self._service.compute(version, rows, ids or named), batch

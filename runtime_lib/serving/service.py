@@ -46,14 +46,14 @@ class Version:
         self._open_raw = open_raw
         self._raw: RawRows | None = None
         self._no_raw = "This server takes features only."
-        self._names: list[str] = []
+        self._names: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         return self.predictor.version
 
     @property
-    def names(self) -> list[str]:
+    def names(self) -> tuple[str, ...]:
         """Of the model's inputs, in their order."""
         return self._names
 
@@ -83,7 +83,7 @@ class Version:
             raise DataError(
                 f"Input '{clash[0]}' has the name of a column of the prediction log. Rename the feature."
             )
-        self._names = [column.name for column in self.predictor.model.columns]
+        self._names = tuple(column.name for column in self.predictor.model.columns)
         try:
             self._raw = self._open_raw() if self._open_raw else None
         except DataError as error:
@@ -245,8 +245,10 @@ class Service:
             f"Unknown version '{version}' of '{self.name}'. This server holds {here}.", status=404
         )
 
-    async def predict(self, version: Version, rows: Checked, ids: Sequence[str] | None) -> Prediction:
-        """Have rows answered in the version's next batch. When this returns, the log holds every row.
+    def predict(
+        self, version: Version, rows: Checked, ids: Sequence[str] | None
+    ) -> asyncio.Future[Prediction]:
+        """Have rows answered in the version's next batch. Once that is done, the log holds every row.
 
         Args:
             ids: `n` distinct names for the rows, to join labels on later; made up if not given.
@@ -258,7 +260,7 @@ class Service:
         names = self.ids(ids, rows.length)
         answer: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
         version.predictor.submit(Job(rows, names, time.monotonic() + self.seconds, answer))
-        return await answer
+        return answer
 
     def compute(self, version: Version, rows: Checked, ids: Sequence[str] | None) -> Prediction:
         """Answer one request by itself; in the version's thread only.
