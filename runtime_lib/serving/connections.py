@@ -7,11 +7,12 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from runtime_lib.errors import require
+from runtime_lib.serving.messages import Header, Send
 
 if TYPE_CHECKING:
     import uvicorn
@@ -23,7 +24,6 @@ _SECONDS_TO_ASK = 10
 _SECONDS_IDLE = 60
 # Of a drain: after this, whoever has not used the connection since loses it.
 _SECONDS_TO_LEAVE = 5
-_CONTINUE = b"HTTP/1.1 100 "
 # Files that are not connections: the log, sockets to others, what a library opens.
 _OTHER_FILES = 64
 
@@ -35,6 +35,7 @@ class Server:
         uvicorn = require("uvicorn", extra="serve")
         self._app, self._listener = app, listener
         self._server = _server(uvicorn, app)
+        app.send_whole = _send_whole
         self._most = more_files() - _OTHER_FILES
 
     async def run(self) -> None:
@@ -93,51 +94,27 @@ def more_files() -> int:
     return max(wanted, soft)
 
 
-class _InOnePiece:
-    """A transport that holds what is written until `flush`.
+def _send_whole(send: Send, headers: Sequence[Header], body: bytes) -> bool:
+    """Send an answer in one piece if nothing is in the way, and say whether.
 
     uvicorn writes the head of an answer and its body apart. Each takes a call of the system, a packet, and
     a client that wakes up: a third of what a small answer costs.
     """
-
-    __slots__ = ("_parts", "_transport")
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._parts: list[bytes] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        self._parts.append(data)
-        if data.startswith(_CONTINUE):
-            self.flush()
-
-    def flush(self) -> None:
-        if self._parts:
-            self._transport.write(b"".join(self._parts))
-            self._parts.clear()
-
-    def close(self) -> None:
-        self.flush()
-        self._transport.close()
-
-
-def _protocol() -> Any:
-    """uvicorn's protocol, on such a transport (private parts of uvicorn 0.35 to 0.54)."""
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-    class Protocol(HttpToolsProtocol):
-        def connection_made(self, transport: Any) -> None:
-            self.joined = _InOnePiece(transport)
-            super().connection_made(self.joined)  # type: ignore[arg-type]
-
-        def on_response_complete(self) -> None:
-            self.joined.flush()
-            super().on_response_complete()
-
-    return Protocol
+    cycle: Any = send.__self__  # type: ignore[attr-defined]  # private parts of uvicorn 0.35 to 0.54
+    if (
+        cycle.disconnected
+        or cycle.flow.write_paused
+        or not cycle.keep_alive
+        or cycle.scope["method"] == "HEAD"
+    ):
+        return False
+    head = b"".join([b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)])
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.transport.write(b"HTTP/1.1 200 OK\r\n%b\r\n%b" % (head, body))
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
 
 
 def _is_silent(connection: Any) -> bool:
@@ -158,7 +135,8 @@ def _server(uvicorn: Any, app: Any) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         **options,
-        http=_protocol(),
+        http="httptools",
+        interface="asgi3",
         loop="none",
         timeout_keep_alive=_SECONDS_IDLE,
         timeout_graceful_shutdown=30,

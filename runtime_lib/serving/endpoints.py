@@ -140,8 +140,8 @@ class Endpoints:
         raw = await _raw_of(self._service.choose(request.headers))
         return Reply({"columns": raw.types.columns})
 
-    async def _invocations(self, request: Request) -> Reply:
-        return await self._predict(request, self._service.choose(request.headers), _MLFLOW)
+    def _invocations(self, request: Request) -> Awaitable[Reply]:
+        return self._predict(request, self._service.choose(request.headers), _MLFLOW)
 
     async def _raw_invocations(self, request: Request) -> Reply:
         version = self._service.choose(request.headers)
@@ -171,7 +171,7 @@ class Endpoints:
         if protocol is _RAW or len(request.body) > _SMALL:
             return await self._apart(version, partial(self._whole, request, version, protocol, ids))
         batch = protocol.parse(request, version)
-        self._service.check_count(batch.count)
+        self._service.check_count(batch.size)
         rows = version.check(batch)
         return await self._service.predict(version, rows, ids or batch.ids), batch
 
@@ -180,7 +180,7 @@ class Endpoints:
     ) -> tuple[Prediction, Batch]:
         """All of a large request, or of one with raw rows, in the version's thread."""
         batch = protocol.parse(request, version)
-        self._service.check_count(batch.count)
+        self._service.check_count(batch.size)
         if protocol is _RAW:
             rows, named = version.inputs(batch)
             return self._service.compute(version, rows, ids or named), batch

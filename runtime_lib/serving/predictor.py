@@ -175,7 +175,7 @@ class Predictor:
         all_ids = ids[0] if len(ids) == 1 else [one for some in ids for one in some]
         whole = Prediction(self.name, self.version, all_ids, model.task, answer, label)
         if self._log:
-            self._log(whole, together, self.checker.numbers(rows))
+            self._log(whole, together, together.numbers)
         return [whole] if len(rows) == 1 else list(_parts(whole, ids))
 
     def _run(self) -> None:

@@ -129,8 +129,10 @@ class Service:
             f"Unknown version '{version}' of '{self.name}'. This server holds {here}.", status=404
         )
 
-    async def predict(self, version: Version, rows: Checked, ids: Sequence[str] | None) -> Prediction:
-        """Have rows answered in the version's next batch. When this returns, the log holds every row.
+    def predict(
+        self, version: Version, rows: Checked, ids: Sequence[str] | None
+    ) -> asyncio.Future[Prediction]:
+        """Have rows answered in the version's next batch. Once that is done, the log holds every row.
 
         Args:
             ids: `n` distinct names for the rows, to join labels on later; made up if not given.
@@ -142,7 +144,7 @@ class Service:
         names = self.ids(ids, rows.length)
         answer: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
         version.predictor.submit(Job(rows, names, time.monotonic() + self.seconds, answer))
-        return await answer
+        return answer
 
     def compute(self, version: Version, rows: Checked, ids: Sequence[str] | None) -> Prediction:
         """Answer one request by itself; in the version's thread only.

@@ -33,14 +33,14 @@ class Version:
         self.predictor, self.folder = predictor, folder
         self._open_raw = open_raw
         self._raw: RawRows | None = None
-        self._names: list[str] = []
+        self._names: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         return self.predictor.version
 
     @property
-    def names(self) -> list[str]:
+    def names(self) -> tuple[str, ...]:
         """Of the model's inputs, in their order."""
         return self._names
 
@@ -73,7 +73,7 @@ class Version:
             raise DataError(
                 f"Input '{clash[0]}' has the name of a column of the prediction log. Rename the feature."
             )
-        self._names = [column.name for column in self.predictor.model.columns]
+        self._names = tuple(column.name for column in self.predictor.model.columns)
         return self
 
     def check(self, batch: Batch) -> Checked:
