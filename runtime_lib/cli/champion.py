@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runtime_lib.cli.followers import tell
 from runtime_lib.cli.output import Json, print_json, show, table
-from runtime_lib.settings import load
+from runtime_lib.settings import Settings, load
 
 if TYPE_CHECKING:
     from runtime_lib.registry.trail import Entry
@@ -103,7 +104,8 @@ def _set(
     """Make a version champion, whatever the gate said of it. Its files are checked first."""
     from runtime_lib.registry.choose import choose
 
-    _done(choose(load(), version, reason=reason), as_json)
+    settings = load()
+    _done(settings, choose(settings, version, reason=reason), as_json)
 
 
 @champion.command("clear")
@@ -111,11 +113,12 @@ def _clear(reason: Reason, as_json: Json = False) -> None:
     """Leave no champion, as after a leak: the gate then judges against the baseline alone.
 
     What was champion does not come back by itself. What the gate has refused is judged again by
-    `mlops promote`.
+    `mlops promote`. A server goes on with the version that it has.
     """
     from runtime_lib.registry.choose import clear
 
-    _done(clear(load(), reason=reason), as_json)
+    settings = load()
+    _done(settings, clear(settings, reason=reason), as_json)
 
 
 @champion.command("rollback")
@@ -123,14 +126,14 @@ def _rollback(reason: Reason, as_json: Json = False) -> None:
     """Go back to the champion before this one. Its files are checked first."""
     from runtime_lib.registry.choose import rollback
 
-    _done(rollback(load(), reason=reason), as_json)
+    settings = load()
+    _done(settings, rollback(settings, reason=reason), as_json)
 
 
-def _done(entry: Entry, as_json: bool) -> None:
+def _done(settings: Settings, entry: Entry, as_json: bool) -> None:
+    servers = tell(settings)
+    if entry.after is None:
+        servers = "A server that runs goes on with the version that it has."
     now = f"version {entry.after}" if entry.after else "none"
     was = f"version {entry.before}" if entry.before else "none"
-    show(
-        entry.to_dict(),
-        as_json,
-        f"Champion: {now} (before: {was}). A server that runs keeps its version until it is restarted.",
-    )
+    show(entry.to_dict(), as_json, f"Champion: {now} (before: {was}). {servers}")

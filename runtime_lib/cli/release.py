@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runtime_lib.cli.output import Json, show
-from runtime_lib.errors import SettingsError
+from runtime_lib.cli.output import Json, complain, show
+from runtime_lib.errors import MlopsError, SettingsError
 from runtime_lib.settings import load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from runtime_lib.settings import Settings
 
 __all__ = ["deploy", "releases", "rollback", "traffic"]
 
@@ -111,7 +113,8 @@ def traffic(
 def rollback(reason: Reason = "", as_json: Json = False) -> None:
     """Give all traffic back to the version that had it before, and make it champion.
 
-    Traffic moves first, in milliseconds; the champion follows in the registry. A canary under way is ended.
+    Traffic moves first, in milliseconds; the champion follows in the registry, at once or when it answers
+    again. A canary under way is ended.
     """
     from runtime_lib.serving.releases import orders
 
@@ -119,16 +122,26 @@ def rollback(reason: Reason = "", as_json: Json = False) -> None:
     change = orders.rollback(settings, reason=reason)
     _done(change, as_json)
     if settings.serving.follow:
-        orders.rollback_champion(settings, change)
+        try:
+            orders.rollback_champion(settings, change)
+        except MlopsError as error:
+            complain(f"Traffic has moved. The server moves the champion once the registry answers: {error}")
 
 
-def releases(as_json: Json = False) -> None:
-    """List every change of traffic, oldest first: who, when, from what to what, why, on which figures."""
+def releases(
+    all_servers: Annotated[
+        bool, typer.Option("--all", help="Those of every server that shares the registry.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List every change of traffic, oldest first: who, when, from what to what, why, on which figures.
+
+    By default those of this project's folder, which needs no registry.
+    """
     from runtime_lib.cli.output import print_json, table
-    from runtime_lib.serving.releases.journal import Journal
     from runtime_lib.serving.traffic import said
 
-    found = [change.to_dict() for change in Journal(load().releases).changes()]
+    found = _releases(load(), all_servers)
     if as_json:
         return print_json(found)
     lines = [
@@ -143,6 +156,16 @@ def releases(as_json: Json = False) -> None:
         for each in found
     ]
     table(("time (UTC)", "who", "by", "what", "traffic", "why"), lines)
+
+
+def _releases(settings: Settings, all_servers: bool) -> list[dict[str, Any]]:
+    if all_servers:
+        from runtime_lib.serving.releases.sync import recorded
+
+        return recorded(settings)
+    from runtime_lib.serving.releases.journal import Journal
+
+    return [change.to_dict() for change in Journal(settings.releases).changes()]
 
 
 def _share(percent: float) -> int:

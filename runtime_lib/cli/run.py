@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from runtime_lib.cli.followers import tell
 from runtime_lib.cli.output import ExitZero, Json, show
 from runtime_lib.errors import GateError
 from runtime_lib.settings import Settings, load
@@ -80,6 +81,7 @@ def _promote(
 
     decision = judge(settings, again=again)
     told = not again and not decision.judged
+    servers = [tell(settings)] if decision.promoted and decision.judged else []
     show(
         {**before, **decision.to_dict(), "page": settings.evaluation_page},
         as_json,
@@ -88,6 +90,7 @@ def _promote(
         if told
         else f"Gate: {_verb(decision)}.",
         *(f"  {reason}" for reason in decision.reasons),
+        *servers,
         f"Evaluation: {settings.evaluation_page}",
     )
     if not decision.promoted and not told and not exit_zero:

@@ -21,8 +21,26 @@ def serve(
     engine: Annotated[
         str | None, typer.Option(help="'ray' for Ray Serve, 'local' for one light process.")
     ] = None,
+    renew: Annotated[
+        bool,
+        typer.Option(
+            "--renew",
+            help="Have the server that runs replace its workers one by one, for changed code of the project, "
+            "and end.",
+        ),
+    ] = False,
 ) -> None:
-    """Serve the champion over HTTP until Ctrl-C: /invocations, /v2/models/…/infer, /ready, /metrics."""
+    """Serve the champion over HTTP until Ctrl-C: /invocations, /v2/models/…/infer, /ready, /metrics.
+
+    It follows the champion, and `mlops deploy` and `mlops rollback` move traffic, without a restart. Neither
+    does a change of features.py, or of a library: --renew replaces the workers, and no request fails.
+    """
+    if renew:
+        from runtime_lib.serving.releases import orders
+
+        orders.renew(load())
+        typer.echo("The workers are new.")
+        return
     from runtime_lib.serving.serve import serve as serve_champion
 
     given = {"host": host, "port": port, "engine": engine}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runtime_lib.errors import DataError
 from runtime_lib.locks import locked
@@ -85,11 +86,21 @@ def rollback(settings: Settings, *, reason: str) -> Entry:
     return _decide(settings, decide)
 
 
-def follow_back(settings: Settings, version: str, *, left: Sequence[str], reason: str) -> Entry | None:
+def follow_back(
+    settings: Settings,
+    version: str,
+    *,
+    left: Sequence[str],
+    reason: str,
+    release: str = "",
+    figures: Mapping[str, Any] | None = None,
+) -> Entry | None:
     """Make the version champion that traffic was given back to.
 
     Args:
         left: the versions that traffic was taken from; if none of them is champion nothing is done.
+        release: what gave it back by itself, as "canary"; empty: a person did.
+        figures: on which that was decided.
 
     Returns:
         The decision; None: there was none to take.
@@ -102,7 +113,8 @@ def follow_back(settings: Settings, version: str, *, left: Sequence[str], reason
         if model.champion not in left:
             return None
         fetch(settings, named(settings, found, version))
-        return Entry("rolled back", version, model.champion, version, (reason,))
+        entry = Entry("rolled back", version, model.champion, version, (reason,), figures or {})
+        return replace(entry, release=release)
 
     return _decide(settings, decide)
 

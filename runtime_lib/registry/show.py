@@ -156,7 +156,7 @@ def _why_none(settings: Settings, model: Registered, found: Sequence[ModelVersio
 
 def _origin(model: Registered, holder: ModelVersion) -> tuple[str, str, tuple[str, ...]]:
     if origin := model.origin:
-        by = "the gate" if origin.by == "gate" else origin.who
+        by = origin.who if origin.by == "hand" else f"the {origin.by}"
         return origin.time.isoformat(timespec="seconds"), f"{by} ({origin.action})", origin.reasons
     if not model.moved_elsewhere and holder.tags.get(DECISION_TAG) == "promoted":
         return "", "the gate, before there was a trail", (holder.tags.get(REASONS_TAG, ""),)

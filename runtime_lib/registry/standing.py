@@ -56,7 +56,8 @@ def how(entry: Entry) -> str:
     if entry.by == "gate":
         return f"the gate {entry.action} version {entry.version} {when}"
     what = {"set": "set", "cleared": "cleared", "rolled back": "went back to"}[entry.action]
-    return f"{entry.who} {what} version {entry.version} {when}: {entry.reasons[0]}"
+    whom = entry.who if entry.by == "hand" else f"the {entry.by}"
+    return f"{whom} {what} version {entry.version} {when}: {entry.reasons[0]}"
 
 
 def set_aside(model: Registered, version: str, decision: str) -> str | None:
@@ -101,7 +102,7 @@ def _choice(model: Registered) -> Entry | None:
     if model.moved_elsewhere:
         return model.moves[-1] if model.champion else None
     last = model.origin
-    return last if last and last.by == "hand" and last.after else None
+    return last if last and last.by != "gate" and last.after else None
 
 
 def _judged_after(model: Registered, version: str, choice: Entry) -> bool:

@@ -53,11 +53,12 @@ class Entry:
         version: the version that it is about.
         before, after: the champion before it and after it; None: none.
         reasons: why, in words.
-        figures: what the gate compared, by party; empty for a decision by hand.
+        figures: what the gate or a release compared, by party; empty for a decision by hand.
         who: the user's name on the machine where it was decided.
         time: when it was carried out; until then, when it was decided.
         done: whether it is known to have been carried out.
         key: of its tag.
+        release: the kind of release that went back by itself, as "canary"; empty: none did.
     """
 
     action: Action
@@ -70,10 +71,12 @@ class Entry:
     time: datetime = _NO_TIME
     done: bool = False
     key: str = ""
+    release: str = ""
 
     @property
-    def by(self) -> Literal["gate", "hand"]:
-        return "gate" if self.action in ("promoted", "refused") else "hand"
+    def by(self) -> str:
+        """The gate, a kind of release, or "hand"."""
+        return "gate" if self.action in ("promoted", "refused") else self.release or "hand"
 
     @property
     def moves(self) -> bool:
@@ -171,7 +174,8 @@ def _entry(key: str, text: str) -> Entry:
     try:
         stored = json.loads(text)
         check_format(stored.pop("format", None), newest=_FORMAT, where=where)
-        stored.pop("by")
+        by = stored.pop("by")
+        stored["release"] = "" if by in ("gate", "hand") else by
         stored["time"] = datetime.fromisoformat(stored["time"])
         stored["reasons"] = tuple(stored["reasons"])
         entry = Entry(**stored, key=key)

@@ -51,8 +51,14 @@ class Commands:
         files = Held(**held)
         await self._check_fit(version, files)
         how = self._supervisor.settings.serving.rollout
+
+        def decide(state: State) -> State:
+            # One that was deployed by hand has the traffic already.
+            released = state if state.policy.only == version else self._released(state, version, files, how)
+            return replace(released, followed=version)
+
         await self._supervisor.change(
-            lambda state: replace(self._released(state, version, files, how), followed=version),
+            decide,
             action=_SAID[how],
             by="champion",
             who=who(),

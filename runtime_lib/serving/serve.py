@@ -80,7 +80,7 @@ def _commanded(supervisor: Supervisor) -> list[Coroutine[Any, Any, None]]:
     supervisor.commands = commands = Commands(supervisor)
     registrar = Registrar(supervisor, commands)
     losses = Losses(supervisor).since
-    controller = Controller(supervisor, losses, registrar.give_back)
+    controller = Controller(supervisor, losses)
     reporter = Reporter(supervisor, controller)
     commands.look, commands.status, commands.ask_losses = registrar.look, reporter.status, losses
     return [registrar.run(), controller.run(), reporter.run()]

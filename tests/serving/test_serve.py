@@ -17,6 +17,7 @@ from runtime_lib.errors import ServiceError
 from runtime_lib.serving.log import read_predictions
 from runtime_lib.serving.serve import serve
 from tests.support.projects import free_port
+from tests.support.registry import move_alias, register
 from tests.support.servers import (
     ROWS,
     Server,
@@ -52,25 +53,10 @@ def start(root: Path) -> subprocess.Popen[str]:
 
 def make_champion(root: Path, engine: str, port: int) -> Path:
     """Put a model into a real registry under the alias, without the training that leads there."""
-    from runtime_lib.registry import flavor
-    from runtime_lib.registry.champion import ALIAS
-    from runtime_lib.registry.versions import DIGEST_TAG
-    from runtime_lib.tracking.store import connect, experiment_id
-    from runtime_lib.training.model import digest
-
     settings = make_project(root, engine=engine, port=port)
-    folder = make_model(root / flavor.FILES.name)
-    client = connect(settings)
-    run = client.create_run(experiment_id(settings, client)).info.run_id
-    model = client.create_logged_model(experiment_id(settings, client), name="flights", source_run_id=run)
-    flavor.save(root / "packed", folder, model_id=model.model_id, run_id=run)
-    client.log_model_artifacts(model.model_id, str(root / "packed"))
-    client.finalize_logged_model(model.model_id, "READY")
-    client.create_registered_model("flights")
-    source, tags = f"models:/{model.model_id}", {DIGEST_TAG: digest(folder)}
-    version = client.create_model_version("flights", source, run_id=run, model_id=model.model_id, tags=tags)
-    client.set_registered_model_alias("flights", ALIAS, version.version)
-    return folder
+    register(settings, make_model)
+    move_alias(settings, "1")
+    return next((root / "scratch").glob("*/model"))
 
 
 def test_a_port_in_use_is_found_before_anything_heavy_is_imported(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ import psutil
 
 from runtime_lib.data.columns import Column
 from runtime_lib.settings import Settings, load
+from runtime_lib.task.task import Task
 
 COLUMNS = (
     Column("hour", "number"),
@@ -49,8 +50,19 @@ with listen("127.0.0.1", int(sys.argv[3])) as listener:
 """
 
 
-def make_model(folder: Path, *, seed: int = 3, columns: Sequence[Column] = COLUMNS) -> Path:
-    """A network of random weights: what it says is arbitrary, but depends on every column."""
+def make_model(
+    folder: Path,
+    *,
+    seed: int = 3,
+    columns: Sequence[Column] = COLUMNS,
+    task: Task | None = None,
+    module: str = "mlp",
+    **options: Any,
+) -> Path:
+    """A network of random weights: what it says is arbitrary, but depends on every column.
+
+    `module` may be one of the project's that takes `options` beside those of `mlp`, whose weights it has.
+    """
     from runtime_lib.data.columns import check_rows
     from runtime_lib.task.kinds import BINARY
     from runtime_lib.training.build import build
@@ -61,13 +73,13 @@ def make_model(folder: Path, *, seed: int = 3, columns: Sequence[Column] = COLUM
 
     rows = {column.name: ROWS[column.name] for column in columns}
     encoder = Encoder.fit(check_rows(rows, columns), columns)
-    architecture = Architecture("mlp", {"inputs": encoder.width, "hidden": [16]})
-    network = build(architecture, framework="torch", device="cpu", seed=seed)
+    sizes = {"inputs": encoder.width, "hidden": [16]}
+    network = build(Architecture("mlp", sizes), framework="torch", device="cpu", seed=seed)
     save(
         folder,
-        task=BINARY,
+        task=task or BINARY,
         columns=columns,
-        fitted=FittedNetwork(encoder, architecture, network),
+        fitted=FittedNetwork(encoder, Architecture(module, {**sizes, **options}), network),
         decision={"threshold": 0.5},
         profile={"format": 1},
     )

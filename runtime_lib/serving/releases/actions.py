@@ -10,7 +10,7 @@ from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.serving.releases.journal import Held, State
 from runtime_lib.serving.traffic import SLOTS, Policy, said
 
-__all__ = ["all_to", "divide", "fits", "roll_back", "shadow", "stage", "unshadow"]
+__all__ = ["all_to", "divide", "fits", "given_back", "left", "roll_back", "shadow", "stage", "unshadow"]
 
 # A rollback may go back so far.
 _MOST_SETTLED = 10
@@ -95,7 +95,23 @@ def roll_back(state: State) -> tuple[State, str]:
     policy = Policy.all_to(settled[-1])
     shadows = tuple(each for each in state.policy.shadows if each != settled[-1])
     back = replace(state, settled=settled, plan=None)
-    return _with(back, replace(policy, shadows=shadows), {}), settled[-1]
+    return given_back(state, _with(back, replace(policy, shadows=shadows), {})), settled[-1]
+
+
+def given_back(state: State, back: State) -> State:
+    """`back`, in which one version has all traffic again, and is to be champion again if that was followed.
+
+    Otherwise the champion that was left would be news, and be released again.
+    """
+    version = back.policy.only
+    if version and state.followed in left(state.policy.weights, version):
+        return replace(back, followed=version)
+    return back
+
+
+def left(weights: Mapping[str, int], version: str) -> list[str]:
+    """The versions that lose their traffic when all of it goes to one."""
+    return [each for each, weight in weights.items() if weight and each != version]
 
 
 def fits(version: str, new: Mapping[str, Any], present: str, old: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ it was.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -28,9 +28,6 @@ __all__ = ["CanaryRelease", "begin_canary"]
 
 # Workers that end while a canary has traffic end because of it, as far as anybody can tell.
 _MOST_CRASHES = 2
-
-GiveBack = Callable[[str, str, str], None]
-"""Is told the version that traffic went back to, the canary that it left, and why."""
 
 
 def begin_canary(state: State, version: str, held: Held, settings: Canary) -> State:
@@ -64,7 +61,7 @@ class CanaryRelease:
             progress.champion: (self._evidence.champion, counted[progress.champion]),
         }
 
-    async def look(self, state: State, losses: Mapping[str, Moments], give_back: GiveBack) -> Verdict:
+    async def look(self, state: State, losses: Mapping[str, Moments]) -> Verdict:
         """Judge, and carry out what follows."""
         assert state.plan is not None
         held = self._supervisor.settings.serving.canary
@@ -81,7 +78,7 @@ class CanaryRelease:
             verdict = Verdict("go back", (said, *verdict.reasons))
         after = steps.advance(progress, plan, verdict, time.time())
         if after is not progress:
-            await self._carry_out(state, after, plan, give_back)
+            await self._carry_out(state, after, plan)
         return verdict
 
     def _figures(self, version: str, losses: Mapping[str, Moments]) -> Figures:
@@ -90,7 +87,7 @@ class CanaryRelease:
         figures = known + (self._supervisor.workers.counted().versions[version] - before)
         return replace(figures, losses=losses.get(version, Moments()))
 
-    async def _carry_out(self, state: State, after: Progress, plan: Plan, give_back: GiveBack) -> None:
+    async def _carry_out(self, state: State, after: Progress, plan: Plan) -> None:
         figures = {
             after.canary: _said(self._evidence.canary),
             after.champion: _said(self._evidence.champion),
@@ -103,8 +100,10 @@ class CanaryRelease:
                 raise ServiceError("traffic was changed meanwhile; this look does not count.")
             if after.outcome == "running":
                 return actions.divide(now, after.weights(plan), {}, salt=now.policy.salt, plan=stored)
-            kept = after.champion if after.outcome == "returned" else after.canary
-            return actions.all_to(now, kept, now.models[kept])
+            if after.outcome == "returned":
+                back = actions.all_to(now, after.champion, now.models[after.champion])
+                return actions.given_back(now, back)
+            return actions.all_to(now, after.canary, now.models[after.canary])
 
         action = {"running": "moved on", "released": "released", "returned": "rolled back"}[after.outcome]
         reason = " ".join(after.reasons)
@@ -117,8 +116,6 @@ class CanaryRelease:
             figures=figures,
             must=after.outcome == "returned",
         )
-        if after.outcome == "returned":
-            give_back(after.champion, after.canary, reason)
 
 
 def _plan(settings: Canary) -> Plan:

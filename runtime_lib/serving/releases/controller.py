@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from runtime_lib.errors import MlopsError
 from runtime_lib.registry.trail import who
 from runtime_lib.serving.releases import actions
-from runtime_lib.serving.releases.canary import CanaryRelease, GiveBack
+from runtime_lib.serving.releases.canary import CanaryRelease
 from runtime_lib.serving.releases.experiment import verdict_of_ab, weights_of_bandit
 from runtime_lib.serving.releases.figures import Moments
 from runtime_lib.serving.releases.journal import State
@@ -31,12 +31,12 @@ Losses = Callable[[str], Awaitable[Mapping[str, Moments]]]
 class Controller:
     """Carries a release on until it ends."""
 
-    def __init__(self, supervisor: Supervisor, ask_losses: Losses, give_back: GiveBack) -> None:
+    def __init__(self, supervisor: Supervisor, ask_losses: Losses) -> None:
         """
         Args:
             ask_losses: asked for the errors by version, of the labelled rows answered since a time.
         """
-        self._supervisor, self._ask_losses, self._give_back = supervisor, ask_losses, give_back
+        self._supervisor, self._ask_losses = supervisor, ask_losses
         # What the release shows now; None: there is none, or it is not judged.
         self.verdict: Verdict | None = None
         # By version, of the rows since the release began whose labels have arrived.
@@ -67,7 +67,7 @@ class Controller:
             self._canary = CanaryRelease(self._supervisor, state.plan) if is_canary else None
         self.losses = await self._ask_losses(self._began)
         if self._canary:
-            self.verdict = await self._canary.look(state, self.losses, self._give_back)
+            self.verdict = await self._canary.look(state, self.losses)
         elif state.plan["kind"] == "ab":
             self.verdict = verdict_of_ab(state.plan, self.losses)
         elif time.monotonic() - self._moved > _SECONDS_TO_MOVE:

@@ -7,17 +7,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from runtime_lib.errors import DataError, ServiceError
+from runtime_lib.errors import DataError, MlopsError, ServiceError
 from runtime_lib.files import read_json
 from runtime_lib.registry.trail import LONGEST_REASON, checked_reason, who
 from runtime_lib.serving.control import ask
+from runtime_lib.serving.releases import actions
 from runtime_lib.serving.traffic import SLOTS, parse_weights
 from runtime_lib.settings import Settings
 
-__all__ = ["control", "deploy", "divide", "follow", "rollback", "rollback_champion", "status"]
+__all__ = ["control", "deploy", "divide", "follow", "renew", "rollback", "rollback_champion", "status"]
 
 # Loading a large model, first in a process of its own.
 _SECONDS_TO_DEPLOY = 1200
+# It only takes note; whoever tells it has other things to do.
+_SECONDS_TO_FOLLOW = 2
+# Each worker loads all versions anew, before the one that it replaces ends.
+_SECONDS_TO_RENEW = 600
 
 
 def control(settings: Settings) -> Path:
@@ -96,17 +101,26 @@ def rollback_champion(settings: Settings, change: Mapping[str, Any]) -> bool:
     from runtime_lib.registry.choose import follow_back
 
     version = next(version for version, weight in change["after"].items() if weight == SLOTS)
-    left = [each for each in change["before"] if each != version]
+    left = actions.left(change["before"], version)
     return follow_back(settings, version, left=left, reason=change["reason"]) is not None
 
 
 def follow(settings: Settings) -> bool:
-    """Tell the server that runs here, if one does, that the champion may have changed."""
+    """Tell the server that runs here that the champion may have changed; False: none answers."""
     try:
-        _ask(settings, "follow")
-    except ServiceError:
+        _ask(settings, "follow", seconds=_SECONDS_TO_FOLLOW)
+    except MlopsError:
         return False
     return True
+
+
+def renew(settings: Settings) -> None:
+    """Have the server that runs here replace its workers one by one, as the project's code has changed.
+
+    Raises:
+        ServiceError: none runs here, or a new worker does not come up; then the others go on.
+    """
+    _ask(settings, "renew", seconds=_SECONDS_TO_RENEW)
 
 
 def _order(path: Path, do: str, reason: str, **given: Any) -> dict[str, Any]:
@@ -117,6 +131,6 @@ def _order(path: Path, do: str, reason: str, **given: Any) -> dict[str, Any]:
     return found
 
 
-def _ask(settings: Settings, do: str) -> dict[str, Any]:
-    found: dict[str, Any] = ask(control(settings), do)
+def _ask(settings: Settings, do: str, *, seconds: float = 30) -> dict[str, Any]:
+    found: dict[str, Any] = ask(control(settings), do, seconds=seconds)
     return found

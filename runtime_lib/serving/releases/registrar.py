@@ -17,7 +17,10 @@ from runtime_lib.serving.supervisor import Supervisor
 
 __all__ = ["Registrar"]
 
-_PROBLEM = "champion"
+# By these names a server's problems with its registry are known.
+_REGISTRY, _CHAMPION = "registry", "champion"
+# A change of traffic is recorded so soon, and a champion that is left moves.
+_SECONDS_TO_LOOK = 0.2
 
 
 class Registrar:
@@ -28,53 +31,57 @@ class Registrar:
         self._news = asyncio.Event()
         self._mark: object = None
         self._shipped = ""
-        self._back: dict[str, str] | None = None
-        # The champion that was seen last: released, or found to be none that can be.
-        self._known = supervisor.state.followed
+        # A champion that cannot be served, which is not tried again and again.
+        self._refused = ""
 
     def look(self) -> None:
         """Look at the registry soon: somebody has moved the champion, or traffic."""
-        self._known = self._supervisor.state.followed
-        self._news.set()
-
-    def give_back(self, version: str, left: str, reason: str) -> None:
-        """Make a version champion again, if the canary that has `left` was champion."""
-        self._back = {"version": version, "left": left, "reason": reason}
+        self._refused = ""
         self._news.set()
 
     async def run(self) -> None:
         """Look until cancelled."""
         await self._supervisor.ready.wait()
         while True:
-            told = self._news.is_set()
+            state, told = self._supervisor.state, self._news.is_set()
             self._news.clear()
             if told or self._unshipped() or (self._supervisor.settings.serving.follow and self._changed()):
                 await self._sync()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._supervisor.settings.serving.follow_seconds):
-                    await self._news.wait()
+                    while self._supervisor.state is state and not self._news.is_set():
+                        await asyncio.sleep(_SECONDS_TO_LOOK)
 
     async def _sync(self) -> None:
-        held = self._supervisor
-        try:
-            asked = {"known": self._known, "back": self._back}
-            found = await apart.ask("runtime_lib.serving.releases.sync", held.settings, **asked)
-            self._shipped, self._back = found["shipped"], None
-            held.problems.pop(_PROBLEM, None)
-            if champion := found["champion"]:
-                await self._release(champion)
-        except MlopsError as error:
-            held.problems[_PROBLEM] = f"The registry: {error}"
-
-    async def _release(self, champion: dict[str, Any]) -> None:
-        version = self._known = champion["version"]
-        if version == self._supervisor.state.policy.only:  # a rollback has moved both
+        problems, settings = self._supervisor.problems, self._supervisor.settings
+        if (path := self._database()) and not path.exists():  # MLflow would start an empty one
+            problems[_REGISTRY] = f"The registry: {path} is gone. Bring it back."
             return
         try:
-            await self._commands.follow(version, champion["held"])
+            known = [self._supervisor.state.followed, self._refused]
+            found = await apart.ask("runtime_lib.serving.releases.sync", settings, known=known)
         except MlopsError as error:
-            self._supervisor.problems[_PROBLEM] = (
-                f"Version {version} became champion, and is not served: {error}"
+            problems[_REGISTRY] = f"The registry: {error}"
+            self._mark = None  # look again, whether the file changes or not
+            return
+        problems.pop(_REGISTRY, None)
+        self._shipped = found["shipped"]
+        if found["champion"] != self._refused:
+            problems.pop(_CHAMPION, None)
+            await self._release(found)
+
+    async def _release(self, found: dict[str, Any]) -> None:
+        version, why = found["champion"], found["damage"]
+        if found["held"] and version != self._supervisor.state.followed:
+            try:
+                await self._commands.follow(version, found["held"])
+                self._news.set()  # it is to be recorded
+            except MlopsError as error:
+                why = str(error)
+        if why:
+            self._refused = version
+            self._supervisor.problems[_CHAMPION] = (
+                f"Version {version} became champion, and is not served: {why}"
             )
 
     def _unshipped(self) -> bool:
@@ -83,13 +90,17 @@ class Registrar:
 
     def _changed(self) -> bool:
         """Whether the registry may know something new; a file says so itself, a server has to be asked."""
-        uri = self._supervisor.settings.tracking.uri
-        if not uri.startswith("sqlite:"):
+        path = self._database()
+        if path is None:
             return True
-        path = self._supervisor.settings.root / uri.removeprefix("sqlite:///")
         mark = [_mark(Path(f"{path}{end}")) for end in ("", "-wal")]
         changed, self._mark = mark != self._mark, mark
         return changed
+
+    def _database(self) -> Path | None:
+        settings = self._supervisor.settings
+        path = settings.tracking.uri.removeprefix("sqlite:///")
+        return None if path == settings.tracking.uri else settings.root / path
 
 
 def _mark(path: Path) -> tuple[int, int] | None:
