@@ -89,6 +89,7 @@ def bench(session: nox.Session) -> None:
     _prepare(session, "-e", f".[{ROOMS}]", "uv", groups=("dev",))
     session.run("python", "tests/bench.py", *session.posargs)
     session.run("python", "tests/bench_models.py")
+    session.run("python", "tests/bench_serving.py")
 
 
 @nox.session

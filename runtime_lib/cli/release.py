@@ -36,6 +36,25 @@ def deploy(
         bool,
         typer.Option("--shadow", help="Send it a copy of each request, and compare what it would answer."),
     ] = False,
+    ab: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PERCENT", help="Compare it with the version in service, on this share of requests."
+        ),
+    ] = None,
+    effect: Annotated[
+        float | None,
+        typer.Option(help="Of --ab: the smallest difference of the mean error per row that matters."),
+    ] = None,
+    spread: Annotated[
+        float | None,
+        typer.Option(
+            help="Of --ab: standard deviation of the error per row. Default: of the rows that have labels."
+        ),
+    ] = None,
+    bandit: Annotated[
+        bool, typer.Option("--bandit", help="Share traffic by which version loses less, as labels come in.")
+    ] = False,
     reason: Reason = "",
     as_json: Json = False,
 ) -> None:
@@ -47,10 +66,24 @@ def deploy(
     """
     from runtime_lib.serving.releases import orders
 
-    chosen = [how for how, on in {"canary": canary, "stage": stage, "shadow": shadow}.items() if on]
+    ways = {"canary": canary, "stage": stage, "shadow": shadow, "ab": ab is not None, "bandit": bandit}
+    chosen = [how for how, on in ways.items() if on]
     if len(chosen) > 1:
         raise SettingsError(f"--{chosen[0]} and --{chosen[1]} exclude each other.")
-    _done(orders.deploy(load(), version, how=chosen[0] if chosen else "at once", reason=reason), as_json)
+    options: dict[str, Any] = {}
+    if ab is not None:
+        if effect is None:
+            raise SettingsError(
+                "--ab needs --effect, the smallest difference of the mean error that matters."
+            )
+        options = {"share": _share(ab), "effect": effect, "spread": spread}
+    change = orders.deploy(load(), version, how=chosen[0] if chosen else "at once", reason=reason, **options)
+    _done(change, as_json)
+    if (needs := change.get("needs")) and not as_json:
+        typer.echo(
+            f"It needs about {needs['any_time']:,} labelled rows of both versions ({needs['once']:,} if it "
+            f"is looked at only once). `mlops traffic` says when it may stop."
+        )
 
 
 def traffic(
@@ -135,6 +168,12 @@ def _releases(settings: Settings, all_servers: bool) -> list[dict[str, Any]]:
     return [change.to_dict() for change in Journal(settings.releases).changes()]
 
 
+def _share(percent: float) -> int:
+    if not 0 < percent < 100 or abs(10 * percent - round(10 * percent)) > 1e-9:
+        raise SettingsError(f"--ab {percent:g}: a share is between 0 and 100 % in steps of 0.1.")
+    return round(10 * percent)
+
+
 def _done(change: Mapping[str, Any], as_json: bool) -> None:
     from runtime_lib.serving.traffic import said
 
@@ -154,5 +193,13 @@ def _status(found: Mapping[str, Any]) -> list[str]:
         f"Traffic of '{found['model']}': {said(found['traffic']['weights'])}",
         *(f"  shadow   version {version}" for version in found["traffic"]["shadow"]),
         f"  workers  {ready} of {len(found['workers'])} ready",
+        *_release(found["release"]),
         *(f"  problem  {problem}" for problem in found["problems"]),
     ]
+
+
+def _release(found: Mapping[str, Any] | None) -> list[str]:
+    if not found:
+        return []
+    head = f"  {found['kind']:8} version {found['version']} against {found['against']}: {found['verdict']}"
+    return [head, *(f"           {reason}" for reason in found["reasons"])]

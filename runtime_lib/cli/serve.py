@@ -32,8 +32,8 @@ def serve(
 ) -> None:
     """Serve the champion over HTTP until Ctrl-C: /invocations, /v2/models/…/infer, /ready, /metrics.
 
-    It follows the champion, and `mlops deploy` and `mlops rollback` move traffic, without a restart. Neither
-    takes one for a change of features.py, or of a library: --renew replaces the workers, and no request fails.
+    It follows the champion, and `mlops deploy` and `mlops rollback` move traffic, all without a restart. A
+    change of features.py, or of a library, needs none either: --renew replaces the workers one by one.
     """
     if renew:
         from runtime_lib.serving.releases import orders

@@ -17,7 +17,7 @@ import numpy as np
 
 from runtime_lib.data.columns import Array, Column, check_rows
 
-__all__ = ["Checked", "Checker", "Rows"]
+__all__ = ["Checked", "Checker", "Rows", "Stacked"]
 
 _MOST_PLANS = 64
 """Orders of names that are remembered; a client sends one, and nobody may fill the memory with others."""
@@ -62,6 +62,40 @@ class Checked(NamedTuple):
     images: Mapping[str, Array]
 
 
+class Stacked(Mapping[str, Array]):
+    """Rows of many requests, as `check_rows` gives them; a column is made when one is asked for.
+
+    Attributes:
+        numbers: the columns that are numbers, side by side: `float64` `(n, d)`.
+        side_by_side: their names, in that order.
+    """
+
+    __slots__ = ("_columns", "_names", "_others", "numbers", "side_by_side")
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        numbers: Array,
+        side_by_side: tuple[str, ...],
+        others: Mapping[str, Array],
+    ) -> None:
+        self._names, self._others = names, others
+        self.numbers, self.side_by_side = numbers, side_by_side
+        self._columns: dict[str, Array] | None = None
+
+    def __getitem__(self, name: str) -> Array:
+        if self._columns is None:
+            numbers = zip(self.side_by_side, np.ascontiguousarray(self.numbers.T), strict=True)
+            self._columns = {**dict(numbers), **self._others}
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
 class _Plan(NamedTuple):
     """What to pick out of rows whose values come in one certain order."""
 
@@ -69,6 +103,7 @@ class _Plan(NamedTuple):
     texts: Pick
     required_numbers: Pick
     required_texts: Pick
+    has_texts: bool
 
 
 class Checker:
@@ -84,6 +119,7 @@ class Checker:
         self._images = [column.name for column in columns if column.is_image]
         self._numbers = [column for column in columns if column.kind == "number"]
         self._texts = [column for column in columns if column.kind not in ("number", "image")]
+        self._number_names = tuple(column.name for column in self._numbers)
         self._plans: dict[tuple[str, ...], _Plan] = {}
 
     def check(self, rows: Mapping[str, Any]) -> Checked:
@@ -101,28 +137,23 @@ class Checker:
                 return checked
         return self._as_ever(rows)
 
-    def stack(self, requests: Sequence[Checked]) -> dict[str, Array]:
+    def stack(self, requests: Sequence[Checked]) -> Stacked:
         """Return what `check_rows` gives for all rows of these requests, one after another.
 
         Args:
             requests: at least one, all from this checker.
         """
-        numbers = self.numbers(requests)
-        count = len(numbers)
-        found = {c.name: v for c, v in zip(self._numbers, np.ascontiguousarray(numbers.T), strict=True)}
+        count = sum([request.length for request in requests])
+        joined = bytearray().join([request.numbers for request in requests])  # writable, as torch wants it
+        numbers = np.frombuffer(joined, dtype=np.float64).reshape(count, len(self._numbers))
+        others: dict[str, Array] = {}
         if self._texts:
             rows = list(chain.from_iterable(request.texts for request in requests))
             texts = np.array(rows, dtype=object).reshape(count, len(self._texts))
-            found |= {c.name: v for c, v in zip(self._texts, np.ascontiguousarray(texts.T), strict=True)}
+            others = {c.name: v for c, v in zip(self._texts, np.ascontiguousarray(texts.T), strict=True)}
         for name in self._images:
-            found[name] = np.concatenate([request.images[name] for request in requests])
-        return {name: found[name] for name in self._names}
-
-    def numbers(self, requests: Sequence[Checked]) -> Array:
-        """The columns that are numbers, side by side in their order: `float64` `(n, d)`."""
-        count = sum(request.length for request in requests)
-        joined = bytearray().join([request.numbers for request in requests])  # writable, as torch wants it
-        return np.frombuffer(joined, dtype=np.float64).reshape(count, len(self._numbers))
+            others[name] = np.concatenate([request.images[name] for request in requests])
+        return Stacked(self._names, numbers, self._number_names, others)
 
     def _plan(self, names: tuple[str, ...]) -> _Plan | None:
         if len(names) != len(self._names) or set(names) != set(self._names):
@@ -132,6 +163,7 @@ class Checker:
             _pick([names.index(c.name) for c in self._texts]),
             _pick([names.index(c.name) for c in self._numbers if not c.nullable]),
             _pick([names.index(c.name) for c in self._texts if not c.nullable]),
+            bool(self._texts),
         )
         if len(self._plans) < _MOST_PLANS:
             self._plans[names] = plan
@@ -166,10 +198,12 @@ def _quick(rows: Sequence[Sequence[Any]], plan: _Plan) -> Checked | None:
         known = [value for value in numbers if value == value]
         if not _is_finite(known) or not _is_finite(_flat(rows, plan.required_numbers)):
             return None
-    texts = [plan.texts(row) for row in rows]
-    kinds = set(map(type, chain.from_iterable(texts)))
-    if kinds - {str} and (kinds - {str, type(None)} or None in _flat(rows, plan.required_texts)):
-        return None
+    texts: list[Sequence[Any]] = []
+    if plan.has_texts:
+        texts = [plan.texts(row) for row in rows]
+        kinds = set(map(type, chain.from_iterable(texts)))
+        if kinds - {str} and (kinds - {str, type(None)} or None in _flat(rows, plan.required_texts)):
+            return None
     try:
         return Checked(len(rows), pack(f"{len(numbers)}d", *numbers), texts, {})
     except error:  # whole numbers beyond any float, whose sum is not

@@ -125,7 +125,7 @@ def _served(
             f"(`mlops predict FILE`), then monitor again.{lost_by(damage)}"
         )
     if champion is None:  # whichever version answered: a label belongs to one row
-        return table.drop_duplicates("id", keep="last")
+        return table if table["id"].is_unique else table.drop_duplicates("id", keep="last")
     others = ", ".join(sorted(table["version"].unique()))
     raise DataError(
         f"The log holds {len(table):,} predictions of version {others}, but none of the champion, "

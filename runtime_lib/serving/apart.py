@@ -33,7 +33,7 @@ async def ask(module: str, settings: Settings, **question: Any) -> Any:
         sys.executable, "-m", module, stdin=pipe, stdout=pipe, start_new_session=True
     )
     # Not as an argument: settings may hold a password, and every user may see the arguments of a process.
-    asked = json.dumps({"settings": to_dict(settings), **question})
+    asked = json.dumps({"settings": to_dict(settings), "parent": os.getpid(), **question})
     try:
         said, _ = await process.communicate(asked.encode())
         found = json.loads(said)
@@ -50,8 +50,8 @@ async def ask(module: str, settings: Settings, **question: Any) -> Any:
 def answer(work: Callable[..., Mapping[str, Any] | str]) -> None:
     """Answer one question of `ask` by a function of the settings and what else is in the question."""
     guard()
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     asked = json.load(sys.stdin)
+    threading.Thread(target=_end_with, args=(asked.pop("parent"),), daemon=True).start()
     try:
         found = {"ok": work(from_dict(asked.pop("settings")), **asked)}
     except MlopsError as error:

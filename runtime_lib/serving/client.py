@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
+from uuid import uuid4
 
 from runtime_lib.data.features import left_out
 from runtime_lib.data.functions import find_features, load_month
@@ -33,7 +34,10 @@ _IMAGE = "FP32"
 
 @dataclass(frozen=True)
 class Summary:
-    """What was predicted. `note`: what was not, and what to do; empty: nothing was left out."""
+    """What was predicted, and by which versions, several of which may share the traffic.
+
+    `note`: what was not, and what to do; empty: nothing was left out.
+    """
 
     rows: int
     model: str
@@ -162,7 +166,8 @@ def _predict(
             advance(len(rows))
     with atomic_file(out) as temporary:
         pd.concat(parts, ignore_index=True).to_parquet(temporary, index=False)
-    return Summary(len(table), parts[-1]["model"].iloc[-1], parts[-1]["version"].iloc[-1], out)
+    versions = sorted({str(version) for part in parts for version in part["version"].unique()})
+    return Summary(len(table), parts[-1]["model"].iloc[-1], ", ".join(versions), out)
 
 
 def _part(pd: Any, answer: dict[str, Any], output: str) -> Any:
@@ -231,12 +236,27 @@ class _Server:
             raise DataError(f"{where}{error}. Remove infinite values.") from error
         return self._ask("POST", path, content, where)
 
+    def _send(
+        self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """Once more if the connection breaks: a worker was replaced, or it had been idle for long."""
+        for again in (True, False):
+            try:
+                self._connection.request(method, self._path + path, content, dict(headers))
+                reply = self._connection.getresponse()
+                return reply, reply.read()
+            except (ConnectionResetError, BrokenPipeError, http.client.RemoteDisconnected):
+                self._connection.close()
+                if not again:
+                    raise
+        raise AssertionError
+
     def _ask(self, method: str, path: str, content: bytes | None, where: str) -> dict[str, Any]:
-        headers = {"Content-Type": "application/json"} if content is not None else {}
+        # The same rows under the same ids may be asked twice: the last answer counts.
+        marked = {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
+        headers = marked if content is not None else {}
         try:
-            self._connection.request(method, self._path + path, content, headers)
-            reply = self._connection.getresponse()
-            body = reply.read()
+            reply, body = self._send(method, path, content, headers)
         except (OSError, http.client.HTTPException) as error:
             raise ServiceError(
                 f"No answer from {self._url} ({error}). Start the server with `mlops serve`; "

@@ -9,7 +9,9 @@ from typing import Any
 from runtime_lib.errors import DataError, ServiceError, SettingsError
 from runtime_lib.registry.trail import who
 from runtime_lib.serving.releases import actions
-from runtime_lib.serving.releases.controller import canary
+from runtime_lib.serving.releases.canary import begin_canary
+from runtime_lib.serving.releases.experiment import begin_ab, begin_bandit
+from runtime_lib.serving.releases.figures import Moments
 from runtime_lib.serving.releases.journal import Change, Held, State
 from runtime_lib.serving.supervisor import Supervisor
 
@@ -23,6 +25,7 @@ class Commands:
         self._supervisor = supervisor
         self.look: Callable[[], None] = lambda: None
         self.status: Callable[[], dict[str, Any]] = dict
+        self.ask_losses: Callable[[str], Awaitable[Mapping[str, Moments]]] = _no_losses
         self._known: dict[str, Callable[[dict[str, Any]], Awaitable[Any]]] = {
             "follow": self._follow,
             "renew": self._renew,
@@ -56,7 +59,7 @@ class Commands:
 
         await self._supervisor.change(
             decide,
-            action="deployed",
+            action=_SAID[how],
             by="champion",
             who=who(),
             reason=f"version {version} became champion",
@@ -73,14 +76,35 @@ class Commands:
 
     async def _deploy(self, given: Mapping[str, Any]) -> dict[str, Any]:
         version, held, how = given["version"], Held(**given["held"]), given["how"]
+        if how == "ab":
+            return await self._deploy_ab(version, held, given)
         if how not in (*_HOW, _CANARY):
-            raise SettingsError(f"'{how}' is no way to deploy: {', '.join((*_HOW, _CANARY))}.")
+            raise SettingsError(f"'{how}' is no way to deploy: {', '.join((*_HOW, _CANARY, 'ab'))}.")
         await self._check_fit(version, held)
-        return await self._change(lambda state: self._released(state, version, held, how), "deployed", given)
+        return await self._change(lambda state: self._released(state, version, held, how), _SAID[how], given)
+
+    async def _deploy_ab(self, version: str, held: Held, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Begin an A/B test; its answer says how many labelled rows it needs."""
+        present = self._supervisor.state.policy.loaded[0]
+        found = await self.ask_losses(_EVER)
+        spread = given.get("spread") or _deviation(found.get(present, Moments()))
+        if not spread:
+            raise SettingsError(
+                f"No row of version {present} has a label yet, so nobody knows how much its errors vary: "
+                f"give --spread, the standard deviation of the error per row."
+            )
+        await self._check_fit(version, held)
+
+        def decide(state: State) -> State:
+            share, effect = given["share"], given["effect"]
+            return begin_ab(state, version, held, share=share, effect=effect, spread=spread)[0]
+
+        change = await self._change(decide, "began an A/B test", given)
+        return {**change, "needs": (self._supervisor.state.plan or {}).get("size")}
 
     def _released(self, state: State, version: str, held: Held, how: str) -> State:
         if how == _CANARY:
-            return canary(state, version, held, self._supervisor.settings.serving.canary)
+            return begin_canary(state, version, held, self._supervisor.settings.serving.canary)
         return _HOW[how](state, version, held)
 
     async def _traffic(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,15 +120,15 @@ class Commands:
         return await self._change(decide, "traffic", given)
 
     async def _roll_back(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return await self._change(lambda state: actions.roll_back(state)[0], "rolled back", given)
+        return await self._change(lambda state: actions.roll_back(state)[0], "rolled back", given, must=True)
 
     async def _change(
-        self, decide: Callable[[State], State], action: str, given: Mapping[str, Any]
+        self, decide: Callable[[State], State], action: str, given: Mapping[str, Any], *, must: bool = False
     ) -> dict[str, Any]:
         if "reason" not in given:
             raise SettingsError("A change of traffic needs a reason.")
         change: Change = await self._supervisor.change(
-            decide, action=action, by=given["by"], who=given["who"], reason=given["reason"]
+            decide, action=action, by=given["by"], who=given["who"], reason=given["reason"], must=must
         )
         self.look()
         return change.to_dict()
@@ -127,6 +151,23 @@ _HOW: Mapping[str, Callable[[State, str, Held], State]] = {
     "at once": actions.all_to,
     "stage": actions.stage,
     "shadow": actions.shadow,
+    "bandit": begin_bandit,
 }
-
 _CANARY = "canary"
+_SAID = {
+    "at once": "deployed",
+    "stage": "staged",
+    "shadow": "began a shadow",
+    "canary": "began a canary",
+    "bandit": "began a bandit",
+}
+# Labels of all time tell how much errors vary.
+_EVER = "2000-01-01T00:00:00+00:00"
+
+
+def _deviation(losses: Moments) -> float:
+    return (losses.squares / (losses.count - 1)) ** 0.5 if losses.count > 1 else 0.0
+
+
+async def _no_losses(since: str) -> Mapping[str, Moments]:
+    return {}

@@ -1,15 +1,18 @@
-"""uvicorn, with what it leaves out: an end for silent connections, and a drain that loses no request."""
+"""uvicorn, with what it leaves out: an end for silent connections, a drain that loses no request, and an
+answer that leaves in one piece.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from runtime_lib.errors import require
+from runtime_lib.serving.messages import Header, Send
 
 if TYPE_CHECKING:
     import uvicorn
@@ -32,6 +35,7 @@ class Server:
         uvicorn = require("uvicorn", extra="serve")
         self._app, self._listener = app, listener
         self._server = _server(uvicorn, app)
+        app.send_whole = _send_whole
         self._most = more_files() - _OTHER_FILES
 
     async def run(self) -> None:
@@ -69,7 +73,10 @@ class Server:
             seen = {each: seen.get(each, now) for each in connections if _is_silent(each)}
             for each in [each for each, since in seen.items() if now - since > _SECONDS_TO_ASK]:
                 each.transport.abort()
-            if (many := len(connections) - self._most * 3 // 4) > 0:
+            many = len(connections) - self._most * 3 // 4
+            # From here on each answer ends its connection: clients that idle cannot hold all of them.
+            self._app.crowded = many > 0
+            if many > 0:
                 for each in sorted(seen, key=seen.__getitem__)[:many]:
                     each.transport.abort()
 
@@ -85,6 +92,29 @@ def more_files() -> int:
         except (OSError, ValueError):
             return soft
     return max(wanted, soft)
+
+
+def _send_whole(send: Send, headers: Sequence[Header], body: bytes) -> bool:
+    """Send an answer in one piece if nothing is in the way, and say whether.
+
+    uvicorn writes the head of an answer and its body apart. Each takes a call of the system, a packet, and
+    a client that wakes up: a third of what a small answer costs.
+    """
+    cycle: Any = send.__self__  # type: ignore[attr-defined]  # private parts of uvicorn 0.35 to 0.54
+    if (
+        cycle.disconnected
+        or cycle.flow.write_paused
+        or not cycle.keep_alive
+        or cycle.scope["method"] == "HEAD"
+    ):
+        return False
+    head = b"".join([b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)])
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.transport.write(b"HTTP/1.1 200 OK\r\n%b\r\n%b" % (head, body))
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
 
 
 def _is_silent(connection: Any) -> bool:
@@ -105,6 +135,8 @@ def _server(uvicorn: Any, app: Any) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         **options,
+        http="httptools",
+        interface="asgi3",
         loop="none",
         timeout_keep_alive=_SECONDS_IDLE,
         timeout_graceful_shutdown=30,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import logging
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -24,6 +25,7 @@ __all__ = ["Channel", "Remote", "ask", "connect", "listen", "listen_remote", "ra
 
 Handle = Callable[["Channel", str, dict[str, Any]], Awaitable[Any]]
 
+_log = logging.getLogger(__name__)
 # Far above any message; a line that is longer ends the connection.
 _LONGEST = 1 << 24
 _SECONDS_TO_SAY_TOKEN = 5
@@ -101,6 +103,9 @@ class Channel:
             result = {"ok": await self._handle(self, do, message)}
         except MlopsError as error:
             result = {"error": str(error), "kind": type(error).__name__}
+        except Exception as error:
+            _log.error("Unexpected error on the order '%s'", do, exc_info=error)
+            result = {"error": f"The server failed on '{do}'; its log says why.", "kind": "ServiceError"}
         if number is not None:
             self._send({"re": number, **result})
 

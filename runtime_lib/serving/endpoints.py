@@ -17,7 +17,8 @@ from runtime_lib.serving.predictor import Prediction
 from runtime_lib.serving.protocols import infer, invocations
 from runtime_lib.serving.protocols.batch import Batch
 from runtime_lib.serving.raw import RawRows
-from runtime_lib.serving.service import Service, Version
+from runtime_lib.serving.service import Service
+from runtime_lib.serving.version import Version
 from runtime_lib.serving.webhook import Webhook
 
 __all__ = ["AskServer", "Endpoints", "Protocol", "Route", "protocol_of"]
@@ -141,8 +142,8 @@ class Endpoints:
         raw = await _raw_of(self._service.choose(request.headers))
         return Reply({"columns": raw.types.columns})
 
-    async def _invocations(self, request: Request) -> Reply:
-        return await self._predict(request, self._service.choose(request.headers), _MLFLOW)
+    def _invocations(self, request: Request) -> Awaitable[Reply]:
+        return self._predict(request, self._service.choose(request.headers), _MLFLOW)
 
     async def _raw_invocations(self, request: Request) -> Reply:
         version = self._service.choose(request.headers)
@@ -151,7 +152,8 @@ class Endpoints:
 
     async def _predict(self, request: Request, version: Version, protocol: Protocol) -> Reply:
         await request.read(tensors=protocol is _V2)
-        request.version = version.name
+        # Who asks for a version by its name is no part of its traffic: it must not weigh in a release.
+        request.version = "" if request.is_pinned else version.name
         prediction, batch = await self.predict(request, version, protocol)
         request.rows, request.prediction = len(prediction.ids), prediction
         return protocol.reply(prediction, batch)
@@ -171,7 +173,7 @@ class Endpoints:
         if protocol is _RAW or len(request.body) > _SMALL:
             return await self._apart(version, partial(self._whole, request, version, protocol, ids))
         batch = protocol.parse(request, version)
-        self._service.check_count(batch.count)
+        self._service.check_count(batch.size)
         rows = version.check(batch)
         return await self._service.predict(version, rows, ids or batch.ids), batch
 
@@ -180,7 +182,7 @@ class Endpoints:
     ) -> tuple[Prediction, Batch]:
         """All of a large request, or of one with raw rows, in the version's thread."""
         batch = protocol.parse(request, version)
-        self._service.check_count(batch.count)
+        self._service.check_count(batch.size)
         if protocol is _RAW:
             rows, named = version.inputs(batch)
             return self._service.compute(version, rows, ids or named), batch

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Awaitable
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
@@ -25,6 +26,7 @@ from runtime_lib.serving.messages import (
     Request,
     Scope,
     Send,
+    SendWhole,
     failure,
     send_reply,
 )
@@ -58,7 +60,10 @@ class App:
     def __init__(self, service: Service, server: AskServer | None) -> None:
         # Whether each client is to leave with its next answer.
         self.draining = False
+        self.crowded = False
         self.copies: Copies | None = None
+        # Of the server that runs this, if it can send an answer in one piece.
+        self.send_whole: SendWhole | None = None
         self.load = Load()
         self.metrics = Metrics()
         self._endpoints = Endpoints(service, self.metrics, server)
@@ -67,17 +72,12 @@ class App:
         self._intake = Intake(most, most * _BODIES_TOGETHER, service.seconds)
         self._ids, self._id = token_hex(6).encode(), count(1)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
-            self.load.begin()
-            try:
-                await self._answer(Request(scope, receive, self._intake), send)
-            finally:
-                self.load.end()
-        elif scope["type"] == "lifespan":
-            await _lifespan(receive, send)
-        else:
-            await send({"type": "websocket.close", "code": 1003})
+            return self._answer(Request(scope, receive, self._intake), send)
+        if scope["type"] == "lifespan":
+            return _lifespan(receive, send)
+        return send({"type": "websocket.close", "code": 1003})
 
     def copy_to(self, shadow: Path | None) -> None:
         """Send a copy of each answered request to a shadow's socket; None: to none."""
@@ -89,22 +89,30 @@ class App:
             self.copies = Copies(shadow)
 
     async def _answer(self, request: Request, send: Send) -> None:
-        start = time.perf_counter()
-        pattern = "other"
+        start, pattern = time.perf_counter(), "other"
+        self.load.begin(start)
         try:
-            route = self._endpoints.find(request.path)
-            pattern = route.pattern
-            reply = await _handle(route, request)
-        except Gone:
-            return
-        except Exception as error:
-            reply = _refusal(error, request, pattern)
+            try:
+                route = self._endpoints.find(request.path)
+                pattern = route.pattern
+                if request.method == route.method or (request.method == "HEAD" and route.method == "GET"):
+                    reply = await route.handle(request)
+                else:
+                    reply = _not_allowed(route, request)
+            except Gone:
+                return
+            except Exception as error:
+                reply = _refusal(error, request, pattern)
+            finally:
+                request.done()
+            named = (_ID, self._name(request))
+            leaves = self.draining or self.crowded
+            more, whole = ((named, _LEAVE), None) if leaves else ((named,), self.send_whole)
+            await send_reply(reply, send, more, whole=whole)
         finally:
-            request.done()
-        more = [(_ID, self._name(request)), _LEAVE] if self.draining else [(_ID, self._name(request))]
-        await send_reply(reply, send, more)
-        seconds = time.perf_counter() - start
-        self.metrics.count(pattern, reply.status, seconds, version=request.version, rows=request.rows)
+            end = time.perf_counter()
+            self.load.end(end)
+        self.metrics.count(pattern, reply.status, end - start, version=request.version, rows=request.rows)
         if self.copies and request.prediction:
             self.copies.send(request, request.prediction)
 
@@ -133,9 +141,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     await send({"type": f"{event}.complete"})
 
 
-async def _handle(route: Route, request: Request) -> Reply:
-    if request.method != route.method and (request.method, route.method) != ("HEAD", "GET"):
-        allowed = "GET, HEAD" if route.method == "GET" else route.method
-        message = f"{route.pattern} takes {route.method}, not {request.method}."
-        return Reply({"error": message}, 405, headers={"allow": allowed})
-    return await route.handle(request)
+def _not_allowed(route: Route, request: Request) -> Reply:
+    allowed = "GET, HEAD" if route.method == "GET" else route.method
+    message = f"{route.pattern} takes {route.method}, not {request.method}."
+    return Reply({"error": message}, 405, headers={"allow": allowed})

@@ -16,24 +16,24 @@ class Load:
     def __init__(self) -> None:
         self._under_way = 0
         self._summed = 0.0
-        self._asked = self._counted = time.monotonic()
+        self._asked = self._counted = time.perf_counter()
 
-    def begin(self) -> None:
-        self._count(1)
+    def begin(self, now: float) -> None:
+        """`now`, as in `end`: of `time.perf_counter`, which who counts requests has asked already."""
+        self._count(1, now)
 
-    def end(self) -> None:
-        self._count(-1)
+    def end(self, now: float) -> None:
+        self._count(-1, now)
 
     def mean(self) -> float:
         """The mean since this was last asked."""
-        now = self._count(0)
+        now = time.perf_counter()
+        self._count(0, now)
         seconds, summed = now - self._asked, self._summed
         self._asked, self._summed = now, 0.0
         return summed / seconds if seconds else float(self._under_way)
 
-    def _count(self, more: int) -> float:
-        now = time.monotonic()
+    def _count(self, more: int, now: float) -> None:
         self._summed += self._under_way * (now - self._counted)
         self._counted = now
         self._under_way += more
-        return now

@@ -18,12 +18,14 @@ __all__ = [
     "BYTES",
     "Busy",
     "Gone",
+    "Header",
     "Intake",
     "Receive",
     "Reply",
     "Request",
     "Scope",
     "Send",
+    "SendWhole",
     "failure",
     "send_reply",
 ]
@@ -31,8 +33,11 @@ __all__ = [
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+Header = tuple[bytes, bytes]
+SendWhole = Callable[[Send, Sequence[Header], bytes], bool]
 
 _JSON = "application/json"
+_JSON_TOLD = _JSON.encode()
 BYTES = "application/octet-stream"
 _LONGEST_MESSAGE = 1_000
 
@@ -112,6 +117,11 @@ class Request:
         self.prediction: Prediction | None = None
         self._receive, self._intake, self._held = receive, intake, 0
 
+    @property
+    def is_pinned(self) -> bool:
+        """Whether it names the version that is to answer."""
+        return b"x-mlops-version" in self.headers or "/versions/" in self.path
+
     async def read(self, *, tensors: bool = False) -> bytes:
         """Return the body of a request.
 
@@ -127,8 +137,8 @@ class Request:
         _check_type(self.headers, tensors)
         event = await self._receive()
         if event["type"] == "http.request" and not event.get("more_body", False):
-            self._hold(len(event.get("body", b"")))
             self.body = event.get("body", b"")
+            self._hold(len(self.body))
             return self.body
         try:
             async with asyncio.timeout(self._intake.seconds):
@@ -170,8 +180,9 @@ class Request:
 
 def _check_type(headers: Mapping[bytes, bytes], tensors: bool) -> None:
     """Refuse what is not named JSON in UTF-8: a page in a browser can send anything but that."""
-    given = headers.get(b"content-type", b"").decode("latin-1")
-    if given != _JSON:
+    told = headers.get(b"content-type", b"")
+    if told != _JSON_TOLD:
+        given = told.decode("latin-1")
         kind, _, options = given.partition(";")
         charset = options.lower().partition("charset=")[2].partition(";")[0].strip(' "')
         kind = kind.strip().lower()
@@ -181,15 +192,23 @@ def _check_type(headers: Mapping[bytes, bytes], tensors: bool) -> None:
                 f"Send JSON in UTF-8 with the header 'Content-Type: {_JSON}'.",
                 status=415,
             )
-    if headers.get(b"content-encoding", b"identity") != b"identity":
+    if b"content-encoding" in headers and headers[b"content-encoding"] != b"identity":
         raise RequestError("A compressed body is not taken. Send it plain, in smaller batches.", status=415)
 
 
-async def send_reply(reply: Reply, send: Send, more: Sequence[tuple[bytes, bytes]] = ()) -> None:
-    """Send a reply to the client, with `more` headers next to its own."""
+async def send_reply(
+    reply: Reply, send: Send, more: Sequence[Header] = (), *, whole: SendWhole | None = None
+) -> None:
+    """Send a reply to the client, with `more` headers next to its own.
+
+    Args:
+        whole: sends a success in one piece where it can, and says whether it did.
+    """
     body = reply.encoded()
     headers = [(b"content-type", reply.content_type.encode()), (b"content-length", b"%d" % len(body)), *more]
     if reply.headers:
         headers += [(name.encode(), value.encode()) for name, value in reply.headers.items()]
+    if whole and reply.status == 200 and whole(send, headers, body):
+        return
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

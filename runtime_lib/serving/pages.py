@@ -14,8 +14,9 @@ from runtime_lib.serving.messages import Reply, Request
 from runtime_lib.serving.page.docs import docs_page
 from runtime_lib.serving.page.openapi import openapi
 from runtime_lib.serving.page.overview import render
-from runtime_lib.serving.service import Service, Version
+from runtime_lib.serving.service import Service
 from runtime_lib.serving.status import Status, read_status
+from runtime_lib.serving.version import Version
 
 __all__ = ["Pages"]
 

@@ -29,6 +29,9 @@ __all__ = ["Job", "Prediction", "Predictor", "TooLate"]
 # A batch that takes longer runs in the thread: the event loop would keep others waiting meanwhile.
 _LONGEST_ON_LOOP = 0.001
 _PROBED_ROWS = 16
+# One that proves slower later is moved to the thread after so many slow batches, one in a hundred forgiven.
+_SLOW_ON_LOOP = 0.01
+_MOST_SLOW = 3
 # MLX binds its streams to the thread that made them.
 _BOUND_TO_THREAD = ("mlx",)
 
@@ -99,6 +102,7 @@ class Predictor:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"predict-{version}")
         self._queue: deque[Job] = deque()
         self._running = self._on_loop = False
+        self._slow = 0.0
 
     @property
     def thread(self) -> Executor:
@@ -171,7 +175,7 @@ class Predictor:
         all_ids = ids[0] if len(ids) == 1 else [one for some in ids for one in some]
         whole = Prediction(self.name, self.version, all_ids, model.task, answer, label)
         if self._log:
-            self._log(whole, together, self.checker.numbers(rows))
+            self._log(whole, together, together.numbers)
         return [whole] if len(rows) == 1 else list(_parts(whole, ids))
 
     def _run(self) -> None:
@@ -179,7 +183,10 @@ class Predictor:
         if not jobs:
             self._running = False
         elif self._on_loop:
+            began = time.perf_counter()
             self._deliver(jobs, self._outcomes(jobs))
+            self._slow = 0.99 * self._slow + (time.perf_counter() - began > _SLOW_ON_LOOP)
+            self._on_loop = self._slow < _MOST_SLOW
             jobs[0].answer.get_loop().call_soon(self._run)
         else:
             loop = jobs[0].answer.get_loop()

@@ -28,7 +28,8 @@ from runtime_lib.serving.status import (
     VersionState,
     WorkerState,
 )
-from runtime_lib.serving.supervisor import Supervisor, Worker
+from runtime_lib.serving.supervisor import Supervisor
+from runtime_lib.serving.workers import Worker
 
 __all__ = ["Reporter"]
 
@@ -55,7 +56,7 @@ class Reporter:
         """Remember until cancelled."""
         while True:
             await asyncio.sleep(SERIES_SECONDS)
-            self._counted.append((datetime.now(UTC), self._supervisor.counted()))
+            self._counted.append((datetime.now(UTC), self._supervisor.workers.counted()))
 
     def status(self) -> dict[str, Any]:
         """The status now, as JSON has it; see `runtime_lib.serving.status`."""
@@ -65,8 +66,8 @@ class Reporter:
     def _status(self) -> Status:
         held, state = self._supervisor, self._supervisor.state
         changes = held.journal.changes()
-        counted = held.counted()
-        workers = tuple(_worker(worker, held.restarts) for worker in held.workers.values())
+        counted = held.workers.counted()
+        workers = tuple(_worker(worker, held.workers.restarts) for worker in held.workers.values())
         signature = next(iter(held.signatures.values()), {"task": ""})
         return Status(
             model=state.model,
@@ -90,7 +91,7 @@ class Reporter:
             history=tuple(_change(change.to_dict()) for change in reversed(changes[-_CHANGES:])),
             series=self._series(),
             log=LogState(failing=next((w.failing for w in held.workers.values() if w.failing), None)),
-            problems=tuple(held.problems.values()),
+            problems=(*held.problems.values(), *held.workers.news),
         )
 
     def _kind(self) -> Kind:
@@ -131,8 +132,20 @@ class Reporter:
 
     def _release(self) -> ReleaseState | None:
         plan, verdict = self._supervisor.state.plan, self._controller.verdict
-        if not plan or plan["kind"] != "canary":
+        if not plan:
             return None
+        outcome, reasons = (verdict.outcome, verdict.reasons) if verdict else ("wait", ())
+        if plan["kind"] != "canary":
+            against, version = plan.get("versions") or (plan["a"], plan["b"])
+            since = datetime.fromisoformat(plan["began"])
+            return ReleaseState(
+                kind=plan["kind"],
+                version=version,
+                against=against,
+                since=since,
+                verdict=outcome,
+                reasons=reasons,
+            )
         progress = plan["progress"]
         return ReleaseState(
             kind="canary",
@@ -141,8 +154,8 @@ class Reporter:
             step=progress["step"],
             steps=tuple(round(10 * each) for each in self._supervisor.settings.serving.canary.steps),
             since=datetime.fromtimestamp(progress["since"], UTC),
-            verdict=verdict.outcome if verdict else "wait",
-            reasons=verdict.reasons if verdict else (),
+            verdict=outcome,
+            reasons=reasons,
         )
 
     def _series(self) -> tuple[Point, ...]:

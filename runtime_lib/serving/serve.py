@@ -79,9 +79,10 @@ def _commanded(supervisor: Supervisor) -> list[Coroutine[Any, Any, None]]:
     """Have the supervisor take commands; what goes on beside it."""
     supervisor.commands = commands = Commands(supervisor)
     registrar = Registrar(supervisor, commands)
-    controller = Controller(supervisor, Losses(supervisor).since)
+    losses = Losses(supervisor).since
+    controller = Controller(supervisor, losses)
     reporter = Reporter(supervisor, controller)
-    commands.look, commands.status = registrar.look, reporter.status
+    commands.look, commands.status, commands.ask_losses = registrar.look, reporter.status, losses
     return [registrar.run(), controller.run(), reporter.run()]
 
 

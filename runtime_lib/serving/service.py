@@ -7,145 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from random import randrange
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from runtime_lib.errors import DataError, ModelError, RequestError, ServiceError, quoted
-from runtime_lib.serving.log import PredictionLog, Role, is_reserved
-from runtime_lib.serving.predictor import Job, Prediction, Predictor
-from runtime_lib.serving.raw import RawRows, open_raw
+from runtime_lib.errors import ModelError, RequestError, ServiceError, quoted
+from runtime_lib.serving.log import PredictionLog, Role
+from runtime_lib.serving.predictor import Job, Prediction
 from runtime_lib.serving.releases.journal import Held
+from runtime_lib.serving.releases.resolve import resolve_apart
 from runtime_lib.serving.traffic import SLOTS, Policy, Turns
+from runtime_lib.serving.version import Version, open_version
 from runtime_lib.settings import Settings
 
 if TYPE_CHECKING:
     from runtime_lib.data.rows import Checked
-    from runtime_lib.serving.protocols.batch import Batch
 
-__all__ = ["Service", "Version", "open_version"]
+__all__ = ["VERSION_HEADER", "Service"]
 
-_VERSION = b"x-mlops-version"
-
-
-class Version:
-    """A version that can be asked: its predictor, and what makes its inputs of raw rows."""
-
-    def __init__(
-        self,
-        predictor: Predictor,
-        open_raw: Callable[[], RawRows] | None = None,
-        *,
-        folder: Path = Path(),
-    ) -> None:
-        self.predictor, self.folder = predictor, folder
-        self._open_raw = open_raw
-        self._raw: RawRows | None = None
-        self._names: list[str] = []
-
-    @property
-    def name(self) -> str:
-        return self.predictor.version
-
-    @property
-    def names(self) -> list[str]:
-        """Of the model's inputs, in their order."""
-        return self._names
-
-    @property
-    def raw(self) -> RawRows:
-        """What makes features of raw rows; the first time it imports the project's package.
-
-        Raises:
-            RequestError: this version takes features only (501); the message says why.
-        """
-        if self._raw is None:
-            try:
-                self._raw = self._open_raw() if self._open_raw else None
-            except DataError as error:
-                raise RequestError(str(error), status=501) from error
-        if self._raw is None:
-            raise RequestError("This server takes features only.", status=501)
-        return self._raw
-
-    def start(self) -> Version:
-        """Load the model.
-
-        Raises:
-            ModelError: the model cannot be read.
-            DataError: one of its inputs has the name of a column of the prediction log.
-        """
-        self.predictor.start()
-        if clash := [c.name for c in self.predictor.model.columns if is_reserved(c.name)]:
-            self.predictor.stop()
-            raise DataError(
-                f"Input '{clash[0]}' has the name of a column of the prediction log. Rename the feature."
-            )
-        self._names = [column.name for column in self.predictor.model.columns]
-        return self
-
-    def check(self, batch: Batch) -> Checked:
-        """The rows of a request as the model takes them.
-
-        Raises:
-            DataError: they do not fit the model's columns.
-        """
-        return self.predictor.checker.check(batch.rows)
-
-    def inputs(self, batch: Batch) -> tuple[Checked, Sequence[str]]:
-        """Apply the project's `features` to raw rows; without other ids its own are taken.
-
-        Raises:
-            RequestError: `features` failed (422), or no longer returns what the model takes (500).
-            DataError: a value is of another type than in the raw months.
-        """
-        table = self.raw.inputs(batch.rows)
-        if missing := [name for name in self._names if name not in table.columns]:
-            raise RequestError(
-                f"features() no longer returns '{missing[0]}', which this model takes: features.py has "
-                f"changed since its training. Serve with the file of then, or train again.",
-                status=500,
-            )
-        rows = self.predictor.checker.check({name: table[name].to_numpy() for name in self._names})
-        return rows, table["id"].astype(str).tolist() if batch.ids is None else batch.ids
-
-
-def open_version(
-    settings: Settings,
-    folder: Path,
-    *,
-    name: str,
-    version: str,
-    log: PredictionLog | None,
-    role: Role = "primary",
-) -> Version:
-    """Make a version of its model folder; `start()` loads it."""
-    serving = settings.serving
-
-    def load() -> Any:
-        from runtime_lib.training.judge import open_model
-
-        return open_model(settings, folder, framework=serving.framework, most_rows=serving.max_rows)
-
-    def write(prediction: Prediction, rows: Mapping[str, Any], numbers: Any) -> None:
-        assert log is not None
-        log.append(
-            prediction.ids,
-            rows,
-            prediction.columns,
-            model=name,
-            version=version,
-            time=datetime.now(UTC),
-            numbers=numbers,
-            role=role,
-        )
-
-    predictor = Predictor(load, name=name, version=version, log=write if log else None)
-    return Version(predictor, lambda: open_raw(settings, folder), folder=folder)
+VERSION_HEADER = b"x-mlops-version"
+"""Names the version that answers, in a request and in an answer."""
 
 
 class Service:
@@ -183,9 +68,10 @@ class Service:
             ModelError, DataError: one cannot be served. None of them is kept then.
         """
         missing = {name: held for name, held in models.items() if name not in self.versions}
-        for held in missing.values():
+        here = {name: await self._fetched(name, held) for name, held in missing.items()}
+        for held in here.values():
             await asyncio.to_thread(_check_digest, held)
-        new = {name: self._open(name, Path(held.folder)) for name, held in missing.items()}
+        new = {name: self._open(name, Path(held.folder)) for name, held in here.items()}
         try:
             for version in new.values():
                 await asyncio.to_thread(version.start)
@@ -223,7 +109,7 @@ class Service:
             raise ServiceError(
                 "No model is loaded: the server is starting or stopping. Try again in a moment."
             )
-        if asked := headers.get(_VERSION):
+        if asked := headers.get(VERSION_HEADER):
             return self.named(asked.decode("latin-1"))
         if policy.only:
             return self.versions[policy.only]
@@ -243,8 +129,10 @@ class Service:
             f"Unknown version '{version}' of '{self.name}'. This server holds {here}.", status=404
         )
 
-    async def predict(self, version: Version, rows: Checked, ids: Sequence[str] | None) -> Prediction:
-        """Have rows answered in the version's next batch. When this returns, the log holds every row.
+    def predict(
+        self, version: Version, rows: Checked, ids: Sequence[str] | None
+    ) -> asyncio.Future[Prediction]:
+        """Have rows answered in the version's next batch. Once that is done, the log holds every row.
 
         Args:
             ids: `n` distinct names for the rows, to join labels on later; made up if not given.
@@ -256,7 +144,7 @@ class Service:
         names = self.ids(ids, rows.length)
         answer: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
         version.predictor.submit(Job(rows, names, time.monotonic() + self.seconds, answer))
-        return await answer
+        return answer
 
     def compute(self, version: Version, rows: Checked, ids: Sequence[str] | None) -> Prediction:
         """Answer one request by itself; in the version's thread only.
@@ -287,6 +175,12 @@ class Service:
                 f"Send them in batches.",
                 status=413,
             )
+
+    async def _fetched(self, version: str, held: Held) -> Held:
+        """Its files on this machine: a worker of a cluster may run on another one than the supervisor."""
+        if not held.digest or Path(held.folder).is_dir():
+            return held
+        return replace(held, folder=(await resolve_apart(self._settings, version)).held.folder)
 
     def _open(self, version: str, folder: Path) -> Version:
         return open_version(

@@ -23,8 +23,9 @@ from runtime_lib.serving.messages import Intake, Request
 from runtime_lib.serving.metrics import Metrics
 from runtime_lib.serving.predictor import Prediction, TooLate
 from runtime_lib.serving.protocols.infer import LENGTH_HEADER
-from runtime_lib.serving.service import Service, Version
+from runtime_lib.serving.service import Service
 from runtime_lib.serving.traffic import Policy
+from runtime_lib.serving.version import Version
 from runtime_lib.serving.worker import Worker, main
 from runtime_lib.settings.wire import from_dict
 

@@ -11,81 +11,29 @@ import asyncio
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from runtime_lib.errors import MlopsError, ServiceError
 from runtime_lib.serving import control
 from runtime_lib.serving.control import Channel
-from runtime_lib.serving.metrics import Metrics
-from runtime_lib.serving.releases.journal import Change, Journal, State
+from runtime_lib.serving.engines.engine import Engine
+from runtime_lib.serving.releases.journal import Change, Held, Journal, State
+from runtime_lib.serving.workers import PROBE, SHADOW, Worker, Workers
 from runtime_lib.settings import Settings
 from runtime_lib.settings.wire import to_dict
 
-__all__ = ["PROBE", "SHADOW", "Engine", "Supervisor", "Worker"]
+__all__ = ["Supervisor"]
 
-# How the names of processes begin that answer nobody: one tries whether a version loads, one shadows.
-PROBE, SHADOW = "probe-", "shadow-"
 # A model of gigabytes takes its time from a slow disk.
 _SECONDS_TO_LOAD = 600
-_SECONDS_TO_COMMIT = 5
+_SECONDS_TO_COMMIT = 3
+# Of a worker, which reports every second.
+_SECONDS_OF_SILENCE = 15
 _SECONDS_TO_STOP = 35
 # Between two shadows: one that ends at once must not take the machine.
 _SECONDS_TO_SHADOW = 1.0
-
-
-class Engine(Protocol):
-    """What runs the workers."""
-
-    def start(self, control: Path, supervisor: Supervisor) -> Awaitable[Any]:
-        """Run workers that connect to `control`; what is returned fails once they cannot be kept running."""
-
-    def kill(self, name: str) -> None:
-        """End a worker that does not do what it is told; another one takes its place."""
-
-    async def probe(self, name: str) -> None:
-        """Run a process that connects under this name and answers nobody, until it ends."""
-
-    async def renew(self) -> None:
-        """Replace the workers one after another, each once its successor answers."""
-
-    async def shadow(self, name: str) -> None:
-        """Run a shadow that connects under this name, until it ends."""
-
-    async def stop(self, seconds: float) -> None:
-        """End all, once they have answered what is under way; after `seconds` whatever they do."""
-
-
-@dataclass
-class Worker:
-    """What the supervisor knows of a worker that has connected."""
-
-    name: str
-    pid: int
-    channel: Channel
-    version: str
-    # Where it is reached from other machines; empty: it shares the server's socket.
-    address: str = ""
-    since: float = field(default_factory=time.monotonic)
-    ready: bool = False
-    # It was asked to end, and finishes what is under way.
-    leaving: bool = False
-    metrics: Metrics = field(default_factory=Metrics)
-    failing: str | None = None
-    memory: int | None = None
-    shed: int = 0
-    # Of a shadow: version → what it has compared.
-    shadows: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_shadow(self) -> bool:
-        return self.name.startswith(SHADOW)
-
-    @property
-    def age(self) -> float:
-        """Seconds since it connected."""
-        return time.monotonic() - self.since
 
 
 class Supervisor:
@@ -98,16 +46,17 @@ class Supervisor:
         """
         self.settings, self.state, self.folder = settings, state, folder
         self.journal = Journal(settings.releases)
-        self.workers: dict[str, Worker] = {}
+        self.workers = Workers()
+        # What is wrong now, by what it is about.
         self.problems: dict[str, str] = {}
-        self.restarts = 0
         self.front: Literal["haproxy", "none"] = "none"
         # What each loaded version takes and answers, as its worker says.
         self.signatures: Mapping[str, Any] = {}
         self.ready = asyncio.Event()
         self.commands: Callable[[str, dict[str, Any]], Awaitable[Any]] | None = None
         self._engine = engine
-        self._ended_metrics = Metrics()
+        # Models that another process has loaded without harm.
+        self._tried: set[Held] = set()
         self._changing = asyncio.Lock()
         self._shadows_changed = asyncio.Event()
         self._ended = asyncio.Event()
@@ -133,16 +82,17 @@ class Supervisor:
         """
         self.take_signals()
         path = self.folder / "control"
-        server = await control.listen(path, self._order, self._gone)
+        server = await control.listen(path, self._order, self.workers.gone)
         on_listening(path)
         working = asyncio.ensure_future(self._engine.start(path, self))
         working.add_done_callback(self._no_engine)
-        shadowing = asyncio.create_task(self._keep_shadow())
+        beside = [asyncio.create_task(work) for work in (self._keep_shadow(), self._watch())]
         try:
             await self._ended.wait()
         finally:
             await self._engine.stop(_SECONDS_TO_STOP)
-            shadowing.cancel()
+            for task in beside:
+                task.cancel()
             server.close()
         if self._failed:
             raise self._failed
@@ -170,7 +120,7 @@ class Supervisor:
 
     async def listen_remote(self, host: str, token: str) -> asyncio.Server:
         """Let workers of other machines in, by TCP on a free port."""
-        return await control.listen_remote(host, token, self._order, self._gone)
+        return await control.listen_remote(host, token, self._order, self.workers.gone)
 
     # ---------------------------------------------------------------- changes
 
@@ -183,16 +133,18 @@ class Supervisor:
         who: str,
         reason: str,
         figures: Mapping[str, Any] | None = None,
+        must: bool = False,
     ) -> Change:
         """Carry out a change: when this returns, every worker answers by it, and it is written down.
 
         Args:
             decide: from the state to the one after it; called again if another change comes in between.
             action, by, who, reason, figures: see `Change`.
+            must: carry it out even if it cannot be written down, and write it down later.
 
         Raises:
-            MlopsError: a version cannot be served, or `decide` refuses. Then nothing has changed.
-            ServiceError: the journal cannot be written. Then nothing has changed either.
+            MlopsError: a version cannot be served, `decide` refuses, or the journal cannot be written. Then
+                nothing has changed.
         """
         while True:
             before = self.state
@@ -202,19 +154,12 @@ class Supervisor:
                 if self.state is not before:
                     continue
                 weights = before.policy.weights
-                change = self._written(Change(action, by, who, reason, weights, after, figures or {}))
+                change = Change(action, by, who, reason, weights, after, figures or {})
+                change = self.journal.append_later(change) if must else self.journal.append(change)
                 self.state = after
                 self._shadows_changed.set()
-                await asyncio.gather(*(self._commit(worker) for worker in self._ready()))
+                await asyncio.gather(*(self._commit(worker) for worker in self.workers.ready))
                 return change
-
-    def _written(self, change: Change) -> Change:
-        try:
-            return self.journal.append(change)
-        except OSError as error:
-            raise ServiceError(
-                f"{self.settings.releases} cannot be written ({error.strerror}), so traffic stays as it is."
-            ) from error
 
     async def try_out(self, state: State) -> Mapping[str, Any]:
         """Have a process of its own load what a state needs, as a model may crash who loads it.
@@ -232,16 +177,21 @@ class Supervisor:
                 if running.done():
                     raise ServiceError("The process that should try the version ended before it could.")
                 await asyncio.sleep(0.01)
-            return await self._load(self.workers[name], state)
+            found = await self._load(self.workers[name], state)
+            self._tried |= {state.models[version] for version in state.policy.loaded}
+            return found
         finally:
             if worker := self.workers.get(name):
                 worker.channel.tell("stop")
             await running
 
     async def _prepare(self, before: State, after: State) -> None:
-        if any(version not in before.policy.loaded for version in after.policy.loaded):
+        new = [version for version in after.policy.loaded if version not in before.policy.loaded]
+        if not new:  # then nobody need be asked, and a worker that hangs stops no way back
+            return
+        if not {after.models[version] for version in new} <= self._tried:
             await self.try_out(after)
-        for worker in self._ready():
+        for worker in self.workers.ready:
             found = await self._load(worker, after)
             self.signatures = {**self.signatures, **found}
 
@@ -259,7 +209,7 @@ class Supervisor:
                 await self._shadows_changed.wait()
 
     async def _load(self, worker: Worker, state: State) -> Mapping[str, Any]:
-        if worker.name.startswith(PROBE):
+        if worker.is_probe:
             needed = state.policy.loaded
         else:
             needed = state.policy.shadows if worker.is_shadow else tuple(state.policy.weights)
@@ -283,14 +233,6 @@ class Supervisor:
         except MlopsError as error:
             self._replace(worker, f"did not take the new traffic: {error}")
 
-    @property
-    def has_ready(self) -> bool:
-        """Whether somebody answers."""
-        return any(not worker.is_shadow for worker in self._ready())
-
-    def _ready(self) -> list[Worker]:
-        return [worker for worker in self.workers.values() if worker.ready]
-
     # ---------------------------------------------------------------- workers
 
     async def _order(self, channel: Channel, do: str, given: dict[str, Any]) -> Any:
@@ -303,26 +245,17 @@ class Supervisor:
                     "shadow": str(self.folder / "shadow"),
                 }
             case "open":
-                worker = self._of(channel)
-                if not worker.name.startswith(PROBE):
+                worker = self.workers.of(channel)
+                if not worker.is_probe:
                     await self._bring_up(worker)
             case "report" | "counted":
-                return self._reported(self._of(channel), given)
+                self.workers.of(channel).note(given)
+                return self.workers.counted().to_dict() if do == "counted" else None
             case "leave":
-                worker = self._of(channel)
+                worker = self.workers.of(channel)
                 worker.leaving, worker.ready = True, False
             case _ if self.commands:
                 return await self.commands(do, given)
-
-    def _reported(self, worker: Worker, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Note what a worker says of itself; return what all have counted."""
-        if "counted" in given:
-            worker.metrics = Metrics.from_dict(given["counted"])
-        worker.failing = given.get("failing", worker.failing)
-        worker.memory = given.get("memory", worker.memory)
-        worker.shed = given.get("shed", worker.shed)
-        worker.shadows = given.get("shadows", worker.shadows)
-        return self.counted().to_dict()
 
     async def _bring_up(self, worker: Worker) -> None:
         """Give a new worker what the others have."""
@@ -346,31 +279,23 @@ class Supervisor:
         self._replace(worker, f"cannot serve: {error}")
 
     def _replace(self, worker: Worker, why: str) -> None:
-        self.problems[worker.name] = f"{worker.name} {why}. Another one takes its place."
+        self.workers.tell(f"{worker.name} {why}. Another one takes its place.")
         worker.ready = False
         self._engine.kill(worker.name)
 
-    def ended(self, name: str, how: str) -> None:
-        """Note that a worker's process ended unasked."""
-        self.restarts += 1
-        self.problems.setdefault(name, f"{name} ended by {how}. Another one took its place.")
-
-    def counted(self) -> Metrics:
-        """What all workers have counted since the server started, those that have ended included."""
-        together = Metrics()
-        for metrics in (self._ended_metrics, *(worker.metrics for worker in self.workers.values())):
-            together.add(metrics)
-        return together
-
-    def _gone(self, channel: Channel) -> None:
-        for name in [name for name, worker in self.workers.items() if worker.channel is channel]:
-            self._ended_metrics.add(self.workers.pop(name).metrics)
-
-    def _of(self, channel: Channel) -> Worker:
-        for worker in self.workers.values():
-            if worker.channel is channel:
-                return worker
-        raise ServiceError("This connection is of no worker.")
+    async def _watch(self) -> None:
+        """Replace workers that say nothing any more: a model may keep one busy for good."""
+        while True:
+            await asyncio.sleep(1)
+            for worker in self.workers.ready:
+                if worker.silence > _SECONDS_OF_SILENCE:
+                    self._replace(worker, f"said nothing for {worker.silence:.0f} s")
+            if self.journal.catch_up():
+                self.problems.pop("journal", None)
+            else:
+                self.problems["journal"] = (
+                    "The journal of releases cannot be written: a restart would lose changes."
+                )
 
     def _no_engine(self, working: asyncio.Future[Any]) -> None:
         if not working.cancelled() and (error := working.exception()):

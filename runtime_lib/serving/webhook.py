@@ -48,7 +48,7 @@ class Webhook:
         """Have the server look at the registry, if the champion of its model has moved.
 
         Raises:
-            RequestError: no secret is set (501), it is not signed with it or too old (401), or no event (400).
+            RequestError: no secret is set (501), it is not signed or too old (401), or no event (400).
             ServiceError: the supervisor does not answer; MLflow sends it again.
         """
         if not self._secret or self._ask is None:
@@ -73,7 +73,7 @@ class Webhook:
             raise RequestError(f"The signature is not made with the secret in {SECRET}.", status=401)
         if not at.isdigit() or abs(time.time() - int(at)) > _LONGEST:
             raise RequestError(
-                f"The delivery is of another time: its timestamp may be {_LONGEST} s from this server's clock.",
+                f"The delivery is of another time: it may be {_LONGEST} s from this server's clock.",
                 status=401,
             )
         return name

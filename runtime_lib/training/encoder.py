@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from runtime_lib.data.columns import Array, Column, images_last
+from runtime_lib.data.rows import Stacked
 from runtime_lib.errors import ModelError, require
 from runtime_lib.training.parts import (
     HASHES,
@@ -84,7 +85,7 @@ class Encoder:
 
     def encode(self, rows: Mapping[str, Array]) -> Array:
         """Return a `float32` matrix of shape `(n, width)` for checked rows of length `n`."""
-        n = len(next(iter(rows.values())))
+        n = len(rows.numbers if isinstance(rows, Stacked) else next(iter(rows.values())))
         matrix = np.zeros((n, self.width), dtype=np.float32)
         for start in range(0, n, _AT_ONCE):
             some = slice(start, start + _AT_ONCE)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from runtime_lib.data.columns import Array
+from runtime_lib.data.rows import Stacked
 from runtime_lib.errors import require
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class Numbers:
     """The number columns of an encoder. `parts`: each with its first column in the matrix."""
 
     def __init__(self, parts: Sequence[tuple[Number, int]]) -> None:
-        self._names = [part.name for part, _ in parts]
+        self._names = tuple(part.name for part, _ in parts)
         table = np.array([(part.median, part.mean, part.deviation) for part, _ in parts])
         self._median, self._mean, self._deviation = table.T[:, :, None]
         self._columns = np.array([start for _, start in parts])
@@ -164,8 +165,7 @@ class Numbers:
         self._flags = self._columns[self._flagged] + 1
 
     def fill(self, rows: Mapping[str, Array], matrix: Array) -> None:
-        values = np.concatenate([rows[name] for name in self._names], dtype=np.float64)
-        values = values.reshape(len(self._names), -1)
+        values = self._of(rows)
         missing = np.isnan(values)
         np.copyto(values, self._median, where=missing)
         values -= self._mean
@@ -175,6 +175,13 @@ class Numbers:
         matrix[:, self._columns] = values.T
         if len(self._flags):
             matrix[:, self._flags] = missing[self._flagged].T
+
+    def _of(self, rows: Mapping[str, Array]) -> Array:
+        """The values of each column, `(d, n)`, to be written over."""
+        if isinstance(rows, Stacked) and rows.side_by_side == self._names:
+            return rows.numbers.T.copy()
+        values = np.concatenate([rows[name] for name in self._names], dtype=np.float64)
+        return values.reshape(len(self._names), -1)
 
 
 class Categories:

@@ -107,6 +107,7 @@ _MOVED = {
 _GONE: dict[str, str] = {
     "training.fit.fit": "call runtime_lib.training.train.train; in a loop of your own, "
     "runtime_lib.training.fit.fit_network with a network of runtime_lib.training.build.build",
+    "monitoring.log.RESERVED": "runtime_lib.serving.log.is_reserved says whether an input may have a name",
     "monitoring.profile.check_profile": "runtime_lib.training.profile.read_profile returns the document",
     "hardware.check.Finding": "runtime_lib.hardware.device.selfcheck.check returns texts",
     "hardware.on_mac.Answers": "read a machine with runtime_lib.hardware.facts",

@@ -12,8 +12,9 @@ import pytest
 from runtime_lib.data.columns import Column
 from runtime_lib.serving.http import build_app
 from runtime_lib.serving.predictor import Predictor
-from runtime_lib.serving.service import Service, Version
+from runtime_lib.serving.service import Service
 from runtime_lib.serving.traffic import Policy
+from runtime_lib.serving.version import Version
 from runtime_lib.task.kinds import BINARY
 from runtime_lib.training.model import Model
 from tests.support.servers import make_project

@@ -1,37 +1,54 @@
-"""Real Ray: what a Mac's replay offers to it, what is refused, how a failed start and SIGTERM end.
+"""Real Ray: what a Mac's replay offers to it, what is refused, what kills cost, and how a server ends.
 
-What only needs a running Ray Serve shares one, at the end of the module: `run` needs the process without.
+What only needs a running server shares one.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
-from runtime_lib.errors import ServiceError
-from runtime_lib.serving.engines import ray as ray_app
-from runtime_lib.settings import load
+from runtime_lib.serving import control
+from runtime_lib.settings import Settings
+from tests.support.depth import examples
+from tests.support.front import Load
 from tests.support.projects import free_port
 from tests.support.replayed import ReplayedMac
-from tests.support.servers import make_project, ray_processes_left
+from tests.support.servers import (
+    ROWS,
+    Server,
+    eventually,
+    expected,
+    make_project,
+    ray_processes,
+    ray_processes_left,
+    running,
+)
 
 pytestmark = pytest.mark.slow
 
 TERABYTE = str(10**12 / 2**30)  # in GiB
+BODY = json.dumps({"inputs": ROWS})
+# Of a replica's replacement on an idle machine. The tests wait longer: others may use this one.
+PATIENCE = 60
 
 _TASKS = """
 import json, time
-from runtime_lib.serving.engines import ray as ray_app
-import os
-os.environ.update(ray_app._ENVIRONMENT)
+from runtime_lib.serving.engines.ray import instance
+instance._set({**instance._EVERYWHERE, **instance._OWN})
 import ray
 from runtime_lib.hardware import facts
 from runtime_lib.hardware.device.device import device_for
@@ -60,24 +77,33 @@ ray.shutdown()
 """
 
 _SERVE = """
-import os, signal, sys, threading
+import asyncio, os, signal, sys, threading, time, urllib.request
+from contextlib import suppress
 from pathlib import Path
 from runtime_lib.errors import MlopsError
-from runtime_lib.serving.engines import ray as ray_app
+from runtime_lib.serving.address import listen, url_of
+from runtime_lib.serving.releases.journal import Held, State
+from runtime_lib.serving.serve import run
+from runtime_lib.serving.traffic import Policy
 from runtime_lib.settings import load
 
-def ready():
-    import ray
-    print("ready, left", ray.available_resources().get("apple_gpu", 0), flush=True)
-    os.kill(os.getpid(), signal.SIGTERM)
-    threading.Event().wait(60)
+settings = load(Path(sys.argv[1]))
+state = State("flights", Policy.all_to("1"), {"1": Held(sys.argv[2], "")}, ("1",))
 
-try:
-    settings = load(Path(sys.argv[1]))
-    ray_app.run(settings, Path(sys.argv[2]), name="flights", version="1", on_ready=ready)
-    print("ended")
-except MlopsError as error:
-    print("error:", error)
+def end_when_ready():
+    with suppress(OSError), urllib.request.urlopen(url_of(settings) + "/ready"):  # until somebody answers
+        import ray
+
+        print("ready, left", ray.available_resources().get("apple_gpu", 0), flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+with listen("127.0.0.1", settings.serving.port) as listener:
+    threading.Thread(target=end_when_ready, daemon=True).start()
+    try:
+        asyncio.run(run(settings, state, listener))
+        print("ended")
+    except MlopsError as error:
+        print("error:", error)
 """
 
 
@@ -117,7 +143,7 @@ def serve(
     return said
 
 
-def test_one_task_at_a_time_has_the_gpu_of_a_mac(tmp_path):
+def test_one_task_at_a_time_has_the_gpu_of_a_mac(tmp_path: Path) -> None:
     found = json.loads(run(_TASKS, mac=ReplayedMac(tmp_path / "mac")).splitlines()[-1])
     assert found["offered"] == {"apple_gpu": 1.0, "unified_memory": float(int(64 * 2**30 * 0.66))}
     assert (found["free"], found["gpu"]) == (True, False)
@@ -125,8 +151,8 @@ def test_one_task_at_a_time_has_the_gpu_of_a_mac(tmp_path):
 
 
 def test_a_model_on_a_mac_takes_the_gpu_once_the_machine_is_cool_and_ends_with_sigterm(
-    tmp_path, model_folder
-):
+    tmp_path: Path, model_folder: Path
+) -> None:
     mac = ReplayedMac(tmp_path / "mac", 2)
     wait = {"MLOPS_HARDWARE__MAX_WAIT": "6"}
     said = serve(tmp_path / "project", model_folder, mac=mac, on_wait=lambda: mac.heat(0), **wait)
@@ -134,57 +160,240 @@ def test_a_model_on_a_mac_takes_the_gpu_once_the_machine_is_cool_and_ends_with_s
     assert "ready, left 0" in said, said
     assert "ended" in said
     assert "Traceback" not in said
+    assert "SIGTERM" not in said
 
 
-def test_a_terabyte_on_a_mac_is_refused_with_words_before_serve_starts(tmp_path, model_folder):
+def test_a_terabyte_on_a_mac_is_refused_with_words_before_serve_starts(
+    tmp_path: Path, model_folder: Path
+) -> None:
     much = {"MLOPS_HARDWARE__SERVING_MEMORY_GIB": TERABYTE}
     said = serve(tmp_path / "a", model_folder, mac=ReplayedMac(tmp_path / "mac"), **much)
     assert "error: The model cannot be served here. The work asks for 931.32 GiB of unified_memory" in said
     assert "hardware.serving_memory_gib" in said
 
 
-def test_a_port_that_was_taken_meanwhile_is_named_and_ray_ends(tmp_path, model_folder):
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        settings = make_project(tmp_path, port=port)
-        with pytest.raises(ServiceError, match=f"did not start: Failed to bind to .*{port}"):
-            ray_app.run(settings, model_folder, name="flights", version="1", on_ready=lambda: None)
-    assert not ray_processes_left(os.getpid())
+def test_without_a_macs_amounts_the_replica_itself_refuses_a_terabyte(
+    tmp_path: Path, model_folder: Path
+) -> None:
+    said = serve(tmp_path, model_folder, MLOPS_HARDWARE__SERVING_MEMORY_GIB=TERABYTE)
+    assert "error: The model did not start in Ray Serve: This machine refuses the work." in said
+    assert "931.32 GiB" in said
+
+
+def test_a_model_that_does_not_load_says_why(tmp_path: Path) -> None:
+    said = serve(tmp_path, tmp_path / "nowhere")
+    assert "did not load 1: No model at" in said.split("error:")[1]
+
+
+# ------------------------------------------------------------------ one server, killed at in every way
+
+
+class Replicated:
+    """A server on Ray, and what its commands say of it."""
+
+    def __init__(self, server: Server, port: int) -> None:
+        self.server, self.port = server, port
+
+    def order(self, do: str, **arguments: object) -> dict[str, object]:
+        found = json.loads(self.server.settings.server.read_text())
+        return control.ask(Path(found["control"]), do, **arguments)
+
+    def ready(self) -> dict[str, int]:
+        """The replicas that answer, and their processes."""
+        return {each["name"]: each["pid"] for each in self.order("status")["workers"] if each["ready"]}
+
+    def controllers(self) -> set[int]:
+        return {
+            each
+            for each in ray_processes(self.server.process.pid)
+            if "ServeController" in " ".join(psutil.Process(each).cmdline())
+        }
+
+    def load(self, rate: float = 100, clients: int = 8) -> Load:
+        return Load(self.port, rate=rate, clients=clients, path="/invocations", body=BODY)
+
+
+@contextmanager
+def started(settings: Settings, folder: Path, port: int, **variables: str) -> Iterator[Replicated]:
+    """A server that must end well."""
+    with running(settings, folder, port, **variables) as server:
+        yield Replicated(server, port)
+        server.process.terminate()
+        _, errors = server.process.communicate(timeout=60)
+    assert "SIGTERM" not in errors
+    assert not ray_processes_left(server.process.pid)
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    """Ray Serve as `run` starts it, without a Mac; yields what the machine offers to Ray."""
-    settings = make_project(tmp_path_factory.mktemp("shared") / "project", port=free_port())
-    with ray_app._ray(settings) as offered:
-        ray_app._start_serve(settings)
-        yield offered
-    assert not ray_processes_left(os.getpid())
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
 
 
-def deploy(settings, folder):
-    ray_app._deploy(ray_app.application(settings, folder, name="flights", version="1"))
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, model_folder: Path, home: Path) -> Iterator[Replicated]:
+    """A server of two replicas."""
+    port = free_port()
+    settings = make_project(tmp_path_factory.mktemp("ray") / "project", engine="ray", port=port, workers=2)
+    with started(settings, model_folder, port, HOME=str(home)) as found:
+        assert eventually(lambda: len(found.ready()) == 2, PATIENCE)
+        yield found
 
 
-def test_a_model_that_does_not_load_says_why(shared, tmp_path):
-    with pytest.raises(ServiceError, match="did not start in Ray Serve: No model at"):
-        deploy(make_project(tmp_path), tmp_path / "nowhere")
+def test_both_replicas_answer_on_the_servers_own_socket_and_nothing_else_is_open(
+    pair: Replicated, model_folder: Path
+) -> None:
+    status, answer = pair.server.ask("/invocations", {"inputs": ROWS})
+    assert (status, answer["predictions"]) == (200, pytest.approx(expected(model_folder), abs=1e-6))
+    processes = ray_processes(pair.server.process.pid) | {pair.server.process.pid}
+    open_to = {
+        (each.laddr.ip.removeprefix("::ffff:"), each.laddr.port)
+        for process in processes
+        for each in psutil.Process(process).net_connections("tcp")
+        if each.status == psutil.CONN_LISTEN
+    }
+    assert {host for host, _ in open_to} == {"127.0.0.1"}
+    assert set(pair.ready().values()) <= processes
+    for process in pair.ready().values():
+        mine = psutil.Process(process).net_connections("tcp")
+        assert pair.port in {each.laddr.port for each in mine if each.status == psutil.CONN_LISTEN}
+    assert "ProxyActor" not in " ".join(" ".join(psutil.Process(each).cmdline()) for each in processes)
 
 
-def test_without_a_macs_amounts_the_replica_itself_refuses_a_terabyte(shared, tmp_path, model_folder):
-    make_project(tmp_path)
-    much = load(tmp_path, environ={"MLOPS_HARDWARE__SERVING_MEMORY_GIB": TERABYTE})
-    words = r"did not start in Ray Serve: This machine refuses the work\..*931\.32 GiB"
-    with pytest.raises(ServiceError, match=words):
-        deploy(much, model_folder)
+def test_rays_token_is_readable_by_its_user_alone(pair: Replicated, home: Path) -> None:
+    token = home / ".ray" / "auth_token"
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    assert len(token.read_text()) == 64
 
 
-def test_without_a_mac_there_is_no_apple_gpu_to_have(shared):
-    import ray
+def test_a_replica_that_is_killed_is_replaced_and_its_requests_are_answered_when_asked_again(
+    pair: Replicated,
+) -> None:
+    kills, slowest = examples(2, 20), 0.0
+    with pair.load() as load:
+        for _ in range(kills):
+            time.sleep(0.5)
+            name, process = next(iter(pair.ready().items()))
+            os.kill(process, signal.SIGKILL)
+            began = time.monotonic()
+            assert eventually(lambda name=name: name not in (now := pair.ready()) and len(now) == 2, PATIENCE)
+            slowest = max(slowest, time.monotonic() - began)
+    print(f"{kills} kills of replicas: {load.total} requests, {load.outcomes}, {load.again} asked again")
+    print(f"replaced within {slowest:.1f} s")
+    assert load.failed[True] == 0
+    assert load.failed[False] <= 8 * kills  # one on each connection
+    problems = pair.order("status")["problems"]
+    assert any("Another one took its place" in each for each in problems), problems
 
-    if sys.platform != "linux":
-        pytest.skip("this may be a Mac")
-    assert shared == {}
-    work = ray.remote(lambda: True)
-    assert ray.get(work.remote(), timeout=60)
-    assert ray.wait([work.options(resources={"apple_gpu": 1}).remote()], timeout=4)[0] == []
+
+def test_while_serves_controller_is_away_requests_are_answered_and_traffic_changes(pair: Replicated) -> None:
+    kills = examples(2, 20)
+    before = pair.ready()
+    with pair.load() as load:
+        for kill in range(kills):
+            time.sleep(0.5)
+            killed = pair.controllers()
+            for process in killed:
+                os.kill(process, signal.SIGKILL)
+            held = {"folder": str(_folder(pair)), "digest": ""}
+            change = {"version": str(100 + kill), "held": held, "how": "at once"}
+            why = {"by": "hand", "who": "test", "reason": "test"}
+            pair.order("deploy", seconds=PATIENCE, **change, **why)
+            assert pair.server.ask("/invocations", {"inputs": ROWS})[1]["version"] == str(100 + kill)
+            pair.order("roll back", **why)
+            assert pair.server.ask("/invocations", {"inputs": ROWS})[1]["version"] == "7"
+            assert eventually(lambda killed=killed: bool(pair.controllers() - killed), PATIENCE)
+        # The new one has looked after them for a while.
+        time.sleep(3)
+    print(f"{kills} kills of the controller: {load.total} requests, {load.outcomes}")
+    assert load.failed == {True: 0, False: 0}
+    assert pair.ready() == before
+
+
+def _folder(pair: Replicated) -> Path:
+    """Of the model that is served."""
+    line = pair.server.settings.releases
+    if line.exists():
+        return Path(json.loads(line.read_text().splitlines()[-1])["state"]["models"]["7"]["folder"])
+    return Path(pair.server.process.args[4])
+
+
+# ------------------------------------------------------------------ load, and the end
+
+
+def test_three_replicas_follow_load_and_all_end_with_a_supervisor_that_is_killed(
+    tmp_path: Path, model_folder: Path
+) -> None:
+    port = free_port()
+    settings = make_project(tmp_path, engine="ray", port=port, workers=1, max_workers=3, max_rows=100_000)
+    body = json.dumps({"inputs": {name: values * 300 for name, values in ROWS.items()}})
+    with running(settings, model_folder, port) as server:
+        found = Replicated(server, port)
+        with Load(port, rate=2000, clients=32, path="/invocations", body=body) as load:
+            began = time.monotonic()
+            assert eventually(lambda: len(found.ready()) == 3, PATIENCE)
+            print(f"1 to 3 replicas in {time.monotonic() - began:.1f} s, {load.total} requests")
+        assert load.failed == {True: 0, False: 0}
+        if examples(0, 1):
+            with found.load() as load:
+                assert eventually(lambda: len(found.ready()) == 1, 90)
+            assert load.failed == {True: 0, False: 0}  # who leaves takes nobody along
+            assert found.order("status")["problems"] == []
+        processes = ray_processes(server.process.pid)
+        server.process.kill()
+        assert eventually(lambda: _refused(port), 15)
+        assert eventually(lambda: not _working(processes), 30)
+
+
+def _working(processes: set[int]) -> set[int]:
+    """Those left that are not Ray's agents: these look for the rest of Ray for a minute before they end."""
+    left = set()
+    for process in processes:
+        with suppress(psutil.Error):
+            found = psutil.Process(process)
+            if found.status() != psutil.STATUS_ZOMBIE and not found.cmdline()[0].endswith("Agent"):
+                left.add(process)
+    return left
+
+
+def _refused(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.mark.parametrize(
+    ("victim", "words"),
+    [("raylet/raylet", "no replica is left"), ("gcs/gcs_server", "Ray's control store at")],
+    ids=["raylet", "gcs"],
+)
+def test_a_server_whose_ray_is_killed_ends_and_says_so(
+    tmp_path: Path, model_folder: Path, victim: str, words: str
+) -> None:
+    if not examples(0, 1):
+        pytest.skip("in the deep run")
+    port = free_port()
+    settings = make_project(tmp_path, engine="ray", port=port)
+    with running(settings, model_folder, port) as server:
+        for process in ray_processes(server.process.pid):
+            if victim in psutil.Process(process).cmdline()[0]:
+                os.kill(process, signal.SIGKILL)
+        said, errors = server.process.communicate(timeout=90)
+    assert words in said.split("error:")[1], errors
+    assert not ray_processes_left(server.process.pid, 90)
+
+
+def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path, model_folder: Path) -> None:
+    port = free_port()
+    said = serve(tmp_path, model_folder, MLOPS_SERVING__RAY_ADDRESS=f"127.0.0.1:{port}")
+    assert f"error: The Ray cluster at 127.0.0.1:{port} (serving.ray_address) cannot be used" in said
+    assert "refused" in said
+
+
+def test_without_ray_the_extra_to_install_is_named(tmp_path: Path, model_folder: Path) -> None:
+    """A folder in front of the packages, with a `ray` that is not there to import."""
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "ray.py").write_text(
+        "raise ModuleNotFoundError('No module named ray', name='ray')"
+    )
+    hidden = f"{tmp_path / 'hidden'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    said = serve(tmp_path / "project", model_folder, PYTHONPATH=hidden)
+    assert "error: 'ray' is not installed. It comes with the extra 'serve'" in said

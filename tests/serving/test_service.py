@@ -16,8 +16,9 @@ from runtime_lib.serving.log import PredictionLog, read_predictions
 from runtime_lib.serving.predictor import Prediction, Predictor
 from runtime_lib.serving.protocols.batch import Batch
 from runtime_lib.serving.releases.journal import Held
-from runtime_lib.serving.service import Service, open_version
+from runtime_lib.serving.service import Service
 from runtime_lib.serving.traffic import Policy
+from runtime_lib.serving.version import open_version
 from runtime_lib.settings import Settings
 from runtime_lib.task.kinds import BINARY
 from runtime_lib.training.build import build

@@ -116,9 +116,13 @@ class Server:
 
 
 @contextmanager
-def running(settings: Settings, folder: Path, port: int, **variables: str) -> Iterator[Server]:
-    """A server of its own process; `variables` are added to its environment."""
+def running(
+    settings: Settings, folder: Path, port: int, *, most_files: int = 0, **variables: str
+) -> Iterator[Server]:
+    """A server of its own process, which may open so many files; `variables` are added to its environment."""
     command = [sys.executable, "-c", _SERVE, str(settings.root), str(folder), str(port)]
+    if most_files:
+        command = ["sh", "-c", f'ulimit -n {most_files}; exec "$@"', "sh", *command]
     env = {**os.environ, **variables}
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=env) as process:

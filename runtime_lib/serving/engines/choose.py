@@ -11,9 +11,10 @@ from pathlib import Path
 
 from runtime_lib.errors import ServiceError
 from runtime_lib.hardware import facts
+from runtime_lib.serving.engines.engine import Engine
 from runtime_lib.serving.engines.local import Place, Processes
 from runtime_lib.serving.front.haproxy import HAProxy, find
-from runtime_lib.serving.supervisor import Engine, Supervisor
+from runtime_lib.serving.supervisor import Supervisor
 from runtime_lib.settings import Settings
 
 __all__ = ["Front", "engine_for", "workers_of"]
@@ -83,7 +84,7 @@ class Front:
         while True:
             await asyncio.sleep(_SECONDS_TO_LOOK)
             if self._proxy.heal():
-                supervisor.problems["haproxy"] = "HAProxy ended unasked, and was started again."
+                supervisor.workers.tell("HAProxy ended unasked, and was started again.")
 
     def stop(self) -> None:
         """End it, after what is under way."""

@@ -134,7 +134,7 @@ class Processes:
             code = await self._run(line.name, place)
             if self._leaving or line.left:
                 return
-            self._supervisor.ended(line.name, _how(code))
+            self._supervisor.workers.ended(line.name, _how(code))
             if time.monotonic() - started > _SECONDS_TO_COUNT:
                 failures, pause = 0, 0.0
             else:

@@ -52,7 +52,6 @@ def lost_by(damage: Sequence[Damage]) -> str:
 class Frame:
     """`time`: when its rows were answered, in µs since 1970; shape and batch: messages, see `shape`."""
 
-    offset: int
     time: int
     shape: bytes
     batch: bytes
@@ -80,16 +79,17 @@ class Window:
     def find(self, wanted: bytes, offset: int) -> int | None:
         """Where `wanted` comes next, from `offset` on."""
         while offset + len(wanted) <= self.size:
-            self.at(offset, len(wanted))
+            if len(self.at(offset, len(wanted))) < len(wanted):
+                return None  # its writer took back the half of a batch
             found = self._data.find(wanted, offset - self._start)
             if found >= 0:
                 return self._start + found
             offset = max(offset + 1, self._start + len(self._data) - len(wanted) + 1)
         return None
 
-    def grew(self) -> bool:
-        """Whether the file is longer than when it was opened: it is being written."""
-        return os.fstat(self._file.fileno()).st_size > self.size
+    def changed(self) -> bool:
+        """Whether the file is longer or shorter than when it was opened: its end is being written."""
+        return os.fstat(self._file.fileno()).st_size != self.size
 
 
 def read_frames(path: Path, window: Window, on_damage: OnDamage) -> Iterator[Frame] | None:
@@ -135,7 +135,7 @@ def _frames(path: Path, window: Window, offset: int, marker: bytes, on_damage: O
         offset += Header.size + len(frame.shape) + len(frame.batch)
         if frame.shape:
             yield frame
-    if damaged and not window.grew():
+    if damaged and not window.changed():
         on_damage(Damage(path, damaged[0], window.size - damaged[0], damaged[1]))
 
 
@@ -150,4 +150,4 @@ def _frame(window: Window, offset: int, marker: bytes) -> Frame | str:
     if zlib.crc32(content) != header.checksum:
         return "a batch does not match its checksum"
     shape, batch = bytes(content[: header.shape]), bytes(content[header.shape :])
-    return Frame(offset, header.time, shape, batch)
+    return Frame(header.time, shape, batch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["answers", "read_predictions", "scan"]
 
 # What is brought together before it is handed on: a tiny batch takes some KiB, however few its rows.
-_BATCHES, _BYTES = 4_096, 32 * 2**20
+_BATCHES, _BYTES = 1_024, 32 * 2**20
 _ROWS = 65_536
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -104,6 +105,7 @@ def read_predictions(
     identity = ["id", "version", *([ROLE] if role is None and ROLE in table else [])]
     if (again := table.duplicated(identity, keep="last")).any():
         table = table[~again]
+    pa.default_memory_pool().release_unused()  # of tiny batches and of hash tables, as much as the table
     return table.reset_index(drop=True)
 
 
@@ -120,7 +122,10 @@ def _parts(
     import pyarrow as pa
 
     earliest = None if since is None else (since - _EPOCH) // timedelta(microseconds=1)
-    with path.open("rb", buffering=0) as file:
+    with (
+        suppress(FileNotFoundError),
+        path.open("rb", buffering=0) as file,
+    ):  # an empty one goes with its writer
         window = Window(file)
         frames = read_frames(path, window, on_damage)
         if frames is None:

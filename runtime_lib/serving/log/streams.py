@@ -23,8 +23,6 @@ _START = b"\xff\xff\xff\xff"  # in front of each message of Arrow IPC, then its 
 _BEGIN = len(_START) + 4
 _USUAL = 2**20  # bytes within which a message mostly ends
 _LARGEST = 256 * 2**20  # and always: 10,000 rows of 1,000 columns are 80 MB
-
-
 _LATEST = 9_000_000_000_000_000  # µs since 1970: the year 2255, which pandas can hold in every unit
 
 
@@ -55,7 +53,7 @@ def read_stream(path: Path, window: Window, on_damage: OnDamage) -> Iterator[tup
     first = _message(window, 0)
     stream = _stream(first) if first else None
     if first is None or stream is None:
-        if window.size and not window.grew():
+        if window.size and not window.changed():
             on_damage(Damage(path, 0, window.size, "the beginning is damaged or cut short"))
         return
     damaged: int | None = None
@@ -72,7 +70,7 @@ def read_stream(path: Path, window: Window, on_damage: OnDamage) -> Iterator[tup
             damaged = None
         yield stream, batch, len(message)
         offset = _next(window, offset, message)
-    if damaged is not None and not window.grew():
+    if damaged is not None and not window.changed():
         on_damage(Damage(path, damaged, window.size - damaged, "a batch is damaged or cut short"))
 
 

@@ -171,8 +171,8 @@ class PredictionLog:
     def _end(self) -> None:
         if self._file is None:
             return
-        os.close(self._file)
-        self._file = None
+        file, self._file = self._file, None
+        os.close(file)
         if self._size == self._begin:
             self._path.unlink(missing_ok=True)  # it holds nothing
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -15,8 +14,7 @@ from runtime_lib.errors import RequestError
 __all__ = ["Batch", "as_object", "kind_of", "parse_json"]
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """A request as it came, not checked."""
 
     rows: Mapping[str, Sequence[Any]]
@@ -29,7 +27,7 @@ class Batch:
     """Which of them are wanted as raw bytes."""
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """Of its rows; of ragged columns that of the longest."""
         if isinstance(self.rows, Rows):
             return len(self.rows.rows)

@@ -203,7 +203,10 @@ def _plus(one: Counter[int], other: Counter[int], sign: int) -> Counter[int]:
 def _bucket(seconds: float) -> int:
     if seconds <= 0:
         return _LOWEST
-    return min(max(math.ceil(math.log2(seconds) * _PER_DOUBLING) - 1, _LOWEST), _HIGHEST)
+    bucket = math.ceil(math.log2(seconds) * _PER_DOUBLING) - 1
+    if _LOWEST <= bucket <= _HIGHEST:
+        return bucket
+    return _LOWEST if bucket < _LOWEST else _HIGHEST
 
 
 def _fallen(what: str) -> DataError:

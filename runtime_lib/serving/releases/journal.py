@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from runtime_lib.errors import DataError
+from runtime_lib.errors import DataError, ServiceError
 from runtime_lib.files import check_format
 from runtime_lib.secrets import without_secrets
 from runtime_lib.serving.traffic import Policy
@@ -120,15 +120,46 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        # What holds although it could not be written.
+        self._later: list[Change] = []
 
     def append(self, change: Change) -> Change:
         """Write a change down for good, and return it with its time and key.
 
         Raises:
-            OSError: the disk is full, or the folder cannot be written.
+            ServiceError: the disk is full, or the folder cannot be written.
         """
-        now = datetime.now(UTC)
-        change = _stamped(change, now)
+        change = _stamped(change, datetime.now(UTC))
+        try:
+            self._write_later()
+            self._write(change)
+        except OSError as error:
+            raise ServiceError(
+                f"The journal of releases cannot be written ({error}), so nothing was changed."
+            ) from error
+        return change
+
+    def append_later(self, change: Change) -> Change:
+        """As `append`, but a change that cannot be written now is kept for `catch_up`: it has to hold."""
+        change = _stamped(change, datetime.now(UTC))
+        self._later.append(change)
+        self.catch_up()
+        return change
+
+    def catch_up(self) -> bool:
+        """Write what was kept; return whether nothing is left to write."""
+        try:
+            self._write_later()
+        except OSError:
+            return False
+        return True
+
+    def _write_later(self) -> None:
+        while self._later:
+            self._write(self._later[0])
+            del self._later[0]
+
+    def _write(self, change: Change) -> None:
         line = json.dumps({"format": _FORMAT, **asdict(change), "state": change.state.to_dict()})
         self._path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
@@ -136,7 +167,6 @@ class Journal:
             _write(file, line.encode() + b"\n")
         finally:
             os.close(file)
-        return change
 
     def changes(self) -> tuple[Change, ...]:
         """Every change, oldest first.

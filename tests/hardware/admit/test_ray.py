@@ -16,9 +16,8 @@ from runtime_lib.hardware.admit.admission import Demand
 from runtime_lib.hardware.admit.ray import asked, misfit, resources
 from runtime_lib.hardware.device.device import Device, device_for
 from runtime_lib.hardware.read.facts import Facts
-from runtime_lib.serving.engines import ray
-from runtime_lib.settings import Hardware, Settings
-from runtime_lib.settings.tables import ProjectNames
+from runtime_lib.serving.engines.ray.demand import offered
+from runtime_lib.settings import Hardware
 from tests.support.replayed import ReplayedMac
 
 GIB = 2**30
@@ -61,11 +60,10 @@ def test_a_server_offers_what_metal_recommends_and_its_replica_may_take_it(monke
     mac = replace(MAC, working_set_bytes=None)
     info = {"max_recommended_working_set_size": 48 * GIB}
     monkeypatch.setattr(pytest.importorskip("mlx.core"), "device_info", lambda: info)
-    monkeypatch.setattr(ray, "facts", lambda: mac)
+    monkeypatch.setattr("runtime_lib.serving.engines.ray.demand.facts", lambda: mac)
     monkeypatch.setattr(here, "facts", lambda probe: mac)
     policy = Hardware(serving_memory_gib=45, unknown="run")
-    settings = Settings(project=ProjectNames(name="a", package="a"), hardware=policy)
-    assert ray._offered(settings) == OFFERED
+    assert offered(policy, "auto") == OFFERED
     demand = Demand(45 * GIB, gpu=True)  # more than 66 % of the memory, less than Metal recommends
     taken = here.decide_here(policy, demand, device=METAL)
     assert "can give" not in " ".join(taken.reasons)

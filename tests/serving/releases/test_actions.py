@@ -6,7 +6,7 @@ import pytest
 
 from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.serving.releases import actions
-from runtime_lib.serving.releases.controller import canary
+from runtime_lib.serving.releases.canary import begin_canary
 from runtime_lib.serving.releases.journal import Held, State
 from runtime_lib.serving.traffic import Policy
 from runtime_lib.settings.tables import Canary
@@ -41,13 +41,13 @@ def test_only_two_stay_loaded_but_the_files_of_more_are_known_to_go_back() -> No
 
 
 def test_a_canary_takes_its_first_step_and_a_rollback_ends_it() -> None:
-    after = canary(state(), "7", held("7"), Canary())
+    after = begin_canary(state(), "7", held("7"), Canary())
     assert after.policy.weights == {"7": 10, "5": 990}
     assert (after.plan or {})["kind"] == "canary"
     back, version = actions.roll_back(after)
     assert (version, back.policy.weights, back.plan) == ("5", {"5": 1000}, None)
     with pytest.raises(SettingsError, match="serves already"):
-        canary(state("7"), "7", held("7"), Canary())
+        begin_canary(state("7"), "7", held("7"), Canary())
 
 
 def test_a_division_by_hand_needs_versions_that_are_loaded() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime_lib.errors import DataError
+from runtime_lib.errors import DataError, ServiceError
 from runtime_lib.serving.releases.journal import Change, Held, Journal, State
 from runtime_lib.serving.traffic import Policy
 from tests.support.depth import DEEP
@@ -73,13 +73,19 @@ def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
     old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, before[1]))
-        with pytest.raises(OSError, match=r"No space|too large"):
+        with pytest.raises(
+            ServiceError, match=r"cannot be written .*(No space|too large).*nothing was changed"
+        ):
             journal.append(change(2))
+        must = journal.append_later(change(3))
+        assert not journal.catch_up()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, old)
     assert path.stat().st_size == size
-    assert journal.changes() == (first,)
+    assert Journal(path).changes() == (first,)
+    assert journal.catch_up()
+    assert Journal(path).changes() == (first, must)
 
 
 def test_a_kill_at_any_moment_loses_nothing_that_was_said_to_be_written(tmp_path: Path) -> None:

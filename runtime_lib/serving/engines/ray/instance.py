@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from runtime_lib.settings import Settings
 __all__ = ["cause", "is_leased", "lease", "opened", "quiet", "reserve", "running"]
 
 _SECONDS_TO_DELETE = 10
+_SECONDS_TO_CONNECT = 5
 # What Serve's actors live in; a name of this process is found by them only there.
 _NAMESPACE = "serve"
 _EVERYWHERE = {
@@ -97,7 +99,7 @@ def lease(name: str) -> None:
     """Leave a sign in the cluster that lasts as long as this process: a placement group, which takes none."""
     from ray.util import placement_group
 
-    placement_group([{"CPU": 0.001}], name=name)
+    placement_group([{"memory": 1}], name=name)
 
 
 def is_leased(name: str, *, seconds: float) -> bool:
@@ -141,10 +143,14 @@ def _start(ray: Any, given: dict[str, float]) -> None:
 
 def _join(ray: Any, address: str) -> None:
     try:
+        if address != "auto":  # Ray itself tries for a minute
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS_TO_CONNECT).close()
         ray.init(address=address, namespace=_NAMESPACE, logging_level="warning")
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        why = " ".join(cause(str(error)).split())
         raise ServiceError(
-            f"The Ray cluster at {address} (serving.ray_address) cannot be used: {cause(str(error)).strip()}"
+            f"The Ray cluster at {address} (serving.ray_address) cannot be used: {why}"
         ) from error
 
 

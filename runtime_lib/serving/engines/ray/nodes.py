@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import socket
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from runtime_lib.errors import ServiceError
 from runtime_lib.serving.control import Remote
 from runtime_lib.serving.front.haproxy import HAProxy, Program, find
+from runtime_lib.settings.tables import Serving
 
 if TYPE_CHECKING:
     from runtime_lib.serving.supervisor import Supervisor
@@ -39,29 +41,35 @@ class Nodes:
         workers = self._supervisor.workers.values()
         self._proxy.set_workers([each.address for each in workers if each.ready and each.address])
 
+    async def drain(self, seconds: float) -> None:
+        """Take no more connections, and have those under way answered."""
+        await asyncio.to_thread(self._proxy.stop, within=seconds)
+
     def close(self) -> None:
-        self._proxy.stop(within=1)
         self._control.close()
 
 
-def front_for(address: str, nodes: int) -> Program | None:
+def front_for(serving: Serving, nodes: int) -> Program | None:
     """The HAProxy to put in front; None where all replicas share this machine's socket.
 
     Args:
-        address: of the cluster; empty: there is none.
-        nodes: how many machines it has now; more may join.
+        nodes: how many machines Ray has now; of a cluster, more may join.
 
     Raises:
-        ServiceError: there are several, and no HAProxy.
+        ServiceError: there are several, or it is asked for, and there is no HAProxy.
     """
-    if not address:
-        return None
-    try:
-        return find()
-    except ServiceError as error:
-        if nodes > 1:
-            raise ServiceError(
-                f"The Ray cluster at {address} has {nodes} nodes, and only HAProxy can divide requests among "
-                f"them. {error}"
-            ) from error
-        return None
+    wanted = serving.front == "haproxy" or (serving.front == "auto" and bool(serving.ray_address))
+    missing = "serving.front is 'none'."
+    if wanted:
+        try:
+            return find()
+        except ServiceError as error:
+            missing = str(error)
+    if nodes > 1:
+        raise ServiceError(
+            f"The Ray cluster at {serving.ray_address} has {nodes} nodes, and only HAProxy can divide "
+            f"requests among them. {missing}"
+        )
+    if serving.front == "haproxy":
+        raise ServiceError(missing)
+    return None

@@ -54,6 +54,8 @@ class Place:
 class Replica:
     """Runs a worker for as long as Serve wants it."""
 
+    _running: asyncio.Task[None] | None = None
+
     async def __init__(self, place: Place) -> None:  # type: ignore[misc]  # Serve awaits it
         from ray import serve
 
@@ -62,13 +64,13 @@ class Replica:
         await asyncio.to_thread(_admit, place)
         self._place = place
         self._worker = Worker(serve.get_replica_context().replica_id.unique_id, *_listen(place))
-        self._running = asyncio.create_task(self._worker.run(place.control))
+        self._running = running = asyncio.create_task(self._worker.run(place.control))
+        running.add_done_callback(self._ended)
         answering = asyncio.create_task(self._worker.answering.wait())
-        await asyncio.wait((self._running, answering), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((running, answering), return_when=asyncio.FIRST_COMPLETED)
         answering.cancel()
-        self._running.add_done_callback(self._ended)
-        if self._running.done():
-            self._running.result()
+        if running.done():
+            running.result()
             raise ServiceError("The supervisor ended this worker before it answered.")
 
     async def check_health(self) -> None:
@@ -79,7 +81,7 @@ class Replica:
         """
         if self._worker.orphaned:
             raise ServiceError("The supervisor is gone.")
-        if self._running.done():
+        if self._running and self._running.done():
             self._running.result()
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
@@ -87,8 +89,9 @@ class Replica:
         return {_RUNNING: self._worker.load}
 
     async def __del__(self) -> None:  # Serve awaits it
-        self._worker.end()
-        await asyncio.wait([self._running])
+        if self._running:
+            self._worker.end()
+            await asyncio.wait([self._running])
 
     def _ended(self, running: asyncio.Task[None]) -> None:
         """A cluster outlives the supervisor, and would start replicas for ever."""

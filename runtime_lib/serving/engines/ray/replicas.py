@@ -19,11 +19,12 @@ from runtime_lib.serving.engines.local import Processes
 from runtime_lib.serving.engines.ray import instance
 from runtime_lib.serving.engines.ray.handover import Offer
 from runtime_lib.serving.engines.ray.nodes import Nodes, front_for
-from runtime_lib.serving.engines.ray.replica import Place, Replica
 from runtime_lib.settings import Settings
 
 if TYPE_CHECKING:
-    from runtime_lib.serving.supervisor import Supervisor, Worker
+    from runtime_lib.serving.engines.ray.replica import Place
+    from runtime_lib.serving.supervisor import Supervisor
+    from runtime_lib.serving.workers import Worker
 
 __all__ = ["Replicas"]
 
@@ -32,6 +33,9 @@ _SECONDS_TO_DRAIN = 40
 _SECONDS_TO_LEAVE = 15
 # Serve's controller is back within 5 s of its end.
 _SECONDS_OF_SILENCE = 20.0
+# Ray ends this process, without a drain, once its control store has been gone for 60 s. On a cluster it may
+# come back.
+_SECONDS_WITHOUT_STORE = {"own": 5.0, "cluster": 45.0}
 # Requests under way at which one replica gives more than 9 of 10 answers that it can (docs/serving.md), and
 # how soon more of them follow: 1 to 3 within 10 s.
 _BUSY = 8
@@ -39,7 +43,7 @@ _SCALING = {
     "target_ongoing_requests": _BUSY,
     "metrics_interval_s": 1,
     "look_back_period_s": 3,
-    "upscale_delay_s": 2,
+    "upscale_delay_s": 1,
     "downscale_delay_s": 30,
 }
 
@@ -57,7 +61,8 @@ class Replicas:
         self._probes = Processes([])
         self._leaving = threading.Event()
         self._nodes: Nodes | None = None
-        self._heard = time.monotonic()
+        self._heard = self._stored = time.monotonic()
+        self._store = ""
         self._done: asyncio.Future[None] | None = None
 
     def start(self, control: Path, supervisor: Supervisor) -> Awaitable[Any]:
@@ -86,7 +91,7 @@ class Replicas:
         """Have each replica end after what is under way; Serve starts another one in its place."""
         for worker in [each for each in self._supervisor.workers.values() if each.ready]:
             worker.channel.tell("stop")
-            while worker.name in self._supervisor.workers or not self._supervisor.has_ready:
+            while worker.name in self._supervisor.workers or not self._supervisor.workers.has_ready:
                 await asyncio.sleep(0.1)
 
     async def shadow(self, name: str) -> None:
@@ -95,6 +100,8 @@ class Replicas:
     async def stop(self, seconds: float) -> None:
         self._looking.cancel()
         await self._probes.stop(0)
+        if self._nodes:
+            await self._nodes.drain(seconds / 2)
         for worker in self._supervisor.workers.values():
             worker.channel.tell("stop")
         with suppress(TimeoutError):
@@ -118,7 +125,7 @@ class Replicas:
             present = dict(self._supervisor.workers)
             for name in [name for name in known if name not in present]:
                 if not known.pop(name).leaving:
-                    self._supervisor.ended(name, "its replica")
+                    self._supervisor.workers.ended(name, "a kill or a crash")
             known |= present
             if self._nodes:
                 self._nodes.balance()
@@ -126,6 +133,7 @@ class Replicas:
             if present or not self._supervisor.ready.is_set():
                 alone = now
             self._judge(now - alone, now - self._heard)
+            await self._check_store()
             await asyncio.sleep(0.2)
 
     def _judge(self, alone: float, silent: float) -> None:
@@ -141,6 +149,25 @@ class Replicas:
             raise ServiceError(f"Ray has not answered for {silent:.0f} s, and no replica is left.")
         if self._supervisor.ready.is_set():
             problems["ray"] = f"Ray has not answered for {silent:.0f} s: what ends is not replaced."
+
+    async def _check_store(self) -> None:
+        """
+        Raises:
+            ServiceError: nobody listens where Ray's control store was.
+        """
+        host, _, port = self._store.rpartition(":")
+        if not port:
+            return
+        try:
+            _, writer = await asyncio.wait_for(asyncio.open_connection(host.strip("[]"), int(port)), 1)
+            writer.close()
+            self._stored = time.monotonic()
+        except (OSError, TimeoutError):
+            gone = time.monotonic() - self._stored
+            if gone > _SECONDS_WITHOUT_STORE["cluster" if self._settings.serving.ray_address else "own"]:
+                raise ServiceError(
+                    f"Ray's control store at {self._store} has been gone for {gone:.0f} s."
+                ) from None
 
     def _no_look(self, looking: asyncio.Task[None]) -> None:
         if not looking.cancelled() and (error := looking.exception()):
@@ -168,6 +195,9 @@ class Replicas:
             self._loop.call_soon_threadsafe(self._finish, error)
 
     def _work(self, given: dict[str, float]) -> None:
+        import ray
+
+        self._store, self._stored = ray.get_runtime_context().gcs_address, time.monotonic()
         # Ray has put handlers of its own in their place.
         self._loop.call_soon_threadsafe(self._supervisor.take_signals)
         wanted = instance.reserve(self._settings, given)
@@ -181,10 +211,12 @@ class Replicas:
     def _place(self) -> Place:
         import ray
 
+        from runtime_lib.serving.engines.ray.replica import Place
+
         serving = self._settings.serving
         control: Any = self._control
         nodes = [node for node in ray.nodes() if node["Alive"]]
-        if program := front_for(serving.ray_address, len(nodes)):
+        if program := front_for(serving, len(nodes)):
             across = Nodes(self._supervisor, self._listener, self._control.parent, program)
             opening = self._open_nodes(across, ray.util.get_node_ip_address())
             control = asyncio.run_coroutine_threadsafe(opening, self._loop).result()
@@ -194,6 +226,8 @@ class Replicas:
 
     def _deploy(self, place: Place, wanted: dict[str, float]) -> None:
         from ray import serve
+
+        from runtime_lib.serving.engines.ray.replica import Replica
 
         deployment = serve.deployment(
             Replica,
