@@ -29,6 +29,7 @@ _VARIABLES = (
     "AZURE_STORAGE_CONNECTION_STRING",
     "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN",
+    "MLOPS_WEBHOOK_SECRET",
     "PGPASSWORD",
 )
 # A shorter password is removed from addresses only: elsewhere it may be a part of any word.

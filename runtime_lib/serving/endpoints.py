@@ -19,6 +19,7 @@ from runtime_lib.serving.protocols.batch import Batch
 from runtime_lib.serving.raw import RawRows
 from runtime_lib.serving.service import Service
 from runtime_lib.serving.version import Version
+from runtime_lib.serving.webhook import Webhook
 
 __all__ = ["AskServer", "Endpoints", "Protocol", "Route", "protocol_of"]
 
@@ -62,6 +63,7 @@ class Endpoints:
             "/v2": ("GET", self._server),
             "/v2/health/live": ("GET", self._live),
             "/v2/health/ready": ("GET", self._ready),
+            "/webhooks/mlflow": ("POST", Webhook(service.name, server).receive),
         }
         self._fixed = {path: Route(method, path, handle) for path, (method, handle) in fixed.items()}
 
