@@ -117,7 +117,9 @@ def test_what_features_cannot_do_is_said_without_a_traceback(
     own = service.version.raw
 
     def use(function: Change) -> None:
-        monkeypatch.setattr(service.version, "_raw", type(own)(own.types, Features(function, own.features.label)))
+        monkeypatch.setattr(
+            service.version, "_raw", type(own)(own.types, Features(function, own.features.label))
+        )
 
     def refused(function: Change) -> RequestError:
         use(function)
