@@ -51,7 +51,6 @@ _MOVED = {
     "serving.protocols.parse_infer": "serving.protocols.infer.parse",
     "serving.protocols.parse_invocations": "serving.protocols.invocations.parse",
     "serving.protocols.server_metadata": "serving.protocols.infer.server_metadata",
-    "serving.run.open_service": "serving.service.open_service",
     "serving.service.Answer": "serving.predictor.Prediction",
     # hardware
     "hardware.admission": "hardware.admit.here",
@@ -105,6 +104,13 @@ _MOVED = {
 
 # Name or module → what to write instead.
 _GONE: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            *("serving.local.run", "serving.ray_app.application", "serving.ray_app.run"),
+            *("serving.run.open_service", "serving.service.open_service", "serving.service.Service"),
+        ),
+        "runtime_lib.serving.serve.serve runs a server, with any number of versions in each worker",
+    ),
     "training.fit.fit": "call runtime_lib.training.train.train; in a loop of your own, "
     "runtime_lib.training.fit.fit_network with a network of runtime_lib.training.build.build",
     "monitoring.log.RESERVED": "runtime_lib.serving.log.is_reserved says whether an input may have a name",

@@ -25,6 +25,7 @@ async def main(port: int, project: Path, folders: list[str]) -> None:
     with listen("127.0.0.1", port) as listener:
         gc.collect()
         gc.freeze()
+        gc.set_threshold(50_000)
         await Server(build_app(service), listener).run()
 
 

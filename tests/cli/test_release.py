@@ -158,8 +158,8 @@ def test_without_a_registry_traffic_goes_back_and_the_champion_later(
 def test_deploy_names_what_the_registry_does_not_hold(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    from tests.support.mlops_serve import serving
     from tests.support.registry import GOOD, OTHER, project_with_registry, stored_registry
-    from tests.support.served import serving
 
     stored = stored_registry(tmp_path_factory)
     settings = project_with_registry(tmp_path / "project", stored, port=free_port())

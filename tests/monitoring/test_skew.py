@@ -20,9 +20,9 @@ from runtime_lib.errors import DataError, RequestError
 from runtime_lib.monitoring.labels import read_labels
 from runtime_lib.monitoring.monitor import monitor
 from runtime_lib.monitoring.skew import find_skew
-from runtime_lib.serving.service import open_service
 from runtime_lib.settings import Settings
 from runtime_lib.task.kinds import BINARY
+from tests.support.served import Served
 from tests.support.shop import EARLIER, MONTHS, OPEN, importable, make_months, make_shop, orders, trained_shop
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
@@ -51,7 +51,7 @@ def shop(trained: Settings, tmp_path: Path):
 
 def serve(settings: Settings, month: str, change: Change = lambda raw: raw) -> None:
     """Score a month's raw rows in a service of this process, as clients send them."""
-    service = open_service(settings, settings.candidate, name="flights", version="7").start()
+    service = Served(settings, settings.candidate, name="flights", version="7")
     raw = change(load_month("shop", month).drop(columns=["refund", "returned"]))
     service.predict_raw(as_json(raw))
     service.stop()
@@ -112,12 +112,14 @@ def test_labels_of_a_month_come_from_the_project_itself(shop: Settings) -> None:
 def test_what_features_cannot_do_is_said_without_a_traceback(
     shop: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    service = open_service(shop, shop.candidate, name="flights", version="7").start()
+    service = Served(shop, shop.candidate, name="flights", version="7")
     raw = as_json(load_month("shop", OPEN).head(2))
-    own = service.raw
+    own = service.version.raw
 
     def use(function: Change) -> None:
-        monkeypatch.setattr(service, "_raw", type(own)(own.types, Features(function, own.features.label)))
+        monkeypatch.setattr(
+            service.version, "_raw", type(own)(own.types, Features(function, own.features.label))
+        )
 
     def refused(function: Change) -> RequestError:
         use(function)
@@ -144,7 +146,7 @@ def test_a_project_with_one_function_keeps_working(trained: Settings, tmp_path: 
         own = find_features(settings)
         assert own.label is None
         check_scoring(own.features, own.label, load_month("shop", MONTHS[0]))
-        service = open_service(settings, settings.candidate, name="flights", version="7").start()
+        service = Served(settings, settings.candidate, name="flights", version="7")
         service.predict_raw(as_json(load_month("shop", MONTHS[2])))
         with pytest.raises(RequestError, match=r"left out 300 of 300 rows.*function label\(raw\)"):
             service.predict_raw(as_json(load_month("shop", OPEN)))

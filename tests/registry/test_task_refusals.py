@@ -15,11 +15,11 @@ from runtime_lib.pipeline.run import run
 from runtime_lib.registry.champion import champion
 from runtime_lib.registry.promote import promote
 from runtime_lib.registry.register import register
-from runtime_lib.serving.service import open_service
 from runtime_lib.training.evaluate import evaluate
 from runtime_lib.training.network import Architecture
 from runtime_lib.training.train import train
 from tests.support.kinds import PARAMS, make_project, make_table, model
+from tests.support.served import Served
 
 
 def change(settings, part, label):
@@ -108,7 +108,7 @@ def test_late_labels_of_a_class_that_training_never_saw_are_counted_and_left_out
     register(settings)
     assert promote(settings).promoted
     found = champion(settings)
-    service = open_service(settings, found.folder, name=found.name, version=found.version).start()
+    service = Served(settings, found.folder, name=found.name, version=found.version)
     table = make_table("multiclass", 9, 600)
     service.predict({name: table[name].tolist() for name in ("x", "kind")}, list(table["id"]))
     service.stop()

@@ -19,10 +19,10 @@ from runtime_lib.registry.promote import promote
 from runtime_lib.registry.register import register
 from runtime_lib.serving.protocols import infer, invocations
 from runtime_lib.serving.protocols.batch import Batch
-from runtime_lib.serving.service import open_service
 from runtime_lib.training.evaluate import evaluate, side_by_side
 from runtime_lib.training.train import train
 from tests.support.kinds import KINDS, OUTPUTS, PARAMS, make_project, make_table, model
+from tests.support.served import Served
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -69,7 +69,7 @@ def served(held):
     kind, settings, _ = held
     found = champion(settings)
     assert found is not None
-    service = open_service(settings, found.folder, name=found.name, version=found.version).start()
+    service = Served(settings, found.folder, name=found.name, version=found.version)
     table = make_table(kind, 9, 600)
     try:
         prediction = service.predict(

@@ -6,16 +6,16 @@ import http.client
 import json
 import struct
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 
 from runtime_lib.serving.log import read_predictions
+from tests.support.quiet import quiet_mlflow
 from tests.support.servers import ROWS, Server, expected
 
 # What tritonclient[http] 2.73.0 sends for ROWS: `set_data_from_numpy(array)`, no outputs named. A missing
@@ -198,18 +198,21 @@ def test_tritonclient_itself_gets_the_models_answers(server: Server, model_folde
 
 
 @pytest.fixture(scope="module")
-def client(server: Server) -> ScoringServerClient:
+def client(server: Server) -> Any:
+    quiet_mlflow()
+    from mlflow.pyfunc.scoring_server.client import ScoringServerClient
+
     return ScoringServerClient(*server.url.removeprefix("http://").split(":"))
 
 
-def test_mlflows_client_finds_a_server_of_its_kind(client: ScoringServerClient) -> None:
+def test_mlflows_client_finds_a_server_of_its_kind(client: Any) -> None:
     client.wait_server_ready(timeout=5)
-    assert client.get_version() == mlflow.__version__
+    assert client.get_version() == version("mlflow")
 
 
 @pytest.mark.parametrize("params", [None, {}])
 def test_mlflows_client_writes_nan_for_missing(
-    client: ScoringServerClient, model_folder: Path, params: dict[str, Any] | None
+    client: Any, model_folder: Path, params: dict[str, Any] | None
 ) -> None:
     frame = pd.DataFrame({**ROWS, "carrier": np.array(["UA", "DL", np.nan], dtype=object)})
     assert frame["wind"].isna().any()
@@ -217,7 +220,7 @@ def test_mlflows_client_writes_nan_for_missing(
     assert found[0].tolist() == pytest.approx(expected(model_folder), abs=1e-6)
 
 
-def test_mlflows_client_is_told_what_is_wrong(client: ScoringServerClient) -> None:
+def test_mlflows_client_is_told_what_is_wrong(client: Any) -> None:
     with pytest.raises(Exception, match="'wind', row 1: inf is not a finite number"):
         client.invoke(pd.DataFrame({**ROWS, "wind": [1, np.inf, np.nan]}))
     with pytest.raises(Exception, match="'hour', row 0: a value is missing"):

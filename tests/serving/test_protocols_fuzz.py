@@ -20,11 +20,13 @@ from runtime_lib.serving.http import App, build_app
 from runtime_lib.serving.predictor import Predictor
 from runtime_lib.serving.protocols import infer, invocations
 from runtime_lib.serving.service import Service
+from runtime_lib.serving.traffic import Policy
+from runtime_lib.serving.version import Version
 from runtime_lib.task.kinds import BINARY
 from runtime_lib.training.model import Model
 from tests.serving.test_protocols_clients import RAW_DATA, RAW_HEAD
 from tests.support.depth import DEEP
-from tests.support.servers import COLUMNS, ROWS
+from tests.support.servers import COLUMNS, ROWS, make_project
 
 NAMES = list(ROWS)
 TABLE = [list(values) for values in zip(*ROWS.values(), strict=True)]
@@ -104,9 +106,11 @@ class Hours:
 
 
 @pytest.fixture(scope="module")
-def app() -> Iterator[App]:
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     model = Model(BINARY, COLUMNS, {"threshold": 0.5}, Hours())  # type: ignore[arg-type]
-    service = Service(Predictor(lambda: model, name="flights", version="7")).start()
+    service = Service(make_project(tmp_path_factory.mktemp("project")), name="flights", log=None)
+    service.versions["7"] = Version(Predictor(lambda: model, name="flights", version="7")).start()
+    service.policy = Policy.all_to("7")
     yield build_app(service)
     service.stop()
 

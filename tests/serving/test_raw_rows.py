@@ -14,11 +14,11 @@ import pytest
 from runtime_lib.data.raw import as_json
 from runtime_lib.errors import RequestError
 from runtime_lib.serving.client import predict_file, predict_raw
+from runtime_lib.serving.example import _raw_row
 from runtime_lib.serving.page.examples import shown
-from runtime_lib.serving.serve import _raw_row
-from runtime_lib.serving.service import open_service
 from runtime_lib.settings import load
 from tests.support.projects import free_port
+from tests.support.served import Served
 from tests.support.servers import Server, make_project, running
 from tests.support.shop import MONTHS, OPEN, importable, orders, trained_shop
 
@@ -137,8 +137,7 @@ def test_a_raw_column_that_is_missing_is_named(served: Server, month: pd.DataFra
 
 def test_without_the_package_features_are_taken_all_the_same(shop: Path, tmp_path: Path) -> None:
     shutil.copy(shop / "mlops.toml", tmp_path)
-    service = open_service(load(tmp_path, environ={}), shop / "models" / "candidate", name="m", version="7")
-    service.start()
+    service = Served(load(tmp_path, environ={}), shop / "models" / "candidate", name="m", version="7")
     with pytest.raises(
         RequestError, match=r"'shop' \(project.package in mlops.toml\) is not installed"
     ) as it:
@@ -152,7 +151,7 @@ def test_without_the_package_features_are_taken_all_the_same(shop: Path, tmp_pat
 def test_a_model_that_does_not_know_the_raw_types_says_how_to_train_it_again(
     model_folder: Path, tmp_path: Path
 ) -> None:
-    service = open_service(make_project(tmp_path), model_folder, name="m", version="7").start()
+    service = Served(make_project(tmp_path), model_folder, name="m", version="7")
     with pytest.raises(RequestError, match="trained without the types of the raw columns") as it:
         service.predict_raw({"hour": [1]})
     assert it.value.status == 501

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from runtime_lib.settings import load
+from tests.support.mlops_serve import mlops
 from tests.support.projects import free_port
-from tests.support.served import mlops
 from tests.support.servers import running
 from tests.support.shop import importable, orders, trained_shop
 from tests.support.traffic import Clients

@@ -13,7 +13,6 @@ from runtime_lib.errors import CapacityError, DataError
 from runtime_lib.hardware import choose_device
 from runtime_lib.registry.champion import promote
 from runtime_lib.registry.register import register
-from runtime_lib.serving.service import open_service
 from runtime_lib.settings import load
 from runtime_lib.settings.tables import Training
 from runtime_lib.training import hold
@@ -22,6 +21,7 @@ from runtime_lib.training.judge import answer_table, open_model
 from runtime_lib.training.on_mlx import MlxNetwork
 from runtime_lib.training.on_torch import TorchNetwork
 from tests.registry.conftest import make_table, train_candidate
+from tests.support.served import Served
 
 TOML = '[project]\nname = "demo"\npackage = "demo"\n[training]\nframework = "torch"\n'
 
@@ -84,12 +84,10 @@ def test_evaluate_and_gate_heed_framework_and_memory_alike(settings, little_memo
 
 def test_a_server_predicts_a_large_request_in_pieces(settings, little_memory, predicted):
     serving = structs.replace(settings.serving, framework="mlx", max_rows=600)
-    service = open_service(
-        structs.replace(settings, serving=serving), settings.candidate, name="demo", version="1"
-    ).start()
+    service = Served(structs.replace(settings, serving=serving), settings.candidate, name="demo", version="1")
     table = make_table(600, 5).drop(columns=["id", "time", "label"])
     try:
-        answer = service.predictor.thread.submit(service.predict, table.to_dict("list")).result()
+        answer = service.predict(table.to_dict("list"))
     finally:
         service.stop()
     assert {name for name, _ in predicted} == {"mlx"}

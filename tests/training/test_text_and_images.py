@@ -27,13 +27,13 @@ from runtime_lib.registry.promote import promote
 from runtime_lib.registry.register import register
 from runtime_lib.serving.client import predict_file
 from runtime_lib.serving.log import read_predictions
-from runtime_lib.serving.service import open_service
 from runtime_lib.settings import Settings, load
 from runtime_lib.training.evaluate import evaluate
 from runtime_lib.training.model import Model, digest
 from runtime_lib.training.network import Architecture
 from runtime_lib.training.train import train
 from tests.support.projects import free_port
+from tests.support.served import Served
 from tests.support.servers import running
 
 LANGUAGES = ("de", "en", "es", "fr", "id", "it", "pt")
@@ -219,7 +219,7 @@ def served(flow) -> Flow:
     """All test rows have been answered and logged, with their labels."""
     settings, test = flow.settings, flow.test
     shutil.rmtree(settings.predictions, ignore_errors=True)
-    service = open_service(settings, flow.folder, name="flights", version="1").start()
+    service = Served(settings, flow.folder, name="flights", version="1")
     service.predict({flow.name: test[flow.name].tolist()}, test["id"].tolist())
     service.stop()
     test[["id", "label"]].to_csv(settings.root / "labels.csv", index=False)
@@ -258,7 +258,7 @@ def test_other_lengths_and_darker_images_are_drift(served):
         value + " and so on" * 3 if served.kind == "text" else [list(np.array(line) / 3) for line in value]
         for value in test[served.name]
     ]
-    service = open_service(served.settings, served.folder, name="flights", version="1").start()
+    service = Served(served.settings, served.folder, name="flights", version="1")
     service.predict({served.name: changed * 2}, [f"{half}{id}" for half in "ab" for id in test["id"]])
     service.stop()
     (column,) = monitor(served.settings).columns

@@ -26,7 +26,6 @@ from runtime_lib.registry.versions import FIGURES_TAG
 from runtime_lib.serving.log import format as log_format
 from runtime_lib.serving.log import read_predictions
 from runtime_lib.serving.protocols import invocations
-from runtime_lib.serving.service import open_service
 from runtime_lib.settings import Settings, load
 from runtime_lib.task.kinds import BINARY
 from runtime_lib.task.naive import naive
@@ -38,6 +37,7 @@ from runtime_lib.training.judge import answer_table
 from runtime_lib.training.model import Model, digest, read_columns
 from runtime_lib.training.train import train
 from tests.support.releases import RELEASES, REPOSITORY, SAMPLE, library_at
+from tests.support.served import Served
 from tests.support.stored import TIME, architecture, make_table
 
 HERE = "working tree"
@@ -104,7 +104,7 @@ def test_the_model_is_served_with_the_same_answers(old):
     assert held is not None
     kept = settings.var / "predictions"
     before = {path: path.read_bytes() for path in kept.rglob("*.arrows")}
-    service = open_service(settings, held.folder, name=held.name, version=held.version).start()
+    service = Served(settings, held.folder, name=held.name, version=held.version)
     table, inputs = make_table(2), ("x", "kind")
     try:
         rows = {name: table[name].astype(object).where(table[name].notna(), None).tolist() for name in inputs}

@@ -12,6 +12,7 @@ from runtime_lib.registry.choose import choose
 from runtime_lib.serving.log import read_predictions
 from runtime_lib.serving.releases.journal import Journal
 from runtime_lib.settings import Settings
+from tests.support.mlops_serve import mlops, problems, serves, serving, shipped, status
 from tests.support.projects import free_port
 from tests.support.registry import (
     FAILING,
@@ -26,7 +27,6 @@ from tests.support.registry import (
     project_with_registry,
     trail,
 )
-from tests.support.served import mlops, problems, serves, serving, shipped, status
 from tests.support.servers import eventually
 from tests.support.traffic import Clients, order
 

@@ -20,9 +20,9 @@ from runtime_lib.serving.releases.orders import follow
 from runtime_lib.serving.traffic import Policy
 from runtime_lib.settings import Settings, load
 from runtime_lib.settings.wire import to_dict
+from tests.support.mlops_serve import mlops, problems, serves, serving, shipped
 from tests.support.projects import free_port
 from tests.support.registry import GOOD, OTHER, alias, move_alias, project_with_registry, release_tags, trail
-from tests.support.served import mlops, problems, serves, serving, shipped
 from tests.support.servers import eventually
 from tests.support.traffic import Clients
 

@@ -158,6 +158,40 @@ def test_workers_are_renewed_and_killed_under_load(server: Server) -> None:
     assert server.ask("/status")[1]["workers"][0]["restarts"] >= 2
 
 
+def test_a_canary_that_is_no_worse_goes_up_to_all_of_the_traffic(
+    tmp_path: Path, model_folder: Path, other_model: Path
+) -> None:
+    quick = "least_seconds = 1\nmin_requests = 30\nerror_margin = 0.2\nlatency_margin = 9.0\n"
+    steps = "steps = [1, 10, 50, 100]\n" if DEEP else "steps = [10, 50, 100]\n"
+    settings = project(tmp_path, canary=quick + steps)
+    with (
+        running(settings, model_folder, free_port()) as server,
+        Clients(server, rate=400, clients=12) as clients,
+    ):
+        deploy(server, "8", other_model, "canary")
+        weights: list[int] = []
+
+        def arrived() -> bool:
+            status = server.ask("/status")[1]
+            weight = status["traffic"]["weights"]["8"]
+            weights.extend([weight] if weight not in weights else [])
+            return bool(weight == 1000 and status["release"] is None)
+
+        assert eventually(arrived, 180), server.ask("/status")[1]["release"]
+        since = time.monotonic()
+        clients.wait_for(100)
+        assert set(clients.versions(since)) == {"8"}
+    assert not clients.failures
+    assert weights == ([10] if DEEP else []) + [100, 500, 1000]
+    changes = Journal(settings.releases).changes()
+    moves = ["moved on"] * (2 if DEEP else 1)
+    assert [change.action for change in changes] == ["began a canary", *moves, "released"]
+    assert changes[-1].by == "canary"
+    assert "not worse by" in changes[-1].reason
+    assert changes[-1].figures["8"]["requests"] >= 30
+    assert changes[-1].state.settled == ("7", "8")
+
+
 @pytest.mark.parametrize("server", ["none"], indirect=True)
 def test_a_worker_that_hangs_stops_no_way_back_and_is_replaced(server: Server, other_model: Path) -> None:
     deploy(server, "8", other_model)

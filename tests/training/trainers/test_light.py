@@ -29,17 +29,15 @@ from runtime_lib.data.columns import check_rows
 from runtime_lib.settings import load
 
 root, framework, heavy = Path(sys.argv[1]), sys.argv[2], sys.argv[3].split(",")
-settings = load(root, environ={})
+settings = load(root, environ={"MLOPS_SERVING__FRAMEWORK": framework})
 
-from runtime_lib.serving.predictor import Predictor
-from runtime_lib.training.judge import open_model
+from runtime_lib.serving.protocols.batch import Batch
+from runtime_lib.serving.version import open_version
 
-def opened():
-    return open_model(settings, root / "model", framework=framework, most_rows=10_000)
-
-predictor = Predictor(opened, name="m", version="1")
-predictor.start()
-found = predictor.predict({"distance": [None], "carrier": ["AA"], "noise": [0.5]}, ["a"])
+version = open_version(settings, root / "model", name="m", version="1", log=None).start()
+predictor = version.predictor
+rows = version.check(Batch({"distance": [None], "carrier": ["AA"], "noise": [0.5]}))
+found = predictor.compute([rows], [["a"]])[0]
 found.task.records(found.answer, found.label)
 seconds = time.process_time()
 imported = [name for name in heavy if name in sys.modules]
