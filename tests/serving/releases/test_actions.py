@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from runtime_lib.errors import DataError, SettingsError
@@ -48,6 +50,15 @@ def test_a_canary_takes_its_first_step_and_a_rollback_ends_it() -> None:
     assert (version, back.policy.weights, back.plan) == ("5", {"5": 1000}, None)
     with pytest.raises(SettingsError, match="serves already"):
         begin_canary(state("7"), "7", held("7"), Canary())
+
+
+def test_a_champion_that_is_left_is_no_news_and_one_that_was_not_served_stays() -> None:
+    followed = replace(actions.all_to(state(), "7", held("7")), followed="7")
+    assert actions.roll_back(followed)[0].followed == "5"
+    by_hand = actions.all_to(actions.all_to(state("1"), "5", held("5")), "7", held("7"))
+    assert actions.roll_back(by_hand)[0].followed == "1"
+    beside = replace(actions.stage(by_hand, "9", held("9")), followed="9")  # it has no traffic to lose
+    assert actions.roll_back(beside)[0].followed == "9"
 
 
 def test_a_division_by_hand_needs_versions_that_are_loaded() -> None:
