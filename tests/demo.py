@@ -24,6 +24,7 @@ from typing import Any
 
 from rich.console import Console
 
+from tests.support.asking import answered, ask, asking, first_row, shares
 from tests.support.projects import environment, free_port
 
 HERE = Path(__file__).resolve().parents[1]
@@ -87,7 +88,9 @@ def main(folder: Path, extras: str = "") -> None:
         project.env["MLOPS_MONITORING__WEBHOOK"] = webhook
         serve(project, url)
         monitor(project, alerts)
-    retrain(project)
+        with asking(url, requests(project)) as answers:
+            retrain(project)
+            release(project, url, answers)
     console.rule(f"Done in {time.monotonic() - started:.0f} s")
     console.print(
         f"The project is yours to explore:\n\n"
@@ -158,28 +161,40 @@ def train(project: Project) -> None:
 def serve(project: Project, url: str) -> None:
     console.rule(f"Serve, and play {MONTH} as live requests")
     project.do("uv", "run", "--no-sync", "python", "-m", "late_flights.replay", MONTH)
-    requests = project.root / f"var/replay/{MONTH}-requests.parquet"
     start = time.monotonic()
-    done = project.mlops("predict", str(requests), "--out", f"var/replay/{MONTH}-predictions.parquet")
+    done = project.mlops(
+        "predict", str(requests(project)), "--out", f"var/replay/{MONTH}-predictions.parquet"
+    )
     seconds = time.monotonic() - start
     console.print(
         f"{done['rows']:,} rows predicted over HTTP at {url} by version {done['version']} in {seconds:.1f} s"
     )
-    print_answer(url, requests)
+    row = first_row(requests(project))
+    flight = f"{row['carrier']} from {row['origin']} to {row['dest']}"
+    console.print(f"  {flight}: {json.dumps(ask(url, row))}", markup=False)
 
 
-def print_answer(url: str, requests: Path) -> None:
-    """One request by hand, to the endpoint that any MLflow client knows."""
-    import pyarrow.parquet as pq
+def requests(project: Project) -> Path:
+    return project.root / f"var/replay/{MONTH}-requests.parquet"
 
-    row = pq.read_table(requests).slice(0, 1).drop_columns(["id", "time"]).to_pylist()[0]
-    body = json.dumps({"dataframe_records": [row]}).encode()
-    request = urllib.request.Request(f"{url}/invocations", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        console.print(
-            f"  {row['carrier']} from {row['origin']} to {row['dest']}: {answer.read().decode()}",
-            markup=False,
-        )
+
+def release(project: Project, url: str, answers: list[tuple[float, str]]) -> None:
+    """The new version arrives in the running server, and goes back."""
+    console.rule("The server follows the champion, and goes back")
+    champion, old = project.mlops("champion")["version"], answers[0][1]
+    if champion == old:  # the gate has refused the new one
+        champion = project.mlops("champion", "list")[0]["version"]
+        project.mlops("champion", "set", champion, "--reason", "to show how a version arrives")
+    answered(answers, champion)
+    console.print(f"Traffic at {url}: {shares(url)}")
+    start = time.monotonic()
+    project.mlops("rollback", "--reason", "to show how a version goes back")
+    back = answered(answers, old, since=max(at for at, version in answers if version == champion))
+    console.print(f"Version {old} answered again {back - start:.1f} s after the command began.")
+    console.print(f"Traffic at {url}: {shares(url)}")
+    console.print(f"{len(answers):,} requests meanwhile, none failed.")
+    for change in project.mlops("releases"):
+        console.print(f"  {change['time'][11:19]} {change['action']} by {change['by']}: {change['reason']}")
 
 
 def monitor(project: Project, alerts: list[Mapping[str, Any]]) -> None:

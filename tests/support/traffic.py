@@ -35,11 +35,20 @@ class Clients:
     """
 
     def __init__(
-        self, server: Server, *, rate: float = 400, clients: int = 8, keys: int = 0, retry: bool = False
+        self,
+        server: Server,
+        *,
+        rate: float = 400,
+        clients: int = 8,
+        keys: int = 0,
+        retry: bool = False,
+        path: str = "/invocations",
+        body: bytes = _BODY,
     ) -> None:
         self.asked: list[Asked] = []
         self._host = server.url.removeprefix("http://")
         self._pause, self._keys, self._retry = clients / rate, keys, retry
+        self._path, self._body = path, body
         self._ended = False
         self._number = itertools.count()
         self._threads = [threading.Thread(target=self._run, args=(turn / rate,)) for turn in range(clients)]
@@ -83,7 +92,7 @@ class Clients:
         sent = time.monotonic()
         for again in (self._retry, False):
             try:
-                version, failure = _once(connection, key, f"call-{number}")
+                version, failure = self._once(connection, key, f"call-{number}")
                 break
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
@@ -92,13 +101,12 @@ class Clients:
                     break
         return Asked(sent, time.monotonic(), version, key, failure)
 
-
-def _once(connection: http.client.HTTPConnection, key: str, name: str) -> tuple[str, str]:
-    headers = {"Content-Type": "application/json", "Idempotency-Key": name, "X-Mlops-Key": key}
-    connection.request("POST", "/invocations", _BODY, headers)
-    reply = connection.getresponse()
-    answer = json.loads(reply.read())
-    return answer.get("version", ""), "" if reply.status == 200 else f"{reply.status} {answer}"
+    def _once(self, connection: http.client.HTTPConnection, key: str, name: str) -> tuple[str, str]:
+        headers = {"Content-Type": "application/json", "Idempotency-Key": name, "X-Mlops-Key": key}
+        connection.request("POST", self._path, self._body, headers)
+        reply = connection.getresponse()
+        answer = json.loads(reply.read())
+        return answer.get("version", ""), "" if reply.status == 200 else f"{reply.status} {answer}"
 
 
 def order(server: Server, do: str, **given: Any) -> Any:
