@@ -105,11 +105,7 @@ class Supervisor:
             self.fail(error)
 
     async def renew(self) -> None:
-        """Replace all workers, one after another, by new processes: of another library, or other code.
-
-        Raises:
-            ServiceError: a new one does not come up. The others go on.
-        """
+        """Replace all workers, see `Engine.renew`."""
         await self._engine.renew()
 
     def take_signals(self) -> None:

@@ -22,7 +22,7 @@ def to_dict(settings: Settings) -> dict[str, Any]:
 
 
 def without_logins(settings: Settings) -> Settings:
-    """The settings without what opens a door, for a process of another machine: its own environment has that."""
+    """The settings without what opens a door, for another machine, whose own environment has that."""
     uri = settings.tracking.uri
     parts = urlsplit(uri)
     if "@" in parts.netloc:
