@@ -6,15 +6,12 @@ runs, so that what else the machine does counts least.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -42,7 +39,6 @@ from tests.support.stubs import live
 PYTHON = sys.executable
 MLOPS = str(Path(PYTHON).with_name("mlops"))
 COLUMNS = tuple(Column(f"x{number}", "number") for number in range(32))
-SECONDS = 3.0
 HARDWARE = "import runtime_lib.hardware"
 RECORDED = Path(__file__).parent / "hardware" / "recorded"
 PRINTED = {
@@ -61,7 +57,6 @@ def main() -> None:
         kept += [limit(table, *measured) for measured in upgrading(table, Path(folder))]
         make_model(Path(folder) / "model")
         predicting(table, Path(folder) / "model")
-        serving(table, Path(folder))
     Console().print(table)
     raise SystemExit(0 if all(kept) else 1)
 
@@ -193,23 +188,6 @@ def predicting(table: Table, folder: Path) -> None:
         )
 
 
-def serving(table: Table, folder: Path) -> None:
-    """One row a request, from one client and from eight, on the same model: ours beside MLflow's server."""
-    body = json.dumps({"dataframe_records": [{column.name: 0.5 for column in COLUMNS}]}).encode()
-    figures = {}
-    for name, start in (("mlops serve --engine local", local_server), ("mlflow models serve", mlflow_server)):
-        with start(folder) as url:
-            figures[name] = {clients: requests_per_second(url, body, clients) for clients in (1, 8)}
-    ours, peer = figures.values()
-    for clients, rate in ours.items():
-        table.add_row(
-            f"requests/s, {clients} client(s)",
-            f"{rate:.0f}",
-            f"mlflow models serve: {peer[clients]:.0f}",
-            f"{rate / peer[clients]:.1f}",
-        )
-
-
 def make_model(folder: Path) -> None:
     rows = check_rows({c.name: np.random.default_rng(0).normal(size=100) for c in COLUMNS}, COLUMNS)
     encoder = Encoder.fit(rows, COLUMNS)
@@ -224,92 +202,6 @@ def make_model(folder: Path) -> None:
         profile={"format": 2},
     )
     assert Model.load(folder).predict(rows).shape == (100,)
-
-
-@contextmanager
-def local_server(folder: Path) -> Iterator[str]:
-    code = (
-        "import sys; from pathlib import Path; from runtime_lib.serving.log import PredictionLog;"
-        "from runtime_lib.serving.engines.local import run;"
-        "from runtime_lib.serving.predictor import Predictor;"
-        "from runtime_lib.serving.service import Service;"
-        "from runtime_lib.training.model import Model; folder = Path(sys.argv[1]);"
-        "load = lambda: Model.load(folder / 'model', framework='torch');"
-        "predictor = Predictor(load, name='bench', version='1');"
-        "service = Service(predictor, log=PredictionLog(folder / 'log'));"
-        "run(service, host='127.0.0.1', port=int(sys.argv[2]), on_ready=lambda: None)"
-    )
-    with server(f"{PYTHON}", "-c", code, str(folder), port="{port}", ready="/ready") as url:
-        yield url
-
-
-@contextmanager
-def mlflow_server(folder: Path) -> Iterator[str]:
-    from runtime_lib.registry.flavor import save as save_flavor
-
-    target = folder / "mlflow"
-    save_flavor(target, folder / "model", model_id="", run_id="")
-    command = (PYTHON, "-m", "mlflow", "models", "serve", "--env-manager", "local", "--host", "127.0.0.1")
-    with server(*command, "--model-uri", str(target), "--port", port="{port}", ready="/ping") as url:
-        yield url
-
-
-@contextmanager
-def server(*command: str, port: str, ready: str) -> Iterator[str]:
-    import http.client
-    import signal
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [*command, port.format(port=number)],
-        env=ENVIRONMENT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        for _ in range(600):
-            try:
-                connection = http.client.HTTPConnection("127.0.0.1", number, timeout=2)
-                connection.request("GET", ready)
-                if connection.getresponse().status == 200:
-                    break
-            except OSError:
-                pass
-            if process.poll() is not None:
-                raise SystemExit(f"{' '.join(command[:6])} … ended with {process.returncode}")
-            time.sleep(0.1)
-        yield f"127.0.0.1:{number}"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
-
-
-def requests_per_second(address: str, body: bytes, clients: int) -> float:
-    """Answered requests per second over kept-alive connections."""
-    import http.client
-
-    counts = [0] * clients
-    end = time.monotonic() + SECONDS
-
-    def ask(client: int) -> None:
-        connection = http.client.HTTPConnection(address, timeout=10)
-        while time.monotonic() < end:
-            connection.request("POST", "/invocations", body, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            said = answer.read()
-            assert answer.status == 200, said
-            counts[client] += 1
-
-    threads = [threading.Thread(target=ask, args=(client,)) for client in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(counts) / SECONDS
 
 
 if __name__ == "__main__":

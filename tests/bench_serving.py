@@ -10,12 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -23,30 +23,17 @@ from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from runtime_lib.data.columns import Column, check_rows
-from runtime_lib.serving.releases.journal import Change, Held, Journal, State
+from runtime_lib.serving.control import ask
 from runtime_lib.serving.traffic import Policy
+from runtime_lib.settings import load
 from runtime_lib.task.kinds import BINARY
 from runtime_lib.task.multiclass import Multiclass
-from runtime_lib.task.task import Task
-from runtime_lib.training.build import build
-from runtime_lib.training.encoder import Encoder
-from runtime_lib.training.model import save
-from runtime_lib.training.network import Architecture
-from runtime_lib.training.trainers.network import FittedNetwork
 from tests.support.loads import PEERS, Load, serving, wrk
-from tests.support.servers import make_project
+from tests.support.peers import body_of, environment, make_model, project
 
 MLOPS = str(Path(sys.executable).with_name("mlops"))
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mlops-bench"
 CLIENTS = (1, 8, 32)
-UVICORN = ("uvicorn>=0.35,<1", "uvloop>=0.21,<1", "httptools>=0.6.3,<1", "orjson>=3.11,<4", "numpy>=2,<3")
-# MLflow and Ray Serve are in this environment already: the library itself works with them.
-ENVIRONMENTS = {
-    "raw": UVICORN,
-    "fastapi": ("fastapi>=0.130,<1", *UVICORN),
-    "litserve": ("litserve>=0.2.17,<0.3", "torch==2.13.*", "numpy>=2,<3"),
-}
+SECONDS_TO_SCALE = 30
 # Batches of at most so many, and the seconds that LitServe waits for them.
 LITSERVE_BATCHES = ((1, 0.0), (32, 0.002), (32, 0.01))
 
@@ -64,12 +51,12 @@ class Server:
     memory: float = 0.0
     shared: float = 0.0
 
-    def measure(self, seconds: float) -> None:
+    def measure(self, seconds: int) -> None:
         with serving(self.command, self.body, cwd=self.cwd or self.body.parent) as served:
             self.seconds = min(self.seconds, served.seconds)
             served.settle()
             self.shared = served.memory("pss")
-            served.load(8, min(1.0, seconds))
+            served.load(8, 1)
             for clients in CLIENTS:
                 self._keep(clients, served.load(clients, seconds))
             self.memory = served.memory()
@@ -101,7 +88,7 @@ def main() -> None:
     asked = _asked()
     wrk()  # says so at once if it is missing
     with tempfile.TemporaryDirectory(prefix="mlops-bench-") as folder:
-        servers = everything(Path(folder), ray=asked.ray)
+        servers = everything(Path(folder))
         servers = {name: each for name, each in servers.items() if _is_wanted(name, asked.only)}
         for turn in range(asked.turns):
             for name, server in servers.items():
@@ -112,22 +99,24 @@ def main() -> None:
     console.print(f"Load of this machine: {', '.join(f'{each:.1f}' for each in os.getloadavg())}")
     console.print(_figures(servers))
     limits = list(_limits(servers))
+    if asked.ray:
+        limits.append(Limit("Ray: seconds from 1 to 3 replicas under load", scaling(), 10))
     console.print(_kept(limits))
     raise SystemExit(0 if all(limit.kept for limit in limits) else 1)
 
 
-def everything(folder: Path, *, ray: bool) -> dict[str, Server]:
+def everything(folder: Path) -> dict[str, Server]:
     """The servers, in the order of their turns."""
     random = np.random.default_rng(1)
-    tiny, large = (_body(folder, random.normal(size=width)) for width in (32, 512))
+    tiny, large = (body_of(folder, random.normal(size=width)) for width in (32, 512))
     return {
-        **_peers(folder, tiny, large, ray=ray),
+        **_peers(folder, tiny, large),
         **_ours(folder, tiny),
         **_ours_torch(folder, large),
     }
 
 
-def _peers(folder: Path, tiny: Path, large: Path, *, ray: bool) -> dict[str, Server]:
+def _peers(folder: Path, tiny: Path, large: Path) -> dict[str, Server]:
     def peer(file: str, *words: str, of: str = "", body: Path = tiny, most_turns: int = 9) -> Server:
         python = environment(of) if of else sys.executable
         return Server([python, str(PEERS / file), "{port}", *words], body, most_turns=most_turns)
@@ -177,54 +166,27 @@ def _serve(root: Path, body: Path) -> Server:
     return Server([MLOPS, "serve"], body, cwd=root)
 
 
-def make_model(folder: Path, width: int, hidden: tuple[int, ...], task: Task, *, seed: int) -> Path:
-    """A network of random weights in a model folder."""
-    columns = tuple(Column(f"x{number}", "number") for number in range(width))
-    values = np.random.default_rng(0).normal(size=(len(columns), 100))
-    rows = check_rows({c.name: v for c, v in zip(columns, values, strict=True)}, columns)
-    encoder = Encoder.fit(rows, columns)
-    sizes = {"inputs": encoder.width, "outputs": task.width, "hidden": list(hidden)}
-    architecture = Architecture("mlp", sizes)
-    network = build(architecture, framework="torch", device="cpu", seed=seed)
-    fitted = FittedNetwork(encoder, architecture, network)
-    decision = {"threshold": 0.5} if task is BINARY else {}
-    save(folder, task=task, columns=columns, fitted=fitted, decision=decision, profile={"format": 2})
-    return folder
+def scaling() -> float:
+    """Seconds from the first of 32 clients until a service on Ray has three replicas that answer."""
+    with tempfile.TemporaryDirectory(prefix="mlops-bench-") as folder:
+        root = Path(folder)
+        body = body_of(root, np.random.default_rng(1).normal(size=32))
+        model = str(make_model(root / "model", 32, (64,), BINARY, seed=1))
+        options = {"engine": "ray", "max_workers": 3}
+        served = project(root / "project", {"1": model}, Policy.all_to("1"), **options)
 
+        def replicas() -> int:
+            control = json.loads(load(served, environ={}).server.read_text())["control"]
+            return sum(worker["ready"] for worker in ask(Path(control), "status")["workers"])
 
-def project(root: Path, models: dict[str, str], policy: Policy, **serving: object) -> Path:
-    """A project that has served before: its journal says what, so no registry is asked."""
-    options = {"engine": "local", "framework": "auto", "workers": 1, "front": "none"}
-    settings = make_project(root, **{**options, **serving})
-    held = {version: Held(folder, "") for version, folder in models.items()}
-    state = State("bench", policy, held, ("1",))
-    Journal(settings.releases).append(Change("started", "hand", "bench", "for the benchmark", {}, state))
-    return root
-
-
-def environment(name: str) -> str:
-    """The Python of a peer's own environment, made on the first run."""
-    packages = ENVIRONMENTS[name]
-    key = sha256("\n".join((sys.version, *packages)).encode()).hexdigest()[:8]
-    folder = CACHE / f"{name}-{key}"
-    python = folder / "bin" / "python"
-    if not (folder / "made").exists():
-        env = {**os.environ}
-        if links := env.get("PIP_FIND_LINKS"):
-            env.setdefault("UV_FIND_LINKS", links)
-        uv = [sys.executable, "-m", "uv"]
-        subprocess.run(
-            [*uv, "venv", "-q", "--clear", "--python", sys.executable, folder], check=True, env=env
-        )
-        subprocess.run([*uv, "pip", "install", "-q", "--python", python, *packages], check=True, env=env)
-        (folder / "made").touch()
-    return str(python)
-
-
-def _body(folder: Path, row: np.ndarray) -> Path:
-    path = folder / f"body{len(row)}.json"
-    path.write_text(json.dumps({"instances": [[round(float(value), 4) for value in row]]}))
-    return path
+        with serving([MLOPS, "serve"], body, cwd=served) as server, ThreadPoolExecutor(1) as apart:
+            start = time.perf_counter()
+            loading = apart.submit(server.load, 32, SECONDS_TO_SCALE)
+            while replicas() < 3 and not loading.done():
+                time.sleep(0.1)
+            seconds = time.perf_counter() - start
+            loading.result()
+    return seconds
 
 
 def _limits(servers: dict[str, Server]) -> Iterable[Limit]:
@@ -294,7 +256,7 @@ def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", default=[], help="names of servers, as in the table")
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each load")
+    parser.add_argument("--seconds", type=int, default=3, help="of each load")
     parser.add_argument("--ray", action="store_true", help="also scale a service on Ray from 1 to 3 replicas")
     return parser.parse_args()
 

@@ -19,7 +19,8 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.", min=1, max=65535)] = None,
     engine: Annotated[
-        str | None, typer.Option(help="'ray' for Ray Serve, 'local' for one light process.")
+        str | None,
+        typer.Option(help="'ray' has Ray place and heal the workers, 'local' runs them as light processes."),
     ] = None,
     renew: Annotated[
         bool,

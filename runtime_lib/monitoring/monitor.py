@@ -129,7 +129,7 @@ def _served(
     others = ", ".join(sorted(table["version"].unique()))
     raise DataError(
         f"The log holds {len(table):,} predictions of version {others}, but none of the champion, "
-        f"version {champion.version}. Restart `mlops serve` so that it serves the champion, then "
+        f"version {champion.version}. Give it traffic with `mlops deploy @champion`, then "
         f"predict.{lost_by(damage)}"
     )
 

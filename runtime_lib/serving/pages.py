@@ -45,11 +45,13 @@ class Pages:
         return _html(await asyncio.to_thread(render, await self._status(), **options))
 
     async def docs(self, request: Request) -> Reply:
-        document = self._document(self._service.choose(request.headers))
+        document = await asyncio.to_thread(self._document, self._service.choose(request.headers))
         return _html(await asyncio.to_thread(docs_page, document, _address_of(request)))
 
     async def document(self, request: Request) -> Reply:
-        return Reply(self._document(self._service.choose(request.headers)))
+        version = self._service.choose(request.headers)
+        # The first time it imports the project's package, for the types of raw rows.
+        return Reply(await asyncio.to_thread(self._document, version))
 
     async def status(self, request: Request) -> Reply:
         return Reply(msgspec.to_builtins(await self._status()))

@@ -22,7 +22,7 @@ from runtime_lib.serving.engines.engine import Engine
 from runtime_lib.serving.releases.journal import Change, Held, Journal, State
 from runtime_lib.serving.workers import PROBE, SHADOW, Worker, Workers
 from runtime_lib.settings import Settings
-from runtime_lib.settings.wire import to_dict
+from runtime_lib.settings.wire import to_dict, without_logins
 
 __all__ = ["Supervisor"]
 
@@ -105,11 +105,7 @@ class Supervisor:
             self.fail(error)
 
     async def renew(self) -> None:
-        """Replace all workers, one after another, by new processes: of another library, or other code.
-
-        Raises:
-            ServiceError: a new one does not come up. The others go on.
-        """
+        """Replace all workers, see `Engine.renew`."""
         await self._engine.renew()
 
     def take_signals(self) -> None:
@@ -238,9 +234,10 @@ class Supervisor:
     async def _order(self, channel: Channel, do: str, given: dict[str, Any]) -> Any:
         match do:
             case "hello":
-                self.workers[given["name"]] = Worker(channel=channel, **given)
+                worker = self.workers[given["name"]] = Worker(channel=channel, **given)
+                # Those of other machines are reached by a connection that is not encrypted.
                 return {
-                    "settings": to_dict(self.settings),
+                    "settings": to_dict(without_logins(self.settings) if worker.address else self.settings),
                     "model": self.state.model,
                     "shadow": str(self.folder / "shadow"),
                 }

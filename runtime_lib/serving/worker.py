@@ -57,6 +57,8 @@ class Worker:
         self.answering = asyncio.Event()
         # Whether it ended because its supervisor was gone.
         self.orphaned = False
+        # Whether another one is to take its place; it answers until it is told to stop.
+        self.outdated = False
         self._ended = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
 
@@ -107,6 +109,9 @@ class Worker:
                 return await self._prepare(given["models"])
             case "commit":
                 return await self._commit(Policy.from_dict(given["policy"]))
+            case "renew":
+                self.outdated = True
+                return None
             case "stop":
                 return self.end()
         raise ModelError(f"This worker of runtime-lib {__version__} does not know the order '{do}'.")

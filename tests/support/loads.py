@@ -45,11 +45,11 @@ class Served:
     seconds: float
     body: Path
 
-    def load(self, clients: int, seconds: float) -> Load:
+    def load(self, clients: int, seconds: int) -> Load:
         """Have clients ask as fast as they are answered."""
         before = self._cpu()
         url = f"http://127.0.0.1:{self.port}{PATH}"
-        options = ["-t1", f"-c{clients}", f"-d{seconds:g}s", "--timeout", "10s", "--latency"]
+        options = ["-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "10s", "--latency"]
         command = [wrk(), *options, "-s", str(PEERS / "load.lua"), url, "--", str(self.body)]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         found = json.loads(said.splitlines()[-1])
@@ -60,11 +60,15 @@ class Served:
         return Load(rate, found["p50"] / 1e3, found["p99"] / 1e3, (self._cpu() - before) / answered * 1e6)
 
     def settle(self) -> None:
-        """Wait until what a server does once, after its first answer, is done."""
-        for _ in range(30):
+        """Wait until what a server does once, after its first answer, is done: it is idle, and has ended."""
+        quiet, processes = 0, self._processes()
+        for _ in range(60):
             before = self._cpu()
             time.sleep(0.5)
-            if self._cpu() - before < 0.1:
+            now = self._processes()
+            quiet = quiet + 1 if now == processes and self._cpu() - before < 0.1 else 0
+            processes = now
+            if quiet == 4:
                 return
 
     def memory(self, kind: str = "rss") -> float:

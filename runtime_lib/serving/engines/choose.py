@@ -13,7 +13,7 @@ from runtime_lib.errors import ServiceError
 from runtime_lib.hardware import facts
 from runtime_lib.serving.engines.engine import Engine
 from runtime_lib.serving.engines.local import Place, Processes
-from runtime_lib.serving.front.haproxy import HAProxy, find
+from runtime_lib.serving.front.haproxy import HAProxy, Limits, find
 from runtime_lib.serving.supervisor import Supervisor
 from runtime_lib.settings import Settings
 
@@ -22,6 +22,8 @@ __all__ = ["Front", "engine_for", "workers_of"]
 # More serve few: a second process costs memory, and a client's core.
 _MOST_BY_ITSELF = 4
 _SECONDS_TO_LOOK = 0.1
+# HAProxy waits a little longer for an answer than a worker takes to give up.
+_SECONDS_MORE = 10.0
 
 
 def engine_for(settings: Settings, listener: socket.socket, folder: Path) -> tuple[Engine, Front | None]:
@@ -40,7 +42,8 @@ def engine_for(settings: Settings, listener: socket.socket, folder: Path) -> tup
     count = workers_of(settings)
     if _wants_front(settings, count):
         places = [Place(_unix(folder / f"w{number}"), _variables(number)) for number in range(count)]
-        return Processes(places), Front(listener, folder, [f"unix@{folder}/w{n}" for n in range(count)])
+        addresses = [f"unix@{folder}/w{number}" for number in range(count)]
+        return Processes(places), Front(listener, folder, addresses, settings.serving.timeout)
     sockets = _shared(listener, count)
     return Processes([Place(each, _variables(number)) for number, each in enumerate(sockets)]), None
 
@@ -60,12 +63,16 @@ def workers_of(settings: Settings) -> int:
 class Front:
     """HAProxy in front of workers that listen on sockets of this machine."""
 
-    def __init__(self, listener: socket.socket, folder: Path, addresses: list[str]) -> None:
+    def __init__(self, listener: socket.socket, folder: Path, addresses: list[str], timeout: float) -> None:
         """
+        Args:
+            timeout: seconds after which a worker answers whatever happens.
+
         Raises:
             ServiceError: there is no HAProxy.
         """
-        self._proxy, self._addresses = HAProxy(listener, folder / "front"), addresses
+        limits = Limits(answer=max(Limits().answer, timeout + _SECONDS_MORE))
+        self._proxy, self._addresses = HAProxy(listener, folder / "front", limits=limits), addresses
 
     @property
     def pid(self) -> int | None:

@@ -25,7 +25,11 @@ class Engine(Protocol):
         """Run a process that connects under this name and answers nobody, until it ends."""
 
     async def renew(self) -> None:
-        """Replace the workers one after another, each once its successor answers."""
+        """Replace the workers one after another, each once its successor answers: by other code.
+
+        Raises:
+            ServiceError: a new one does not come up. The others go on.
+        """
 
     async def shadow(self, name: str) -> None:
         """Run a shadow that connects under this name, until it ends."""

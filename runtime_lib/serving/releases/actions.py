@@ -52,7 +52,9 @@ def divide(
     if alone and not plan:
         return _settled(state, alone, models, others=weights)
     shadows = tuple(each for each in state.policy.shadows if each not in weights)
-    return _with(replace(state, plan=plan), Policy(dict(weights), shadows, salt), models)
+    # What is loaded and waits goes on waiting.
+    staged = {each: 0 for each, weight in state.policy.weights.items() if not weight and each not in weights}
+    return _with(replace(state, plan=plan), Policy({**weights, **staged}, shadows, salt), models)
 
 
 def shadow(state: State, version: str, held: Held) -> State:

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-from runtime_lib.errors import MlopsError
+from runtime_lib.errors import MlopsError, ServiceError
 from runtime_lib.registry.trail import who
 from runtime_lib.serving.releases import actions
 from runtime_lib.serving.releases.canary import CanaryRelease
@@ -82,8 +82,14 @@ class Controller:
             f"version {version} loses {held.mean:.4g} a row over {held.count:,} rows"
             for version, held in self.losses.items()
         )
+
+        def decide(now: State) -> State:
+            if now is not state:  # a person was faster
+                raise ServiceError("traffic was changed meanwhile; this look does not count.")
+            return actions.divide(now, weights, {}, salt=now.policy.salt, plan=now.plan)
+
         await self._supervisor.change(
-            lambda now: actions.divide(now, weights, {}, salt=now.policy.salt, plan=now.plan),
+            decide,
             action="moved",
             by="bandit",
             who=who(),

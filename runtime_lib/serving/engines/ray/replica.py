@@ -6,7 +6,7 @@ would do is done elsewhere:
 
     bound on requests       the worker's own: its queue, its bodies, its connections
     load, for scaling       `record_autoscaling_stats`, under the name that Serve gives its own count
-    health                  `check_health`
+    health                  `check_health`; it fails too if another one is to take the place
     drain                   `__del__`, which Serve awaits before it ends the actor
 """
 
@@ -54,6 +54,8 @@ class Place:
 class Replica:
     """Runs a worker for as long as Serve wants it."""
 
+    # Until a successor answers, and then to drain.
+    SECONDS_TO_LEAVE = 600
     _running: asyncio.Task[None] | None = None
 
     async def __init__(self, place: Place) -> None:  # type: ignore[misc]  # Serve awaits it
@@ -79,6 +81,8 @@ class Replica:
         A log that cannot be written is no reason: another replica could not write it either, and `/ready`
         says so.
         """
+        if self._worker.outdated:
+            raise ServiceError("Another replica is to take this one's place.")
         if self._worker.orphaned:
             raise ServiceError("The supervisor is gone.")
         if self._running and self._running.done():
@@ -90,7 +94,8 @@ class Replica:
 
     async def __del__(self) -> None:  # Serve awaits it
         if self._running:
-            self._worker.end()
+            if not self._worker.outdated:  # else its supervisor ends it, once the next one answers
+                self._worker.end()
             await asyncio.wait([self._running])
 
     def _ended(self, running: asyncio.Task[None]) -> None:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Replicas"]
 
 _DEPLOYMENT = "worker"
-_SECONDS_TO_DRAIN = 40
+# A model of gigabytes takes its time from a slow disk.
+_SECONDS_TO_SUCCEED = 540
 _SECONDS_TO_LEAVE = 15
 # Serve's controller is back within 5 s of its end.
 _SECONDS_OF_SILENCE = 20.0
@@ -88,10 +89,20 @@ class Replicas:
         await self._probes.probe(name)
 
     async def renew(self) -> None:
-        """Have each replica end after what is under way; Serve starts another one in its place."""
-        for worker in [each for each in self._supervisor.workers.values() if each.ready]:
+        workers = self._supervisor.workers
+        for worker in [each for each in workers.ready if not each.is_shadow]:
+            before = set(workers)
+            worker.channel.tell("renew")
+            try:
+                async with asyncio.timeout(_SECONDS_TO_SUCCEED):
+                    while not any(each.name not in before and not each.is_shadow for each in workers.ready):
+                        await asyncio.sleep(0.1)
+            except TimeoutError:
+                raise ServiceError(
+                    f"No new replica came up within {_SECONDS_TO_SUCCEED} s. The others go on."
+                ) from None
             worker.channel.tell("stop")
-            while worker.name in self._supervisor.workers or not self._supervisor.workers.has_ready:
+            while worker.name in workers:
                 await asyncio.sleep(0.1)
 
     async def shadow(self, name: str) -> None:
@@ -130,7 +141,7 @@ class Replicas:
             if self._nodes:
                 self._nodes.balance()
             now = time.monotonic()
-            if present or not self._supervisor.ready.is_set():
+            if self._supervisor.workers.has_ready or not self._supervisor.ready.is_set():
                 alone = now
             self._judge(now - alone, now - self._heard)
             await self._check_store()
@@ -236,7 +247,7 @@ class Replicas:
             max_constructor_retry_count=1,  # a model that cannot be read will not become readable
             health_check_period_s=1,  # how soon a replica that was killed is missed
             health_check_timeout_s=10,
-            graceful_shutdown_timeout_s=_SECONDS_TO_DRAIN,
+            graceful_shutdown_timeout_s=Replica.SECONDS_TO_LEAVE,
             graceful_shutdown_wait_loop_s=0.1,  # Serve's own count of requests is always 0
             logging_config=instance.quiet(),
             # On a machine of one's own `serving.workers` says how many, not the number of its cores.
