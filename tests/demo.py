@@ -89,8 +89,8 @@ def main(folder: Path, extras: str = "") -> None:
         serve(project, url)
         monitor(project, alerts)
         with asking(url, requests(project)) as answers:
-            retrain(project)
-            release(project, url, answers)
+            release(project, url, retrain(project), answers)
+        console.print(f"{len(answers):,} requests meanwhile, none failed.")
     console.rule(f"Done in {time.monotonic() - started:.0f} s")
     console.print(
         f"The project is yours to explore:\n\n"
@@ -178,21 +178,19 @@ def requests(project: Project) -> Path:
     return project.root / f"var/replay/{MONTH}-requests.parquet"
 
 
-def release(project: Project, url: str, answers: list[tuple[float, str]]) -> None:
+def release(project: Project, url: str, gate: Mapping[str, Any], answers: list[tuple[float, str]]) -> None:
     """The new version arrives in the running server, and goes back."""
     console.rule("The server follows the champion, and goes back")
-    champion, old = project.mlops("champion")["version"], answers[0][1]
-    if champion == old:  # the gate has refused the new one
-        champion = project.mlops("champion", "list")[0]["version"]
-        project.mlops("champion", "set", champion, "--reason", "to show how a version arrives")
-    answered(answers, champion)
+    new, old = gate["version"], answers[0][1]
+    if not gate["promoted"]:
+        project.mlops("champion", "set", new, "--reason", "to show how a version arrives")
+    answered(answers, new)
     console.print(f"Traffic at {url}: {shares(url)}")
     start = time.monotonic()
     project.mlops("rollback", "--reason", "to show how a version goes back")
-    back = answered(answers, old, since=max(at for at, version in answers if version == champion))
+    back = answered(answers, old, since=max(at for at, version in answers if version == new))
     console.print(f"Version {old} answered again {back - start:.1f} s after the command began.")
     console.print(f"Traffic at {url}: {shares(url)}")
-    console.print(f"{len(answers):,} requests meanwhile, none failed.")
     for change in project.mlops("releases"):
         console.print(f"  {change['time'][11:19]} {change['action']} by {change['by']}: {change['reason']}")
 
@@ -210,11 +208,13 @@ def monitor(project: Project, alerts: list[Mapping[str, Any]]) -> None:
         console.print(f"The webhook received: {json.dumps(alert)[:300]}…", markup=False)
 
 
-def retrain(project: Project) -> None:
+def retrain(project: Project) -> Mapping[str, Any]:
+    """What the gate says of the new version."""
     console.rule(f"Retrain with months up to {LATER}")
     gate = project.mlops("run", "--set", f"data.last={LATER}", codes=(0, 3))
     console.print(f"Stages that ran: {', '.join(gate['ran'])}")
     _gate(gate)
+    return gate
 
 
 def _gate(gate: Mapping[str, Any]) -> None:
