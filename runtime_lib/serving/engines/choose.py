@@ -131,8 +131,8 @@ def _shared(listener: socket.socket, count: int) -> Iterator[socket.socket]:
 def _variables(number: int) -> dict[str, str]:
     """A GPU for each worker, where there are several; and no threads of numpy: it has few rows.
 
-    Threads of OpenMP, as torch has them, wait asleep: by default they spin, for something else than each other
-    where a machine does more than serve. There a network of 5 million parameters answered 50 requests a second
+    OpenMP's threads, which torch has, wait asleep. By default they spin, and keep each other from a core
+    where a machine does more than serve: a network of 5 million parameters then answered 50 requests a second
     instead of 400.
     """
     found = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
