@@ -144,3 +144,7 @@ def test_nothing_listens_beyond_this_machine(server: Server) -> None:
         if each.status == psutil.CONN_LISTEN
     }
     assert listening == {("127.0.0.1", int(server.url.rpartition(":")[2]))}
+
+
+def test_threads_of_a_worker_wait_asleep(server: Server) -> None:
+    assert worker(server).environ()["OMP_WAIT_POLICY"] == "PASSIVE"
