@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-
-if TYPE_CHECKING:
-    from runtime_lib.serving.supervisor import Supervisor
+from typing import Any, Protocol
 
 __all__ = ["Engine"]
 
@@ -15,7 +12,7 @@ __all__ = ["Engine"]
 class Engine(Protocol):
     """What runs the workers."""
 
-    def start(self, control: Path, supervisor: Supervisor) -> Awaitable[Any]:
+    def start(self, control: Path, supervisor: Any) -> Awaitable[Any]:
         """Run workers that connect to `control`; what is returned fails once they cannot be kept running."""
 
     def kill(self, name: str) -> None:
