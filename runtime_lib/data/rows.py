@@ -7,10 +7,11 @@ is checked with Python's own loops in C, and only a whole batch becomes arrays.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 from math import isfinite, nan
 from operator import itemgetter
-from struct import error, pack
+from struct import Struct, error
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -205,9 +206,14 @@ def _quick(rows: Sequence[Sequence[Any]], plan: _Plan) -> Checked | None:
         if kinds - {str} and (kinds - {str, type(None)} or None in _flat(rows, plan.required_texts)):
             return None
     try:
-        return Checked(len(rows), pack(f"{len(numbers)}d", *numbers), texts, {})
+        return Checked(len(rows), _doubles(len(numbers)).pack(*numbers), texts, {})
     except error:  # whole numbers beyond any float, whose sum is not
         return None
+
+
+@lru_cache(_MOST_PLANS)
+def _doubles(count: int) -> Struct:
+    return Struct(f"{count}d")
 
 
 def _flat(rows: Sequence[Sequence[Any]], pick: Pick) -> Sequence[Any]:

@@ -108,10 +108,10 @@ def _send_whole(send: Send, headers: Sequence[Header], body: bytes) -> bool:
         or cycle.scope["method"] == "HEAD"
     ):
         return False
-    head = b"".join([b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)])
+    head = b"\r\n".join(map(b": ".join, (*cycle.default_headers, *headers)))
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
-    cycle.transport.write(b"HTTP/1.1 200 OK\r\n%b\r\n%b" % (head, body))
+    cycle.transport.write(b"HTTP/1.1 200 OK\r\n%b\r\n\r\n%b" % (head, body))
     cycle.message_event.set()
     cycle.on_response()
     return True
