@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -150,12 +151,16 @@ def releases(
             each["who"],
             each["by"],
             each["action"],
+            said(each["before"]) if each["before"] else "-",
             said(each["after"]),
             each["reason"],
         )
         for each in found
     ]
-    table(("time (UTC)", "who", "by", "what", "traffic", "why"), lines)
+    if not lines:
+        typer.echo("Nothing was released here yet: `mlops serve` starts a server.")
+        return
+    table(("time (UTC)", "who", "by", "what", "from", "to", "why"), lines)
 
 
 def _releases(settings: Settings, all_servers: bool) -> list[dict[str, Any]]:
@@ -183,6 +188,7 @@ def _done(change: Mapping[str, Any], as_json: bool) -> None:
         as_json,
         f"Traffic: {said(change['after'])} (before: {said(change['before'])}).{shadows}",
     )
+    sys.stdout.flush()  # what follows may take its time
 
 
 def _status(found: Mapping[str, Any]) -> list[str]:
@@ -195,6 +201,7 @@ def _status(found: Mapping[str, Any]) -> list[str]:
         f"  workers  {ready} of {len(found['workers'])} ready",
         *_release(found["release"]),
         *(f"  problem  {problem}" for problem in found["problems"]),
+        *([f"  problem  {found['log']['failing']}"] if found["log"]["failing"] else []),
     ]
 
 

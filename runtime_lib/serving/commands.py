@@ -80,11 +80,25 @@ class Commands:
             return await self._deploy_ab(version, held, given)
         if how not in (*_HOW, _CANARY):
             raise SettingsError(f"'{how}' is no way to deploy: {', '.join((*_HOW, _CANARY, 'ab'))}.")
+        self._check_free(how)
         await self._check_fit(version, held)
         return await self._change(lambda state: self._released(state, version, held, how), _SAID[how], given)
 
+    def _check_free(self, how: str) -> None:
+        """
+        Raises:
+            SettingsError: a release is under way, and another one would end it unasked.
+        """
+        plan = self._supervisor.state.plan
+        if plan and how in (_CANARY, "ab", "bandit"):
+            raise SettingsError(
+                f"Another release is under way ({plan['kind']}): `mlops traffic` says how it stands. End it "
+                f"with `mlops rollback`, or by dividing traffic by hand."
+            )
+
     async def _deploy_ab(self, version: str, held: Held, given: Mapping[str, Any]) -> dict[str, Any]:
         """Begin an A/B test; its answer says how many labelled rows it needs."""
+        self._check_free("ab")
         present = self._supervisor.state.policy.loaded[0]
         found = await self.ask_losses(_EVER)
         spread = given.get("spread") or _deviation(found.get(present, Moments()))
@@ -117,7 +131,8 @@ class Commands:
                 state = actions.divide(state, weights, models)
             return state
 
-        return await self._change(decide, "traffic", given)
+        ended = [f"ended the shadow {version}" for version in given.get("unshadow", ())]
+        return await self._change(decide, ", ".join(ended) or "traffic", given)
 
     async def _roll_back(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return await self._change(lambda state: actions.roll_back(state)[0], "rolled back", given, must=True)

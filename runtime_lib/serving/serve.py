@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runtime_lib.files import write_json
+from runtime_lib.errors import DataError, ServiceError
+from runtime_lib.files import read_json, write_json
+from runtime_lib.locks import try_lock
 from runtime_lib.registry.trail import who
+from runtime_lib.secrets import without_secrets
 from runtime_lib.serving import apart
 from runtime_lib.serving.address import listen, url_of
 from runtime_lib.serving.commands import Commands
@@ -28,6 +33,8 @@ from runtime_lib.settings import Settings
 
 __all__ = ["engine_for", "run", "serve"]
 
+_FOLDER = "mlops-"
+
 
 def serve(settings: Settings) -> None:
     """Serve until Ctrl-C or SIGTERM.
@@ -36,7 +43,7 @@ def serve(settings: Settings) -> None:
         ServiceError: the port is in use (found before anything heavy is imported), or no champion yet.
         ModelError: the champion cannot be read.
     """
-    with listen(settings.serving.host, settings.serving.port) as listener:
+    with listen(settings.serving.host, settings.serving.port) as listener, _alone(settings):
         asyncio.run(_serve(settings, listener))
 
 
@@ -53,16 +60,17 @@ async def run(settings: Settings, state: State, listener: socket.socket) -> None
         MlopsError: the first worker cannot serve, or workers cannot be kept running.
     """
     # Short, and only this user's: a path of a project may be longer than a socket's may be.
-    with tempfile.TemporaryDirectory(prefix="mlops-") as folder:
+    with tempfile.TemporaryDirectory(prefix=_FOLDER) as folder:
         await _run(settings, state, listener, Path(folder))
 
 
 async def _run(settings: Settings, state: State, listener: socket.socket, folder: Path) -> None:
     engine, front = engine_for(settings, listener, folder)
     supervisor = Supervisor(settings, state, engine, folder)
-    work = [_announce(settings, supervisor), *_commanded(supervisor)]
+    work = [_announce(settings, supervisor), _tell(supervisor), *_commanded(supervisor)]
     tasks = [asyncio.create_task(each) for each in work]
     if front:
+        supervisor.closing = front.stop
         tasks.append(asyncio.create_task(supervisor.guarded(front.run(supervisor))))
     try:
         await supervisor.run(lambda control: _write_address(settings, control))
@@ -70,8 +78,6 @@ async def _run(settings: Settings, state: State, listener: socket.socket, folder
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if front:
-            front.stop()
         settings.server.unlink(missing_ok=True)
 
 
@@ -84,6 +90,52 @@ def _commanded(supervisor: Supervisor) -> list[Coroutine[Any, Any, None]]:
     reporter = Reporter(supervisor, controller)
     commands.look, commands.status, commands.ask_losses = registrar.look, reporter.status, losses
     return [registrar.run(), controller.run(), reporter.run()]
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Be the one server of the project's folder: it has one journal, and one place for orders.
+
+    Raises:
+        ServiceError: there is one already.
+    """
+    lock = settings.server.with_suffix(".lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    held = try_lock(lock)
+    if held is None:
+        raise ServiceError(
+            f"Another server of this project runs already ({settings.server} says where). `mlops deploy` and "
+            f"`mlops serve --renew` change what it does; to serve twice, copy the project's folder."
+        )
+    with held:
+        _clear_after_a_kill(settings)
+        yield
+
+
+def _clear_after_a_kill(settings: Settings) -> None:
+    """Remove the folder of sockets that a killed server has left."""
+    try:
+        left = Path(read_json(settings.server, made_by="mlops serve")["control"]).parent
+    except (DataError, KeyError):
+        return
+    if left.name.startswith(_FOLDER):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+async def _tell(supervisor: Supervisor) -> None:
+    """Say in the terminal what goes wrong, once."""
+    from rich.console import Console
+
+    told: set[str] = set()
+    while True:
+        failing = [worker.failing for worker in supervisor.workers.values() if worker.failing]
+        now = {*supervisor.problems.values(), *supervisor.workers.news, *failing}
+        for problem in sorted(now - told):
+            Console(stderr=True).print(
+                without_secrets(problem), soft_wrap=True, markup=False, highlight=False
+            )
+        told = now
+        await asyncio.sleep(1)
 
 
 async def _first(settings: Settings) -> State:

@@ -54,6 +54,8 @@ class Supervisor:
         self.signatures: Mapping[str, Any] = {}
         self.ready = asyncio.Event()
         self.commands: Callable[[str, dict[str, Any]], Awaitable[Any]] | None = None
+        # What stands in front ends before the workers: it would wait for them.
+        self.closing: Callable[[], Awaitable[None]] | None = None
         self._engine = engine
         # Models that another process has loaded without harm.
         self._tried: set[Held] = set()
@@ -69,7 +71,7 @@ class Supervisor:
     def fail(self, error: MlopsError) -> None:
         """End the service because of an error."""
         self._failed = self._failed or error
-        self.stop()
+        self._ended.set()
 
     async def run(self, on_listening: Callable[[Path], None]) -> None:
         """Work until `stop`.
@@ -90,6 +92,8 @@ class Supervisor:
         try:
             await self._ended.wait()
         finally:
+            if self.closing:
+                await self.closing()
             await self._engine.stop(_SECONDS_TO_STOP)
             for task in beside:
                 task.cancel()
@@ -98,7 +102,7 @@ class Supervisor:
             raise self._failed
 
     async def guarded(self, work: Awaitable[None]) -> None:
-        """Do work that the service cannot do without: its error ends the service."""
+        """Do what the service cannot do without: its error ends it."""
         try:
             await work
         except MlopsError as error:

@@ -114,7 +114,7 @@ def said(weights: Mapping[str, int]) -> str:
     if heaviest and heaviest[0][1] == SLOTS:
         waiting = [version for version, weight in heaviest[1:] if not weight]
         return f"all to version {heaviest[0][0]}" + "".join(
-            f", none yet to version {each}" for each in waiting
+            f" (version {each} loaded, without traffic)" for each in waiting
         )
     return ", ".join(f"{weight / 10:g} % to version {version}" for version, weight in heaviest)
 

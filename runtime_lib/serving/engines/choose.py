@@ -71,7 +71,8 @@ class Front:
         Raises:
             ServiceError: there is no HAProxy.
         """
-        limits = Limits(answer=max(Limits().answer, timeout + _SECONDS_MORE))
+        limits = Limits(answer=max(Limits().answer, timeout + _SECONDS_MORE), check="/health")
+        self._listener = listener
         self._proxy, self._addresses = HAProxy(listener, folder / "front", limits=limits), addresses
 
     @property
@@ -93,9 +94,10 @@ class Front:
             if self._proxy.heal():
                 supervisor.workers.tell("HAProxy ended unasked, and was started again.")
 
-    def stop(self) -> None:
-        """End it, after what is under way."""
-        self._proxy.stop(within=10)
+    async def stop(self) -> None:
+        """Take no more connections, and end it after what is under way."""
+        self._listener.close()
+        await asyncio.to_thread(self._proxy.stop, within=10)
 
 
 def _wants_front(settings: Settings, workers: int) -> bool:

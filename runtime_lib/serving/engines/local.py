@@ -99,6 +99,9 @@ class Processes:
 
     async def stop(self, seconds: float) -> None:
         self._leaving = True
+        # Whoever comes now is refused at once, by the worker's own closing, and does not wait for nobody.
+        for place in self._places:
+            place.listener.close()
         for process in self._running.values():
             with suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)

@@ -58,6 +58,8 @@ class Limits:
     stall: float = 15.0
     idle: float = 60.0
     answer: float = 60.0
+    # What a worker is asked, to see whether it takes requests; one that is up may say itself why it does not.
+    check: str = "/ready"
     queue: float = 5.0
     queued: int = 1_024
     per_worker: int = 256
@@ -128,7 +130,11 @@ def render(listener: int, limits: Limits, servers: Iterable[str]) -> str:
         "global": _global(most),
         "defaults": _defaults(limits),
         "frontend public": _frontend(listener, limits, crowded=int(most * _CROWDED)),
-        f"backend {BACKEND}": [*_BACKEND, *(f"server {line}" for line in servers)],
+        f"backend {BACKEND}": [
+            *_BACKEND,
+            f"option httpchk GET {limits.check}",
+            *(f"server {line}" for line in servers),
+        ],
     }
     return "\n".join(
         line for title, lines in sections.items() for line in (title, *(f"    {line}" for line in lines), "")
@@ -193,7 +199,6 @@ _BACKEND = (
     # Requests differ in rows and so in time. One HAProxy knows every request, so it can count them; two
     # random choices are for several that do not know of each other.
     "balance leastconn",
-    "option httpchk GET /ready",
     "http-check expect status 200",
     "retry-on conn-failure empty-response",
     "retries 2",  # no more: a request that ends whoever reads it ends three

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from runtime_lib.errors import ServiceError
 from runtime_lib.serving.control import Remote
-from runtime_lib.serving.front.haproxy import HAProxy, Program, find
+from runtime_lib.serving.front.haproxy import HAProxy, Limits, Program, find
 from runtime_lib.settings.tables import Serving
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ class Nodes:
         self, supervisor: Supervisor, listener: socket.socket, folder: Path, program: Program
     ) -> None:
         self._supervisor = supervisor
-        self._proxy = HAProxy(listener, folder / "front", program=program)
+        limits = Limits(check="/health")
+        self._proxy = HAProxy(listener, folder / "front", program=program, limits=limits)
 
     async def open(self, host: str) -> Remote:
         """Listen to workers at this machine's address in the cluster, and answer clients through HAProxy."""
