@@ -113,9 +113,7 @@ def said(weights: Mapping[str, int]) -> str:
     heaviest = sorted(weights.items(), key=lambda item: -item[1])
     if heaviest and heaviest[0][1] == SLOTS:
         waiting = [version for version, weight in heaviest[1:] if not weight]
-        return f"all to version {heaviest[0][0]}" + "".join(
-            f" (version {each} loaded, without traffic)" for each in waiting
-        )
+        return f"all to version {heaviest[0][0]}" + "".join(f", version {each} loaded" for each in waiting)
     return ", ".join(f"{weight / 10:g} % to version {version}" for version, weight in heaviest)
 
 

@@ -101,7 +101,7 @@ def test_traffic_is_divided_shown_and_given_back(released: Server) -> None:
     settings = released.settings
     said = mlops(settings, "traffic", "7=25", "8", "--reason", "try it")
     assert said == (
-        "Traffic: 75 % to version 8, 25 % to version 7 (before: all to version 8, none yet to version 7).\n"
+        "Traffic: 75 % to version 8, 25 % to version 7 (before: all to version 8, version 7 loaded).\n"
     )
     shown = mlops(settings, "traffic")
     assert "Traffic of 'flights': 75 % to version 8, 25 % to version 7" in shown
@@ -114,7 +114,7 @@ def test_traffic_is_divided_shown_and_given_back(released: Server) -> None:
     assert listed[-1] == back
     assert [each["reason"] for each in listed[-2:]] == ["try it", "too slow"]
     lines = mlops(settings, "releases").splitlines()
-    assert "traffic" in lines[0]
+    assert "from" in lines[0]
     assert "too slow" in lines[-1]
 
 
@@ -167,7 +167,7 @@ def test_deploy_names_what_the_registry_does_not_hold(
         assert "'flights' has no version '99'" in mlops(settings, "deploy", "99", code=1)
         assert "no version under the alias '@beta'" in mlops(settings, "deploy", "@beta", code=1)
         said = mlops(settings, "deploy", OTHER, "--stage", "--reason", "to be tried")
-        assert said.startswith(f"Traffic: all to version {GOOD}, none yet to version {OTHER}")
+        assert said.startswith(f"Traffic: all to version {GOOD}, version {OTHER} loaded")
         done = json.loads(mlops(settings, "deploy", OTHER, "--json"))
         assert (done["action"], done["reason"]) == ("deployed", f"deployed {OTHER}")
         assert done["after"] == {OTHER: 1000, GOOD: 0}

@@ -100,5 +100,5 @@ def test_a_policy_that_is_none_is_refused() -> None:
 
 def test_weights_in_words() -> None:
     assert said({"5": 1000}) == "all to version 5"
-    assert said({"5": 1000, "7": 0}) == "all to version 5 (version 7 loaded, without traffic)"
+    assert said({"5": 1000, "7": 0}) == "all to version 5, version 7 loaded"
     assert said({"7": 5, "5": 995}) == "99.5 % to version 5, 0.5 % to version 7"

@@ -131,8 +131,8 @@ def render(listener: int, limits: Limits, servers: Iterable[str]) -> str:
         "defaults": _defaults(limits),
         "frontend public": _frontend(listener, limits, crowded=int(most * _CROWDED)),
         f"backend {BACKEND}": [
-            *_BACKEND,
             f"option httpchk GET {limits.check}",
+            *_BACKEND,
             *(f"server {line}" for line in servers),
         ],
     }

@@ -17,13 +17,7 @@ _MOST_SETTLED = 10
 
 
 def all_to(state: State, version: str, held: Held) -> State:
-    """All traffic to a version; the one before stays loaded, so that going back takes no loading.
-
-    Raises:
-        SettingsError: it has all of it.
-    """
-    if state.policy.only == version and not state.plan:
-        raise SettingsError(f"Version {version} has all of the traffic already.")
+    """All traffic to a version; the one before stays loaded, so that going back takes no loading."""
     return _settled(state, version, {version: held})
 
 
