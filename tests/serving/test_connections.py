@@ -148,3 +148,26 @@ def test_nothing_listens_beyond_this_machine(server: Server) -> None:
 
 def test_threads_of_a_worker_wait_asleep(server: Server) -> None:
     assert worker(server).environ()["OMP_WAIT_POLICY"] == "PASSIVE"
+
+
+@pytest.mark.skipif(not hasattr(psutil.Process, "io_counters"), reason="this system does not count writes")
+def test_an_answer_is_one_write(server: Server) -> None:
+    process = worker(server)
+    with connected(server) as connection:
+        before = process.io_counters().write_count
+        for _ in range(100):
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert connection.recv(65_536).endswith(b'{"status":"ok"}')
+    assert process.io_counters().write_count - before < 150  # and some reports to the supervisor
+
+
+def test_requests_sent_at_once_are_answered_in_their_order(server: Server) -> None:
+    requests = [b"GET /health", b"HEAD /health", b"GET /v2/health/live"]
+    with connected(server) as connection:
+        connection.sendall(b"".join(request + b" HTTP/1.1\r\nHost: x\r\n\r\n" for request in requests))
+        received = b""
+        while not received.endswith(b'{"live":true}'):
+            received += connection.recv(65_536)
+    assert received.count(b"HTTP/1.1 200 OK\r\ndate: ") == 3
+    assert received.count(b"{") == 2
+    assert received.index(b'"status"') < received.index(b'"live"')
