@@ -23,8 +23,16 @@ RENDERED = ("tests/template/", "tests/upgrade/", "tests/doctor/")
 # About what all moments, releases and answers take, measured by the sample's time.
 TIMES = 4.0
 LEAST = 5.0
-# Series of trainings: what they take deep is of another order than their sample.
+# Series of trainings, simulations and kills: what they take deep is of another order than their sample.
 SERIES = {
+    "tests/serving/releases/test_ab.py": 30.0,
+    "tests/serving/releases/test_bandit.py": 100.0,
+    "tests/serving/releases/test_journal.py": 10.0,
+    "tests/serving/releases/test_judge.py": 30.0,
+    "tests/serving/releases/test_steps.py": 30.0,
+    "tests/serving/test_connections.py": 20.0,
+    "tests/serving/test_log_damage.py": 100.0,
+    "tests/serving/test_protocols_fuzz.py": 20.0,
     "tests/registry/test_seeds.py": 30.0,
     "tests/template/test_kinds.py": 30.0,
     "tests/docs/test_tasks.py": 30.0,
