@@ -228,6 +228,7 @@ class Supervisor:
         try:
             await worker.channel.call("commit", seconds=_SECONDS_TO_COMMIT, policy=policy)
             worker.ready = True
+            self.workers.answered.add(worker.name)
             if worker.is_shadow and not self.state.policy.shadows:
                 worker.channel.tell("stop")
         except MlopsError as error:

@@ -84,6 +84,8 @@ class Workers(dict[str, Worker]):
         super().__init__()
         # How often a worker ended unasked.
         self.restarts = 0
+        # Names of those that have answered: their end is no failure to start.
+        self.answered: set[str] = set()
         self._ended = Metrics()
         self._news: deque[tuple[float, str]] = deque(maxlen=20)
 

@@ -138,7 +138,8 @@ class Processes:
             if self._leaving or line.left:
                 return
             self._supervisor.workers.ended(line.name, _how(code))
-            if time.monotonic() - started > _SECONDS_TO_COUNT:
+            answered = line.name in self._supervisor.workers.answered
+            if answered or time.monotonic() - started > _SECONDS_TO_COUNT:
                 failures, pause = 0, 0.0
             else:
                 failures, pause = failures + 1, min(_LONGEST_PAUSE, pause * 2 or 0.1)
