@@ -31,6 +31,7 @@ from runtime_lib.task.multiclass import Multiclass
 from tests.support.loads import PEERS, Load, serving, wrk
 from tests.support.peers import body_of, environment, make_model, project
 
+CORE = [sys.executable, str(PEERS / "core.py"), "{port}"]
 MLOPS = str(Path(sys.executable).with_name("mlops"))
 CLIENTS = (1, 8, 32)
 SECONDS_TO_SCALE = 30
@@ -140,11 +141,10 @@ def _ours(folder: Path, body: Path) -> dict[str, Server]:
     one, two = (str(make_model(folder / f"tiny{seed}", 32, (64,), BINARY, seed=seed)) for seed in (1, 2))
     both = {"1": one, "2": two}
     canary = Policy({"1": 900, "2": 100})
-    core = [sys.executable, str(PEERS / "core.py"), "{port}"]
     alone = project(folder / "alone", {"1": one}, Policy.all_to("1"))
     found = {
-        "core without a log": Server([*core, str(alone), one], body),
-        "core without a log, canary": Server([*core, str(alone), one, two], body),
+        "core without a log": Server([*CORE, str(alone), one], body),
+        "core without a log, canary": Server([*CORE, str(alone), one, two], body),
         "mlops serve": _serve(alone, body),
         "mlops serve, canary": _serve(project(folder / "canary", both, canary), body),
         "mlops serve, canary, 2 workers, HAProxy": _serve(
@@ -159,7 +159,8 @@ def _ours_torch(folder: Path, body: Path) -> dict[str, Server]:
     task = Multiclass(tuple(f"class{number}" for number in range(10)))
     model = str(make_model(folder / "large", 512, (2048, 2048), task, seed=3))
     large = project(folder / "torch", {"1": model}, Policy.all_to("1"), framework="torch")
-    return {"mlops serve, torch": _serve(large, body)}
+    core = Server([*CORE, str(large), model], body)
+    return {"core without a log, torch": core, "mlops serve, torch": _serve(large, body)}
 
 
 def _serve(root: Path, body: Path) -> Server:
@@ -216,7 +217,8 @@ def _limits(servers: dict[str, Server]) -> Iterable[Limit]:
     for clients, least in ((32, 2.2), (1, 2.4)):
         if lit:
             best = max(lit, key=lambda name: rate(name, clients))
-            yield from faster("mlops serve, torch", best, least, clients)
+            for name in ("core without a log, torch", "mlops serve, torch"):
+                yield from faster(name, best, least, clients)
     yield from soon("mlops serve, torch", 20)
     yield from faster("mlops serve", bare, 0.8)
     yield from _light(servers)

@@ -69,18 +69,19 @@ class Stacked(Mapping[str, Array]):
     Attributes:
         numbers: the columns that are numbers, side by side: `float64` `(n, d)`.
         side_by_side: their names, in that order.
+        kinds: the name of every column, and whether it is no number; known without making the columns.
     """
 
-    __slots__ = ("_columns", "_names", "_others", "numbers", "side_by_side")
+    __slots__ = ("_columns", "_others", "kinds", "numbers", "side_by_side")
 
     def __init__(
         self,
-        names: tuple[str, ...],
+        kinds: tuple[tuple[str, bool], ...],
         numbers: Array,
         side_by_side: tuple[str, ...],
         others: Mapping[str, Array],
     ) -> None:
-        self._names, self._others = names, others
+        self.kinds, self._others = kinds, others
         self.numbers, self.side_by_side = numbers, side_by_side
         self._columns: dict[str, Array] | None = None
 
@@ -91,10 +92,10 @@ class Stacked(Mapping[str, Array]):
         return self._columns[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter([name for name, _ in self.kinds])
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self.kinds)
 
 
 class _Plan(NamedTuple):
@@ -120,6 +121,7 @@ class Checker:
         self._images = [column.name for column in columns if column.is_image]
         self._numbers = [column for column in columns if column.kind == "number"]
         self._texts = [column for column in columns if column.kind not in ("number", "image")]
+        self._kinds = tuple((column.name, column.kind != "number") for column in columns)
         self._number_names = tuple(column.name for column in self._numbers)
         self._plans: dict[tuple[str, ...], _Plan] = {}
 
@@ -154,7 +156,7 @@ class Checker:
             others = {c.name: v for c, v in zip(self._texts, np.ascontiguousarray(texts.T), strict=True)}
         for name in self._images:
             others[name] = np.concatenate([request.images[name] for request in requests])
-        return Stacked(self._names, numbers, self._number_names, others)
+        return Stacked(self._kinds, numbers, self._number_names, others)
 
     def _plan(self, names: tuple[str, ...]) -> _Plan | None:
         if len(names) != len(self._names) or set(names) != set(self._names):

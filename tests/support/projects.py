@@ -8,7 +8,8 @@ import random
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -60,10 +61,21 @@ def airflow_home(factory: pytest.TempPathFactory) -> Path:
     return made_once(factory, "airflow-home", migrate)
 
 
+def _ports() -> Iterator[int]:
+    """Those of this worker, in turns: below those that systems hand out, of which Ray takes many."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    mine = range(20_000 + worker % 8 * 1500, 20_000 + (worker % 8 + 1) * 1500)
+    start = random.randrange(len(mine))
+    return cycle([*mine[start:], *mine[:start]])
+
+
+_PORTS = _ports()
+
+
 def free_port() -> int:
-    """A port that nobody listens on; below those that systems hand out, of which Ray takes many."""
+    """A port that nobody listens on, and that no other test is handed before it listens."""
     while True:
-        port = random.randrange(20_000, 32_000)
+        port = next(_PORTS)
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) != 0:
                 return port

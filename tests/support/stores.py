@@ -66,7 +66,9 @@ def s3() -> Iterator[Mapping[str, str]]:
         identity = {"name": "me", "credentials": [keys], "actions": ["Admin", "Read", "List", "Write"]}
         (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
         port = free_port()
-        ports = {f"-{part}.port": free_port() for part in ("master", "volume", "filer")} | {"-s3.port": port}
+        # Each has a second one, by default 10,000 above: there the system hands out its own.
+        parts = [f"-{part}.port{kind}" for part in ("master", "volume", "filer") for kind in ("", ".grpc")]
+        ports = {"-s3.port": port, "-s3.port.grpc": free_port(), **{part: free_port() for part in parts}}
         options = [f"{name}={value}" for name, value in ports.items()]
         options += [
             f"-dir={folder}",
@@ -89,9 +91,8 @@ def s3() -> Iterator[Mapping[str, str]]:
                 yield variables
             finally:  # a killed server leaves them, with its ports in their names
                 for number in ports.values():
-                    for socket in Path("/tmp").glob(f"seaweedfs-*{number % 10_000:04}.sock"):
-                        if int(socket.stem.rpartition("-")[2]) in (number, number + 10_000):
-                            socket.unlink(missing_ok=True)
+                    for socket in Path("/tmp").glob(f"seaweedfs-*-{number}.sock"):
+                        socket.unlink(missing_ok=True)
 
 
 def _make_bucket(variables: Mapping[str, str], server: subprocess.Popen[bytes], folder: Path) -> None:

@@ -149,8 +149,10 @@ def encode(
     """Return the messages of shape and batch; for the arguments see `PredictionLog.append`."""
     import pyarrow as pa
 
-    inputs = tuple([(name, v.dtype.kind == "O" or v.ndim > 1) for name, v in rows.items()])
-    shape, count = _shape(inputs, tuple(answer), model, version, role), len(ids)
+    from runtime_lib.data.rows import Stacked
+
+    kinds = rows.kinds if isinstance(rows, Stacked) else _kinds(rows)
+    shape, count = _shape(kinds, tuple(answer), model, version, role), len(ids)
     columns = [_strings(ids)]
     if shape.numbers:
         if numbers is None:
@@ -161,6 +163,10 @@ def encode(
     if shape.outputs:
         columns.append(_lists(_together(list(answer.values())), count, len(shape.outputs)))
     return shape.message, pa.RecordBatch.from_arrays(columns, schema=shape.schema).serialize()
+
+
+def _kinds(rows: Mapping[str, Array]) -> tuple[tuple[str, bool], ...]:
+    return tuple([(name, values.dtype.kind == "O" or values.ndim > 1) for name, values in rows.items()])
 
 
 def _together(columns: Sequence[Array]) -> Array:
