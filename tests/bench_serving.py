@@ -109,7 +109,7 @@ def main() -> None:
 def everything(folder: Path) -> dict[str, Server]:
     """The servers, in the order of their turns."""
     random = np.random.default_rng(1)
-    tiny, large = (body_of(folder, random.normal(size=width)) for width in (32, 512))
+    tiny, large = (body_of(folder, random.normal(size=(1, width))) for width in (32, 512))
     return {
         **_peers(folder, tiny, large),
         **_ours(folder, tiny),
@@ -168,11 +168,14 @@ def _serve(root: Path, body: Path) -> Server:
 
 
 def scaling() -> float:
-    """Seconds from the first of 32 clients until a service on Ray has three replicas that answer."""
+    """Seconds from the first of 32 clients until a service on Ray has three replicas that answer.
+
+    Each request takes a replica some milliseconds: less would keep clients busy, and no replica.
+    """
     with tempfile.TemporaryDirectory(prefix="mlops-bench-") as folder:
         root = Path(folder)
-        body = body_of(root, np.random.default_rng(1).normal(size=32))
-        model = str(make_model(root / "model", 32, (64,), BINARY, seed=1))
+        rows = np.random.default_rng(1).normal(size=(8, 512))
+        model = str(make_model(root / "model", 512, (2048, 2048), BINARY, seed=1))
         options = {"engine": "ray", "max_workers": 3}
         served = project(root / "project", {"1": model}, Policy.all_to("1"), **options)
 
@@ -180,7 +183,10 @@ def scaling() -> float:
             control = json.loads(load(served, environ={}).server.read_text())["control"]
             return sum(worker["ready"] for worker in ask(Path(control), "status")["workers"])
 
-        with serving([MLOPS, "serve"], body, cwd=served) as server, ThreadPoolExecutor(1) as apart:
+        with (
+            serving([MLOPS, "serve"], body_of(root, rows), cwd=served) as server,
+            ThreadPoolExecutor(1) as apart,
+        ):
             start = time.perf_counter()
             loading = apart.submit(server.load, 32, SECONDS_TO_SCALE)
             while replicas() < 3 and not loading.done():

@@ -79,7 +79,7 @@ def environment(name: str) -> str:
     return str(python)
 
 
-def body_of(folder: Path, row: np.ndarray) -> Path:
-    path = folder / f"body{len(row)}.json"
-    path.write_text(json.dumps({"instances": [[round(float(value), 4) for value in row]]}))
+def body_of(folder: Path, rows: np.ndarray) -> Path:
+    path = folder / f"body{rows.shape[1]}.json"
+    path.write_text(json.dumps({"instances": [[round(float(each), 4) for each in row] for row in rows]}))
     return path

@@ -158,6 +158,21 @@ def test_workers_are_renewed_and_killed_under_load(server: Server) -> None:
     assert server.ask("/status")[1]["workers"][0]["restarts"] >= 2
 
 
+@pytest.mark.parametrize("server", FRONTS, indirect=True)
+def test_the_end_under_load_keeps_nobody_waiting_and_answers_what_it_has_taken(server: Server) -> None:
+    with Clients(server, rate=RATE) as clients:
+        clients.wait_for(50)
+        server.process.terminate()
+        server.process.wait(30)
+        clients.wait_for(16)  # these come to nobody
+    broken = {"ConnectionRefusedError", "ConnectionResetError", "BrokenPipeError", "RemoteDisconnected"}
+    assert set(clients.failures) <= broken
+    assert max(each.answered - each.sent for each in clients.asked) < (1 if DEEP else 5)
+    answered = sum(clients.versions().values())
+    assert answered >= 50
+    assert len(read_predictions(server.settings.predictions)) == answered * len(ROWS["hour"])
+
+
 def test_a_canary_that_is_no_worse_goes_up_to_all_of_the_traffic(
     tmp_path: Path, model_folder: Path, other_model: Path
 ) -> None:
