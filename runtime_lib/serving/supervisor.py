@@ -209,11 +209,7 @@ class Supervisor:
                 await self._shadows_changed.wait()
 
     async def _load(self, worker: Worker, state: State) -> Mapping[str, Any]:
-        if worker.is_probe:
-            needed = state.policy.loaded
-        else:
-            needed = state.policy.shadows if worker.is_shadow else tuple(state.policy.weights)
-        models = {version: asdict(state.models[version]) for version in needed}
+        models = {version: asdict(state.models[version]) for version in worker.needs(state.policy)}
         try:
             found: Mapping[str, Any] = await worker.channel.call(
                 "prepare", seconds=_SECONDS_TO_LOAD, models=models

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from runtime_lib.errors import ServiceError
 from runtime_lib.serving.control import Channel
 from runtime_lib.serving.metrics import Metrics
+from runtime_lib.serving.traffic import Policy
 
 __all__ = ["PROBE", "SHADOW", "Worker", "Workers"]
 
@@ -65,6 +66,12 @@ class Worker:
     def silence(self) -> float:
         """Seconds since it last said something."""
         return time.monotonic() - self.heard
+
+    def needs(self, policy: Policy) -> Sequence[str]:
+        """The versions that it has to hold."""
+        if self.is_probe:
+            return policy.loaded
+        return policy.shadows if self.is_shadow else tuple(policy.weights)
 
     def note(self, given: Mapping[str, Any]) -> None:
         """Take in what it says of itself."""

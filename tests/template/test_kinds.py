@@ -1,7 +1,7 @@
 """Each kind of task with each trainer, in a project on real flights: from the copy to training again.
 
-In the deep tests on nine months. `MLOPS_TESTS_TABLE=FILE` adds a line for each to the table of docs/tasks.md;
-its seconds are those of the CPU, which other work on the machine hardly changes.
+On nine months, in the deep tests alone. `MLOPS_TESTS_TABLE=FILE` adds a line for each to the table of
+docs/tasks.md; its seconds are those of the CPU, which other work on the machine hardly changes.
 """
 
 from __future__ import annotations
@@ -46,11 +46,8 @@ TRAINERS = {
 # By how much an answer to one row may differ from the same among others: MLX has no double precision, and
 # a product of matrices is added up in blocks.
 ALONE = {"network in MLX": 1e-6, "scikit-learn": 1e-12}
-# In every run the cheapest that passes the gate on so few months; classes are taken as far by
-# test_text_and_images.py, the rest is shown in parts by tests/registry and tests/training/trainers.
-EVERY = [(kind, trainer) for kind in KINDS for trainer in TRAINERS]
-CASES = EVERY if DEEP else [("binary", "XGBoost")]
-LAST, LATER = ("2013-09", "2013-10") if DEEP else ("2013-03", "2013-04")
+CASES = [(kind, trainer) for kind in KINDS for trainer in TRAINERS]
+LAST, LATER = "2013-09", "2013-10"
 
 
 def make(render, kind: str, trainer: str) -> Path:
@@ -93,10 +90,15 @@ def note(kind: str, trainer: str, project: Path, seconds: float) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    not DEEP,
+    reason="tests/docs/test_own_data.py goes as far with one kind, test_text_and_images.py with another, and "
+    "tests/training/trainers with each trainer: nox -s deep",
+)
 def test_a_project_of_each_kind_goes_from_the_copy_to_training_again(case):
     kind, trainer, project = case
     start = cpu_seconds()
-    said = mlops(project, "run", "--set", f"data.last={LAST}", "--set", f"split.test={2 if DEEP else 1}")
+    said = mlops(project, "run", "--set", f"data.last={LAST}", "--set", "split.test=2")
     note(kind, trainer, project, cpu_seconds() - start)
     assert "Gate: champion" in said
     metric, report = KINDS[kind], reports(project)["evaluation"]
@@ -104,8 +106,6 @@ def test_a_project_of_each_kind_goes_from_the_copy_to_training_again(case):
     assert f"Held-out {metric}: model {report['candidate'][metric]:.4f}" in said
 
     requests, labels = replay(project, LATER)
-    if not DEEP:
-        pd.read_parquet(requests).head(3_000).to_parquet(requests)
     answers = serve(project, requests, tolerance=ALONE.get(trainer, 0))
     performance = watch(project, labels)["performance"]
     known = pd.read_parquet(labels)["id"].isin(answers.index).sum()

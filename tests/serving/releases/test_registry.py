@@ -12,6 +12,7 @@ from runtime_lib.registry.choose import choose
 from runtime_lib.serving.log import read_predictions
 from runtime_lib.serving.releases.journal import Journal
 from runtime_lib.settings import Settings
+from tests.support.depth import DEEP
 from tests.support.mlops_serve import mlops, problems, serves, serving, shipped, status
 from tests.support.projects import free_port
 from tests.support.registry import (
@@ -92,14 +93,14 @@ min_requests = 30
 """
 
 
-@pytest.mark.parametrize(
-    ("version", "rules", "why"),
-    [
-        (FAILING, "", r"Version 5 failed \d+ of \d+ requests, version 1 failed 0 of"),
-        (SLOW, "latency_margin = 1.0", r"Version 6 took [\d.]+ ms at the \d+th percentile, version 1 took"),
-        (LYING, "loss_margin = 0.5", r"Version 7 lost 9 a row over \d+ rows, version 1 lost 0\.\d+ a row"),
-    ],
-)
+WORSE = [
+    (LYING, "loss_margin = 0.5", r"Version 7 lost 9 a row over \d+ rows, version 1 lost 0\.\d+ a row"),
+    (FAILING, "", r"Version 5 failed \d+ of \d+ requests, version 1 failed 0 of"),
+    (SLOW, "latency_margin = 1.0", r"Version 6 took [\d.]+ ms at the \d+th percentile, version 1 took"),
+]
+
+
+@pytest.mark.parametrize(("version", "rules", "why"), WORSE if DEEP else WORSE[:1])
 def test_a_champion_that_is_worse_goes_back_by_itself_and_so_does_the_alias(
     tmp_path: Path, stored: Path, version: str, rules: str, why: str
 ) -> None:
