@@ -17,7 +17,15 @@ from typing import Any
 
 from runtime_lib.errors import DataError, MlopsError
 
-__all__ = ["atomic_file", "atomic_folder", "check_format", "read_json", "scratch_folder", "write_json"]
+__all__ = [
+    "atomic_file",
+    "atomic_folder",
+    "check_format",
+    "is_alive",
+    "read_json",
+    "scratch_folder",
+    "write_json",
+]
 
 
 @contextmanager
@@ -59,12 +67,13 @@ def _temporary(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{path.name}.*.tmp"):
         owner = left.name.split(".")[-3]
-        if owner.isdigit() and not _alive(int(owner)):
+        if owner.isdigit() and not is_alive(int(owner)):
             shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
     return path.parent / f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
 
 
-def _alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether a process of this machine runs, by its number."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -18,7 +18,7 @@ __all__ = ["champion"]
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the trail. At most 1,000 characters.")]
 
 champion = typer.Typer(
-    help="Show the champion, the version that is served: its figures, since when, who decided and why.\n\n"
+    help="Show the champion, the version that servers follow: figures, since when, who decided and why.\n\n"
     "The gate of `mlops run` and `mlops promote` chooses it. A decision by hand (set, clear, rollback) "
     "stands until the gate judges a new version: one that was set aside does not come back by itself. "
     "Each decision is kept in the registry, with its reason.",

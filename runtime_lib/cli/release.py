@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from math import inf
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -71,13 +72,7 @@ def deploy(
     chosen = [how for how, on in ways.items() if on]
     if len(chosen) > 1:
         raise SettingsError(f"--{chosen[0]} and --{chosen[1]} exclude each other.")
-    options: dict[str, Any] = {}
-    if ab is not None:
-        if effect is None:
-            raise SettingsError(
-                "--ab needs --effect, the smallest difference of the mean error that matters."
-            )
-        options = {"share": _share(ab), "effect": effect, "spread": spread}
+    options = _of_ab(ab, effect, spread)
     change = orders.deploy(load(), version, how=chosen[0] if chosen else "at once", reason=reason, **options)
     _done(change, as_json)
     if (needs := change.get("needs")) and not as_json:
@@ -105,7 +100,10 @@ def traffic(
     from runtime_lib.serving.releases import orders
 
     if weights or stop_shadow:
-        _done(orders.divide(load(), weights or [], reason=reason, unshadow=stop_shadow or []), as_json)
+        change = orders.divide(load(), weights or [], reason=reason, unshadow=stop_shadow or [])
+        if stop_shadow and not as_json:
+            typer.echo(f"No shadow any more: {', '.join(stop_shadow)}.")
+        _done(change, as_json)
     else:
         found = orders.status(load())
         show(found, as_json, *_status(found))
@@ -124,9 +122,12 @@ def rollback(reason: Reason = "", as_json: Json = False) -> None:
     _done(change, as_json)
     if settings.serving.follow:
         try:
-            orders.rollback_champion(settings, change)
+            moved = orders.rollback_champion(settings, change)
         except MlopsError as error:
             complain(f"Traffic has moved. The server moves the champion once the registry answers: {error}")
+        else:
+            if not as_json:
+                typer.echo(f"Champion: {'moved back too' if moved else 'stays as it was'}.")
 
 
 def releases(
@@ -173,6 +174,19 @@ def _releases(settings: Settings, all_servers: bool) -> list[dict[str, Any]]:
     return [change.to_dict() for change in Journal(settings.releases).changes()]
 
 
+def _of_ab(ab: float | None, effect: float | None, spread: float | None) -> dict[str, Any]:
+    if ab is None:
+        if alone := [name for name, given in (("effect", effect), ("spread", spread)) if given is not None]:
+            raise SettingsError(f"--{alone[0]} belongs to --ab PERCENT, and nothing was released.")
+        return {}
+    if effect is None:
+        raise SettingsError("--ab needs --effect, the smallest difference of the mean error that matters.")
+    for name, given in (("effect", effect), ("spread", spread)):
+        if given is not None and not 0 < given < inf:
+            raise SettingsError(f"--{name} {given:g}: it is a number above 0.")
+    return {"share": _share(ab), "effect": effect, "spread": spread}
+
+
 def _share(percent: float) -> int:
     if not 0 < percent < 100 or abs(10 * percent - round(10 * percent)) > 1e-9:
         raise SettingsError(f"--ab {percent:g}: a share is between 0 and 100 % in steps of 0.1.")
@@ -193,13 +207,16 @@ def _done(change: Mapping[str, Any], as_json: bool) -> None:
 
 def _status(found: Mapping[str, Any]) -> list[str]:
     from runtime_lib.serving.traffic import said
+    from runtime_lib.serving.workers import SHADOW
 
-    ready = sum(worker["ready"] for worker in found["workers"])
+    workers = [worker for worker in found["workers"] if not worker["name"].startswith(SHADOW)]
+    ready = sum(worker["ready"] for worker in workers)
     return [
         f"Traffic of '{found['model']}': {said(found['traffic']['weights'])}",
         *(f"  shadow   version {version}" for version in found["traffic"]["shadow"]),
-        f"  workers  {ready} of {len(found['workers'])} ready",
+        f"  workers  {ready} of {len(workers)} ready",
         *_release(found["release"]),
+        *(f"  last     {each['action']} by {each['who']}: {each['reason']}" for each in found["history"][:1]),
         *(f"  problem  {problem}" for problem in found["problems"]),
         *([f"  problem  {found['log']['failing']}"] if found["log"]["failing"] else []),
     ]
@@ -208,5 +225,9 @@ def _status(found: Mapping[str, Any]) -> list[str]:
 def _release(found: Mapping[str, Any] | None) -> list[str]:
     if not found:
         return []
-    head = f"  {found['kind']:8} version {found['version']} against {found['against']}: {found['verdict']}"
+    from runtime_lib.serving.releases.actions import KINDS
+
+    kind = KINDS.get(found["kind"], found["kind"])
+    step = f", step {found['step'] + 1} of {len(found['steps'])}" if found["steps"] else ""
+    head = f"  {kind:8} version {found['version']} against {found['against']}{step}: {found['verdict']}"
     return [head, *(f"           {reason}" for reason in found["reasons"])]

@@ -50,7 +50,8 @@ class Commands:
         """
         files = Held(**held)
         await self._check_fit(version, files)
-        how = self._supervisor.settings.serving.rollout
+        how, plan = self._supervisor.settings.serving.rollout, self._supervisor.state.plan
+        ended = f", which ended the {actions.KINDS[plan['kind']]} under way" if plan else ""
 
         def decide(state: State) -> State:
             # One that was deployed by hand has the traffic already.
@@ -62,7 +63,7 @@ class Commands:
             action=_SAID[how],
             by="champion",
             who=who(),
-            reason=f"version {version} became champion",
+            reason=f"version {version} became champion{ended}",
         )
 
     async def _status(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,8 +93,8 @@ class Commands:
         plan = self._supervisor.state.plan
         if plan and how in (_CANARY, "ab", "bandit"):
             raise SettingsError(
-                f"Another release is under way ({plan['kind']}): `mlops traffic` says how it stands. End it "
-                f"with `mlops rollback`, or by dividing traffic by hand."
+                f"A release is under way already ({actions.KINDS[plan['kind']]}): `mlops traffic` says how "
+                f"it stands. End it with `mlops rollback`, or by dividing traffic by hand."
             )
 
     async def _deploy_ab(self, version: str, held: Held, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Pages:
             model.columns,
             model.task,
             self._service.name,
-            list(self._service.versions),
+            sorted(self._service.versions, key=lambda version: (len(version), version)),
             self._service.max_rows,
             _raw_types(version),
             profile=_profile(version),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from statistics import NormalDist
@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from runtime_lib.errors import DataError
 from runtime_lib.serving.metrics import Metrics
 from runtime_lib.serving.releases.controller import Controller
 from runtime_lib.serving.releases.figures import Figures, Moments
@@ -65,7 +66,7 @@ class Reporter:
 
     def _status(self) -> Status:
         held, state = self._supervisor, self._supervisor.state
-        changes = held.journal.changes()
+        changes, unread = self._changes()
         counted = held.workers.counted()
         workers = tuple(_worker(worker, held.workers.restarts) for worker in held.workers.values())
         signature = next(iter(held.signatures.values()), {"task": ""})
@@ -88,11 +89,18 @@ class Reporter:
             versions=tuple(self._version(version, counted) for version in state.policy.loaded),
             shadow=self._shadows(),
             release=self._release(),
-            history=tuple(_change(change.to_dict()) for change in reversed(changes[-_CHANGES:])),
+            history=tuple(reversed(changes[-_CHANGES:])),
             series=self._series(),
             log=LogState(failing=next((w.failing for w in held.workers.values() if w.failing), None)),
-            problems=(*held.problems.values(), *held.workers.news),
+            problems=(*held.problems.values(), *unread, *held.workers.news),
         )
+
+    def _changes(self) -> tuple[Sequence[Change], Sequence[str]]:
+        """Those of the journal, newest last, or why it cannot be read: traffic goes on without it."""
+        try:
+            return [_change(change.to_dict()) for change in self._supervisor.journal.changes()], ()
+        except DataError as error:
+            return (), (str(error),)
 
     def _kind(self) -> Kind:
         policy, plan = self._supervisor.state.policy, self._supervisor.state.plan

@@ -9,6 +9,7 @@ import socket
 import tempfile
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +44,20 @@ def serve(settings: Settings) -> None:
         ServiceError: the port is in use (found before anything heavy is imported), or no champion yet.
         ModelError: the champion cannot be read.
     """
-    with listen(settings.serving.host, settings.serving.port) as listener, _alone(settings):
+    # First: who has the port is most often the project's own server.
+    with _alone(settings), listen(settings.serving.host, settings.serving.port) as listener:
         asyncio.run(_serve(settings, listener))
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     last = Journal(settings.releases).last()
-    state = last.state if last and _is_here(last.state) else await _first(settings)
+    if last is None:
+        state = await _first(settings, "the champion when the server first started")
+    elif _is_here(last.state):
+        state = last.state
+    else:
+        lost = said(last.state.policy.weights)
+        state = await _first(settings, f"the champion: the files of what was served ({lost}) are gone")
     await run(settings, state, listener)
 
 
@@ -123,22 +131,28 @@ def _clear_after_a_kill(settings: Settings) -> None:
 
 
 async def _tell(supervisor: Supervisor) -> None:
-    """Say in the terminal what goes wrong, once."""
-    from rich.console import Console
-
+    """Say in the terminal what goes wrong, once, and each change of traffic."""
     told: set[str] = set()
+    seen = supervisor.state
     while True:
         failing = [worker.failing for worker in supervisor.workers.values() if worker.failing]
         now = {*supervisor.problems.values(), *supervisor.workers.news, *failing}
         for problem in sorted(now - told):
-            Console(stderr=True).print(
-                without_secrets(problem), soft_wrap=True, markup=False, highlight=False
-            )
+            _print(problem)
         told = now
+        if supervisor.state.policy != seen.policy:
+            _print(f"{datetime.now():%H:%M:%S}  Traffic: {said(supervisor.state.policy.weights)}.")
+        seen = supervisor.state
         await asyncio.sleep(1)
 
 
-async def _first(settings: Settings) -> State:
+def _print(words: str) -> None:
+    from rich.console import Console
+
+    Console(stderr=True).print(without_secrets(words), soft_wrap=True, markup=False, highlight=False)
+
+
+async def _first(settings: Settings, reason: str) -> State:
     """All traffic to the champion."""
     found = await resolve_apart(settings, CHAMPION)
     state = State(
@@ -148,7 +162,6 @@ async def _first(settings: Settings) -> State:
         (found.version,),
         followed=found.version,
     )
-    reason = "the champion when the server first started"
     Journal(settings.releases).append(Change("started", "champion", who(), reason, {}, state))
     return state
 

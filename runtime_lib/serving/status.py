@@ -43,7 +43,7 @@ class WorkerState(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         since: when it was started last.
         memory_bytes: resident; null where the system does not say.
-        restarts: how often it was started again.
+        restarts: how often a worker of this server ended unasked, and was started again; the same for each.
     """
 
     name: str

@@ -228,7 +228,7 @@ class Supervisor:
             if worker.is_shadow and not self.state.policy.shadows:
                 worker.channel.tell("stop")
         except MlopsError as error:
-            self._replace(worker, f"did not take the new traffic: {error}")
+            self._replace(worker, f"did not take the new traffic: {error}".rstrip("."))
 
     # ---------------------------------------------------------------- workers
 
@@ -274,7 +274,7 @@ class Supervisor:
         """Of the first one the error is the service's; of a later one, while others answer, a problem."""
         if not self.ready.is_set():
             return self.fail(error)
-        self._replace(worker, f"cannot serve: {error}")
+        self._replace(worker, f"cannot serve: {error}".rstrip("."))
 
     def _replace(self, worker: Worker, why: str) -> None:
         self.workers.tell(f"{worker.name} {why}. Another one takes its place.")

@@ -93,10 +93,10 @@ def parse_weights(words: Sequence[str]) -> dict[str, int]:
     """
     found: dict[str, int | None] = {}
     for word in words:
-        version, _, share = word.partition("=")
+        version, given, share = word.partition("=")
         if version in found:
             raise SettingsError(f"Version {version} is given twice.")
-        if not version:
+        if not version or (given and not share):
             raise SettingsError(f"'{word}' is not VERSION=PERCENT, as in 7=10.")
         found[version] = _tenths(word, share) if share else None
     rest = SLOTS - sum(weight or 0 for weight in found.values())

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime_lib.files import write_json
 from runtime_lib.serving.releases.journal import Journal
 from runtime_lib.settings import Settings, load
 from tests.support.projects import free_port
@@ -72,6 +73,27 @@ def test_without_a_server_each_command_says_how_to_start_one(tmp_path: Path, wor
     assert "Traceback" not in said
 
 
+def test_a_server_that_was_killed_is_none(tmp_path: Path) -> None:
+    settings = make_project(tmp_path)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    write_json(settings.server, {"format": 1, "pid": gone.pid, "control": str(tmp_path / "left")})
+    assert "No server of this project runs on this machine." in mlops(settings, "traffic", code=1)
+
+
+def test_a_journal_that_cannot_be_read_is_told_and_traffic_is_shown(
+    tmp_path: Path, models: dict[str, Path]
+) -> None:
+    settings = make_project(tmp_path, engine="local", framework="auto", workers=1)
+    with running(settings, models["7"], free_port()) as server:
+        settings.releases.unlink(missing_ok=True)
+        settings.releases.mkdir()
+        said = mlops(settings, "traffic")
+        assert "all to version 7" in said
+        assert "problem  The journal of releases cannot be read" in said
+        assert "The journal of releases cannot be read" in " ".join(server.ask("/status")[1]["problems"])
+
+
 def test_the_journal_is_listed_without_a_server_or_a_registry(tmp_path: Path) -> None:
     assert json.loads(mlops(make_project(tmp_path), "releases", "--json")) == []
 
@@ -82,7 +104,17 @@ def test_the_journal_is_listed_without_a_server_or_a_registry(tmp_path: Path) ->
         (("deploy", "8", "--canary", "--stage"), 2, "--canary and --stage exclude each other."),
         (("traffic", "8=many"), 2, "8=many"),
         (("traffic", "8=70", "7=70"), 2, "140"),
-        (("traffic", "9=10", "7"), 1, "Version 9 is not here: `mlops deploy 9` fetches it."),
+        (
+            ("traffic", "9=10", "7"),
+            1,
+            "Version 9 is not loaded, only 8, 7. `mlops deploy 9 --stage` loads it",
+        ),
+        (
+            ("deploy", "7", "--effect", "0.1"),
+            2,
+            "--effect belongs to --ab PERCENT, and nothing was released.",
+        ),
+        (("deploy", "7", "--ab", "10", "--effect", "-1"), 2, "--effect -1: it is a number above 0."),
         (("traffic", "--stop-shadow", "8"), 2, "Version 8 is no shadow."),
         (("rollback", "--reason", "x" * 1001), 2, "--reason has 1,001 characters"),
     ],
@@ -106,6 +138,7 @@ def test_traffic_is_divided_shown_and_given_back(released: Server) -> None:
     shown = mlops(settings, "traffic")
     assert "Traffic of 'flights': 75 % to version 8, 25 % to version 7" in shown
     assert "workers  1 of 1 ready" in shown
+    assert "last     traffic by" in shown
     assert json.loads(mlops(settings, "traffic", "--json"))["traffic"]["weights"] == {"7": 250, "8": 750}
     back = json.loads(mlops(settings, "rollback", "--reason", "too slow", "--json"))
     assert (back["action"], back["by"], back["reason"]) == ("rolled back", "hand", "too slow")

@@ -75,6 +75,7 @@ def test_words_that_are_weights(words: list[str], weights: dict[str, int]) -> No
     ("words", "message"),
     [
         (["7=ten"], "'7=ten' is not VERSION=PERCENT"),
+        (["7=", "5=90"], "'7=' is not VERSION=PERCENT"),
         (["=10", "5"], "'=10' is not VERSION=PERCENT"),
         (["7=10", "7=90"], "Version 7 is given twice"),
         (["7=10", "5=80"], "90 % together, not 100 %"),

@@ -125,7 +125,7 @@ def _known(value: float | None) -> float:
 
 def _share(weight: int) -> str:
     """A weight as a percentage: `25` → `2.5 %`."""
-    return f"{weight * 100 / WHOLE:g} %"
+    return f"{weight * 100 / WHOLE:g}\u00a0%"
 
 
 def _figure(value: float | None, unit: str = "") -> str:

@@ -10,8 +10,21 @@ from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.serving.releases.journal import Held, State
 from runtime_lib.serving.traffic import SLOTS, Policy, said
 
-__all__ = ["all_to", "divide", "fits", "given_back", "left", "roll_back", "shadow", "stage", "unshadow"]
+__all__ = [
+    "KINDS",
+    "all_to",
+    "divide",
+    "fits",
+    "given_back",
+    "left",
+    "roll_back",
+    "shadow",
+    "stage",
+    "unshadow",
+]
 
+# What a release that has a plan is called.
+KINDS = {"ab": "A/B test", "bandit": "bandit", "canary": "canary"}
 # A rollback may go back so far.
 _MOST_SETTLED = 10
 
@@ -22,7 +35,13 @@ def all_to(state: State, version: str, held: Held) -> State:
 
 
 def stage(state: State, version: str, held: Held) -> State:
-    """Load a version that answers only who asks for it by name."""
+    """Load a version that answers only who asks for it by name.
+
+    Raises:
+        SettingsError: it has traffic.
+    """
+    if weight := state.policy.weights.get(version):
+        raise SettingsError(f"Version {version} has {weight / 10:g} % of the traffic: it is loaded already.")
     if version in state.policy.weights:
         return state
     weights = {**state.policy.weights, version: 0}
@@ -154,7 +173,10 @@ def _with(state: State, policy: Policy, models: Mapping[str, Held]) -> State:
     known = {**state.models, **models}
     needed = (*policy.weights, *policy.shadows)
     if unknown := [version for version in needed if version not in known]:
-        raise DataError(f"Version {unknown[0]} is not here: `mlops deploy {unknown[0]}` fetches it.")
+        raise DataError(
+            f"Version {unknown[0]} is not loaded, only {', '.join(state.policy.loaded)}. "
+            f"`mlops deploy {unknown[0]} --stage` loads it, and gives it no traffic."
+        )
     kept = {version: held for version, held in known.items() if version in (*needed, *state.settled)}
     return replace(state, policy=policy, models=kept)
 

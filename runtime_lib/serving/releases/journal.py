@@ -186,6 +186,8 @@ class Journal:
             lines = self._path.read_bytes().split(b"\n")
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise DataError(f"The journal of releases cannot be read ({error}): mend its place.") from error
         for number, line in enumerate(lines, start=1):
             try:
                 stored = json.loads(line) if line.strip() else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime_lib.errors import DataError, MlopsError, ServiceError
-from runtime_lib.files import read_json
+from runtime_lib.files import is_alive, read_json
 from runtime_lib.registry.trail import LONGEST_REASON, checked_reason, who
 from runtime_lib.serving.control import ask
 from runtime_lib.serving.releases import actions
@@ -32,12 +32,15 @@ def control(settings: Settings) -> Path:
         ServiceError: none runs on this machine.
     """
     try:
-        return Path(read_json(settings.server, made_by="mlops serve")["control"])
+        found = read_json(settings.server, made_by="mlops serve")
     except DataError:
+        found = None
+    if found is None or not is_alive(found["pid"]):  # one that was killed has left its file
         raise ServiceError(
             f"No server of this project runs on this machine. Start it with `mlops serve`; {settings.server} "
             f"then says how to reach it."
-        ) from None
+        )
+    return Path(found["control"])
 
 
 def status(settings: Settings) -> dict[str, Any]:
@@ -79,7 +82,7 @@ def divide(
         MlopsError: there is no server, or a version is not loaded. Then nothing has changed.
     """
     weights = parse_weights(words) if words else None
-    reason = checked_reason(reason or "traffic divided by hand")
+    reason = checked_reason(reason or ("traffic divided by hand" if words else "shadow ended by hand"))
     return _order(control(settings), "traffic", reason, weights=weights, unshadow=[*unshadow])
 
 

@@ -45,8 +45,11 @@ class Registrar:
         while True:
             state, told = self._supervisor.state, self._news.is_set()
             self._news.clear()
-            if told or self._unshipped() or (self._supervisor.settings.serving.follow and self._changed()):
-                await self._sync()
+            try:
+                if told or self._unshipped() or self._changed():
+                    await self._sync()
+            except MlopsError as error:  # the journal cannot be read
+                self._supervisor.problems[_REGISTRY] = f"Nothing is recorded in the registry: {error}"
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._supervisor.settings.serving.follow_seconds):
                     while self._supervisor.state is state and not self._news.is_set():
@@ -72,6 +75,11 @@ class Registrar:
 
     async def _release(self, found: dict[str, Any]) -> None:
         version, why = found["champion"], found["damage"]
+        if version is None and self._supervisor.settings.serving.follow:
+            self._supervisor.problems[_CHAMPION] = (
+                "The registry has no champion any more. Traffic stays as it is; "
+                "`mlops champion set VERSION` names one."
+            )
         if found["held"] and version != self._supervisor.state.followed:
             try:
                 await self._commands.follow(version, found["held"])
@@ -90,6 +98,8 @@ class Registrar:
 
     def _changed(self) -> bool:
         """Whether the registry may know something new; a file says so itself, a server has to be asked."""
+        if not self._supervisor.settings.serving.follow:
+            return False
         path = self._database()
         if path is None:
             return True

@@ -65,11 +65,13 @@ def test_a_division_by_hand_needs_versions_that_are_loaded() -> None:
     staged = actions.stage(state(), "7", held("7"))
     assert staged.policy.weights == {"5": 1000, "7": 0}
     assert actions.stage(staged, "7", held("7")) == staged
+    with pytest.raises(SettingsError, match="Version 5 has 100 % of the traffic"):
+        actions.stage(staged, "5", held("5"))
     divided = actions.divide(staged, {"7": 300, "5": 700}, {})
     assert divided.settled == ("5",)
     switched = actions.divide(divided, {"7": 1000}, {})
     assert (switched.policy.weights, switched.settled) == ({"7": 1000, "5": 0}, ("5", "7"))
-    with pytest.raises(DataError, match="Version 9 is not here: `mlops deploy 9` fetches it"):
+    with pytest.raises(DataError, match=r"Version 9 is not loaded, only 5, 7\. `mlops deploy 9 --stage`"):
         actions.divide(staged, {"9": 300, "5": 700}, {})
 
 

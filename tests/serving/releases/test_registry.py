@@ -61,6 +61,7 @@ def test_the_server_follows_the_champion_however_it_moves_and_rollback_takes_it_
         said = mlops(settings, "rollback", "--reason", "too many complaints")
         back = time.monotonic()
         assert f"Traffic: all to version {GOOD} (before: all to version {OTHER}" in said
+        assert "Champion: moved back too." in said
         assert serves(server, GOOD)
         assert alias(settings) == GOOD
         assert [entry for entry in trail(settings) if entry[0] == "rolled back"] == [
@@ -166,8 +167,12 @@ def test_a_champion_that_cannot_be_served_is_not_and_the_status_says_why(setting
         connect(settings).delete_model_version_tag("flights", LYING, DIGEST_TAG)
         move_alias(settings, LYING)
         assert eventually(lambda: "Version 7 of 'flights' has no tag mlops.digest" in problems(server), 60)
+        connect(settings).delete_registered_model_alias("flights", "champion")
+        assert eventually(lambda: "The registry has no champion any more." in problems(server), 60)
         move_alias(settings, OTHER)
         assert eventually(lambda: serves(server, OTHER), 60)
         assert problems(server) == ""
+        told = settings.root / "serve.log"
+        assert eventually(lambda: f"Traffic: all to version {OTHER}" in told.read_text(), 10)
     assert not clients.failures
     assert set(clients.versions()) == {GOOD, OTHER}
