@@ -20,6 +20,7 @@ from runtime_lib.serving import control
 from runtime_lib.serving.engines.ray.nodes import front_for
 from runtime_lib.serving.front.haproxy import find
 from runtime_lib.settings.tables import Serving
+from tests.support.depth import examples
 from tests.support.front import Load
 from tests.support.projects import free_port
 from tests.support.servers import ROWS, eventually, expected, make_project, running
@@ -38,8 +39,8 @@ cluster = Cluster(initialize_head=True, head_node_args=node)
 others = [cluster.add_node(**node) for _ in range(2)]
 print(cluster.address, flush=True)
 for line in sys.stdin:
-    others.pop().kill_raylet()
-    print("killed", flush=True)
+    others.pop(0).kill_raylet() if line == "kill\\n" else others.append(cluster.add_node(**node))
+    print("done", flush=True)
 cluster.shutdown()
 """
 
@@ -52,10 +53,16 @@ class Cluster:
 
     def kill_node(self) -> None:
         """Kill one that the server's supervisor is not on."""
+        self._do("kill")
+
+    def add_node(self) -> None:
+        self._do("add")
+
+    def _do(self, what: str) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write("kill\n")
+        self._process.stdin.write(f"{what}\n")
         self._process.stdin.flush()
-        assert "killed" in self._said.readline()
+        assert "done" in self._said.readline()
 
 
 @pytest.fixture(scope="module")
@@ -143,14 +150,24 @@ def test_a_lost_node_fails_no_request_that_may_be_asked_again_and_nothing_outliv
         assert len({_node(process) for process in replicas()}) == 3
         status, answer = server.ask("/invocations", {"inputs": ROWS})
         assert (status, answer["predictions"]) == (200, pytest.approx(expected(model_folder), abs=1e-6))
-        with Load(port, rate=80, clients=8, path="/invocations", body=BODY) as load:
-            time.sleep(1)
-            cluster.kill_node()
-            assert eventually(lambda: len(workers(server)) == 2, PATIENCE)
+        kills, took = examples(1, 20), []
+        with Load(port, rate=examples(80, 400), clients=8, path="/invocations", body=BODY) as load:
+            for kill in range(kills):
+                time.sleep(1)
+                cluster.kill_node()
+                assert eventually(lambda: len(workers(server)) == 2, PATIENCE)
+                if kill < kills - 1:
+                    cluster.add_node()
+                    added = time.monotonic()
+                    assert eventually(lambda: len(workers(server)) == 3, PATIENCE)
+                    took.append(time.monotonic() - added)
             time.sleep(2)
-        print(f"a node of three killed: {load.total} requests, {load.outcomes}, {load.again} asked again")
+        print(
+            f"{kills} nodes of three killed: {load.total} requests, {load.outcomes}, {load.again} asked again"
+        )
+        print(f"seconds from a new node to its replica's answers: {[round(each, 1) for each in took]}")
         assert load.failed[True] == 0
-        assert load.failed[False] <= 8
+        assert load.failed[False] <= 8 * kills
         assert len(replicas()) == 2
         server.process.kill()
         assert eventually(lambda: not replicas(), PATIENCE)
