@@ -24,6 +24,8 @@ _SECONDS_TO_ASK = 10
 _SECONDS_IDLE = 60
 # Of a drain: after this, whoever has not used the connection since loses it.
 _SECONDS_TO_LEAVE = 5
+# Of it, before clients are told to leave: until then the other workers have closed their listeners too.
+_SECONDS_TO_CLOSE = 0.1
 # Files that are not connections: the log, sockets to others, what a library opens.
 _OTHER_FILES = 64
 
@@ -57,6 +59,9 @@ class Server:
         """
         for server in getattr(self._server, "servers", []):
             server.close()
+        # A client that leaves may come back at once. It is to be refused, and not to wait in the queue of a
+        # worker that is about to drop it.
+        await asyncio.sleep(_SECONDS_TO_CLOSE)
         self._app.draining = True
         for _ in range(_SECONDS_TO_LEAVE * 10):
             if not self._server.server_state.connections:

@@ -18,13 +18,18 @@ _BODY = json.dumps({"inputs": ROWS}).encode()
 
 
 class Asked(NamedTuple):
-    """One request: when it was sent and answered, by which version, its key, and why it failed if it did."""
+    """One request: when it was sent and answered, by which version, its key, and why it failed if it did.
+
+    `kept`: its connection had answered others; `last`: its answer said that it is the last one there.
+    """
 
     sent: float
     answered: float
     version: str
     key: str
     failure: str
+    kept: bool = False
+    last: bool = False
 
 
 class Clients:
@@ -90,23 +95,25 @@ class Clients:
         number = next(self._number)
         key = f"user-{number % self._keys}" if self._keys else ""
         sent = time.monotonic()
+        kept = connection.sock is not None
         for again in (self._retry, False):
             try:
-                version, failure = self._once(connection, key, f"call-{number}")
+                version, failure, last = self._once(connection, key, f"call-{number}")
                 break
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
-                version, failure = "", type(error).__name__
+                version, failure, last = "", type(error).__name__, False
                 if not again:
                     break
-        return Asked(sent, time.monotonic(), version, key, failure)
+        return Asked(sent, time.monotonic(), version, key, failure, kept, last)
 
-    def _once(self, connection: http.client.HTTPConnection, key: str, name: str) -> tuple[str, str]:
+    def _once(self, connection: http.client.HTTPConnection, key: str, name: str) -> tuple[str, str, bool]:
         headers = {"Content-Type": "application/json", "Idempotency-Key": name, "X-Mlops-Key": key}
         connection.request("POST", self._path, self._body, headers)
         reply = connection.getresponse()
         answer = json.loads(reply.read())
-        return answer.get("version", ""), "" if reply.status == 200 else f"{reply.status} {answer}"
+        failure = "" if reply.status == 200 else f"{reply.status} {answer}"
+        return answer.get("version", ""), failure, reply.getheader("Connection") == "close"
 
 
 def order(server: Server, do: str, **given: Any) -> Any:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime_lib.errors import ServiceError
-from runtime_lib.serving.front.config import BACKEND
+from runtime_lib.serving.front.config import BACKEND, FRONTEND
 
-__all__ = ["Worker", "add", "process_id", "remove", "waiting", "workers"]
+__all__ = ["Worker", "add", "close", "connections", "process_id", "remove", "waiting", "workers"]
 
 _SECONDS = 2.0  # an answer takes less than a millisecond
-_BACKENDS, _SERVERS = 2, 4  # types of rows in `show stat`
+_FRONTENDS, _BACKENDS, _SERVERS = 1, 2, 4  # types of rows in `show stat`
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,30 @@ def workers(path: Path) -> dict[str, Worker]:
     # "UP 1/3" is up and about to go down
     return {
         row["svname"]: Worker(row["status"].split()[0].lower(), int(row["scur"]))
-        for row in _rows(path, _SERVERS)
+        for row in _rows(path, BACKEND, _SERVERS)
     }
 
 
 def waiting(path: Path) -> int:
     """Return how many requests wait for a worker to be free."""
-    return sum(int(row["qcur"]) for kind in (_BACKENDS, _SERVERS) for row in _rows(path, kind))
+    return sum(int(row["qcur"]) for kind in (_BACKENDS, _SERVERS) for row in _rows(path, BACKEND, kind))
 
 
-def _rows(path: Path, kind: int) -> list[dict[str, str]]:
-    shown = ask(path, f"show stat {BACKEND} {kind} -1")
+def close(path: Path) -> None:
+    """Listen no more, and end each connection with its next answer, which says so (`Connection: close`).
+
+    Unlike a soft stop this leaves a connection between two requests open: the next may be on its way.
+    """
+    _order(path, f"shutdown frontend {FRONTEND}")
+
+
+def connections(path: Path) -> int:
+    """Return how many connections clients have."""
+    return sum(int(row["scur"]) for row in _rows(path, FRONTEND, _FRONTENDS))
+
+
+def _rows(path: Path, name: str, kind: int) -> list[dict[str, str]]:
+    shown = ask(path, f"show stat {name} {kind} -1")
     return list(csv.DictReader(shown.lstrip("# ").splitlines()))
 
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 from runtime_lib.errors import ServiceError
 
-__all__ = ["ADMIN", "BACKEND", "Limits", "location", "most_connections", "render", "server"]
+__all__ = ["ADMIN", "BACKEND", "FRONTEND", "Limits", "location", "most_connections", "render", "server"]
 
 ADMIN = "admin.sock"  # in the folder in which HAProxy runs
 BACKEND = "workers"
+FRONTEND = "public"
 
 # Descriptors beside those of clients and workers: health checks, the admin socket, HAProxy's own.
 _RESERVE = 100
@@ -129,7 +130,7 @@ def render(listener: int, limits: Limits, servers: Iterable[str]) -> str:
     sections = {
         "global": _global(most),
         "defaults": _defaults(limits),
-        "frontend public": _frontend(listener, limits, crowded=int(most * _CROWDED)),
+        f"frontend {FRONTEND}": _frontend(listener, limits, crowded=int(most * _CROWDED)),
         f"backend {BACKEND}": [
             f"option httpchk GET {limits.check}",
             *_BACKEND,

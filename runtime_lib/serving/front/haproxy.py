@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -28,6 +29,8 @@ __all__ = ["HAProxy", "Limits", "Program", "Worker", "end_orphan", "find"]
 
 _CONFIG, _PID, _OUTPUT = "haproxy.cfg", "haproxy.pid", "haproxy.err"
 _START_SECONDS = 5.0  # it takes 0.02
+# Of a stop: after this, whoever has not used the connection since loses it; as behind no HAProxy.
+_SECONDS_TO_LEAVE = 5.0
 _LONGEST_PATH = 100  # bytes of a socket's path; macOS takes 103
 _BACKLOG = 4_096  # Linux's default of somaxconn, which caps it
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -166,14 +169,19 @@ class HAProxy:
     def stop(self, *, within: float = 30.0) -> bool:
         """End it: no new connections, and `within` seconds for what is under way.
 
+        Of these, at most 5 are for clients to leave with their next answer. New connections are refused only
+        if the caller has closed the listener.
+
         Returns:
             Whether all of it has finished.
         """
         if self._process is None:
             return True
+        deadline = time.monotonic() + within
+        self._let_leave(min(within, _SECONDS_TO_LEAVE))
         self._process.send_signal(signal.SIGUSR1)
         try:
-            self._process.wait(within)
+            self._process.wait(max(0.0, deadline - time.monotonic()))
             finished = True
         except subprocess.TimeoutExpired:
             self._process.kill()
@@ -182,6 +190,17 @@ class HAProxy:
         self._process = None
         (self._folder / _PID).unlink(missing_ok=True)
         return finished
+
+    def _let_leave(self, seconds: float) -> None:
+        """Have clients leave with their next answer, until none is left or the time is over.
+
+        A soft stop would end connections between two requests, and lose those that are on their way.
+        """
+        deadline = time.monotonic() + seconds
+        with suppress(ServiceError):  # it does not answer: the soft stop is all that can be done
+            admin.close(self._admin)
+            while admin.connections(self._admin) and time.monotonic() < deadline:
+                time.sleep(0.05)
 
     def _prepare(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -168,10 +168,16 @@ def test_the_end_under_load_keeps_nobody_waiting_and_answers_what_it_has_taken(s
     with Clients(server, rate=RATE, body=json.dumps({"inputs": rows}).encode()) as clients:
         clients.wait_for(50)
         server.process.terminate()
+        begun = time.monotonic()
         server.process.wait(30)
+        assert time.monotonic() - begun < 12  # 5 s of them for the idle connection
         clients.wait_for(16)  # these come to nobody
-    broken = {"ConnectionRefusedError", "ConnectionResetError", "BrokenPipeError", "RemoteDisconnected"}
-    assert set(clients.failures) <= broken
+    # No client lost a request on its connection: each was told to leave, and finds nobody when it is back.
+    assert not [each.failure for each in clients.asked if each.kept and each.failure]
+    assert sum(each.last for each in clients.asked) >= 8
+    # Without HAProxy each worker closes a queue of its own, a moment apart on a machine that is busy.
+    apart = {"ConnectionResetError"} if server.settings.serving.front == "none" else set()
+    assert {"ConnectionRefusedError"} <= set(clients.failures) <= {"ConnectionRefusedError"} | apart
     assert max(each.answered - each.sent for each in clients.asked) < (1 if DEEP else 3)
     answered = sum(clients.versions().values())
     assert answered >= 50
