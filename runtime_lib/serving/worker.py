@@ -150,6 +150,7 @@ class Worker:
         if self._serving:
             await self._server.stop()
             await self._serving
+        self._listener.close()  # if it never served; its process may last longer than it
         self._service.stop()
         self._log.close()
 

@@ -220,6 +220,9 @@ def started(settings: Settings, folder: Path, port: int, **variables: str) -> It
     with running(settings, folder, port, **variables) as server:
         yield Replicated(server, port)
         server.process.terminate()
+        # Nobody waits for a server that will not answer: connections are refused long before it has ended.
+        assert eventually(lambda: _refused(port), 2)
+        assert server.process.poll() is None
         _, errors = server.process.communicate(timeout=60)
     assert "SIGTERM" not in errors
     assert not ray_processes_left(server.process.pid)

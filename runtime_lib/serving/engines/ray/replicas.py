@@ -110,6 +110,9 @@ class Replicas:
 
     async def stop(self, seconds: float) -> None:
         self._looking.cancel()
+        # Whoever comes now is refused once the replicas have closed it too, and does not wait for nobody.
+        self._offer.close()
+        self._listener.close()
         await self._probes.stop(0)
         if self._nodes:
             await self._nodes.drain(seconds / 2)
@@ -124,7 +127,6 @@ class Replicas:
             await asyncio.wait([self._done], timeout=_SECONDS_TO_LEAVE)
         if self._nodes:
             self._nodes.close()
-        self._offer.close()
 
     # ------------------------------------------------- on the event loop: what the workers do
 
@@ -212,9 +214,9 @@ class Replicas:
         # Ray has put handlers of its own in their place.
         self._loop.call_soon_threadsafe(self._supervisor.take_signals)
         wanted = instance.reserve(self._settings, given)
-        place = self._place()
-        if self._leaving.is_set():
+        if self._leaving.is_set():  # then the listener is closed too
             return
+        place = self._place()
         with instance.opened(self._application):
             self._deploy(place, wanted)
             self._watch()
