@@ -7,10 +7,12 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 from runtime_lib.errors import DataError, ServiceError
@@ -132,24 +134,38 @@ def _clear_after_a_kill(settings: Settings) -> None:
 
 async def _tell(supervisor: Supervisor) -> None:
     """Say in the terminal what goes wrong, once, and each change of traffic."""
+    say = _printer()
     told: set[str] = set()
     seen = supervisor.state
     while True:
         failing = [worker.failing for worker in supervisor.workers.values() if worker.failing]
         now = {*supervisor.problems.values(), *supervisor.workers.news, *failing}
         for problem in sorted(now - told):
-            _print(problem)
+            say(problem)
         told = now
         if supervisor.state.policy != seen.policy:
-            _print(f"{datetime.now():%H:%M:%S}  Traffic: {said(supervisor.state.policy.weights)}.")
+            say(f"{datetime.now():%H:%M:%S}  Traffic: {said(supervisor.state.policy.weights)}.")
         seen = supervisor.state
         await asyncio.sleep(1)
 
 
-def _print(words: str) -> None:
+def _printer() -> Callable[[str], None]:
+    """What prints in a thread of its own.
+
+    A terminal that is held by Ctrl-S, or a pipe that nobody reads, would hold the server with it.
+    """
     from rich.console import Console
 
-    Console(stderr=True).print(without_secrets(words), soft_wrap=True, markup=False, highlight=False)
+    waiting: SimpleQueue[str] = SimpleQueue()
+
+    def run() -> None:
+        console = Console(stderr=True)
+        while True:
+            words = without_secrets(waiting.get())
+            console.print(words, soft_wrap=True, markup=False, highlight=False)
+
+    Thread(target=run, name="terminal", daemon=True).start()
+    return waiting.put
 
 
 async def _first(settings: Settings, reason: str) -> State:
