@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -152,3 +155,34 @@ def test_requests_under_way_are_finished_when_the_server_stops(model_folder: Pat
         status, content = answer.result()
     assert (status, len(content["predictions"])) == (200, 15_000)
     assert len(read_predictions(settings.var / "predictions")) == 15_000
+
+
+def test_a_terminal_that_nobody_reads_does_not_hold_the_server(model_folder: Path, tmp_path: Path) -> None:
+    from tests.support.servers import STATED, eventually
+
+    settings, port = make_project(tmp_path, framework="auto", workers=1), free_port()
+    unread, full = os.pipe()
+    os.set_blocking(full, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(full, b"x" * 4096)
+    os.set_blocking(full, True)
+    command = [sys.executable, "-c", STATED, str(tmp_path), str(model_folder), str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=full, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert "Serving" in process.stdout.readline()
+            server = Server(f"http://127.0.0.1:{port}", settings, process)
+            shutil.rmtree(settings.predictions, ignore_errors=True)
+            settings.predictions.parent.mkdir(exist_ok=True)
+            settings.predictions.write_text("a file where the log's folder should be")
+            assert server.ask("/invocations", {"inputs": ROWS})[0] == 503
+            assert eventually(lambda: server.ask("/status")[1]["log"]["failing"], 5)
+            time.sleep(2)  # meanwhile it is to be said
+            assert server.ask("/status")[0] == 200
+            process.terminate()
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+    os.close(unread)
+    os.close(full)

@@ -30,7 +30,7 @@ COLUMNS = (
 )
 ROWS = {"hour": [6, 18.5, 23], "wind": [3.0, None, 40.5], "carrier": ["UA", "DL", None]}
 
-_SERVE = """
+STATED = """
 import asyncio, sys
 from pathlib import Path
 from runtime_lib.errors import MlopsError
@@ -120,7 +120,7 @@ def running(
     settings: Settings, folder: Path, port: int, *, most_files: int = 0, **variables: str
 ) -> Iterator[Server]:
     """A server of its own process, which may open so many files; `variables` are added to its environment."""
-    command = [sys.executable, "-c", _SERVE, str(settings.root), str(folder), str(port)]
+    command = [sys.executable, "-c", STATED, str(settings.root), str(folder), str(port)]
     if most_files:
         command = ["sh", "-c", f'ulimit -n {most_files}; exec "$@"', "sh", *command]
     env = {**os.environ, **variables}
