@@ -252,7 +252,7 @@ def test_a_version_that_cannot_be_served_gets_no_traffic_and_the_message_says_wh
                 deploy(server, "8", narrow, how)
         with pytest.raises(ModelError, match="No model at"):
             deploy(server, "8", tmp_path / "nowhere")
-        with pytest.raises(DataError, match="Version 9 is not here"):
+        with pytest.raises(DataError, match="Version 9 is not loaded"):
             order(server, "traffic", weights={"9": 500, "7": 500})
         status = server.ask("/status")[1]
         assert (status["traffic"]["weights"], status["revision"]) == ({"7": 1000}, 0)
