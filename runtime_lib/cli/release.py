@@ -216,10 +216,15 @@ def _status(found: Mapping[str, Any]) -> list[str]:
         *(f"  shadow   version {version}" for version in found["traffic"]["shadow"]),
         f"  workers  {ready} of {len(workers)} ready",
         *_release(found["release"]),
-        *(f"  last     {each['action']} by {each['who']}: {each['reason']}" for each in found["history"][:1]),
+        *(f"  last     {_last(each)}" for each in found["history"][:1]),
         *(f"  problem  {problem}" for problem in found["problems"]),
         *([f"  problem  {found['log']['failing']}"] if found["log"]["failing"] else []),
     ]
+
+
+def _last(change: Mapping[str, Any]) -> str:
+    who = change["who"] if change["by"] == "hand" else f"the {change['by']}"
+    return f"{change['action']} by {who}: {change['reason']}"
 
 
 def _release(found: Mapping[str, Any] | None) -> list[str]:
