@@ -122,12 +122,12 @@ def rollback(reason: Reason = "", as_json: Json = False) -> None:
     _done(change, as_json)
     if settings.serving.follow:
         try:
-            moved = orders.rollback_champion(settings, change)
+            champion = orders.rollback_champion(settings, change)
         except MlopsError as error:
             complain(f"Traffic has moved. The server moves the champion once the registry answers: {error}")
         else:
             if not as_json:
-                typer.echo(f"Champion: {'moved back too' if moved else 'stays as it was'}.")
+                typer.echo(f"Champion: {f'version {champion}' if champion else 'none'}.")
 
 
 def releases(

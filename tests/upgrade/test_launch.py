@@ -37,10 +37,10 @@ def project(template, tmp_path) -> Path:
 
 def test_the_highest_tag_is_the_newest(line, template, project):
     assert newest(read_answers(project)) == line.next
-    for tag in ("v0.10.0", "v0.9.0", "v0.11.0rc1", "v1", "version-9.9.9"):
+    for tag in ("v0.100.0", "v0.99.0", "v0.110.0rc1", "v1", "version-9.9.9"):
         git(template, "tag", tag)
-    git(template, "tag", "--annotate", "v0.12.0", "--message", "With words")
-    assert newest(read_answers(project)) == "v0.12.0"
+    git(template, "tag", "--annotate", "v0.120.0", "--message", "With words")
+    assert newest(read_answers(project)) == "v0.120.0"
 
 
 def test_without_a_tag_the_newest_is_the_commit(template, project):

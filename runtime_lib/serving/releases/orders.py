@@ -95,17 +95,25 @@ def rollback(settings: Settings, *, reason: str) -> dict[str, Any]:
     return _order(control(settings), "roll back", checked_reason(reason or "rolled back by hand"))
 
 
-def rollback_champion(settings: Settings, change: Mapping[str, Any]) -> bool:
-    """Make champion what `rollback` gave traffic to, in the registry's trail too; whether that was needed.
+def rollback_champion(settings: Settings, change: Mapping[str, Any]) -> str | None:
+    """Make champion what `rollback` gave traffic to, in the registry's trail too, if that is to be.
+
+    Returns:
+        The champion now; the server that runs may have been faster.
 
     Raises:
         ServiceError: the registry does not answer; traffic has moved all the same.
     """
     from runtime_lib.registry.choose import follow_back
+    from runtime_lib.registry.versions import under_alias
+    from runtime_lib.tracking.store import connect, service
 
     version = next(version for version, weight in change["after"].items() if weight == SLOTS)
     left = actions.left(change["before"], version)
-    return follow_back(settings, version, left=left, reason=change["reason"]) is not None
+    follow_back(settings, version, left=left, reason=change["reason"])
+    with service(settings):
+        found = under_alias(connect(settings), settings.model_name)
+    return None if found is None else str(found.version)
 
 
 def follow(settings: Settings) -> bool:

@@ -61,7 +61,7 @@ def test_the_server_follows_the_champion_however_it_moves_and_rollback_takes_it_
         said = mlops(settings, "rollback", "--reason", "too many complaints")
         back = time.monotonic()
         assert f"Traffic: all to version {GOOD} (before: all to version {OTHER}" in said
-        assert "Champion: moved back too." in said
+        assert f"Champion: version {GOOD}." in said
         assert serves(server, GOOD)
         assert alias(settings) == GOOD
         assert [entry for entry in trail(settings) if entry[0] == "rolled back"] == [
