@@ -50,6 +50,7 @@ class Registrar:
                     await self._sync()
             except MlopsError as error:  # the journal cannot be read
                 self._supervisor.problems[_REGISTRY] = f"Nothing is recorded in the registry: {error}"
+                self._shipped, self._mark = "", None  # once it can, all is looked at again
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._supervisor.settings.serving.follow_seconds):
                     while self._supervisor.state is state and not self._news.is_set():

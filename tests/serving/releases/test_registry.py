@@ -169,8 +169,12 @@ def test_a_champion_that_cannot_be_served_is_not_and_the_status_says_why(setting
         assert eventually(lambda: "Version 7 of 'flights' has no tag mlops.digest" in problems(server), 60)
         connect(settings).delete_registered_model_alias("flights", "champion")
         assert eventually(lambda: "The registry has no champion any more." in problems(server), 60)
+        mlops(settings, "deploy", OTHER, "--ab", "50", "--effect", "0.1", "--spread", "1")
+        assert f"A/B test version {OTHER} against {GOOD}: wait" in mlops(settings, "traffic")
         move_alias(settings, OTHER)
         assert eventually(lambda: serves(server, OTHER), 60)
+        last = Journal(settings.releases).changes()[-1]
+        assert last.reason == f"version {OTHER} became champion, which ended the A/B test under way"
         assert problems(server) == ""
         told = settings.root / "serve.log"
         assert eventually(lambda: f"Traffic: all to version {OTHER}" in told.read_text(), 10)
