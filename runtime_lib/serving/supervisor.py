@@ -29,6 +29,8 @@ __all__ = ["Supervisor"]
 # A model of gigabytes takes its time from a slow disk.
 _SECONDS_TO_LOAD = 600
 _SECONDS_TO_COMMIT = 3
+# Until somebody answers there is no old traffic to end, and a machine that starts much is slow.
+_SECONDS_TO_COMMIT_FIRST = 60
 # Of a worker, which reports every second.
 _SECONDS_OF_SILENCE = 15
 _SECONDS_TO_STOP = 35
@@ -221,8 +223,9 @@ class Supervisor:
 
     async def _commit(self, worker: Worker) -> None:
         policy = self.state.policy.to_dict()
+        seconds = _SECONDS_TO_COMMIT if self.ready.is_set() else _SECONDS_TO_COMMIT_FIRST
         try:
-            await worker.channel.call("commit", seconds=_SECONDS_TO_COMMIT, policy=policy)
+            await worker.channel.call("commit", seconds=seconds, policy=policy)
             worker.ready = True
             self.workers.answered.add(worker.name)
             if worker.is_shadow and not self.state.policy.shadows:
@@ -267,6 +270,7 @@ class Supervisor:
             async with self._changing:
                 if self.state is state:
                     await self._commit(worker)
+                    break
         if worker.ready and not worker.is_shadow:
             self.ready.set()
 

@@ -42,8 +42,8 @@ pytestmark = pytest.mark.slow
 
 TERABYTE = str(10**12 / 2**30)  # in GiB
 BODY = json.dumps({"inputs": ROWS})
-# Of a replica's replacement on an idle machine. The tests wait longer: others may use this one.
-PATIENCE = 60
+# Seconds for what takes a few on an idle machine: a busy one once needed more than sixty for an import.
+PATIENCE = 300
 
 _TASKS = """
 import json, time
@@ -111,7 +111,7 @@ with listen("127.0.0.1", settings.serving.port) as listener:
 def run(script: str, *words: str, mac: ReplayedMac | None = None, **variables: str) -> str:
     env = {**os.environ, **variables, **({"MLOPS_HARDWARE_REPLAY": str(mac.folder)} if mac else {})}
     command = [sys.executable, "-c", script, *words]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=180)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -131,7 +131,7 @@ def serve(
     with subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
-        watchdog = threading.Timer(180, process.kill)
+        watchdog = threading.Timer(2 * PATIENCE, process.kill)
         watchdog.start()
         assert process.stdout is not None
         for line in process.stdout:
@@ -221,9 +221,9 @@ def started(settings: Settings, folder: Path, port: int, **variables: str) -> It
         yield Replicated(server, port)
         server.process.terminate()
         # Nobody waits for a server that will not answer: connections are refused long before it has ended.
-        assert eventually(lambda: _refused(port), 2)
+        assert eventually(lambda: _refused(port), 20)
         assert server.process.poll() is None
-        _, errors = server.process.communicate(timeout=60)
+        _, errors = server.process.communicate(timeout=PATIENCE)
     assert "SIGTERM" not in errors
     assert not ray_processes_left(server.process.pid)
 
@@ -350,13 +350,13 @@ def test_three_replicas_follow_load_and_all_end_with_a_supervisor_that_is_killed
         assert load.failed == {True: 0, False: 0}
         if examples(0, 1):
             with found.load() as load:
-                assert eventually(lambda: len(found.ready()) == 1, 90)
+                assert eventually(lambda: len(found.ready()) == 1, PATIENCE)
             assert load.failed == {True: 0, False: 0}  # who leaves takes nobody along
             assert found.order("status")["problems"] == []
         processes = ray_processes(server.process.pid)
         server.process.kill()
-        assert eventually(lambda: _refused(port), 15)
-        assert eventually(lambda: not _working(processes), 30)
+        assert eventually(lambda: _refused(port), PATIENCE)
+        assert eventually(lambda: not _working(processes), PATIENCE)
 
 
 def _working(processes: set[int]) -> set[int]:
@@ -391,9 +391,9 @@ def test_a_server_whose_ray_is_killed_ends_and_says_so(
         for process in ray_processes(server.process.pid):
             if victim in psutil.Process(process).cmdline()[0]:
                 os.kill(process, signal.SIGKILL)
-        said, errors = server.process.communicate(timeout=90)
+        said, errors = server.process.communicate(timeout=PATIENCE)
     assert words in said.split("error:")[1], errors
-    assert not ray_processes_left(server.process.pid, 90)
+    assert not ray_processes_left(server.process.pid, PATIENCE)
 
 
 def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path, model_folder: Path) -> None:

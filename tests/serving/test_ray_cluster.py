@@ -28,7 +28,7 @@ from tests.support.servers import ROWS, eventually, expected, make_project, runn
 # So that Ray's ports are on 127.0.0.1, and this machine's nodes share it.
 HERE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 BODY = json.dumps({"inputs": ROWS})
-PATIENCE = 60
+PATIENCE = 300
 
 # A process of its own: a test of this run may have a Ray of its own.
 _CLUSTER = """

@@ -66,7 +66,7 @@ def test_a_port_in_use_is_found_before_anything_heavy_is_imported(tmp_path: Path
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         make_project(tmp_path, port=port)
-        output, errors = start(tmp_path).communicate(timeout=60)
+        output, errors = start(tmp_path).communicate(timeout=300)
     error, imported = output.splitlines()
     assert f"Cannot listen on 127.0.0.1:{port}" in error, errors
     assert "serving.port" in error
@@ -98,7 +98,7 @@ def test_the_champion_is_served_until_ctrl_c_and_nothing_stays_behind(tmp_path: 
             assert server.ask("/invocations", {"inputs": {}})[0] == 400
             assert server.ask("/v2/health/ready") == (200, {"ready": True})
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-            output, errors = process.communicate(timeout=90)
+            output, errors = process.communicate(timeout=300)
         finally:
             process.kill()
     assert "ended" in output, errors
@@ -150,7 +150,7 @@ def test_requests_under_way_are_finished_when_the_server_stops(model_folder: Pat
     body = json.dumps({"inputs": {name: values * 5_000 for name, values in ROWS.items()}}).encode()
     with running(settings, model_folder, free_port()) as server, ThreadPoolExecutor(1) as pool:
         answer = pool.submit(server.ask, "/invocations", body)
-        with urllib.request.urlopen(server.url + "/health", timeout=10):
+        with urllib.request.urlopen(server.url + "/health", timeout=300):
             server.process.terminate()
         status, content = answer.result()
     assert (status, len(content["predictions"])) == (200, 15_000)

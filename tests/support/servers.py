@@ -108,7 +108,7 @@ class Server:
         headers = {"Content-Type": kind} if content is not None else {}
         request = urllib.request.Request(self.url + path, content, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=60) as reply:
+            with urllib.request.urlopen(request, timeout=300) as reply:
                 status, text = reply.status, reply.read().decode()
         except urllib.error.HTTPError as error:
             status, text = error.code, error.read().decode()
