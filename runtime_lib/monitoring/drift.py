@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from runtime_lib.errors import DataError
-from runtime_lib.monitoring import statistics
+from runtime_lib.profiles import statistics
 from runtime_lib.task.task import Watched
 from runtime_lib.training.profile import Floats, as_categories, as_numbers, measured, read_profile
 

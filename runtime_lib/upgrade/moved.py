@@ -37,7 +37,8 @@ _MOVED = {
     # serving, monitoring
     "monitoring.alerts": "monitoring.alerts.webhook",
     "monitoring.log": "serving.log",
-    "monitoring.measures": "monitoring.statistics",
+    "monitoring.measures": "profiles.statistics",
+    "monitoring.statistics": "profiles.statistics",
     "monitoring.performance.auc_standard_error": "task.binary.standard_error",
     "serving.asgi": "serving.http",
     "serving.local": "serving.engines.local",

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime_lib.errors import DataError
-from runtime_lib.monitoring import statistics
+from runtime_lib.profiles import statistics
 
 cells = st.integers(2, 30).flatmap(
     lambda k: st.tuples(*[st.lists(st.integers(0, 10_000), min_size=k, max_size=k).filter(any)] * 2)
