@@ -11,6 +11,9 @@ from runtime_lib.profiles.grid import Floats
 __all__ = ["Moments"]
 
 
+_FAR = 1e140  # its square is still a number, also of some hundred million values
+
+
 @dataclass(frozen=True)
 class Moments:
     """Of `n` values in some unit: mean, sum of squared deviations from it, the least and the largest."""
@@ -27,9 +30,13 @@ class Moments:
         if not values.size:
             return cls()
         with np.errstate(over="ignore", invalid="ignore"):
-            mean = float(values.mean())
-            squares = float(np.dot(values, values)) - values.size * mean**2
-        return cls(values.size, mean, max(squares, 0.0), float(values.min()), float(values.max()))
+            mean = values.mean()
+            squares = np.dot(values, values) - values.size * mean**2
+        if not np.isfinite(squares):
+            return cls.of(np.clip(values, -_FAR, _FAR))
+        return cls(
+            values.size, float(mean), max(float(squares), 0.0), float(values.min()), float(values.max())
+        )
 
     def merge(self, other: Moments) -> Moments:
         """Of both together (Chan, Golub & LeVeque 1983, The American Statistician 37:242-247)."""

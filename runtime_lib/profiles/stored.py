@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,15 +46,13 @@ def to_dict(profile: NumberProfile | CategoryProfile) -> dict[str, Any]:
             "slack": profile.slack,
             "complete": profile.complete,
         }
-    starts = coarse(profile)
-    borders = profile.bins.borders(profile.least, profile.most)
-    present = profile.moments.n
+    starts, present = coarse(profile), profile.moments.n
     return {
         "kind": "number",
         "rows": profile.rows,
         "nulls": profile.nulls,
         "infinite": list(profile.infinite),
-        "edges": np.nextafter(borders[starts[1:]], -np.inf).tolist() if present else [],
+        "edges": _edges(profile, starts) if present else [],
         "counts": together(profile.counts, starts).tolist(),
         "quantiles": {str(q): profile.quantile(q) for q in _QUANTILES} if present else {},
         "fine": _fine(profile),
@@ -73,6 +72,17 @@ def from_dict(about: Mapping[str, Any], where: str = "The profile") -> NumberPro
         return _number(about) if "fine" in about else _until_0_8(about)
     except (KeyError, TypeError, ValueError, zlib.error) as error:
         raise DataError(f"{where} is damaged: {type(error).__name__}: {error}. Train again.") from error
+
+
+def _edges(profile: NumberProfile, starts: Integers) -> list[float]:
+    """The largest value of each coarse bin but the last, as far as it is known."""
+    borders = profile.bins.borders(profile.least, profile.most)
+    found = np.nextafter(borders[starts[1:]], -np.inf)
+    for place, (start, end) in enumerate(pairwise(starts)):
+        held = np.flatnonzero(profile.counts[start:end])
+        atom = profile.bins.atoms[start + held[-1]] if held.size else np.nan
+        found[place] = atom if atom == atom else found[place]
+    return found.tolist()
 
 
 def _fine(profile: NumberProfile) -> dict[str, Any]:
@@ -129,7 +139,9 @@ def _until_0_8(about: Mapping[str, Any]) -> NumberProfile:
     bins = Bins(grid, np.empty(0, np.int64), np.nextafter(edges, np.inf), atoms)
     moments = Moments()
     if counts.sum():
-        least, most = (quantiles.get(share, float(end)) for share, end in (("0.0", edges[0]), ("1.0", edges[-1])))
+        least, most = (
+            quantiles.get(share, float(end)) for share, end in (("0.0", edges[0]), ("1.0", edges[-1]))
+        )
         borders = bins.borders(least, most)
         middle = grid.unit(borders[:-1] / 2 + borders[1:] / 2)
         n, mean = int(counts.sum()), float(np.average(middle, weights=counts))

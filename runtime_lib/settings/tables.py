@@ -131,7 +131,18 @@ class Monitoring(_Table, frozen=True):
     """When drift and a drop in performance count. Sources: docs/monitoring.md."""
 
     min_rows: Annotated[int, msgspec.Meta(ge=1)] = 500
+    # From where a change of a column matters: PSI, the distance D, standard deviations, Cramér's V, Cohen's h.
     drift_threshold: Annotated[float, msgspec.Meta(gt=0)] = 0.2
+    ks_threshold: Annotated[float, msgspec.Meta(gt=0)] = 0.1
+    wasserstein_threshold: Annotated[float, msgspec.Meta(gt=0)] = 0.1
+    cramers_threshold: Annotated[float, msgspec.Meta(gt=0)] = 0.1
+    rate_threshold: Annotated[float, msgspec.Meta(gt=0)] = 0.2
+    # The q-value below which a change is no accident.
+    alpha: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.05
+    # A window is so many days, or as many as bring `min_rows`; so many of the last `windows` must agree.
+    window_days: Annotated[int, msgspec.Meta(ge=1)] = 1
+    windows: Annotated[int, msgspec.Meta(ge=1)] = 3
+    persistence: Annotated[int, msgspec.Meta(ge=1)] = 2
     max_drop: Share = 0.05
     webhook: str = ""
 

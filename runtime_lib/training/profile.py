@@ -1,32 +1,28 @@
 """The profile of the training data: what live data is compared with.
 
-A profile is a small JSON document (a few kB) that travels with the model, so that monitoring never needs the
-training data itself:
+A profile is a small JSON document (some kB a column) that travels with the model, so that monitoring never
+needs the training data itself:
 
     {"format": 2, "task": see `Task.to_dict`, "rows": n,
-     "columns": {name: number or category profile, below},
-     "answers": {name: profile of the held-out answers}, see `Task.watched`; or null,
+     "columns": {name: see `profiles.stored`, with "typical": see `profiles.typical`},
+     "answers": {name: the same of the held-out answers}, see `Task.watched`; or null,
      "label": a number that stands for the held-out labels, see `Task.constant`; or null,
      "performance": the held-out metrics with their number of rows, or null}
 
-    number:    {"kind": "number", "rows", "nulls", "edges", "counts", "quantiles": {"0.5": …}}
-    category:  {"kind": "category", "rows", "nulls", "counts": {value: n}, "other", "complete"}
     text:      the profile of a number, its length in characters, with "of": {"kind": "text"}
     image:     the profile of a number, its mean brightness from 0 to 1, with "of": the column, see
                `Column.to_dict`
 
-Bin `i` of a number column is `edges[i-1] < x <= edges[i]`; the first and the last bin lie outside the range
-seen in training.
-
-Format 1, until 0.6, had no `task`, and `prediction` in place of `answers`: the probability's profile.
-Raise `FORMAT` when a reader of the old documents would misread a new one, keep reading the old number in
-`read_profile`, and add a document of the old format to the tests.
+Format 1, until 0.6, had no `task`, and `prediction` in place of `answers`: the probability's profile. Until 0.8
+a column of numbers had some twenty bins, and nothing was typical. Raise `FORMAT` when a reader of the old
+documents would misread a new one, keep reading the old number in `read_profile`, and add a document of the old
+format to the tests.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,19 +31,25 @@ from numpy.typing import NDArray
 from runtime_lib.data.images import brightness
 from runtime_lib.errors import DataError
 from runtime_lib.files import check_format
+from runtime_lib.profiles.blocks import Places, places_of_names, places_of_numbers
+from runtime_lib.profiles.category import CategoryFold, CategoryProfile
+from runtime_lib.profiles.effects import cells_of
+from runtime_lib.profiles.number import NumberFold, NumberProfile
+from runtime_lib.profiles.stored import to_dict
+from runtime_lib.profiles.typical import vary
 from runtime_lib.task.task import Task
 
 if TYPE_CHECKING:
     from runtime_lib.data.columns import Column
 
-__all__ = ["BINS", "FORMAT", "as_categories", "as_numbers", "build_profile", "measured", "read_profile"]
+__all__ = ["FORMAT", "as_categories", "as_numbers", "build_profile", "measured", "read_profile"]
 
 FORMAT = 2
-BINS = 20
-MOST_VALUES = 1_000  # a column with more values is an identifier: its profile would outgrow the model
-QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 Floats = NDArray[np.float64]
+Times = NDArray[np.datetime64]
+# Name → values of a column of numbers, or texts with None where missing.
+_Values = Mapping[str, "tuple[str, Floats | list[str | None]]"]
 
 
 def build_profile(
@@ -58,6 +60,8 @@ def build_profile(
     answer: Floats | None = None,
     label: NDArray[Any] | None = None,
     metrics: Mapping[str, float] | None = None,
+    time: Times | None = None,
+    answer_time: Times | None = None,
 ) -> dict[str, Any]:
     """Describe the training rows, and the model's answers on rows it was not trained on.
 
@@ -67,6 +71,8 @@ def build_profile(
         answer: on `m` held-out rows; those on training rows would look better than life.
         label: of the same held-out rows, `(m,)`.
         metrics: on the same held-out rows, as from `Task.figures`.
+        time: of the training rows, `(n,)`; default: they come in their order of time.
+        answer_time: of the held-out rows, `(m,)`.
 
     Raises:
         DataError: no rows, a column is missing, a number column holds text or an infinity.
@@ -74,19 +80,28 @@ def build_profile(
     missing = [c.name for c in columns if c.name not in table]
     if missing:
         raise DataError(f"The training table lacks {', '.join(missing)}: it has {', '.join(table)}.")
-    described = {c.name: _describe_column(table[c.name], c) for c in columns}
-    rows = {d["rows"] for d in described.values()}
-    if rows in ({0}, set()):
+    lengths = {len(table[c.name]) for c in columns}
+    if lengths in ({0}, set()):
         raise DataError("The training table is empty: there is nothing to compare live data with.")
-    if len(rows) > 1:
-        raise DataError(f"The training table's columns have different lengths: {sorted(rows)}.")
+    if len(lengths) > 1:
+        raise DataError(f"The training table's columns have different lengths: {sorted(lengths)}.")
+    described = _describe({c.name: _values(table[c.name], c) for c in columns}, time)
+    for column in columns:
+        if not column.has_groups:
+            described[column.name]["of"] = column.to_dict() if column.is_image else {"kind": "text"}
     watched = {} if answer is None else task.watched(answer)
-    answers = {name: _describe(values, name, kind) for name, (kind, values) in watched.items()}
+    answers = _describe(
+        {
+            name: (kind, as_categories(values) if kind == "category" else as_numbers(values, name))
+            for name, (kind, values) in watched.items()
+        },
+        answer_time,
+    )
     performance = None if metrics is None else {name: float(value) for name, value in metrics.items()}
     return {
         "format": FORMAT,
         "task": task.to_dict(),
-        "rows": rows.pop(),
+        "rows": lengths.pop(),
         "columns": described,
         "answers": answers or None,
         "label": None if label is None else task.constant(label),
@@ -142,56 +157,47 @@ def _missing(value: Any) -> bool:
     return value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
 
 
-def _describe_column(values: Any, column: Column) -> dict[str, Any]:
-    if column.has_groups:
-        return _describe(values, column.name, column.kind)
-    described = _describe(measured(values, column.kind), column.name, "number")
-    return {**described, "of": column.to_dict() if column.is_image else {"kind": "text"}}
+def _values(values: Any, column: Column) -> tuple[str, Floats | list[str | None]]:
+    if column.kind == "category":
+        return "category", as_categories(values)
+    return "number", as_numbers(measured(values, column.kind), column.name)
 
 
-def _describe(values: Any, name: str, kind: str) -> dict[str, Any]:
+def _describe(table: _Values, time: Times | None) -> dict[str, Any]:
+    """The profile of each column, and how much it varies."""
+    profiles = {name: _profile(name, kind, values) for name, (kind, values) in table.items()}
+    ordered = time is None or bool((np.diff(time) >= np.timedelta64(0)).all())
+    order = None if ordered or time is None else np.argsort(time, kind="stable")
+    typical = vary(_places(table, profiles, order))
+    return {
+        name: {**to_dict(profile), "typical": typical[name].to_dict()} for name, profile in profiles.items()
+    }
+
+
+def _profile(name: str, kind: str, values: Any) -> NumberProfile | CategoryProfile:
     if kind == "category":
-        return _describe_category(as_categories(values))
-    return _describe_number(as_numbers(values, name), name)
-
-
-def _describe_number(values: Floats, name: str) -> dict[str, Any]:
+        counts = Counter(values)
+        nulls = counts.pop(None, 0)
+        names = CategoryFold()
+        names.add(counts, nulls)
+        return names.profile()
     if np.isinf(values).any():
         row = int(np.isinf(values).argmax())
         raise DataError(f"Column '{name}', row {row} is infinite: make it missing or drop the row.")
-    present = values[~np.isnan(values)]
-    edges = _cut(present) if present.size else np.empty(0)
-    quantiles: Any = np.quantile(present, QUANTILES) if present.size else []
-    return {
-        "kind": "number",
-        "rows": int(values.size),
-        "nulls": int(values.size - present.size),
-        "edges": edges.tolist(),
-        "counts": np.bincount(np.searchsorted(edges, present), minlength=edges.size + 1).tolist(),
-        "quantiles": {str(q): float(v) for q, v in zip(QUANTILES, quantiles, strict=False)},
-    }
+    numbers = NumberFold()
+    numbers.add(values)
+    return numbers.profile()
 
 
-def _cut(values: Floats) -> Floats:
-    """Edges of equal-mass bins; a value that fills a whole one, like 0 mm of rain, gets a bin of its own."""
-    distinct = np.unique(values)
-    if distinct.size <= BINS:
-        return np.unique(np.append(np.nextafter(distinct[0], -np.inf), distinct))
-    # An observed value as edge, not a point between two: the bins of integers stay readable.
-    edges = np.quantile(values, np.linspace(0, 1, BINS + 1), method="inverted_cdf")
-    heavy = edges[1:][np.diff(edges) == 0]
-    return np.unique(np.concatenate([edges, np.nextafter(heavy, -np.inf), [np.nextafter(edges[0], -np.inf)]]))
-
-
-def _describe_category(values: Sequence[str | None]) -> dict[str, Any]:
-    counts = Counter(values)
-    nulls = counts.pop(None, 0)
-    kept = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))[:MOST_VALUES]
-    return {
-        "kind": "category",
-        "rows": len(values),
-        "nulls": nulls,
-        "counts": dict(kept),
-        "other": len(values) - nulls - sum(n for _, n in kept),
-        "complete": len(kept) == len(counts),
-    }
+def _places(
+    table: _Values, profiles: Mapping[str, NumberProfile | CategoryProfile], order: NDArray[Any] | None
+) -> Iterator[tuple[str, NumberProfile | None, int, Places]]:
+    for name, (_, values) in table.items():
+        profile = profiles[name]
+        if isinstance(profile, NumberProfile):
+            size, places = profile.counts.size, places_of_numbers(profile, np.asarray(values))
+        else:
+            labels = cells_of(profile, profile).labels
+            size, places = len(labels) - 1, places_of_names(labels, values)
+        numbers = profile if isinstance(profile, NumberProfile) else None
+        yield name, numbers, size, places if order is None else places[order]

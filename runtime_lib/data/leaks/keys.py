@@ -12,7 +12,7 @@ from runtime_lib.data.leaks.suspect import Suspect
 
 __all__ = ["MANY_LEVELS", "counting", "key_levels"]
 
-# As many as a model's profile keeps (`training.profile.MOST_VALUES`): monitoring cannot watch more.
+# As many as a model's profile keeps (`profiles.category.MOST_VALUES`): monitoring cannot watch more.
 MANY_LEVELS = 1_000
 _ROWS_PER_LEVEL = 2
 _FEW_LEVELS = 20

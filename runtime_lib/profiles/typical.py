@@ -1,0 +1,172 @@
+"""How much columns vary from one stretch of time to the next while nothing is wrong.
+
+Rows of one hour resemble each other: a day of them differs from the whole by more than chance allows, and that
+is no news. So the reference is cut into blocks of rows in the order of time, and each is compared with the
+quarters of the reference that it is not from. A change counts only above what blocks of as many rows show:
+
+    once      in 99 of 100 blocks
+    lasting   in 9,999 of 10,000 threes of blocks, of which the second largest effect counts
+
+An effect's logarithm is taken as normal, its spread over blocks as the column's own, but not below that of all
+columns together: few blocks are left of a large size. Then twenty columns, watched in three windows of which
+two must agree, raise a false alarm in less than 1 % of windows, whether rows are independent or resemble
+their neighbours (docs/monitoring.md has the simulation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from runtime_lib.profiles.blocks import Places, block_effects, count_blocks
+from runtime_lib.profiles.effects import Name
+from runtime_lib.profiles.grid import Floats, Integers
+from runtime_lib.profiles.number import NumberProfile
+
+__all__ = ["Often", "Typical", "Variation", "vary"]
+
+Often = Literal["once", "lasting"]
+# Normal quantiles of 99 % and of 99.99 %.
+_Z: Mapping[Often, float] = {"once": 2.326, "lasting": 3.719}
+_LEAST = 500  # rows of the smallest blocks
+_FEWEST = 8  # threes of blocks without a row in common; of fewer nothing is said
+_MOST = 64  # of each quarter, threes that may overlap
+_QUARTERS = 4
+_TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Variation:
+    """Of the logarithms of an effect over blocks: mean and standard deviation, and of how many threes."""
+
+    mean: float
+    sd: float
+    threes: float
+
+
+@dataclass(frozen=True)
+class Typical:
+    """Of a column: what an effect is at most, in blocks of so many `rows`, `(s,)` each."""
+
+    rows: tuple[int, ...] = ()
+    once: Mapping[Name, tuple[float, ...]] = field(default_factory=dict)
+    lasting: Mapping[Name, tuple[float, ...]] = field(default_factory=dict)
+
+    def of(self, name: Name, rows: int, often: Often) -> float:
+        """In a window of so many rows; between two sizes by proportion; 0 where nothing is known."""
+        values = (self.once if often == "once" else self.lasting).get(name)
+        if not values or not self.rows:
+            return 0.0
+        return float(np.interp(np.log(max(rows, 1)), np.log(self.rows), values))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able values, to four digits."""
+        rounded = {
+            often: {name: [float(f"{value:.4g}") for value in values] for name, values in found.items()}
+            for often, found in (("once", self.once), ("lasting", self.lasting))
+        }
+        return {"rows": list(self.rows), **rounded}
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any] | None) -> Typical:
+        if not found:
+            return cls()
+        once, lasting = (
+            {name: tuple(values) for name, values in found[often].items()} for often in ("once", "lasting")
+        )
+        return cls(tuple(found["rows"]), once, lasting)
+
+
+# Effect → rows of a block → how it varies.
+_Varied = dict[Name, dict[int, Variation]]
+
+
+def vary(columns: Iterator[tuple[str, NumberProfile | None, int, Places]]) -> dict[str, Typical]:
+    """What is typical of each column.
+
+    Args:
+        columns: name, profile of a column of numbers, else None, how many bins or cells, and where each row
+            lies in them, in the order of time; one at a time, as each is as long as the table.
+    """
+    found: dict[Often, dict[str, _Varied]] = {"once": {}, "lasting": {}}
+    for name, profile, size, places in columns:
+        found["once"][name], found["lasting"][name] = _varied(profile, size, places)
+    limits = {often: _limits(varied, _Z[often]) for often, varied in found.items()}
+    return {
+        name: Typical(_sizes(varied), limits["once"][name], limits["lasting"][name])
+        for name, varied in found["lasting"].items()
+    }
+
+
+def _sizes(varied: _Varied) -> tuple[int, ...]:
+    return tuple(next(iter(varied.values()), {}))
+
+
+def _varied(profile: NumberProfile | None, size: int, places: Places) -> tuple[_Varied, _Varied]:
+    once: _Varied = {}
+    lasting: _Varied = {}
+    rows = _LEAST
+    while rows * 3 * _FEWEST <= places.size:
+        threes = places.size / (3 * rows)
+        for name, effects in _threes(profile, size, places, rows).items():
+            # A rate may not have moved at all, of which a logarithm says nothing: its error is the least.
+            least = 1 / np.sqrt(rows) if name == "nulls" else _TINY
+            effects = np.maximum(effects, least)
+            once.setdefault(name, {})[rows] = _variation(effects.ravel(), 3 * threes)
+            lasting.setdefault(name, {})[rows] = _variation(np.sort(effects, axis=0)[1], threes)
+        rows *= 2
+    return once, lasting
+
+
+def _threes(profile: NumberProfile | None, size: int, places: Places, rows: int) -> dict[Name, Floats]:
+    """Effects of three blocks in a row, `(3, t)`, each against the quarters that it is not from."""
+    whole = np.roll(np.bincount(places + 1, minlength=size + 1), -1)
+    borders = np.linspace(0, places.size, _QUARTERS + 1).astype(np.int64)
+    found: dict[Name, list[Floats]] = {}
+    for start, end in zip(borders[:-1], borders[1:], strict=True):
+        if end - start < 3 * rows:
+            continue
+        own = np.roll(np.bincount(places[start:end] + 1, minlength=size + 1), -1)
+        begins = _begins(int(start), int(end), rows)
+        each = [
+            block_effects(profile, whole - own, count_blocks(places, begins + step * rows, rows, size))
+            for step in range(3)
+        ]
+        for name in each[0]:
+            found.setdefault(name, []).append(np.stack([effects[name] for effects in each]))
+    return {name: np.concatenate(parts, axis=1) for name, parts in found.items()}
+
+
+def _begins(start: int, end: int, rows: int) -> Integers:
+    """Where threes begin that overlap by less than one block."""
+    last = end - 3 * rows
+    many = min(_MOST, 1 + 2 * (last - start) // rows)
+    return np.unique(np.linspace(start, last, many).astype(np.int64))
+
+
+def _variation(effects: Floats, threes: float) -> Variation:
+    logs = np.log(effects)
+    return Variation(float(logs.mean()), float(logs.std(ddof=1)) if logs.size > 1 else 0.0, threes)
+
+
+def _limits(columns: Mapping[str, _Varied], z: float) -> dict[str, dict[Name, tuple[float, ...]]]:
+    limits: dict[str, dict[Name, tuple[float, ...]]] = {name: {} for name in columns}
+    for effect in dict.fromkeys(effect for varied in columns.values() for effect in varied):
+        own = {name: varied[effect] for name, varied in columns.items() if effect in varied}
+        for rows in _sizes({effect: next(iter(own.values()))}):
+            # One that never varies, like a constant column, says nothing about the others.
+            spreads = [each[rows].sd for each in own.values() if each[rows].sd > _TINY]
+            usual = float(np.sqrt(np.mean(np.square(spreads)))) if spreads else 0.0
+            for name, each in own.items():
+                limits[name][effect] = (*limits[name].get(effect, ()), _limit(each[rows], usual, z))
+    return limits
+
+
+def _limit(variation: Variation, usual: float, z: float) -> float:
+    if variation.sd <= _TINY:
+        return float(np.exp(variation.mean))
+    spread = max(variation.sd, usual) * np.sqrt(1 + 1 / variation.threes)
+    return float(np.exp(variation.mean + z * spread))
