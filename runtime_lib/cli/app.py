@@ -15,6 +15,7 @@ from runtime_lib.cli.explain import explain
 from runtime_lib.cli.hardware_command import hardware
 from runtime_lib.cli.look import runs, ui
 from runtime_lib.cli.monitor import monitor
+from runtime_lib.cli.quality import quality
 from runtime_lib.cli.release import deploy, releases, rollback, traffic
 from runtime_lib.cli.run import promote, run
 from runtime_lib.cli.serve import predict, serve
@@ -26,7 +27,7 @@ app = typer.Typer(
     name="mlops",
     help="Run a machine-learning project: data → train → register → serve → monitor → retrain.",
     epilog="Exit codes: 0 done · 1 failed · 2 used wrongly · 3 refused by the gate · "
-    "4 found something (monitor, doctor), or conflicts to resolve (upgrade) · 130 interrupted.",
+    "4 found something (quality, monitor, doctor), or conflicts to resolve (upgrade) · 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -51,6 +52,7 @@ def _unwrapped(docstring: str | None) -> str:
 for _command in (
     run,
     promote,
+    quality,
     runs,
     ui,
     serve,

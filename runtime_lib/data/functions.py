@@ -1,7 +1,7 @@
 """The project's own functions, found by convention in its package.
 
     <package>/data.py        load
-    <package>/features.py    features, and label in a project made since 0.6
+    <package>/features.py    features, and label in a project made since 0.6; quality_rules if there is one
 
 The one place that knows these names and where they lie.
 """
@@ -11,21 +11,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from runtime_lib.data.features import Features
+from runtime_lib.data.quality.rule import Rule, check_names
 from runtime_lib.data.raw import as_stored
-from runtime_lib.errors import DataError, SettingsError
+from runtime_lib.errors import DataError, SettingsError, quoted
 from runtime_lib.settings import Settings
 from runtime_lib.task.kinds import read_task
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["find_features", "find_function", "find_label", "load_month"]
+__all__ = ["find_features", "find_function", "find_label", "find_rules", "load_month"]
 
-_MODULES = {"load": "data", "features": "features", "label": "features"}
+_RULES = "quality_rules"
+_MODULES = {"load": "data", "features": "features", "label": "features", _RULES: "features"}
 
 
 def find_function(package: str, name: Literal["load", "features"]) -> Callable[..., Any]:
@@ -70,6 +73,35 @@ def find_label(package: str) -> Callable[..., Any] | None:
     """
     found = getattr(_module(package, _MODULES["label"]), "label", None)
     return found if callable(found) else None
+
+
+def find_rules(package: str) -> list[Rule]:
+    """Return what the project's function `quality_rules` declares; empty without one, or without a package.
+
+    Raises:
+        SettingsError: a rule is wrong, two have one name, or the function returned something else.
+        DataError: its module cannot be imported.
+    """
+    try:
+        there = find_spec(f"{package}.{_MODULES[_RULES]}")
+    except ModuleNotFoundError:
+        there = None
+    if there is None:
+        return []
+    module = _module(package, _MODULES[_RULES])
+    if not callable(declare := getattr(module, _RULES, None)):
+        return []
+    where = f"{module.__file__}, {_RULES}()"
+    try:
+        rules = declare()
+    except (SettingsError, TypeError) as error:  # of a type error: an option that the rule does not have
+        raise SettingsError(f"{where}: {error}") from error
+    if not isinstance(rules, list | tuple) or not all(isinstance(rule, Rule) for rule in rules):
+        raise SettingsError(
+            f"{where} returned {quoted(rules)}, not a list of rules of runtime_lib.data.quality."
+        )
+    check_names(rules)
+    return [*rules]
 
 
 def find_features(settings: Settings) -> Features:

@@ -14,14 +14,18 @@ from runtime_lib import tables
 from runtime_lib.data.calendar import months
 from runtime_lib.data.columns import Array, Kind
 from runtime_lib.data.features import KEYS, Features
+from runtime_lib.data.functions import find_rules
 from runtime_lib.data.images import storable
 from runtime_lib.data.ingest import fetch
 from runtime_lib.data.leaks.suspect import Suspect
 from runtime_lib.data.leaks.watch import Watch
+from runtime_lib.data.quality.quarantine import Quarantine
+from runtime_lib.data.quality.rule import Rule
 from runtime_lib.data.raw import RawTypes, read_types, write_types
 from runtime_lib.errors import DataError, SettingsError
 from runtime_lib.files import atomic_folder, read_json, write_json
 from runtime_lib.progress import track
+from runtime_lib.settings import find_root, load
 from runtime_lib.task.kinds import BINARY
 from runtime_lib.task.task import Task
 
@@ -66,8 +70,11 @@ def make_features(
     *,
     task: Task = BINARY,
     inputs: Mapping[str, Kind] | None = None,
+    rules: Sequence[Rule] | None = None,
 ) -> None:
     """Apply `features` and `label` to each month of `raw`; write the rows with a known outcome.
+
+    Rows that break a quality rule are set aside first (`quality/quarantine`).
 
     Says which inputs are ids, dates, or filled only once the outcome is known; `evaluate` reports them.
 
@@ -77,30 +84,47 @@ def make_features(
         task: what a label is.
         inputs: columns of text and images, see `read_inputs`. Files of images are read here, relative to the
             current folder, and their pixels stored.
+        rules: of quality; None: those of the project that `raw` lies in.
 
     Raises:
         DataError: a key or a row is missing, an id comes twice, a label is another value, or an input is
-            of a type that no model takes, or a declared one is not there or not of its kind.
+            of a type that no model takes, or a declared one is not there or not of its kind; a quality rule
+            that stops is broken, or leaves no row.
     """
+    rules = _rules_of(raw) if rules is None else rules
     both, files = Features(features, label, task), month_files(raw)
     types, watch = RawTypes.of(files), Watch(KEYS, inputs)
     images = [name for name, kind in (inputs or {}).items() if kind == "image"]
     rows: dict[str, tuple[int, int]] = {}
     with atomic_folder(folder) as new:
+        quarantine = Quarantine(rules, new)
         for path in track(files, "Make features"):
-            month = read_table(path)
+            held = quarantine.take(read_table(path), path)
+            month = held.kept
             # As a server gives them to features(). Projects made before 0.6 keep what they were trained on.
             month = types.cast(month) if label else month
             table = both.with_outcomes(month, path.stem)
+            table, month = held.judge_inputs(table, month, every_row=label is not None)
+            quarantine.keep(held)
             watch.add(month, table)
             known = both.labelled(table, path.stem)
             rows[path.stem] = len(known), len(month)
             storable(known, images, Path()).to_parquet(new / path.name, index=False)
         write_types(types, new)
         _write_suspects(new, watch.suspects())
+        quarantine.finish()
     _say_unlabelled(rows)
     for line in (*(f"Too good to be true? {each}" for each in watch.suspects()), *watch.notes()):
         print(line, flush=True)
+
+
+def _rules_of(raw: Path) -> list[Rule]:
+    """The quality rules of the project that a folder lies in; none where it lies in no project."""
+    try:
+        root = find_root(raw)
+    except SettingsError:
+        return []
+    return find_rules(load(root).project.package)
 
 
 def _say_unlabelled(rows: Mapping[str, tuple[int, int]]) -> None:

@@ -19,6 +19,7 @@ from runtime_lib.monitoring.drift import drift
 from runtime_lib.monitoring.labelled import look_at
 from runtime_lib.monitoring.labels import add_month, read_labels
 from runtime_lib.monitoring.performance import by_period, judge_performance
+from runtime_lib.monitoring.quality import judge_served
 from runtime_lib.monitoring.skew import find_skew
 from runtime_lib.monitoring.verdict import Alert, Verdict
 from runtime_lib.serving.log import Damage, answers, lost_by, read_predictions
@@ -84,7 +85,8 @@ def monitor(
     table = _served(settings, champion, since, damage)
     labels = read_labels(settings.labels, from_dict(profile["task"]))
     verdict = _judge(settings, profile, champion, table.merge(labels[["id", "label"]], "left", "id"), labels)
-    verdict = replace(verdict, damage=tuple(dict.fromkeys(map(str, damage))))
+    quality = judge_served(settings, verdict.version, since=since, on_damage=damage.append)
+    verdict = replace(verdict, quality=quality, damage=tuple(dict.fromkeys(map(str, damage))))
     if verdict.found:
         verdict = _alert(settings, verdict)
     from runtime_lib.monitoring.report import write_page

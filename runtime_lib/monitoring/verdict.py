@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from runtime_lib.data.quality.report import QualityReport
 from runtime_lib.monitoring.drift import ColumnDrift
 from runtime_lib.monitoring.labelled import Labelled
 from runtime_lib.monitoring.performance import Performance, Period
@@ -18,6 +19,7 @@ __all__ = ["Alert", "Verdict"]
 _HEADLINES = {
     "retrain": "Retrain: performance has dropped",
     "skew": "Look: rows were served with other features than in training",
+    "quality": "Look: served rows break quality rules",
     "drift": "Look: the data has drifted",
     "early": "Too early to tell",
     "well": "All well",
@@ -36,7 +38,8 @@ class Alert:
 class Verdict:
     """What monitoring found. `version` is None when every logged prediction was judged.
 
-    `damage`: a sentence for each part of the prediction log that could not be read.
+    `damage`: a sentence for each part of the prediction log that could not be read. `quality`: what the
+    project's rules of inputs found in served rows; None: it has none.
     """
 
     project: str
@@ -58,6 +61,7 @@ class Verdict:
     skew: Skew = field(default_factory=lambda: Skew(0))
     labelled: Labelled = field(default_factory=Labelled)
     damage: tuple[str, ...] = ()
+    quality: QualityReport | None = None
 
     @property
     def drifted_columns(self) -> tuple[str, ...]:
@@ -85,14 +89,21 @@ class Verdict:
     @property
     def found(self) -> bool:
         """Something is to be done or looked at."""
-        return self.retrain or self.skewed or self.drifted
+        return self.retrain or self.skewed or self.spoilt or self.drifted
 
     @property
-    def state(self) -> Literal["retrain", "skew", "drift", "early", "well"]:
+    def spoilt(self) -> bool:
+        """Served rows surely break a quality rule more often than is accepted: a reason to look."""
+        return bool(self.quality and self.quality.broken)
+
+    @property
+    def state(self) -> Literal["retrain", "skew", "quality", "drift", "early", "well"]:
         if self.retrain:
             return "retrain"
         if self.skewed:
             return "skew"
+        if self.spoilt:
+            return "quality"
         if self.drifted:
             return "drift"
         return "early" if self.rows < self.rules.min_rows else "well"
@@ -110,7 +121,8 @@ class Verdict:
             f"skew: {column}, of {self.skew.rows:,} rows that are in training too"
             for column in self.skew.columns
         ]
-        return (*([self.performance.reason] if self.retrain else []), *skewed, *found)
+        bad = [f"quality: {reason}" for reason in (self.quality.reasons if self.quality else ())]
+        return (*([self.performance.reason] if self.retrain else []), *skewed, *bad, *found)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as JSON-able values: the content of `report.json`, format 2.
@@ -149,6 +161,7 @@ class Verdict:
             "report": str(self.report_html),
             "alert": self.alert and vars(self.alert),
             "damage": list(self.damage),
+            **({"quality": self.quality.to_dict()} if self.quality else {}),
         }
 
     def _judged(self) -> tuple[ColumnDrift, ...]:

@@ -14,7 +14,7 @@ import msgspec
 __all__ = ["Lock", "Part", "Paths", "Report"]
 
 Part = Literal["train", "validation", "test"]
-Report = Literal["validation", "evaluation", "registered", "promotion"]
+Report = Literal["validation", "evaluation", "registered", "promotion", "quality"]
 Lock = Literal["run", "register", "promote", "ship", "models"]
 
 

@@ -45,6 +45,7 @@ def payload(verdict: Verdict) -> dict[str, Any]:
 def _text(verdict: Verdict) -> str:
     what = {
         "retrain": "retraining is due",
+        "quality": "served rows break quality rules",
         "skew": f"skew in {', '.join(column.name for column in verdict.skew.columns)}",
     }.get(verdict.state, f"drift in {', '.join(verdict.drifted_columns)}")
     version = f" version {verdict.version}" if verdict.version else ""
