@@ -34,7 +34,7 @@ def column(batch: Any, name: str, rule: Rule) -> Any:
         values = batch.column(batch.schema.get_field_index(name))
     else:
         try:
-            values = pa.Array.from_pandas(batch[name])
+            values = pa.Array.from_pandas(_in_utc(batch[name]))
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise DataError(
                 f"Quality rule '{rule.name}': column '{name}' cannot be judged, it holds values of several "
@@ -68,6 +68,13 @@ def mistyped(values: Any, name: str, rule: Rule, wanted: str) -> DataError:
         f"Quality rule '{rule.name}': column '{name}' is of type {values.type}, and the rule takes {wanted}. "
         f"Change the rule, or the column in load() or features()."
     )
+
+
+def _in_utc(values: Any) -> Any:
+    """Times of a zone as those of UTC without one: pandas warns of what Arrow does to get at the others."""
+    import pandas as pd
+
+    return values.dt.tz_convert(None) if isinstance(values.dtype, pd.DatetimeTZDtype) else values
 
 
 def _check(batch: Any, names: tuple[str, ...] | list[str], rule: Rule) -> None:
