@@ -51,6 +51,7 @@ def run(project: Path) -> list[str]:
 @pytest.mark.slow
 def test_rules_set_flights_aside_and_without_them_every_byte_is_as_before(render):
     project = render(project_name="ruled", project_package="ruled")
+    subprocess.run(["git", "init", "-q"], cwd=project, check=True)  # DVC asks for it
     params, code = project / "params.yaml", project / "src" / "ruled" / "features.py"
     mlops(project, "run", *STAGES, "--set", "data.last=2013-04")
     features, unruled, plain = project / "data" / "features", code.read_text(), contents(project / "data")
@@ -86,7 +87,7 @@ def test_rules_set_flights_aside_and_without_them_every_byte_is_as_before(render
     # The whole output comes back from DVC's cache, counts and quarantine included.
     shutil.rmtree(features)
     subprocess.run(
-        [sys.executable, "-m", "dvc", "checkout", "-q"],
+        [sys.executable, "-m", "dvc", "checkout", "-q", "data/features"],
         cwd=project,
         env=environment(),
         check=True,
