@@ -186,3 +186,8 @@ def test_a_month_without_times_is_not_fresh():
     assert Freshness("at", days=1).broken(Month("2013-01", table, READ)) == "no row has a time in 'at'"
     with pytest.raises(DataError, match=r"'freshness day': column 'day' is of type .* takes times"):
         Freshness("day", days=1).broken(Month("2013-01", table, READ))
+
+
+def test_rows_that_lack_a_part_of_the_key_are_not_compared():
+    table = pd.DataFrame({"id": [None, None, "a", "a", "a"], "day": [1, 1, 1, None, 1]})
+    assert judge(table, [Unique(["id", "day"])]).bad["unique id, day"].tolist() == [False] * 4 + [True]
