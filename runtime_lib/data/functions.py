@@ -80,7 +80,7 @@ def find_rules(package: str) -> list[Rule]:
 
     Raises:
         SettingsError: a rule is wrong, two have one name, or the function returned something else.
-        DataError: its module cannot be imported.
+        DataError: its module cannot be imported, or the function fails.
     """
     try:
         there = find_spec(f"{package}.{_MODULES[_RULES]}")
@@ -96,6 +96,8 @@ def find_rules(package: str) -> list[Rule]:
         rules = declare()
     except (SettingsError, TypeError) as error:  # of a type error: an option that the rule does not have
         raise SettingsError(f"{where}: {error}") from error
+    except Exception as error:  # whatever else the project's function does
+        raise DataError(f"{where} failed: {type(error).__name__}: {error}.") from error
     if not isinstance(rules, list | tuple) or not all(isinstance(rule, Rule) for rule in rules):
         raise SettingsError(
             f"{where} returned {quoted(rules)}, not a list of rules of runtime_lib.data.quality."

@@ -69,6 +69,10 @@ def project(tmp_path, monkeypatch):
     profile = build_profile(table, COLUMNS, task=BINARY, answer=probability, label=label, metrics=figures)
     (tmp_path / "profile.json").write_text(json.dumps(profile))
     yield settings.load(tmp_path, environ={})
+    forget()
+
+
+def forget() -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
         del sys.modules[name]
 
@@ -158,6 +162,10 @@ def test_code_that_cannot_be_imported_does_not_stop_monitoring_and_a_wrong_rule_
     assert (
         "Served rows are not judged by quality rules: quality_demo.features cannot be imported" in caplog.text
     )
+    features.write_text("def quality_rules():\n    return UNKNOWN\n")
+    assert judge(project).quality is None
+    assert "quality_rules() failed: NameError: name 'UNKNOWN' is not defined" in caplog.text
+    forget()
     features.write_text(RULES.replace("most=200", "most='200 km'"))
     with pytest.raises(SettingsError, match=r"'range speed': most = '200 km': write a finite number"):
         judge(project)

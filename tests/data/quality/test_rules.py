@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,12 @@ TABLE = pd.DataFrame(
     }
 )
 ARROW = pa.Table.from_pandas(TABLE, preserve_index=False)
+BATCHES = {
+    "pandas": TABLE,
+    "table": ARROW,
+    "in pieces": pa.concat_tables([ARROW.slice(0, 2), ARROW.slice(2)]),
+    "batch": ARROW.to_batches()[0],
+}
 
 
 @pytest.mark.parametrize(
@@ -58,12 +65,19 @@ ARROW = pa.Table.from_pandas(TABLE, preserve_index=False)
     ],
     ids=lambda value: str(value) if isinstance(value, list) else value.name,
 )
-@pytest.mark.parametrize("batch", [TABLE, ARROW, ARROW.to_batches()[0]], ids=["pandas", "table", "batch"])
+@pytest.mark.parametrize("batch", BATCHES.values(), ids=BATCHES)
 def test_a_rule_finds_the_rows_that_break_it(rule, bad, batch):
     judged = judge(batch, [rule])
     assert judged.bad[rule.name].dtype == bool
     assert judged.bad[rule.name].tolist() == [row in bad for row in range(5)]
     assert rule_of(rule.to_dict()) == rule
+
+
+def test_decimals_and_pandas_own_whole_numbers_are_numbers():
+    table = pd.DataFrame({"d": [Decimal("1.50"), None, Decimal("9")], "w": pd.array([1, None, 9], "Int64")})
+    for name in ("d", "w"):
+        assert Range(name, most=5).bad(table).tolist() == [False, False, True]
+        assert NotMissing(name).bad(table).tolist() == [False, True, False]
 
 
 def test_a_column_without_any_value_breaks_only_not_missing():
