@@ -31,7 +31,7 @@ from runtime_lib.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FOLDER", "MONTH", "REASONS", "ROW", "Quarantine"]
+__all__ = ["FOLDER", "MONTH", "REASONS", "ROW", "Held", "Quarantine"]
 
 FOLDER = "quarantine"
 MONTH, ROW, REASONS = "mlops.month", "mlops.row", "mlops.reasons"
