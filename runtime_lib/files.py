@@ -24,6 +24,7 @@ __all__ = [
     "is_alive",
     "read_json",
     "scratch_folder",
+    "sync_folder",
     "write_json",
 ]
 
@@ -60,6 +61,15 @@ def scratch_folder(path: Path) -> Iterator[Path]:
         yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sync_folder(path: Path) -> None:
+    """Force to disk which files a folder holds, so that a rename outlives a power cut."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _temporary(path: Path) -> Path:

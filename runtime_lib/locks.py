@@ -16,12 +16,14 @@ __all__ = ["PAUSE", "locked", "try_lock"]
 PAUSE = 0.05  # seconds between two tries
 
 
-def try_lock(path: Path, *, shared: bool = False) -> IO[bytes] | None:
+def try_lock(path: Path, *, shared: bool = False, create: bool = True) -> IO[bytes] | None:
     """Return the open, locked file, or None while another process holds it. Closing it unlocks.
 
-    `shared`: together with other shared locks, on a file that is there already.
+    Args:
+        shared: together with other shared locks, on a file that is there already.
+        create: make the file if it is missing; else that is a FileNotFoundError.
     """
-    file = path.open("rb" if shared else "ab")
+    file = path.open("rb" if shared else "ab" if create else "r+b")
     try:
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -31,15 +33,15 @@ def try_lock(path: Path, *, shared: bool = False) -> IO[bytes] | None:
 
 
 @contextmanager
-def locked(path: Path, *, timeout: float = 120) -> Iterator[None]:
-    """Hold `path` locked while the block runs; wait up to `timeout` seconds for it.
+def locked(path: Path, *, timeout: float = 120, shared: bool = False) -> Iterator[None]:
+    """Hold `path` locked while the block runs; wait up to `timeout` seconds for it. `shared`: as `try_lock`.
 
     Raises:
         ServiceError: another process held the lock all that time.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + timeout
-    while (file := try_lock(path)) is None:
+    while (file := try_lock(path, shared=shared)) is None:
         if time.monotonic() > end:
             raise ServiceError(f"Another process has held {path} for {timeout:.0f} s: wait, or stop it.")
         time.sleep(PAUSE)

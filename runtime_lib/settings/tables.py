@@ -145,6 +145,8 @@ class Monitoring(_Table, frozen=True):
     persistence: Annotated[int, msgspec.Meta(ge=1)] = 2
     max_drop: Share = 0.05
     webhook: str = ""
+    # Days that the prediction log is kept; 0: for ever. Labels are always kept.
+    keep_days: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class Hardware(_Table, frozen=True):

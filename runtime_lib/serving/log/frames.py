@@ -60,10 +60,12 @@ class Frame:
 class Window:
     """A file that is read from front to back, some MiB of it in memory."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], end: int | None = None) -> None:
+        """`end`: what comes behind it is not looked at; default: the file's end by now."""
         self._file = file
         self._data, self._start = b"", 0
-        self.size = os.fstat(file.fileno()).st_size
+        size = os.fstat(file.fileno()).st_size
+        self.size = size if end is None else min(size, end)
 
     def at(self, offset: int, length: int) -> memoryview:
         """Return `length` bytes from `offset` on, or as many as the file had when it was opened."""
@@ -92,8 +94,11 @@ class Window:
         return os.fstat(self._file.fileno()).st_size != self.size
 
 
-def read_frames(path: Path, window: Window, on_damage: OnDamage) -> Iterator[Frame] | None:
+def read_frames(path: Path, window: Window, on_damage: OnDamage, start: int = 0) -> Iterator[Frame] | None:
     """Read the frames of a segment; None if it is of an earlier format, or holds no frame at all.
+
+    Args:
+        start: where to begin, if not at the first frame: the end of another.
 
     Raises:
         DataError: it was written by a later version of this library.
@@ -102,13 +107,14 @@ def read_frames(path: Path, window: Window, on_damage: OnDamage) -> Iterator[Fra
     if head:
         check_format(head.number, newest=NEWEST, where=path)
     if head and head.length <= window.size:
-        return _frames(path, window, head.length, head.marker, on_damage)
+        return _frames(path, window, max(start, head.length), head.marker, on_damage)
     first = _first(window)
     if first is None:
         return None
     offset, marker = first
-    on_damage(Damage(path, 0, offset, "the beginning is damaged"))
-    return _frames(path, window, offset, marker, on_damage)
+    if not start:
+        on_damage(Damage(path, 0, offset, "the beginning is damaged"))
+    return _frames(path, window, max(start, offset), marker, on_damage)
 
 
 def _first(window: Window) -> tuple[int, bytes] | None:

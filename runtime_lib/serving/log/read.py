@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runtime_lib.serving.log.frames import Damage, OnDamage, Window, read_frames
-from runtime_lib.serving.log.shape import ANSWER, OWN, ROLE, Role, Shape, read_shape
-from runtime_lib.serving.log.streams import Stream, read_stream
+from runtime_lib.serving.log.days import days, reading, rows_of
+from runtime_lib.serving.log.frames import Damage, OnDamage
+from runtime_lib.serving.log.shape import ANSWER, OWN, ROLE, Role
+from runtime_lib.serving.log.wanted import wanted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,10 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["answers", "read_predictions", "scan"]
 
-# What is brought together before it is handed on: a tiny batch takes some KiB, however few its rows.
-_BATCHES, _BYTES = 1_024, 32 * 2**20
 _ROWS = 65_536
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _warn(damage: Damage) -> None:
@@ -35,17 +31,26 @@ def scan(
     folder: Path,
     *,
     since: datetime | None = None,
+    until: datetime | None = None,
     version: str | None = None,
     role: Role | None = "primary",
+    columns: Collection[str] | None = None,
     on_damage: OnDamage = _warn,
 ) -> Iterator[Any]:
-    """Read the log in constant memory, every answer in it, in the order in which each process gave them.
+    """Read the log in constant memory, day by day.
+
+    Of a day that is compacted an id comes once for each version and role that answered it, with the last
+    answer of that day; of other days every answer comes, in the order in which each process gave them.
 
     Args:
         folder: as given to `PredictionLog`; may not exist yet.
         since: only rows answered at or after this time (with a time zone).
+        until: only rows answered before this time (with a time zone). Within a compacted day an answer that
+            a later one replaced is gone, also where only the earlier one came before this time.
         version: only the answers of this version; default: of every one.
         role: only what was answered to clients, or only what shadows answered; None: both.
+        columns: read only these, which takes a fraction of the time; what a version lacks is left out of its
+            batches. Default: all.
         on_damage: is told of every part that could not be read; default: a warning.
 
     Yields:
@@ -53,44 +58,47 @@ def scan(
         (UTC), `model`, `version`, one per input, `mlops.answer.<output>` for each output, `mlops.role`.
 
     Raises:
-        DataError: a segment was written by a later version of this library.
+        DataError: a part was written by a later version of this library.
     """
-    held = _Held()
-    first = since.astimezone(UTC).date().isoformat() if since else ""
-    for path in sorted(folder.glob("*/*.arrows")):
-        if path.parent.name < first:
+    asked = wanted(since=since, until=until, version=version, role=role, columns=columns)
+    for day in days(folder):
+        if not asked.day(day.name):
             continue
-        for part in _parts(path, since, version, role, on_damage):
-            held.add(*part)
-            if held.count >= _BATCHES or held.bytes >= _BYTES:
-                yield from held.together(since, version)
-    yield from held.together(since, version)
+        with reading(folder):
+            for shape, table in rows_of(day, asked, on_damage):
+                yield from shape.whole(table, asked.columns).to_batches(max_chunksize=_ROWS)
 
 
 def read_predictions(
     folder: Path,
     *,
     since: datetime | None = None,
+    until: datetime | None = None,
     version: str | None = None,
     role: Role | None = "primary",
+    columns: Collection[str] | None = None,
     on_damage: OnDamage = _warn,
 ) -> pd.DataFrame:
     """Read the log back, oldest first; of the answers of one version to one id the last one counts.
 
     Args:
-        folder, since, version, role, on_damage: as `scan`; of every version, an id which several answered
-            comes once for each.
+        folder, since, until, version, role, on_damage: as `scan`; of every version, an id which several
+            answered comes once for each.
+        columns: inputs and answers to read, next to the log's own columns. Default: all.
 
     Returns:
         Columns `id`, `time` (UTC), `model`, `version`, one per input, and `mlops.answer.<output>` for each
         output, see `answers`; with `role=None` also `mlops.role`. Empty if nothing was logged.
 
     Raises:
-        DataError: a segment was written by a later version of this library.
+        DataError: a part was written by a later version of this library.
     """
     import pyarrow as pa
 
-    found = scan(folder, since=since, version=version, role=role, on_damage=on_damage)
+    read = None if columns is None else {*OWN, ROLE, *columns}
+    found = scan(
+        folder, since=since, until=until, version=version, role=role, columns=read, on_damage=on_damage
+    )
     tables = [_empty(), *(pa.Table.from_batches([batch]) for batch in found)]
     whole = pa.concat_tables(_agreed(tables), promote_options="default")
     del tables
@@ -113,69 +121,6 @@ def answers(table: pd.DataFrame) -> dict[str, Array]:
     """The answers of a table from `read_predictions`: output → numbers, NaN where a version lacks it."""
     found = [name for name in table.columns if name.startswith(ANSWER)]
     return {name.removeprefix(ANSWER): table[name].to_numpy("float64") for name in found}
-
-
-def _parts(
-    path: Path, since: datetime | None, version: str | None, role: str | None, on_damage: OnDamage
-) -> Iterator[tuple[Shape | Stream, Any, int, int]]:
-    """The batches of a segment, see `_Held.add`: what their rows share, batch, time (µs; format 3), bytes."""
-    import pyarrow as pa
-
-    earliest = None if since is None else (since - _EPOCH) // timedelta(microseconds=1)
-    with (
-        suppress(FileNotFoundError),
-        path.open("rb", buffering=0) as file,
-    ):  # an empty one goes with its writer
-        window = Window(file)
-        frames = read_frames(path, window, on_damage)
-        if frames is None:
-            if role != "shadow":
-                for stream, batch, size in read_stream(path, window, on_damage):
-                    yield stream, batch, 0, size
-            return
-        for frame in frames:
-            if earliest is not None and frame.time < earliest:
-                continue
-            shape = read_shape(frame.shape)
-            if version in (None, shape.version) and role in (None, shape.role):
-                batch = pa.ipc.read_record_batch(pa.py_buffer(frame.batch), shape.schema)
-                yield shape, batch, frame.time, len(frame.batch)
-
-
-@dataclass
-class _Held:
-    """Batches that wait to be brought together, by what their rows share."""
-
-    batches: dict[Shape | Stream, tuple[list[Any], list[int]]] = field(default_factory=dict)
-    count: int = 0
-    bytes: int = 0
-
-    def add(self, shape: Shape | Stream, batch: Any, time: int, size: int) -> None:
-        batches, times = self.batches.setdefault(shape, ([], []))
-        batches.append(batch)
-        times.append(time)
-        self.count += 1
-        self.bytes += size
-
-    def together(self, since: datetime | None, version: str | None) -> Iterator[Any]:
-        """Hand on what waits."""
-        waiting, self.batches, self.count, self.bytes = self.batches, {}, 0, 0
-        for shape, (batches, times) in waiting.items():
-            table = shape.table(batches, times)
-            if isinstance(shape, Stream):  # which tells version and time by row
-                table = _of(table, since, version)
-            yield from table.to_batches(max_chunksize=_ROWS)
-
-
-def _of(table: Any, since: datetime | None, version: str | None) -> Any:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if version is not None:
-        table = table.filter(pc.equal(table["version"], version))
-    if since is not None:
-        table = table.filter(pc.greater_equal(table["time"], pa.scalar(since, table["time"].type)))
-    return table
 
 
 def _empty() -> Any:

@@ -11,7 +11,7 @@ of each input its name and whether it is text.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate
@@ -75,8 +75,13 @@ class Shape:
         shared = {of: getattr(self, of) for of in ("inputs", "outputs", "model", "version", "role")}
         return json.dumps(shared, separators=(",", ":")).encode()
 
-    def table(self, batches: Sequence[Any], times: Sequence[int]) -> Any:
-        """Return batches as one table: a column for each input and output, and `mlops.role`.
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Of a table of such rows, in its order: what differs from row to row."""
+        return "id", "time", *(name for name, _ in self.inputs), *(ANSWER + name for name in self.outputs)
+
+    def table(self, batches: Sequence[Any], times: Sequence[int], columns: Collection[str]) -> Any:
+        """Return batches as one table, with those of `self.columns` that are among `columns`.
 
         Args:
             times: when each batch was answered, in µs since 1970.
@@ -84,36 +89,42 @@ class Shape:
         import numpy as np
         import pyarrow as pa
 
-        lengths = [len(batch) for batch in batches]
         whole = pa.concat_batches(batches)
-        micros = np.repeat(np.asarray(times, dtype="int64"), lengths)
-        shared = {name: pa.repeat(getattr(self, name), len(whole)) for name in ("model", "version", "role")}
-        inputs = self._apart(whole, "numbers", self.numbers) | self._apart(whole, "texts", self.texts)
-        outputs = self._apart(whole, "answers", self.outputs)
-        columns = {
-            "id": whole.column("id"),
-            "time": pa.array(micros).cast(pa.timestamp("us", tz="UTC")),
-            "model": shared["model"],
-            "version": shared["version"],
-            **{name: inputs[name] for name, _ in self.inputs},
-            **{ANSWER + name: outputs[name] for name in self.outputs},
-            ROLE: shared["role"],
-        }
-        return pa.table(columns)
+        found = {"id": whole.column("id")}
+        if "time" in columns:
+            micros = np.repeat(np.asarray(times, dtype="int64"), [len(batch) for batch in batches])
+            found["time"] = pa.array(micros).cast(pa.timestamp("us", tz="UTC"))
+        found |= _apart(whole, "numbers", self.numbers, columns)
+        found |= _apart(whole, "texts", self.texts, columns)
+        outputs = [ANSWER + name for name in self.outputs]
+        found |= _apart(whole, "answers", outputs, columns)
+        return pa.table({name: found[name] for name in self.columns if name in columns})
 
-    def _apart(self, batch: Any, of: str, names: Sequence[str]) -> dict[str, Any]:
-        """The values of each name, which lie row by row."""
-        import numpy as np
+    def whole(self, table: Any, columns: Collection[str] | None) -> Any:
+        """A table with what its rows share as columns too: those of `columns`, or all, as `scan` gives them."""
         import pyarrow as pa
 
-        if not names:
-            return {}
-        flat, width = batch.column(of).flatten(), len(names)
-        if pa.types.is_string(flat.type):
-            places = np.arange(0, len(flat), width)
-            return {name: flat.take(pa.array(places + number)) for number, name in enumerate(names)}
-        columns = np.ascontiguousarray(flat.to_numpy().reshape(-1, width).T)
-        return {name: pa.array(column) for name, column in zip(names, columns, strict=True)}
+        shared = {"model": self.model, "version": self.version, ROLE: self.role}
+        order = (*OWN, *self.columns[2:], ROLE)
+        names = [name for name in order if columns is None or name in columns]
+        values = {name: pa.repeat(shared[name], len(table)) for name in names if name in shared}
+        return pa.table({name: values[name] if name in shared else table[name] for name in names})
+
+
+def _apart(batch: Any, of: str, names: Sequence[str], wanted: Collection[str]) -> dict[str, Any]:
+    """The values of each wanted name, which lie row by row."""
+    import numpy as np
+    import pyarrow as pa
+
+    places = [place for place, name in enumerate(names) if name in wanted]
+    if not places:
+        return {}
+    flat, width = batch.column(of).flatten(), len(names)
+    if pa.types.is_string(flat.type):
+        starts = np.arange(0, len(flat), width)
+        return {names[place]: flat.take(pa.array(starts + place)) for place in places}
+    columns = np.ascontiguousarray(flat.to_numpy().reshape(-1, width)[:, places].T)
+    return {names[place]: pa.array(column) for place, column in zip(places, columns, strict=True)}
 
 
 @lru_cache(_KEPT)

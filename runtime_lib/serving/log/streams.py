@@ -15,7 +15,7 @@ from typing import Any
 
 from runtime_lib.serving.log.format import KEY
 from runtime_lib.serving.log.frames import Damage, OnDamage, Window
-from runtime_lib.serving.log.shape import ANSWER, OWN, ROLE
+from runtime_lib.serving.log.shape import ANSWER, OWN, Shape, read_shape
 
 __all__ = ["Stream", "read_stream"]
 
@@ -33,23 +33,36 @@ class Stream:
     schema: Any
     number: int
 
-    def table(self, batches: Sequence[Any], times: object = None) -> Any:
-        """As `Shape.table`; the times are in the batches."""
+    def apart(self, batches: Sequence[Any]) -> Iterator[tuple[Shape, Any]]:
+        """Yield batches as tables, one for each model and version among the rows, as `Shape.table` does."""
         import pyarrow as pa
+        import pyarrow.compute as pc
 
-        whole = pa.concat_batches(batches)
-        columns = dict(zip(whole.schema.names, whole.columns, strict=True))
+        whole = pa.Table.from_batches(batches).combine_chunks()
+        columns = {name: whole[name] for name in whole.column_names}
         if self.number == 1:
             answers = {"probability": columns.pop("probability")}
         else:
             struct = columns.pop("mlops.answer")
-            answers = dict(zip((field.name for field in struct.type), struct.flatten(), strict=True))
-        columns |= {ANSWER + name: values for name, values in answers.items()}
-        return pa.table({**columns, ROLE: pa.repeat("primary", len(whole))})
+            names = [field.name for field in struct.type]
+            answers = dict(zip(names, struct.flatten(), strict=True))
+        inputs = tuple((name, pa.types.is_string(of.type)) for name, of in columns.items() if name not in OWN)
+        table = pa.table({**columns, **{ANSWER + name: values for name, values in answers.items()}})
+        shared = table.select(["model", "version"]).group_by(["model", "version"], use_threads=False)
+        for row in shared.aggregate([]).to_pylist():
+            shape = Shape(inputs, tuple(answers), row["model"], row["version"], "primary")
+            own = pc.and_(pc.equal(table["model"], shape.model), pc.equal(table["version"], shape.version))
+            yield read_shape(shape.message), table.filter(own).select(shape.columns)
 
 
-def read_stream(path: Path, window: Window, on_damage: OnDamage) -> Iterator[tuple[Stream, Any, int]]:
-    """Yield the whole batches of a segment and their bytes; it may be torn, damaged, or still be written."""
+def read_stream(
+    path: Path, window: Window, on_damage: OnDamage, start: int = 0
+) -> Iterator[tuple[Stream, Any, int]]:
+    """Yield the whole batches of a segment and their bytes; it may be torn, damaged, or still be written.
+
+    Args:
+        start: batches that begin before are left out.
+    """
     first = _message(window, 0)
     stream = _stream(first) if first else None
     if first is None or stream is None:
@@ -68,7 +81,8 @@ def read_stream(path: Path, window: Window, on_damage: OnDamage) -> Iterator[tup
         if damaged is not None:
             on_damage(Damage(path, damaged, offset - damaged, "a batch is damaged"))
             damaged = None
-        yield stream, batch, len(message)
+        if offset >= start:
+            yield stream, batch, len(message)
         offset = _next(window, offset, message)
     if damaged is not None and not window.changed():
         on_damage(Damage(path, damaged, window.size - damaged, "a batch is damaged or cut short"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 import time as clock
@@ -178,11 +179,19 @@ class PredictionLog:
 
 
 def _new_file(folder: Path) -> tuple[Path, int]:
-    """Create the first free `<pid>-<n>.arrows`; a container's pid may have been used before."""
-    number = 0
+    """Create a segment whose name no other has had, and lock it: while it is, it is not compacted."""
     while True:
-        path = folder / f"{os.getpid()}-{number}.arrows"
+        path = folder / f"{os.getpid()}-{clock.time_ns():x}.arrows"
         try:
-            return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        except FileExistsError:
-            number += 1
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        except FileExistsError:  # another container's process with the same number
+            continue
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # a compaction looks just now whether it is in use
+            os.close(file)
+            path.unlink(missing_ok=True)
+            continue
+        except OSError:  # a disk without locks: compaction then relies on the time of the last write
+            pass
+        return path, file

@@ -1,0 +1,52 @@
+"""Days of the log that are deleted because they are old enough."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from runtime_lib.errors import ServiceError
+from runtime_lib.locks import try_lock
+from runtime_lib.serving.log.compaction import compacting
+from runtime_lib.serving.log.days import days, lock_of
+
+__all__ = ["delete_before"]
+
+
+def delete_before(folder: Path, keep_days: int, *, now: datetime | None = None) -> tuple[str, ...]:
+    """Delete the folders of days that ended more than `keep_days` days ago; never today's.
+
+    While another process reads or compacts the log nothing is deleted: the next call does it.
+
+    Args:
+        folder: as given to `PredictionLog`; may not exist yet.
+        keep_days: 0: for ever.
+        now: with a time zone. Default: the clock.
+
+    Returns:
+        The days that were deleted, as `YYYY-MM-DD`.
+
+    Raises:
+        ServiceError: a folder cannot be deleted.
+    """
+    today = (now or datetime.now(UTC)).astimezone(UTC).date()
+    if keep_days <= 0 or not folder.is_dir():
+        return ()
+    first = today - min(timedelta(days=keep_days), today - date.min)
+    old = [day for day in days(folder) if day.name < first.isoformat() and not day.is_symlink()]
+    with compacting(folder) as alone:
+        lock = try_lock(lock_of(folder)) if alone and old else None
+        if lock is None:
+            return ()
+        with lock:
+            for day in old:
+                try:
+                    shutil.rmtree(day)
+                except OSError as error:
+                    raise ServiceError(
+                        f"The predictions in {day}, older than the {keep_days:,} days of `keep_days`, cannot "
+                        f"be deleted ({error.strerror or error}). Make the folder writable, or delete it "
+                        f"yourself."
+                    ) from error
+    return tuple(day.name for day in old)
