@@ -1,4 +1,4 @@
-"""What a compacted day holds: `<day>/compacted.json`, which is replaced whole, and so is the state of the day.
+"""What a compacted day holds: `<day>/compacted.json`, which is replaced whole: the state of the day.
 
     number      of the compaction, from 1
     parts       the Parquet files that count, see `Part`; others are what a killed compaction left
@@ -59,10 +59,11 @@ class Manifest:
 
     def damaged(self, day: Path) -> list[Damage]:
         """What could not be read, and where it is kept."""
-        kept = {
-            name: day / name if (day / name).exists() else day / (name + ASIDE) for name, *_ in self.damage
-        }
-        return [Damage(kept[name], *where) for name, *where in self.damage]
+        found = []
+        for name, offset, skipped, reason in self.damage:
+            aside = day / (name + ASIDE)
+            found.append(Damage(aside if aside.exists() else day / name, offset, skipped, reason))
+        return found
 
 
 def read_manifest(day: Path) -> Manifest | Damage:

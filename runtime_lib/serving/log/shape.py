@@ -101,7 +101,7 @@ class Shape:
         return pa.table({name: found[name] for name in self.columns if name in columns})
 
     def whole(self, table: Any, columns: Collection[str] | None) -> Any:
-        """A table with what its rows share as columns too: those of `columns`, or all, as `scan` gives them."""
+        """A table with what its rows share as columns too, as `scan` gives it: those of `columns`, or all."""
         import pyarrow as pa
 
         shared = {"model": self.model, "version": self.version, ROLE: self.role}
