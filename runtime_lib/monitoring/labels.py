@@ -1,22 +1,13 @@
-"""Labels: what happened after a prediction. They come late, in files, and are joined by id.
-
-    <folder>/<time of arrival>-<random>.parquet     columns id (text), label, time (UTC)
-
-Format 2 (schema metadata `mlops.format`): a label is a whole number, a number or text, as the task says. In
-format 1, until 0.6, it was 0 or 1 (the first two releases wrote no format). To change it: raise `_FORMAT` and
-keep reading every earlier number in `_read_part`.
-"""
+"""Labels: what happened after a prediction. They come late, in files, and are joined by id."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from runtime_lib.data.functions import find_features, load_month
 from runtime_lib.errors import DataError
-from runtime_lib.files import atomic_file, check_format
+from runtime_lib.monitoring.arrivals import arrivals, write_arrival
 from runtime_lib.settings import Settings
 from runtime_lib.tables import read_table
 from runtime_lib.task.kinds import read_task
@@ -69,16 +60,14 @@ def add_month(settings: Settings, month: str, types: RawTypes | None = None) -> 
 
 
 def _add(settings: Settings, labels: pd.DataFrame) -> int:
-    now = datetime.now(UTC)
-    # Names sort by arrival, which is what "last" means; the suffix keeps two writers of one moment apart.
-    name = f"{now:%Y%m%dT%H%M%S.%fZ}-{uuid4().hex[:8]}.parquet"
-    with atomic_file(settings.labels / name) as temporary:
-        _write_part(temporary, labels, now)
+    write_arrival(settings.labels, labels)
     return len(labels)
 
 
 def read_labels(folder: Path, task: Task) -> pd.DataFrame:
-    """Return the labels in `folder`, one row per id: `id` (text), `label`, `time` it came (UTC).
+    """Return all labels in `folder`, one row per id: `id` (text), `label`, `time` it came (UTC).
+
+    `join.labelled` has them next to the predictions, in memory that does not grow with their number.
 
     Args:
         task: whose labels they are; those of another, as the project had before, are left out.
@@ -88,31 +77,13 @@ def read_labels(folder: Path, task: Task) -> pd.DataFrame:
     """
     import pandas as pd
 
-    parts = [_read_part(path) for path in sorted(folder.glob("*.parquet"))]
+    with arrivals(folder) as files:
+        parts = [file.table().to_pandas() for file in files]
     parts = [part[~task.wrong_labels(part["label"])].astype({"label": task.stored}) for part in parts]
     if not parts:
         kinds = {"id": "str", "label": task.stored, "time": "datetime64[us, UTC]"}
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
     return pd.concat(parts, ignore_index=True).drop_duplicates("id", keep="last", ignore_index=True)
-
-
-def _write_part(path: Path, labels: pd.DataFrame, time: datetime) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    label = pa.array(labels["label"]).type
-    kinds = [("id", pa.string()), ("label", label), ("time", pa.timestamp("us", tz="UTC"))]
-    schema = pa.schema(kinds, metadata={_KEY: str(_FORMAT)})
-    columns = {"id": labels["id"], "label": labels["label"], "time": [time] * len(labels)}
-    pq.write_table(pa.table(columns, schema=schema), path)
-
-
-def _read_part(path: Path) -> pd.DataFrame:
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(path)
-    check_format(int((table.schema.metadata or {}).get(_KEY, b"1")), newest=_FORMAT, where=path)
-    return table.to_pandas()
 
 
 def _check(table: pd.DataFrame, file: Path, task: Task) -> pd.DataFrame:

@@ -7,32 +7,30 @@ next compaction takes away what is left over. A segment that comes later is merg
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 from runtime_lib.errors import ServiceError
-from runtime_lib.files import scratch_folder, sync_folder
-from runtime_lib.locks import try_lock
+from runtime_lib.files import sync_folder
+from runtime_lib.locks import one_at_a_time, removing, try_lock
 from runtime_lib.progress import counted
-from runtime_lib.serving.log.days import days, lock_of, parts_of, segments_of
+from runtime_lib.serving.log.days import days, parts_of, segments_of
 from runtime_lib.serving.log.frames import Damage
-from runtime_lib.serving.log.ids import buckets_for
 from runtime_lib.serving.log.manifest import ASIDE, Manifest, Part, read_manifest, write_manifest
 from runtime_lib.serving.log.parts import PartWriter, part_of, write_part
 from runtime_lib.serving.log.segments import Segment, read_segments
 from runtime_lib.serving.log.shape import Shape
-from runtime_lib.serving.log.spill import Group, Spill
+from runtime_lib.serving.log.spill import Group, Spill, ranges_for
 from runtime_lib.serving.log.wanted import Wanted
 
-__all__ = ["Compaction", "compact", "compacting"]
+__all__ = ["Compaction", "compact"]
 
 _SETTLED = 600  # seconds without a write, for writers of releases that did not lock their segments
-_SHARE = 24 * 2**20  # bytes of segments whose rows are brought together in memory
-_PACKED = 4  # times that a row is smaller in Parquet, about
 _LONG = 256 * 2**20  # bytes from which on progress is shown
 
 
@@ -71,32 +69,17 @@ def compact(folder: Path, *, now: datetime | None = None) -> Compaction:
         DataError: a part was written by a later version of this library.
     """
     now = now or datetime.now(UTC)
-    with compacting(folder) as alone:
-        if not alone:
-            return Compaction(busy=True)
-        today = now.astimezone(UTC).date().isoformat()
-        past = [day for day in days(folder) if day.name < today and _unfinished(day)]
-        return _compact(folder, past, now.timestamp() - _SETTLED)
-
-
-@contextmanager
-def compacting(folder: Path) -> Iterator[bool]:
-    """Say whether this process alone compacts and deletes while the block runs."""
     if not folder.is_dir():
-        yield True
-        return
-    path = folder / ".compact.lock"
+        return Compaction()
     try:
-        if not path.exists():
-            path.touch(mode=0o600)
-        lock = try_lock(path)
+        with one_at_a_time(folder) as alone:
+            if not alone:
+                return Compaction(busy=True)
+            today = now.astimezone(UTC).date().isoformat()
+            past = [day for day in days(folder) if day.name < today and _unfinished(day)]
+            return _compact(folder, past, now.timestamp() - _SETTLED)
     except OSError as error:
         raise _refused(folder, error) from error
-    if lock is None:
-        yield False
-        return
-    with lock:
-        yield True
 
 
 def _compact(folder: Path, past: Sequence[Path], settled: float) -> Compaction:
@@ -124,15 +107,15 @@ def _compact_day(folder: Path, day: Path, settled: float) -> Compaction:
     before = read_manifest(day)
     if isinstance(before, Damage):  # without it nobody knows which files count, so none may go
         return Compaction(damage=(before,))
+    before = _finish(folder, day, before)
+    segments = [one for each in segments_of(day, before) if (one := _closed(each, settled))]
+    if not segments:
+        return Compaction()
     try:
-        before = _finish(folder, day, before)
-        segments = [one for each in segments_of(day, before) if (one := _closed(each, settled))]
-        if not segments:
-            return Compaction()
         after, repeated, damage = _rewrite(day, before, segments)
-        _finish(folder, day, after)
     except OSError as error:
         raise _refused(day, error) from error
+    _finish(folder, day, after)
     return Compaction((day.name,), sum(part.rows for part in after.parts), repeated, tuple(damage))
 
 
@@ -162,14 +145,11 @@ def _closed(segment: Segment, settled: float) -> Segment | None:
 def _rewrite(day: Path, before: Manifest, segments: Sequence[Segment]) -> tuple[Manifest, int, list[Damage]]:
     """Write the day anew; return its manifest, how many answers were replaced, and the damage found."""
     damage: list[Damage] = []
-    size = sum((each.end or 0) - each.start for each in segments)
-    size += sum(part.size * _PACKED for part in before.parts)
-    ranges = buckets_for(size, _SHARE)
+    ranges = ranges_for(day)
     with ExitStack() as held:
-        file = None
+        file: IO[bytes] | None = None
         if ranges > 1:
-            scratch = held.enter_context(scratch_folder(day / "rows"))
-            file = held.enter_context((scratch / "blocks").open("x+b"))
+            file = held.enter_context(TemporaryFile(dir=day))  # without a name: a kill leaves nothing
         spill = Spill(file, ranges)
         for shape, table in parts_of(day, before, Wanted(), damage.append):
             spill.add(shape, table)
@@ -202,28 +182,31 @@ def _write(day: Path, number: int, spill: Spill, group: Group) -> list[Part]:
 
 def _finish(folder: Path, day: Path, manifest: Manifest) -> Manifest:
     """Remove what the manifest has made superfluous, unless someone reads the log just now."""
-    lock = try_lock(lock_of(folder))
-    if lock is None:
-        return manifest
-    with lock:
+    with removing(folder) as alone:
+        if not alone:
+            return manifest
         for path in day.glob(".*.tmp"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            path.unlink()
         damaged = {name for name, *_ in manifest.damage}
         parts = {part.file for part in manifest.parts}
         for path in day.glob("*.parquet"):
             if path.name not in parts:
                 _remove(path, aside=path.name in damaged)
-        left = {}
-        for name, size in manifest.segments.items():
-            path = day / name
-            if path.exists() and path.stat().st_size > size:  # its writer did not lock it, and wrote again
-                left[name] = size
-            elif path.exists():
-                _remove(path, aside=name in damaged)
+        left = {name: size for name, size in manifest.segments.items() if _stays(day / name, size, damaged)}
         if left != manifest.segments:
             manifest = replace(manifest, segments=left)
             write_manifest(day, manifest)
     return manifest
+
+
+def _stays(path: Path, size: int, damaged: Collection[str]) -> bool:
+    """Whether a segment holds more than is compacted; else it goes."""
+    if not path.exists():
+        return False
+    if path.stat().st_size > size:  # its writer is of a release that locks nothing, and wrote again
+        return True
+    _remove(path, aside=path.name in damaged)
+    return False
 
 
 def _remove(path: Path, *, aside: bool) -> None:

@@ -1,24 +1,21 @@
 """The days of a log, and the rows of one: first what is compacted, then what segments hold beyond that.
 
-Who reads a day holds the log's lock shared while it does; who removes a file holds it alone. So no file
-goes while someone reads the day by a manifest that counts on it.
+Who reads a day holds `locks.reading` meanwhile, so that no file goes while someone counts on it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from runtime_lib.locks import locked
 from runtime_lib.serving.log.frames import Damage, OnDamage
 from runtime_lib.serving.log.manifest import Manifest, read_manifest
 from runtime_lib.serving.log.parts import read_part
 from runtime_lib.serving.log.segments import Piece, Segment, read_segments
 from runtime_lib.serving.log.wanted import Wanted
 
-__all__ = ["days", "lock_of", "parts_of", "reading", "rows_of", "segments_of"]
+__all__ = ["days", "is_once", "parts_of", "rows_of", "segments_of"]
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -29,24 +26,8 @@ def days(folder: Path) -> list[Path]:
     return sorted(path for path in found if _DAY.fullmatch(path.name) and path.is_dir())
 
 
-def lock_of(folder: Path) -> Path:
-    """The file by which readers of a log and who removes its files keep apart."""
-    path = folder / ".readers.lock"
-    if not path.exists():
-        path.touch(mode=0o600)
-    return path
-
-
-def reading(folder: Path) -> AbstractContextManager[None]:
-    """Keep a log's files while the block reads them."""
-    try:
-        return locked(lock_of(folder), shared=True)
-    except OSError:  # a log that cannot be written to, say a copy on a read-only disk: nobody removes there
-        return nullcontext()
-
-
 def rows_of(day: Path, wanted: Wanted, on_damage: OnDamage) -> Iterator[Piece]:
-    """Read the wanted rows of a day while `reading` holds.
+    """Read the wanted rows of a day, within `locks.reading`.
 
     Of what is compacted an id comes once for each version and role, its last answer; of the rest each answer.
     """
@@ -58,6 +39,14 @@ def rows_of(day: Path, wanted: Wanted, on_damage: OnDamage) -> Iterator[Piece]:
         on_damage(damage)
     yield from parts_of(day, found, wanted, on_damage)
     yield from read_segments(segments_of(day, found), wanted, on_damage)
+
+
+def is_once(day: Path, wanted: Wanted) -> bool:
+    """Whether no id comes twice among the wanted rows of a day, within `locks.reading`."""
+    found = read_manifest(day)
+    if isinstance(found, Damage) or segments_of(day, found):
+        return False
+    return len({part.shape.version for part in found.parts if wanted.of(part.shape)}) <= 1
 
 
 def parts_of(day: Path, manifest: Manifest, wanted: Wanted, on_damage: OnDamage) -> Iterator[Piece]:

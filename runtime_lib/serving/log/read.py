@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runtime_lib.serving.log.days import days, reading, rows_of
+from runtime_lib.locks import reading
+from runtime_lib.serving.log.days import days, rows_of
 from runtime_lib.serving.log.frames import Damage, OnDamage
 from runtime_lib.serving.log.shape import ANSWER, OWN, ROLE, Role
 from runtime_lib.serving.log.wanted import wanted

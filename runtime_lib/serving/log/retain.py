@@ -7,9 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from runtime_lib.errors import ServiceError
-from runtime_lib.locks import try_lock
-from runtime_lib.serving.log.compaction import compacting
-from runtime_lib.serving.log.days import days, lock_of
+from runtime_lib.locks import one_at_a_time, removing
+from runtime_lib.serving.log.days import days
 
 __all__ = ["delete_before"]
 
@@ -35,18 +34,17 @@ def delete_before(folder: Path, keep_days: int, *, now: datetime | None = None) 
         return ()
     first = today - min(timedelta(days=keep_days), today - date.min)
     old = [day for day in days(folder) if day.name < first.isoformat() and not day.is_symlink()]
-    with compacting(folder) as alone:
-        lock = try_lock(lock_of(folder)) if alone and old else None
-        if lock is None:
-            return ()
-        with lock:
+    if not old:
+        return ()
+    try:
+        with one_at_a_time(folder) as alone, removing(folder) as unread:
+            if not (alone and unread):
+                return ()
             for day in old:
-                try:
-                    shutil.rmtree(day)
-                except OSError as error:
-                    raise ServiceError(
-                        f"The predictions in {day}, older than the {keep_days:,} days of `keep_days`, cannot "
-                        f"be deleted ({error.strerror or error}). Make the folder writable, or delete it "
-                        f"yourself."
-                    ) from error
+                shutil.rmtree(day)
+    except OSError as error:
+        raise ServiceError(
+            f"Days in {folder} that are older than the {keep_days:,} of `keep_days` cannot be deleted "
+            f"({error}). Make the folder writable, or delete them yourself."
+        ) from error
     return tuple(day.name for day in old)

@@ -7,24 +7,44 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from runtime_lib.serving.log.ids import BUCKETS, buckets, hashes, latest
+from runtime_lib.serving.log.ids import BUCKETS, buckets, buckets_for, hashes, latest
 from runtime_lib.serving.log.segments import Piece
 from runtime_lib.serving.log.shape import Shape
+from runtime_lib.serving.log.wanted import Wanted
 
-__all__ = ["Group", "Spill"]
+__all__ = ["Group", "Spill", "ranges_for"]
 
 Group = tuple[str, str]  # version and role: of the answers of one to an id the last counts
+_SHARE = 24 * 2**20  # bytes of segments whose rows are brought together in memory
+_PACKED = 4  # times that a row is smaller in Parquet, about
+_ALL = Wanted()
 _Block = tuple[Shape, Any]  # a batch, or where it lies: offset and length
 
 
+def ranges_for(day: Path) -> int:
+    """Into how many ranges of buckets the rows of a day are cut, so that one of them fits into memory."""
+    size = sum(path.stat().st_size for path in day.glob("*.arrows"))
+    return buckets_for(size + _PACKED * sum(path.stat().st_size for path in day.glob("*.parquet")), _SHARE)
+
+
 class Spill:
-    def __init__(self, file: IO[bytes] | None, ranges: int) -> None:
-        """`ranges`: a power of two; with a single one all stays in memory, and no file is needed."""
-        self._file = file
+    def __init__(
+        self, file: IO[bytes] | None, ranges: int, asked: Wanted = _ALL, *, together: bool = False
+    ) -> None:
+        """Take rows in.
+
+        Args:
+            file: new, open to write and read; None: all stays in memory.
+            ranges: a power of two; 1 without a file.
+            asked: for which the tables that are added were read, with `time` among its columns.
+            together: of the answers of all versions to an id only the last counts.
+        """
+        self._file, self._asked, self._together = file, asked, together
         self.ranges = ranges
         self.width = BUCKETS // ranges  # buckets of a range
         self.rows = 0
@@ -40,9 +60,9 @@ class Spill:
 
         order = pa.array(np.arange(self.rows, self.rows + len(table)))
         columns = [*(column.combine_chunks() for column in table.columns), order]
-        batch = pa.RecordBatch.from_arrays(columns, names=_names(shape))
+        batch = pa.RecordBatch.from_arrays(columns, names=_numbered(len(columns)))
         self.rows += len(table)
-        blocks = self._blocks[shape.version, shape.role]
+        blocks = self._blocks[("", "") if self._together else (shape.version, shape.role)]
         if self._file is None:
             blocks[0].append((shape, batch))
             return
@@ -76,7 +96,12 @@ class Spill:
             begin += len(whole)
             if len(own):
                 table = pa.Table.from_batches([whole.take(pa.array(own))])
-                yield shape, table.select(range(len(shape.columns))).rename_columns(list(shape.columns))
+                columns = self._columns(shape)
+                yield shape, table.select(range(len(columns))).rename_columns(columns)
+
+    def _columns(self, shape: Shape) -> list[str]:
+        read = self._asked.read(shape)
+        return [name for name in shape.columns if name in read]
 
     def _batch(self, shape: Shape, block: Any) -> Any:
         import pyarrow as pa
@@ -87,11 +112,11 @@ class Spill:
         self._file.seek(offset)
         text = dict(shape.inputs)
         kinds = [pa.string(), pa.timestamp("us", tz="UTC")]
-        kinds += [pa.string() if text.get(name) else pa.float64() for name in shape.columns[2:]]
-        schema = pa.schema(list(zip(_names(shape), [*kinds, pa.int64()], strict=True)))
+        kinds += [pa.string() if text.get(name) else pa.float64() for name in self._columns(shape)[2:]]
+        schema = pa.schema(list(zip(_numbered(len(kinds) + 1), [*kinds, pa.int64()], strict=True)))
         return pa.ipc.read_record_batch(pa.py_buffer(self._file.read(length)), schema)
 
 
-def _names(shape: Shape) -> list[str]:
-    """Of the columns and of the order: numbers, as an input may have any name."""
-    return [str(number) for number in range(len(shape.columns) + 1)]
+def _numbered(count: int) -> list[str]:
+    """Names of columns and of the order behind them: numbers, as an input may have any name."""
+    return [str(number) for number in range(count)]
