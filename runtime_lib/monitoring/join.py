@@ -170,7 +170,9 @@ class _Log:
                 yield from spill.last_answers(group, number)
 
     def _put_aside(self, day: Path) -> Spill:
-        file = self._held.enter_context(TemporaryFile(dir=self._folder))
+        # Of no one block: it serves every range of buckets.
+        file = TemporaryFile(dir=self._folder)  # noqa: SIM115
+        self._held.enter_context(file)
         ranges = max(self._ranges, ranges_for(day))
         spill = Spill(file, ranges, self._asked, together=self._asked.version is None)
         for shape, table in rows_of(day, self._asked, self._on_damage):

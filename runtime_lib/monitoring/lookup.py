@@ -28,11 +28,15 @@ class Lookup:
         bits = max(10, (len(ids) * _SPARSE - 1).bit_length())
         self._mask = np.uint64(2**bits - 1)
         self._there = np.zeros(2**bits, bool)
-        self._there[found & self._mask] = True
+        self._there[self._place(found)] = True
         self._alike = self._of_one_hash()
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    def _place(self, found: Array) -> Array:
+        """Of each hash, in the filter."""
+        return (found & self._mask).view(np.int64)
 
     def _of_one_hash(self) -> dict[str, int]:
         """Ids of which several share a hash: by chance none, but whoever chooses ids can make some."""
@@ -41,16 +45,20 @@ class Lookup:
         return {self._ids[place].as_py(): place for place in places.tolist()}
 
     def find(self, ids: Any) -> tuple[Array, Array]:
-        """Which rows of `ids` `(m,)` have a label, sorted, and the place of each one's label; both `int64`."""
+        """Which rows of `ids` `(m,)` have a label, in order, and the place of each one's label."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
+        if not len(self):
+            return np.empty(0, np.int64), np.empty(0, np.int64)
         found = hashes(ids)
-        rows = np.flatnonzero(self._there[found & self._mask])
+        rows = np.flatnonzero(self._there.take(self._place(found), mode="clip"))
         wanted = found[rows]
-        places = np.searchsorted(self._hashes, wanted)
+        by_hash = np.argsort(wanted)  # neighbours in the search are neighbours in memory
+        places = np.empty(len(rows), np.int64)
+        places[by_hash] = np.searchsorted(self._hashes, wanted[by_hash])
         places[places == len(self._hashes)] = 0
-        same = self._hashes[places] == wanted if len(self._hashes) else np.zeros(len(rows), bool)
+        same = self._hashes[places] == wanted
         rows, places = rows[same], self._order[places[same]]
         equal = pc.equal(ids.take(pa.array(rows)), self._ids.take(pa.array(places)))
         good = equal.to_numpy(zero_copy_only=False)
@@ -68,7 +76,7 @@ def read_lookup(files: Sequence[Arrival], ids: range, task: Task) -> Lookup:
     kind = pa.from_numpy_dtype(np.dtype(task.stored)) if task.stored != "str" else pa.string()
     schema = pa.schema([("id", pa.string()), ("label", kind), ("time", pa.timestamp("us", tz="UTC"))])
     tables = [schema.empty_table(), *(_own(file.table(ids), task, schema) for file in files)]
-    table = pa.concat_tables(tables).combine_chunks()
+    table = pa.concat_tables(tables)
     columns = [table[name].combine_chunks() for name in schema.names]
     kept = latest(columns[0], np.arange(len(table)))
     if len(kept) < len(table):

@@ -86,16 +86,16 @@ def read_part(path: Path, part: Part, wanted: Wanted, on_damage: OnDamage) -> It
     import pyarrow.parquet as pq
 
     try:
-        file = path.open("rb")
+        with path.open("rb") as file:
+            whole = _footer(file) == (part.size, part.footer)
     except FileNotFoundError:
         return on_damage(Damage(path, 0, part.size, "the file is missing"))
-    with file:
-        if _footer(file) != (part.size, part.footer):
-            return on_damage(Damage(path, 0, part.size, "the file's end is damaged or cut short"))
-        with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
-            for group, ids in enumerate(part.ids):
-                if _reaches(parquet.metadata.row_group(group), ids, wanted):
-                    yield from _read_group(path, parquet, group, ids, wanted, part.shape, on_damage)
+    if not whole:
+        return on_damage(Damage(path, 0, part.size, "the file's end is damaged or cut short"))
+    with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
+        for group, ids in enumerate(part.ids):
+            if _reaches(parquet.metadata.row_group(group), ids, wanted):
+                yield from _read_group(path, parquet, group, ids, wanted, part.shape, on_damage)
 
 
 def _reaches(group: Any, ids: tuple[int, int], wanted: Wanted) -> bool:
