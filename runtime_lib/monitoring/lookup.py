@@ -14,7 +14,7 @@ from runtime_lib.task.task import Task
 
 __all__ = ["Lookup", "read_lookup"]
 
-_SPARSE = 16  # places of the filter for each label: of ids without one it lets through a sixteenth
+_SPARSE = 8  # places of the filter for each label: of ids without one it lets through an eighth
 
 
 class Lookup:

@@ -18,7 +18,7 @@ from runtime_lib.serving.log.wanted import Wanted, micros
 __all__ = ["PartWriter", "part_of", "read_part", "write_part"]
 
 _GROUP = 262_144  # rows of a row group, at most
-_BATCH = 65_536
+_BATCH = 32_768
 _END = 8  # bytes: the footer's length and `PAR1`
 
 
@@ -82,7 +82,7 @@ def _footer(file: IO[bytes]) -> tuple[int, int]:
 
 
 def read_part(path: Path, part: Part, wanted: Wanted, on_damage: OnDamage) -> Iterator[Any]:
-    """Yield its wanted rows, as tables of at most 65,536; a row group that is damaged is left out."""
+    """Yield its wanted rows, as tables of some ten thousand; a row group that is damaged is left out."""
     import pyarrow.parquet as pq
 
     try:
