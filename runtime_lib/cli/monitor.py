@@ -33,11 +33,15 @@ def monitor(
     """Judge the champion's predictions: drift, skew, performance once labels are in, whether to retrain.
 
     Writes var/monitoring/report.html and sends an alert to the webhook of mlops.toml (table `monitoring`).
+    First it compacts past days of the prediction log, and deletes those older than `keep_days` there.
     """
     from runtime_lib.monitoring.labels import add_labels
     from runtime_lib.monitoring.monitor import monitor as judge
+    from runtime_lib.monitoring.upkeep import tidy
 
     settings = load()
+    for line in tidy(settings):
+        complain(line)
     if labels:
         added = add_labels(settings, labels)
         if not as_json:

@@ -23,11 +23,11 @@ _ODD, _OTHER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 
 def hashes(ids: Any) -> Array:
     """A hash of each text of an Arrow array without nulls, `uint64` `(n,)`; the same on every machine."""
+    if not len(ids):
+        return np.empty(0, np.uint64)
     offsets = np.frombuffer(ids.buffers()[1], np.int32)[ids.offset : ids.offset + len(ids) + 1]
     data = np.frombuffer(ids.buffers()[2] or b"", np.uint8)
     starts, lengths = offsets[:-1], np.diff(offsets)
-    if not len(ids):
-        return np.empty(0, np.uint64)
     if (lengths == lengths[0]).all():
         return _hashes(data[starts[0] : offsets[-1]].reshape(len(ids), lengths[0]))
     found = np.empty(len(ids), np.uint64)

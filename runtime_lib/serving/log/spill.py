@@ -48,6 +48,7 @@ class Spill:
         self.ranges = ranges
         self.width = BUCKETS // ranges  # buckets of a range
         self.rows = 0
+        self._shapes: dict[bytes, Shape] = {}
         self._blocks: dict[Group, dict[int, list[_Block]]] = defaultdict(lambda: defaultdict(list))
 
     @property
@@ -58,6 +59,7 @@ class Spill:
         """Put rows aside, behind all that came before."""
         import pyarrow as pa
 
+        shape = self._shapes.setdefault(shape.message, shape)  # `read_shape` keeps some of many only
         order = pa.array(np.arange(self.rows, self.rows + len(table)))
         columns = [*(column.combine_chunks() for column in table.columns), order]
         batch = pa.RecordBatch.from_arrays(columns, names=_numbered(len(columns)))
