@@ -7,8 +7,9 @@ each day only its rows are read. Compacted days and large files of labels are or
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterator
-from contextlib import ExitStack
+from collections.abc import Collection, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from runtime_lib.errors import ServiceError
 from runtime_lib.locks import reading
 from runtime_lib.monitoring.arrivals import arrivals
 from runtime_lib.monitoring.lookup import Lookup, read_lookup
@@ -87,6 +89,7 @@ def labelled(
 
     Raises:
         DataError: a file was written by a later version of this library.
+        ServiceError: the disk is full; what is not compacted is put aside there while it is joined.
     """
     read = {"id", "time", *(ANSWER + name for name in task.outputs), *columns}
     asked = wanted(since=since, until=until, version=version, role=role, columns=read)
@@ -103,11 +106,20 @@ def labelled(
         for number in range(ranges):
             ids = range(number * BUCKETS // ranges, (number + 1) * BUCKETS // ranges)
             joined = _Joined(read_lookup(files, ids, task), asked, unlabelled)
-            for shape, table in log.newest_first(ids):
+            for shape, table in _ahead(log.newest_first(ids)):
                 yield from joined.rows(shape, table)
             if tally:
                 tally.labels += len(joined.lookup)
                 tally.matched += int(joined.used.sum())
+
+
+def _ahead(items: Generator[Piece]) -> Iterator[Piece]:
+    """Yield the items; while one is worked on, a thread reads the next: that is half of the time."""
+    with closing(items), ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, items, None)
+        while item := coming.result():
+            coming = thread.submit(next, items, None)
+            yield item
 
 
 class _Joined:
@@ -151,7 +163,7 @@ class _Log:
         self._held, self._on_damage = held, on_damage
         self._aside: dict[str, Spill] = {}
 
-    def newest_first(self, ids: range) -> Iterator[Piece]:
+    def newest_first(self, ids: range) -> Generator[Piece]:
         asked = self._asked if self._ranges == 1 else replace(self._asked, ids=ids)
         for day in reversed(days(self._folder)):
             if asked.day(day.name):
@@ -170,11 +182,17 @@ class _Log:
                 yield from spill.last_answers(group, number)
 
     def _put_aside(self, day: Path) -> Spill:
-        # Of no one block: it serves every range of buckets.
-        file = TemporaryFile(dir=self._folder)  # noqa: SIM115
-        self._held.enter_context(file)
-        ranges = max(self._ranges, ranges_for(day))
-        spill = Spill(file, ranges, self._asked, together=self._asked.version is None)
-        for shape, table in rows_of(day, self._asked, self._on_damage):
-            spill.add(shape, table)
+        together = self._asked.version is None
+        try:
+            file = TemporaryFile(dir=self._folder)  # noqa: SIM115 (it serves every range of buckets)
+            self._held.enter_context(file)
+            spill = Spill(file, max(self._ranges, ranges_for(day)), self._asked, together=together)
+            for shape, table in rows_of(day, self._asked, self._on_damage):
+                spill.add(shape, table)
+            file.flush()
+        except OSError as error:
+            raise ServiceError(
+                f"The predictions in {day} cannot be put aside in {self._folder} to join them with labels "
+                f"({error.strerror or error}). Free space on that disk, or make the folder writable."
+            ) from error
         return spill

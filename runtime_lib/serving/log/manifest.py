@@ -38,8 +38,9 @@ class Part:
 
     Attributes:
         size: in bytes.
-        footer: checksum of its last part, without which no other can be found; pages have their own.
+        footer: checksum (CRC-32, as all here) of its last part, which tells where the others are.
         ids: of each row group the first and the last bucket of its ids.
+        columns: of each row group the checksum of each column. Parquet's own leave out what describes a page.
     """
 
     file: str
@@ -48,6 +49,7 @@ class Part:
     size: int
     footer: int
     ids: Sequence[tuple[int, int]]
+    columns: Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ def read_manifest(day: Path) -> Manifest | Damage:
 def _part(stored: Mapping[str, Any]) -> Part:
     shape = read_shape(json.dumps(stored["shape"], separators=(",", ":")).encode())
     ids = [(first, last) for first, last in stored["ids"]]
-    return Part(stored["file"], shape, stored["rows"], stored["size"], stored["footer"], ids)
+    name, rows, size, footer, columns = (stored[of] for of in ("file", "rows", "size", "footer", "columns"))
+    return Part(name, shape, rows, size, footer, ids, columns)
 
 
 def write_manifest(day: Path, manifest: Manifest) -> None:

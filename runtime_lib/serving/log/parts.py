@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +49,6 @@ def write_part(path: Path, shape: Shape) -> Iterator[PartWriter]:
             # Every join with labels reads the ids, and decompressing them would be most of its time.
             compression={name: "lz4" if name in plain else "zstd" for name in schema.names},
             use_dictionary=[name for name in schema.names if name not in plain],
-            write_page_checksum=True,
         ) as writer:
             yield PartWriter(writer)
 
@@ -65,9 +64,25 @@ def _schema(shape: Shape) -> Any:
 
 def part_of(path: Path, shape: Shape, written: PartWriter) -> Part:
     """What the manifest says of a file that was written."""
-    with path.open("rb") as file:
+    import pyarrow.parquet as pq
+
+    with path.open("rb") as file, pq.ParquetFile(path) as parquet:
         size, footer = _footer(file)
-    return Part(path.name, shape, written.rows, size, footer, written.ids)
+        groups = (parquet.metadata.row_group(number) for number in range(parquet.num_row_groups))
+        every = range(len(shape.columns))
+        sums = [[_checksum(file, *_chunk(group, number)) for number in every] for group in groups]
+    return Part(path.name, shape, written.rows, size, footer, written.ids, sums)
+
+
+def _chunk(group: Any, column: int) -> tuple[int, int]:
+    """Where a column of a row group begins, and its bytes."""
+    chunk = group.column(column)
+    return chunk.dictionary_page_offset or chunk.data_page_offset, chunk.total_compressed_size
+
+
+def _checksum(file: IO[bytes], start: int, length: int) -> int:
+    file.seek(start)
+    return zlib.crc32(file.read(length))
 
 
 def _footer(file: IO[bytes]) -> tuple[int, int]:
@@ -85,17 +100,46 @@ def read_part(path: Path, part: Part, wanted: Wanted, on_damage: OnDamage) -> It
     """Yield its wanted rows, as tables of some ten thousand; a row group that is damaged is left out."""
     import pyarrow.parquet as pq
 
+    read = wanted.read(part.shape)
+    columns = [name for name in part.shape.columns if name in read]
     try:
-        with path.open("rb") as file:
-            whole = _footer(file) == (part.size, part.footer)
+        file = path.open("rb")
     except FileNotFoundError:
         return on_damage(Damage(path, 0, part.size, "the file is missing"))
-    if not whole:
-        return on_damage(Damage(path, 0, part.size, "the file's end is damaged or cut short"))
-    with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
-        for group, ids in enumerate(part.ids):
-            if _reaches(parquet.metadata.row_group(group), ids, wanted):
-                yield from _read_group(path, parquet, group, ids, wanted, part.shape, on_damage)
+    with file:
+        if _footer(file) != (part.size, part.footer):
+            return on_damage(Damage(path, 0, part.size, "the file's end is damaged or cut short"))
+        with pq.ParquetFile(path) as parquet:
+            for number, ids in enumerate(part.ids):
+                group = parquet.metadata.row_group(number)
+                if not _reaches(group, ids, wanted):
+                    continue
+                if damage := _damage(path, file, part, number, group, columns):
+                    on_damage(damage)
+                    continue
+                within = wanted.ids is None or (ids[0] >= wanted.ids.start and ids[1] < wanted.ids.stop)
+                kept = replace(wanted, ids=None) if within else wanted
+                for batch in parquet.iter_batches(_BATCH, row_groups=[number], columns=columns):
+                    yield kept.rows(_table(batch, columns))
+
+
+def _table(batch: Any, columns: Sequence[str]) -> Any:
+    import pyarrow as pa
+
+    return pa.Table.from_batches([batch]).select(columns)
+
+
+def _damage(
+    path: Path, file: IO[bytes], part: Part, number: int, group: Any, columns: Sequence[str]
+) -> Damage | None:
+    """The first of these columns of a row group that is not as it was written."""
+    for place, name in enumerate(part.shape.columns):
+        if name in columns:
+            where = _chunk(group, place)
+            if _checksum(file, *where) != part.columns[number][place]:
+                reason = f"{group.num_rows:,} rows do not match the checksum of their column '{name}'"
+                return Damage(path, *where, reason)
+    return None
 
 
 def _reaches(group: Any, ids: tuple[int, int], wanted: Wanted) -> bool:
@@ -107,29 +151,3 @@ def _reaches(group: Any, ids: tuple[int, int], wanted: Wanted) -> bool:
         return True
     late = wanted.since is not None and micros(times.max) < wanted.since
     return not late and not (wanted.until is not None and micros(times.min) >= wanted.until)
-
-
-def _read_group(
-    path: Path,
-    parquet: Any,
-    group: int,
-    ids: tuple[int, int],
-    wanted: Wanted,
-    shape: Shape,
-    on_damage: OnDamage,
-) -> Iterator[Any]:
-    import pyarrow as pa
-
-    read = wanted.read(shape)
-    columns = [name for name in shape.columns if name in read]
-    within = wanted.ids is None or (ids[0] >= wanted.ids.start and ids[1] < wanted.ids.stop)
-    kept = replace(wanted, ids=None) if within else wanted
-    try:
-        for batch in parquet.iter_batches(_BATCH, row_groups=[group], columns=columns):
-            yield kept.rows(pa.Table.from_batches([batch]).select(columns))
-    except (OSError, pa.ArrowException) as error:
-        stored = parquet.metadata.row_group(group)
-        pages = [stored.column(number) for number in range(stored.num_columns)]
-        start = min(p.dictionary_page_offset or p.data_page_offset for p in pages)
-        size = sum(p.total_compressed_size for p in pages)
-        on_damage(Damage(path, start, size, f"a group of rows does not match its checksum ({error})"))
