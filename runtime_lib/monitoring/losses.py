@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from runtime_lib.monitoring.labels import read_labels
-from runtime_lib.monitoring.monitor import answers_of, known_labels
+from runtime_lib.monitoring.daily import answers_in
+from runtime_lib.monitoring.join import LABEL, labelled
+from runtime_lib.monitoring.recent import known_labels
+from runtime_lib.profiles.moments import Moments
 from runtime_lib.serving import apart
-from runtime_lib.serving.log import read_predictions
 from runtime_lib.settings import Settings
 from runtime_lib.training.model import read_task
 
@@ -32,16 +33,13 @@ def losses(settings: Settings, since: str, folders: Mapping[str, str]) -> dict[s
 
 
 def _of_version(settings: Settings, since: str, version: str, folder: Path) -> tuple[int, float, float]:
-    task = read_task(folder)
-    table = read_predictions(settings.predictions, since=datetime.fromisoformat(since), version=version)
-    if table.empty:
-        return 0, 0.0, 0.0
-    table = table.merge(read_labels(settings.labels, task)[["id", "label"]], on="id", how="inner")
-    known, label = known_labels(task, table["label"])
-    if not known.any():
-        return 0, 0.0, 0.0
-    errors = task.error.rows(label[known], answers_of(task, table)[known])
-    return len(errors), float(errors.mean()), float(((errors - errors.mean()) ** 2).sum())
+    task, found = read_task(folder), Moments()
+    began = datetime.fromisoformat(since)
+    for batch in labelled(settings, task, version=version, since=began, on_damage=lambda damage: None):
+        known, label = known_labels(task, batch.column(batch.schema.names.index(LABEL)).to_pylist())
+        errors = task.error.rows(label[known], answers_in(task, batch)[known])
+        found = found.merge(Moments.of(errors))
+    return found.n, found.mean, found.squares
 
 
 if __name__ == "__main__":

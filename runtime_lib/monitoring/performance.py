@@ -155,30 +155,34 @@ def judge_performance(
 
 def by_period(
     task: Task,
+    predictions: Mapping[str, int],
     time: NDArray[Any],
     answer: NDArray[Any],
     label: NDArray[Any],
-    known: NDArray[Any],
     metric: Metric | None = None,
 ) -> tuple[Period, ...]:
-    """Cut predictions into days, or into weeks from Monday when they span more than 31 days.
+    """Cut labelled predictions into days, or into weeks from Monday when they span more than 31 days.
 
     Args:
-        time: of the prediction, `datetime64` in UTC, shape `(n,)`.
-        answer: of `n` rows.
-        label: of the task, shape `(n,)`; where it is not `known`, any value.
+        predictions: UTC day, `YYYY-MM-DD`, → how many there were, labelled or not.
+        time: of the labelled predictions, `datetime64` in UTC, shape `(n,)`.
+        answer, label: of the task, of the same `n` rows.
         metric: as for `judge_performance`.
     """
+    counted = np.array(list(predictions), dtype="datetime64[D]").astype(np.int64)
+    rows = np.array(list(predictions.values()), dtype=np.int64)
     day = time.astype("datetime64[D]").astype(np.int64)
-    length = 1 if not day.size or np.ptp(day) < 31 else 7
-    start = day if length == 1 else day - (day + 3) % 7  # day 0, 1970-01-01, was a Thursday
-    parts = [(int(first), start == first) for first in np.unique(start)]
+    every = np.concatenate([counted, day])
+    length = 1 if not every.size or np.ptp(every) < 31 else 7
+    starts = [
+        each if length == 1 else each - (each + 3) % 7 for each in (counted, day)
+    ]  # day 0 was a Thursday
     return tuple(
         _period(
-            task, metric or task.metric, str(np.datetime64(first, "D")), length,
-            answer[own], label[own], known[own],
+            task, metric or task.metric, str(np.datetime64(int(first), "D")), length,
+            int(rows[starts[0] == first].sum()), answer[starts[1] == first], label[starts[1] == first],
         )
-        for first, own in parts
+        for first in np.unique(np.concatenate(starts))
     )  # fmt: skip
 
 
@@ -187,18 +191,18 @@ def _period(
     metric: Metric,
     start: str,
     days: int,
+    predictions: int,
     answer: NDArray[Any],
     label: NDArray[Any],
-    known: NDArray[Any],
 ) -> Period:
     live = lower = upper = None
     figures: dict[str, float] = {}
-    label, answer, rows = label[known], answer[known], len(label)
     if task.support(label) >= FEWEST:
         figures = task.figures(label, answer)
         live = figures[metric.name]
         lower, upper = metric.interval(label, answer)
-    return Period(start, days, rows, len(label), live, lower, upper, figures)
+    # Labels of days before those that are judged come without a count of predictions.
+    return Period(start, days, max(predictions, len(label)), len(label), live, lower, upper, figures)
 
 
 def _decide(p: Performance, max_drop: float, min_rows: int) -> tuple[bool, str]:

@@ -9,9 +9,12 @@ from typing import Any, Literal
 
 from runtime_lib.data.quality.report import QualityReport
 from runtime_lib.monitoring.drift import ColumnDrift
+from runtime_lib.monitoring.estimate import Estimate
 from runtime_lib.monitoring.labelled import Labelled
 from runtime_lib.monitoring.performance import Performance, Period
 from runtime_lib.monitoring.skew import Skew
+from runtime_lib.monitoring.slices import Slice
+from runtime_lib.monitoring.timeline import Timeline
 from runtime_lib.settings import Monitoring
 
 __all__ = ["Alert", "Verdict"]
@@ -61,6 +64,9 @@ class Verdict:
     skew: Skew = field(default_factory=lambda: Skew(0))
     labelled: Labelled = field(default_factory=Labelled)
     damage: tuple[str, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    estimated: Estimate | None = None
+    timeline: Timeline = field(default_factory=Timeline)
     quality: QualityReport | None = None
 
     @property
@@ -161,6 +167,9 @@ class Verdict:
             "report": str(self.report_html),
             "alert": self.alert and vars(self.alert),
             "damage": list(self.damage),
+            "slices": [asdict(each) for each in self.slices],
+            "estimated": self.estimated and asdict(self.estimated),
+            "timeline": asdict(self.timeline),
             **({"quality": self.quality.to_dict()} if self.quality else {}),
         }
 

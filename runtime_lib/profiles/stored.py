@@ -28,7 +28,7 @@ from runtime_lib.profiles.grid import Floats, Grid, Integers
 from runtime_lib.profiles.moments import Moments
 from runtime_lib.profiles.number import NumberProfile
 
-__all__ = ["from_dict", "to_dict"]
+__all__ = ["counts_from_dict", "counts_to_dict", "from_dict", "to_dict"]
 
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
@@ -83,6 +83,48 @@ def _edges(profile: NumberProfile, starts: Integers) -> list[float]:
         atom = profile.bins.atoms[start + held[-1]] if held.size else np.nan
         found[place] = atom if atom == atom else found[place]
     return found.tolist()
+
+
+def counts_to_dict(profile: NumberProfile | CategoryProfile) -> dict[str, Any]:
+    """What was counted, without the bins: to be read next to the profile that it was made like."""
+    if isinstance(profile, CategoryProfile):
+        return to_dict(profile)
+    moments = profile.moments
+    ends = [moments.least, moments.most] if moments.n else []
+    return {
+        "kind": "number",
+        "nulls": profile.nulls,
+        "infinite": list(profile.infinite),
+        "counts": _pack(profile.counts),
+        "strays": _pack(profile.strays),
+        "moments": [moments.mean, moments.squares, *ends],
+    }
+
+
+def counts_from_dict(
+    about: Mapping[str, Any], like: NumberProfile | CategoryProfile
+) -> NumberProfile | CategoryProfile:
+    """The profile of such a document.
+
+    Raises:
+        DataError: it is damaged, or was counted in other bins.
+    """
+    try:
+        if isinstance(like, CategoryProfile):
+            counts, known = dict(about["counts"]), frozenset(like.counts)
+            return CategoryProfile(
+                counts, int(about["other"]), int(about["nulls"]), int(about["slack"]), known
+            )
+        counted, strays = _unpack(about["counts"]), _unpack(about["strays"])
+        if counted.shape != like.counts.shape or strays.shape != like.counts.shape:
+            raise ValueError(f"{counted.size} counts in {like.counts.size} bins")
+        below, above = about["infinite"]
+        moments = Moments(int(counted.sum()), *map(float, about["moments"]))
+        return NumberProfile(
+            like.bins, counted, strays, moments, int(about["nulls"]), (int(below), int(above))
+        )
+    except (KeyError, TypeError, ValueError, zlib.error) as error:
+        raise DataError(f"A stored profile is damaged: {type(error).__name__}: {error}.") from error
 
 
 def _fine(profile: NumberProfile) -> dict[str, Any]:

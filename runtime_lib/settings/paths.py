@@ -112,6 +112,11 @@ class Paths(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return self.var / "monitoring" / "report.json"
 
     @property
+    def daily_profiles(self) -> Path:
+        """Folder of the profiles of each day's predictions; they stay when the log's days go."""
+        return self.var / "monitoring" / "profiles"
+
+    @property
     def monitoring_page(self) -> Path:
         """What `mlops monitor` found, as an HTML page."""
         return self.var / "monitoring" / "report.html"

@@ -139,6 +139,8 @@ class Monitoring(_Table, frozen=True):
     rate_threshold: Annotated[float, msgspec.Meta(gt=0)] = 0.2
     # The q-value below which a change is no accident.
     alpha: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.05
+    # What is judged: the newest predictions.
+    period_days: Annotated[int, msgspec.Meta(ge=1)] = 30
     # A window is so many days, or as many as bring `min_rows`; so many of the last `windows` must agree.
     window_days: Annotated[int, msgspec.Meta(ge=1)] = 1
     windows: Annotated[int, msgspec.Meta(ge=1)] = 3

@@ -154,7 +154,7 @@ def test_an_alert_on_drift_names_column_effect_threshold_and_rows(listening, pro
     [column] = alert["columns"]
     assert (column["name"], column["rows"]) == ("speed", 600)
     assert column["effect"] > alert["rules"]["drift_threshold"] == 0.2
-    assert "PSI" in alert["text"]
+    assert "moved by 1.5" in alert["text"]
 
 
 def test_all_well_sends_no_alert(listening, project):

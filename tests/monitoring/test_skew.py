@@ -19,7 +19,7 @@ from runtime_lib.data.skew import check_scoring, needed_columns
 from runtime_lib.errors import DataError, RequestError
 from runtime_lib.monitoring.labels import read_labels
 from runtime_lib.monitoring.monitor import monitor
-from runtime_lib.monitoring.skew import find_skew
+from runtime_lib.monitoring.skew import compare_served
 from runtime_lib.settings import Settings
 from runtime_lib.task.kinds import BINARY
 from tests.support.served import Served
@@ -92,8 +92,8 @@ def test_a_planted_skew_is_found_by_column(shop: Settings) -> None:
 def test_a_row_of_two_months_is_compared_with_its_last_features(tmp_path: Path) -> None:
     for month, amount in (("2024-01", 1.0), ("2024-02", 2.0)):
         pd.DataFrame({"id": ["a"], "amount": [amount]}).to_parquet(tmp_path / f"{month}.parquet")
-    assert find_skew(pd.DataFrame({"id": ["a"], "amount": [2.0]}), ["amount"], tmp_path).columns == ()
-    (differs,) = find_skew(pd.DataFrame({"id": ["a"], "amount": [1.0]}), ["amount"], tmp_path).columns
+    assert compare_served(pd.DataFrame({"id": ["a"], "amount": [2.0]}), ["amount"], tmp_path).columns == ()
+    (differs,) = compare_served(pd.DataFrame({"id": ["a"], "amount": [1.0]}), ["amount"], tmp_path).columns
     assert (differs.served, differs.trained) == (1.0, 2.0)
 
 

@@ -25,7 +25,7 @@ from runtime_lib.profiles.table import TableProfile
 from runtime_lib.profiles.typical import Typical
 from runtime_lib.settings import Monitoring
 
-__all__ = ["ColumnDrift", "Evidence", "WindowDrift", "drift"]
+__all__ = ["ColumnDrift", "Evidence", "WindowDrift", "drift", "threshold_of"]
 
 _TITLES: Mapping[str, str] = {
     "psi": "PSI {:.2f}",
@@ -210,7 +210,7 @@ def _shows(window: _Tested, typical: Typical, rules: Monitoring) -> list[str]:
     c, shown = window.compared, []
     if c.present >= rules.min_rows and window.q is not None and window.q < rules.alpha:
         for name, effect in c.effects.items():
-            large = effect.value + _Z * effect.error >= _threshold(name, rules)
+            large = effect.value + _Z * effect.error >= threshold_of(name, rules)
             if large and effect.value > typical.of(name, c.present, "once"):
                 shown.append(str(name))
     if window.nulls.q < rules.alpha and abs(window.nulls.effect) >= max(
@@ -224,7 +224,8 @@ def _shows(window: _Tested, typical: Typical, rules: Monitoring) -> list[str]:
     return shown
 
 
-def _threshold(name: str, rules: Monitoring) -> float:
+def threshold_of(name: str, rules: Monitoring) -> float:
+    """From where an effect matters."""
     return {
         "psi": rules.drift_threshold,
         "ks": rules.ks_threshold,
@@ -278,7 +279,7 @@ def _evidence(
         effect.value,
         effect.error,
         effect.bound,
-        _threshold(name, rules),
+        threshold_of(name, rules),
         typical.of(name, rows, often) if rows else 0.0,
         sum(name in each for each in shows),
         _lasts(name, windows, shows, typical, rules),
