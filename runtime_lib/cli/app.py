@@ -11,6 +11,7 @@ from runtime_lib import __version__
 from runtime_lib.cli.airflow import airflow
 from runtime_lib.cli.champion import champion
 from runtime_lib.cli.doctor import doctor
+from runtime_lib.cli.drift import drift
 from runtime_lib.cli.explain import explain
 from runtime_lib.cli.hardware_command import hardware
 from runtime_lib.cli.look import runs, ui
@@ -27,7 +28,7 @@ app = typer.Typer(
     name="mlops",
     help="Run a machine-learning project: data → train → register → serve → monitor → retrain.",
     epilog="Exit codes: 0 done · 1 failed · 2 used wrongly · 3 refused by the gate · "
-    "4 found something (quality, monitor, doctor), or conflicts to resolve (upgrade) · 130 interrupted.",
+    "4 found something (quality, monitor, drift, doctor), or conflicts (upgrade) · 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -63,6 +64,7 @@ for _command in (
     releases,
     explain,
     monitor,
+    drift,
     airflow,
     doctor,
     upgrade,

@@ -73,6 +73,6 @@ def estimate(task: Task, metric: Metric, answer: Array) -> Estimate | None:
 
 def _drawn(task: Task, answer: Array, draw: np.random.Generator) -> Array:
     if isinstance(task, Binary):
-        return (draw.random(len(answer)) < answer).astype(np.int64)
+        return np.asarray(draw.random(len(answer)) < answer, dtype=np.int64)
     places = (draw.random((len(answer), 1)) > np.cumsum(answer, axis=1)).sum(axis=1)
-    return np.minimum(places, answer.shape[1] - 1)
+    return np.asarray(np.minimum(places, answer.shape[1] - 1))

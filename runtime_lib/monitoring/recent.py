@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -81,14 +82,20 @@ def recent(source: Source, days: Sequence[Day], slices: Sequence[str]) -> Recent
 
 def _newest(source: Source, days: Sequence[Day], slices: Sequence[str], tally: Tally) -> Iterator[Any]:
     begin = _begin(source, days)
-    asked = {"version": source.version, "columns": slices, "on_damage": source.on_damage}
+    read = partial(
+        labelled,
+        source.settings,
+        source.task,
+        version=source.version,
+        columns=slices,
+        on_damage=source.on_damage,
+    )
     found = False
-    for batch in labelled(source.settings, source.task, since=begin, tally=tally, **asked):
+    for batch in read(since=begin, tally=tally):
         found = True
         yield batch
     if not found and not source.since and days:
-        earlier = begin - timedelta(days=source.settings.monitoring.period_days)
-        yield from labelled(source.settings, source.task, since=earlier, until=begin, **asked)
+        yield from read(since=begin - timedelta(days=source.settings.monitoring.period_days), until=begin)
 
 
 def _begin(source: Source, days: Sequence[Day]) -> datetime:

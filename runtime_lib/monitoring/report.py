@@ -19,6 +19,7 @@ from runtime_lib.monitoring.verdict import Verdict
 __all__ = ["render", "write_page"]
 
 WIDTH, HEIGHT = 190, 44  # of the small bars, in px
+_MOST_ROWS = 15  # of a table whose end nobody reads
 # matplotlib knows no CSS variables: it draws in these colours, and they are replaced by the page's own.
 INK, LIVE, REFERENCE, LIMIT = "#010203", "#010204", "#010205", "#010206"
 VARIABLES = {INK: "var(--muted)", LIVE: "var(--live)", REFERENCE: "var(--reference)", LIMIT: "var(--bad)"}
@@ -45,6 +46,10 @@ def render(verdict: Verdict) -> str:
         chart=safe(_chart(verdict)),
         drawn=[each._replace(svg=safe(each.svg)) for each in drawn(verdict.labelled, verdict.performance)],
         tests=_tests,
+        ticks=_ticks(verdict.timeline.days),
+        shade=_shade,
+        shown=lambda column: sum(bool(window.shows) for window in column.windows),
+        most=_MOST_ROWS,
         period=_span(verdict.first, verdict.last),
     )
 
@@ -102,6 +107,30 @@ def _tests(column: ColumnDrift) -> list[tuple[str, str, bool]]:
     if column.unseen and column.unseen.live:
         found.append(("unseen", f"{column.unseen.live:.1%}", column.unseen.flagged))
     return found
+
+
+def _ticks(days: Sequence[str]) -> list[dict[str, Any]]:
+    """Where a date is written above the days: at the first, and each so many further."""
+    step = max(1, -(-len(days) // 6))
+    return [
+        {
+            "place": at,
+            "span": min(step, len(days) - at),
+            "label": _day(days[at]),
+        }
+        for at in range(0, len(days), step)
+    ]
+
+
+def _day(name: str) -> str:
+    return f"{datetime.fromisoformat(name):%-d %b}"
+
+
+def _shade(effect: float | None) -> str:
+    """How a day is drawn, by how many times its largest effect is what matters."""
+    if effect is None:
+        return "none"
+    return "over" if effect > 2 else "near" if effect >= 1 else "some" if effect >= 0.5 else ""
 
 
 def _span(first: datetime, last: datetime) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,14 +95,17 @@ def _served(source: Source, days: Sequence[Day], inputs: Sequence[str], ids: Any
 
     found: list[Any] = []
     for day in reversed(days):
-        asked = {"since": day.first, "until": day.last + timedelta(microseconds=1), "version": source.version}
-        quiet = {"on_damage": lambda damage: None}
-        if not any(
-            pc.any(pc.is_in(_of(batch, "id"), ids)).as_py()
-            for batch in scan(source.settings.predictions, columns=["id"], **asked, **quiet)
-        ):
+        read = partial(
+            scan,
+            source.settings.predictions,
+            since=day.first,
+            until=day.last + timedelta(microseconds=1),
+            version=source.version,
+            on_damage=lambda damage: None,
+        )
+        if not any(pc.any(pc.is_in(_of(batch, "id"), ids)).as_py() for batch in read(columns=["id"])):
             continue
-        for batch in scan(source.settings.predictions, columns=["id", "time", *inputs], **asked, **quiet):
+        for batch in read(columns=["id", "time", *inputs]):
             rows = pa.Table.from_batches([batch]).filter(pc.is_in(_of(batch, "id"), ids))
             found += [rows] if len(rows) else []
         if sum(map(len, found)) >= _MOST:

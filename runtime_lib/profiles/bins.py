@@ -52,7 +52,7 @@ class Bins:
     def borders(self, least: float, most: float) -> Floats:
         """Where bins begin and end, `(k + 1,)`; the outer ones at the least and the largest value."""
         inner = self.grid.lower(self.starts[1:]) if self.starts.size else self.edges
-        return np.clip(np.concatenate([[least], inner, [most]]), least, most)
+        return np.asarray(np.clip(np.concatenate([[least], inner, [most]]), least, most))
 
     def agree(self, other: Bins) -> bool:
         """Whether counts in both may be added up."""
@@ -66,7 +66,7 @@ class Bins:
 
 @dataclass(frozen=True)
 class Counted:
-    """Values in `k` bins: `counts` of all, and of them `strays`, other than the atom of a bin that has one."""
+    """Values in `k` bins: `counts` of all, and of those `strays`, other than the atom of their bin."""
 
     bins: Bins
     counts: Integers

@@ -45,7 +45,7 @@ def ks(reference: NumberProfile, live: NumberProfile) -> Distance:
 
 
 def ks_p(distance: float, reference: int, live: int) -> float:
-    """P-value of D for samples of so many rows, by its limit distribution (Smirnov 1948); with ties too large."""
+    """P-value of D for samples of so many rows, by its limit (Smirnov 1948); too large with ties."""
     size = np.sqrt(reference * live / (reference + live))
     return float(require("scipy.special", extra="monitoring").kolmogorov(size * distance))
 

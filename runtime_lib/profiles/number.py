@@ -119,7 +119,7 @@ class NumberFold:
                 some = values[np.isfinite(values)]
                 if not some.size:
                     return self._note(values)
-            self._fold = begin(some, self.like and self.like.bins)
+            self._fold = begin(some, self.like.bins if self.like else None)
         for start in range(0, values.size, _CHUNK):
             chunk = values[start : start + _CHUNK]
             finite = np.isfinite(chunk)
@@ -130,7 +130,7 @@ class NumberFold:
 
     def profile(self) -> NumberProfile:
         """What was added."""
-        fold = self._fold or begin(np.empty(0), self.like and self.like.bins)
+        fold = self._fold or begin(np.empty(0), self.like.bins if self.like else None)
         found = fold.counted()
         return NumberProfile(
             found.bins, found.counts, found.strays, fold.moments, self._nulls, self._infinite

@@ -5,8 +5,8 @@
                 "starts" or "edges", "counts", "strays", "atoms"}}
     category:  {"kind": "category", "rows", "nulls", "counts": {value: n}, "other", "slack", "complete"}
 
-`edges` and `counts` are some twenty bins to look at: bin `i` is `edges[i-1] < x <= edges[i]`. `fine` has those
-that are compared; profiles made until 0.8 have none, and are compared in the twenty. Text in `fine` is
+`edges` and `counts` are some twenty bins to look at: bin `i` is `edges[i-1] < x <= edges[i]`. `fine` has
+those that are compared; profiles made until 0.8 have none, and are compared in the twenty. Text in `fine` is
 base 85 of zlib of little-endian numbers: whole ones as differences, the others as float64.
 """
 
@@ -82,7 +82,7 @@ def _edges(profile: NumberProfile, starts: Integers) -> list[float]:
         held = np.flatnonzero(profile.counts[start:end])
         atom = profile.bins.atoms[start + held[-1]] if held.size else np.nan
         found[place] = atom if atom == atom else found[place]
-    return found.tolist()
+    return [float(edge) for edge in found]
 
 
 def counts_to_dict(profile: NumberProfile | CategoryProfile) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from runtime_lib.profiles.category import CategoryFold, CategoryProfile
 from runtime_lib.profiles.number import NumberFold, NumberProfile
 from runtime_lib.profiles.values import Kind, count_names, kind_of, numbers
 
-__all__ = ["ColumnProfile", "TableFold", "TableProfile", "profile_parquet", "profile_table"]
+__all__ = ["ColumnProfile", "TableFold", "TableProfile", "kinds_in", "profile_parquet", "profile_table"]
 
 ColumnProfile = NumberProfile | CategoryProfile
 
@@ -57,7 +57,7 @@ def kind(column: ColumnProfile) -> Kind:
 
 @dataclass
 class ColumnFold:
-    """A column as it comes, of a kind that its first values tell, or that of the profile that it is `like`."""
+    """A column as it comes, of the kind that its first values tell, or of the profile that it is `like`."""
 
     name: str
     like: ColumnProfile | None = None
@@ -151,6 +151,17 @@ def profile_table(
     return fold.profile()
 
 
+def kinds_in(path: Path) -> dict[str, Kind | None]:
+    """What the columns of a Parquet file hold; None: neither numbers nor names.
+
+    Raises:
+        DataError: there is no such file, or it cannot be read.
+    """
+    import pyarrow as pa
+
+    return {one.name: kind_of(pa.nulls(0, one.type)) for one in _schema(path)}
+
+
 def profile_parquet(path: Path, *, like: TableProfile | None = None) -> TableProfile:
     """Fold a Parquet file column by column, two at a time, in constant memory.
 
@@ -158,28 +169,40 @@ def profile_parquet(path: Path, *, like: TableProfile | None = None) -> TablePro
         like: see `TableFold`.
 
     Raises:
-        DataError: the file cannot be read, or a column is missing or of another kind.
+        DataError: the file cannot be read, has no rows, or lacks a column of `like`.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
+    schema, kinds = _schema(path), kinds_in(path)
+    names = list(like.columns) if like else [name for name, holds in kinds.items() if holds]
+    if missing := [name for name in names if name not in kinds]:
+        raise DataError(f"{path} lacks the column '{missing[0]}'; it has {', '.join(kinds)}.")
+    folds = [ColumnFold(name, like.columns[name] if like else None, kinds[name]) for name in names]
     try:
-        with pq.ParquetFile(path) as file:
-            schema = file.schema_arrow
-        kinds = {one.name: kind_of(pa.nulls(0, one.type)) for one in schema}
-        if like is None:
-            names = [name for name, holds in kinds.items() if holds]
-        else:
-            names = list(like.columns)
-        if missing := [name for name in names if name not in kinds]:
-            raise DataError(f"{path} lacks the column '{missing[0]}'; it has {', '.join(kinds)}.")
-        folds = [ColumnFold(name, like.columns[name] if like else None, kinds[name]) for name in names]
         with ThreadPoolExecutor(_THREADS) as pool:
             list(pool.map(lambda fold: _fold_column(path, fold), folds))
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as parquet: {error}.") from error
-    skipped = {one.name: str(one.type) for one in schema if not kinds[one.name]}
-    return TableProfile({fold.name: fold.profile() for fold in folds}, {} if like else skipped)
+    found = TableProfile(
+        {fold.name: fold.profile() for fold in folds},
+        {} if like else {one.name: str(one.type) for one in schema if not kinds[one.name]},
+    )
+    if not found.rows:
+        raise DataError(f"{path} has no rows.")
+    return found
+
+
+def _schema(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise DataError(f"There is no file {path}.")
+    try:
+        with pq.ParquetFile(path) as file:
+            return file.schema_arrow
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path} cannot be read as parquet: {error}.") from error
 
 
 def _fold_column(path: Path, fold: ColumnFold) -> None:

@@ -1,22 +1,23 @@
 """How much columns vary from one stretch of time to the next while nothing is wrong.
 
-Rows of one hour resemble each other: a day of them differs from the whole by more than chance allows, and that
-is no news. So the reference is cut into blocks of rows in the order of time, and each is compared with the
-quarters of the reference that it is not from. A change counts only above what blocks of as many rows show:
+Rows of one hour resemble each other: a day of them differs from the whole by more than chance allows, and
+that is no news. So the reference is cut into blocks of rows in the order of time, and each is compared with
+the quarters that it is not from. A change counts only above what blocks of as many rows show:
 
     once      in 99 of 100 blocks
     lasting   in 9,999 of 10,000 threes of blocks, of which the second largest effect counts
 
-An effect's logarithm is taken as normal, its spread over blocks as the column's own, but not below that of all
-columns together: few blocks are left of a large size. Then twenty columns, watched in three windows of which
-two must agree, raise a false alarm in less than 1 % of windows, whether rows are independent or resemble
-their neighbours (docs/monitoring.md has the simulation).
+An effect's logarithm is taken as normal, its spread over blocks as the column's own, but not below that of
+all columns together: few blocks are left of a large size. Then twenty columns, watched in three windows of
+which two must agree, raise a false alarm in less than 1 % of windows, whether rows are independent or
+resemble their neighbours (docs/monitoring.md has the simulation).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -126,7 +127,7 @@ def _threes(profile: NumberProfile | None, size: int, places: Places, rows: int)
     whole = np.roll(np.bincount(places + 1, minlength=size + 1), -1)
     borders = np.linspace(0, places.size, _QUARTERS + 1).astype(np.int64)
     found: dict[Name, list[Floats]] = {}
-    for start, end in zip(borders[:-1], borders[1:], strict=True):
+    for start, end in pairwise(borders):
         if end - start < 3 * rows:
             continue
         own = np.roll(np.bincount(places[start:end] + 1, minlength=size + 1), -1)

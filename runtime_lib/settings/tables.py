@@ -131,7 +131,7 @@ class Monitoring(_Table, frozen=True):
     """When drift and a drop in performance count. Sources: docs/monitoring.md."""
 
     min_rows: Annotated[int, msgspec.Meta(ge=1)] = 500
-    # From where a change of a column matters: PSI, the distance D, standard deviations, Cramér's V, Cohen's h.
+    # From where a change matters: PSI, the distance D, standard deviations, Cramér's V, Cohen's h.
     drift_threshold: Annotated[float, msgspec.Meta(gt=0)] = 0.2
     ks_threshold: Annotated[float, msgspec.Meta(gt=0)] = 0.1
     wasserstein_threshold: Annotated[float, msgspec.Meta(gt=0)] = 0.1

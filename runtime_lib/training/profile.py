@@ -13,10 +13,10 @@ needs the training data itself:
     image:     the profile of a number, its mean brightness from 0 to 1, with "of": the column, see
                `Column.to_dict`
 
-Format 1, until 0.6, had no `task`, and `prediction` in place of `answers`: the probability's profile. Until 0.8
-a column of numbers had some twenty bins, and nothing was typical. Raise `FORMAT` when a reader of the old
-documents would misread a new one, keep reading the old number in `read_profile`, and add a document of the old
-format to the tests.
+Format 1, until 0.6, had no `task`, and `prediction` in place of `answers`: the probability's profile. Until
+0.8 a column of numbers had some twenty bins, and nothing was typical. Raise `FORMAT` when a reader of the old
+documents would misread a new one, keep reading the old number in `read_profile`, and add a document of the
+old format to the tests.
 """
 
 from __future__ import annotations

@@ -124,14 +124,14 @@ def test_a_figure_below_0_that_falls_has_dropped():
 def test_days_become_weeks_from_monday_in_a_long_log():
     start = np.datetime64("2026-11-04T12:00")  # a Wednesday
     label, probability = answers(400, 1)
-    few = by_period(
-        BINARY, start + np.arange(400) // 200 * np.timedelta64(1, "D"), probability, label, label >= 0
-    )
-    assert [(p.start, p.days, p.predictions) for p in few] == [("2026-11-04", 1, 200), ("2026-11-05", 1, 200)]
-    label[200:] = np.nan
-    many = by_period(
-        BINARY, start + np.arange(400) // 200 * np.timedelta64(40, "D"), probability, label, label >= 0
-    )
+    time = start + np.arange(400) // 200 * np.timedelta64(1, "D")
+    few = by_period(BINARY, {"2026-11-04": 250, "2026-11-05": 200}, time, probability, label)
+    assert [(p.start, p.days, p.predictions, p.labelled) for p in few] == [
+        ("2026-11-04", 1, 250, 200),
+        ("2026-11-05", 1, 200, 200),
+    ]
+    counted = {"2026-11-04": 200, "2026-12-14": 200}
+    many = by_period(BINARY, counted, time[:200], probability[:200], label[:200])
     assert [(p.start, p.days, p.labelled) for p in many] == [("2026-11-02", 7, 200), ("2026-12-14", 7, 0)]
     assert many[0].lower < many[0].live < many[0].upper
     assert many[1].live is None

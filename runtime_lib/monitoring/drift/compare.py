@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -81,8 +81,14 @@ def compare(reference: ColumnProfile, live: ColumnProfile, measure: str = "") ->
 def _numbers(reference: NumberProfile, live: NumberProfile, what: str) -> Compared:
     both = reference.moments.n > 0 and live.moments.n > 0
     effects = number_effects(reference, live) if both else {}
-    change = f"median {what}{reference.quantile(0.5):.4g} → {live.quantile(0.5):.4g}" if both else ""
     starts = coarse(reference)
+    names = labels(reference, starts)
+    before, now = together(reference.counts, starts), together(live.counts, starts)
+    change = ""
+    if both:
+        middle = [f"{profile.quantile(0.5):.4g}" for profile in (reference, live)]
+        moved = middle[0] != middle[1]
+        change = f"median {what}{' → '.join(middle)}" if moved else what + _largest_move(names, before, now)
     return Compared(
         "number",
         live.rows,
@@ -92,7 +98,7 @@ def _numbers(reference: NumberProfile, live: NumberProfile, what: str) -> Compar
         change,
         _nulls(reference, live),
         None,
-        _shares(labels(reference, starts), together(reference.counts, starts), together(live.counts, starts)),
+        _shares(names, before, now),
     )
 
 
@@ -112,7 +118,7 @@ def _names(reference: CategoryProfile, live: CategoryProfile) -> Compared:
     )
 
 
-def _shares(names: list[str] | tuple[str, ...], reference: Integers, live: Integers) -> tuple[Cell, ...]:
+def _shares(names: Sequence[str], reference: Integers, live: Integers) -> tuple[Cell, ...]:
     before, now = max(int(reference.sum()), 1), max(int(live.sum()), 1)
     return tuple(
         Cell(label, float(r / before), float(n / now))
@@ -121,7 +127,7 @@ def _shares(names: list[str] | tuple[str, ...], reference: Integers, live: Integ
     )
 
 
-def _largest_move(names: tuple[str, ...], reference: Integers, live: Integers) -> str:
+def _largest_move(names: Sequence[str], reference: Integers, live: Integers) -> str:
     p, q = reference / reference.sum(), live / live.sum()
     most = int(np.abs(p - q).argmax())
     return f"{names[most]} {p[most]:.1%} → {q[most]:.1%}"

@@ -5,7 +5,7 @@ A column has drifted when, in two of the last three windows,
 - the window has rows enough;
 - the effect may be as large as matters: its value and 1.645 times its error reach the threshold;
 - it is no accident: q < 0.05 after Benjamini-Hochberg across columns;
-- it is larger than what is typical of so many rows, and of windows that follow each other (`profiles.typical`).
+- it is larger than what is typical of so many rows, and of windows in a row (`profiles.typical`).
 
 Where fewer windows have rows enough, all must agree. Missing values and categories never seen in training
 are tests of their own: a merged or dropped cell would hide them.
