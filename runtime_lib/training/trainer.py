@@ -77,12 +77,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Split:
-    """The two tables of a training, checked; labels as `Task.read` gives them."""
+    """The two tables of a training, checked; labels as `Task.read` gives them; the time of each row."""
 
     train: Mapping[str, Array]
     train_label: Array
     validation: Mapping[str, Array]
     validation_label: Array
+    train_time: Array | None = None
+    validation_time: Array | None = None
 
 
 @dataclass(frozen=True)

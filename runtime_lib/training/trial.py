@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from runtime_lib.data.columns import Array, check_rows
 from runtime_lib.data.months import read_features
@@ -18,6 +20,9 @@ from runtime_lib.training.model import save
 from runtime_lib.training.prepare import Candidate, ModelFunction, Prepared, prepare
 from runtime_lib.training.profile import build_profile
 from runtime_lib.training.trainer import Fit, OnEpoch, Split, Work, rewritten
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Trial", "fit_split", "load_split", "trial"]
 
@@ -85,13 +90,25 @@ def load_split(settings: Settings, prepared: Prepared) -> Split:
         DataError: a value cannot be used, or the table is no longer the one that was planned for.
     """
     parts: list[Any] = []
+    times: list[Any] = []
     for path in (settings.split_part("train"), settings.split_part("validation")):
-        inputs, label, _ = read_features(path, prepared.task)
+        inputs, label, table = read_features(path, prepared.task)
         parts += [check_rows(inputs, prepared.columns), label]
-    split = Split(*parts)
+        times.append(_time(table))
+    split = Split(*parts, *times)
     if len(split.train_label) != prepared.table.rows:
         raise rewritten(f"{len(split.train_label):,} rows", f"{prepared.table.rows:,}")
     return split
+
+
+def _time(table: pd.DataFrame) -> Array | None:
+    """Of each row in UTC; None where the features have no time that says their order."""
+    import pandas as pd
+
+    time = pd.to_datetime(table["time"], utc=True, errors="coerce") if "time" in table else None
+    if time is None or time.isna().any():
+        return None
+    return np.asarray(time.dt.tz_localize(None).to_numpy(), dtype="datetime64[us]")
 
 
 def fit_split(
@@ -113,7 +130,14 @@ def fit_split(
     best, *others = order
     fit = fits[best]
     profile = build_profile(
-        split.train, prepared.columns, task=task, answer=fit.answer, label=label, metrics=figures[best]
+        split.train,
+        prepared.columns,
+        task=task,
+        answer=fit.answer,
+        label=label,
+        metrics=figures[best],
+        time=split.train_time,
+        answer_time=split.validation_time,
     )
     return Trial(
         figures[best],
