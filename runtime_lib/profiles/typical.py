@@ -7,7 +7,7 @@ the quarters that it is not from. A change counts only above what blocks of as m
     once      in 99 of 100 blocks
     lasting   in 9,999 of 10,000 threes of blocks, of which the second largest effect counts
 
-An effect's logarithm is taken as normal, its spread over blocks as the column's own, but not below that of
+An effect's logarithm (of one that ends at 1 its logit) is taken as normal, its spread over blocks as the column's own, but not below that of
 all columns together: few blocks are left of a large size. Then twenty columns, watched in three windows of
 which two must agree, raise a false alarm in less than 1 % of windows, whether rows are independent or
 resemble their neighbours (docs/monitoring.md has the simulation).
@@ -33,7 +33,8 @@ Often = Literal["once", "lasting"]
 # Normal quantiles of 99 % and of 99.99 %.
 _Z: Mapping[Often, float] = {"once": 2.326, "lasting": 3.719}
 _LEAST = 500  # rows of the smallest blocks
-_FEWEST = 8  # threes of blocks without a row in common; of fewer nothing is said
+_FEWEST = 8  # blocks, or threes of them, without a row in common; of fewer nothing is said
+_TO_ONE: frozenset[Name] = frozenset(("ks", "cramers_v"))  # effects that end at 1
 _MOST = 64  # of each quarter, threes that may overlap
 _QUARTERS = 4
 _TINY = 1e-12
@@ -41,11 +42,11 @@ _TINY = 1e-12
 
 @dataclass(frozen=True)
 class Variation:
-    """Of the logarithms of an effect over blocks: mean and standard deviation, and of how many threes."""
+    """Of an effect's logarithms or logits: mean and standard deviation, and of how many parts."""
 
     mean: float
     sd: float
-    threes: float
+    parts: float
 
 
 @dataclass(frozen=True)
@@ -110,47 +111,63 @@ def _varied(profile: NumberProfile | None, size: int, places: Places) -> tuple[_
     once: _Varied = {}
     lasting: _Varied = {}
     rows = _LEAST
-    while rows * 3 * _FEWEST <= places.size:
-        threes = places.size / (3 * rows)
-        for name, effects in _threes(profile, size, places, rows).items():
+    while rows * _FEWEST <= places.size:
+        # With few threes, single blocks stand for them: the second of three is rarely larger than one.
+        length = 3 if rows * 3 * _FEWEST <= places.size else 1
+        for name, effects in _in_a_row(profile, size, places, rows, length).items():
             # A rate may not have moved at all, of which a logarithm says nothing: its error is the least.
             least = 1 / np.sqrt(rows) if name == "nulls" else _TINY
-            effects = np.maximum(effects, least)
-            once.setdefault(name, {})[rows] = _variation(effects.ravel(), 3 * threes)
-            lasting.setdefault(name, {})[rows] = _variation(np.sort(effects, axis=0)[1], threes)
+            effects = _unbounded(name, np.maximum(effects, least))
+            parts = places.size / rows
+            once.setdefault(name, {})[rows] = _variation(effects.ravel(), parts)
+            second = np.sort(effects, axis=0)[1] if length == 3 else effects[0]
+            lasting.setdefault(name, {})[rows] = _variation(second, parts / length)
         rows *= 2
     return once, lasting
 
 
-def _threes(profile: NumberProfile | None, size: int, places: Places, rows: int) -> dict[Name, Floats]:
-    """Effects of three blocks in a row, `(3, t)`, each against the quarters that it is not from."""
+def _unbounded(name: Name, effects: Floats) -> Floats:
+    """Where an effect is taken as normal."""
+    if name in _TO_ONE:
+        return np.log(effects) - np.log1p(-np.minimum(effects, 1 - _TINY))
+    return np.log(effects)
+
+
+def _bounded(name: Name, value: float) -> float:
+    """Back again."""
+    return float(1 / (1 + np.exp(-value)) if name in _TO_ONE else np.exp(value))
+
+
+def _in_a_row(
+    profile: NumberProfile | None, size: int, places: Places, rows: int, length: int
+) -> dict[Name, Floats]:
+    """Effects of so many blocks in a row, `(length, t)`, each against the quarters that it is not from."""
     whole = np.roll(np.bincount(places + 1, minlength=size + 1), -1)
     borders = np.linspace(0, places.size, _QUARTERS + 1).astype(np.int64)
     found: dict[Name, list[Floats]] = {}
     for start, end in pairwise(borders):
-        if end - start < 3 * rows:
+        if end - start < length * rows:
             continue
         own = np.roll(np.bincount(places[start:end] + 1, minlength=size + 1), -1)
-        begins = _begins(int(start), int(end), rows)
+        begins = _begins(int(start), int(end), rows, length)
         each = [
             block_effects(profile, whole - own, count_blocks(places, begins + step * rows, rows, size))
-            for step in range(3)
+            for step in range(length)
         ]
         for name in each[0]:
             found.setdefault(name, []).append(np.stack([effects[name] for effects in each]))
     return {name: np.concatenate(parts, axis=1) for name, parts in found.items()}
 
 
-def _begins(start: int, end: int, rows: int) -> Integers:
-    """Where threes begin that overlap by less than one block."""
-    last = end - 3 * rows
+def _begins(start: int, end: int, rows: int, length: int) -> Integers:
+    """Where they begin, half a block apart or more."""
+    last = end - length * rows
     many = min(_MOST, 1 + 2 * (last - start) // rows)
     return np.unique(np.linspace(start, last, many).astype(np.int64))
 
 
-def _variation(effects: Floats, threes: float) -> Variation:
-    logs = np.log(effects)
-    return Variation(float(logs.mean()), float(logs.std(ddof=1)) if logs.size > 1 else 0.0, threes)
+def _variation(values: Floats, parts: float) -> Variation:
+    return Variation(float(values.mean()), float(values.std(ddof=1)) if values.size > 1 else 0.0, parts)
 
 
 def _limits(columns: Mapping[str, _Varied], z: float) -> dict[str, dict[Name, tuple[float, ...]]]:
@@ -162,12 +179,12 @@ def _limits(columns: Mapping[str, _Varied], z: float) -> dict[str, dict[Name, tu
             spreads = [each[rows].sd for each in own.values() if each[rows].sd > _TINY]
             usual = float(np.sqrt(np.mean(np.square(spreads)))) if spreads else 0.0
             for name, each in own.items():
-                limits[name][effect] = (*limits[name].get(effect, ()), _limit(each[rows], usual, z))
+                limits[name][effect] = (*limits[name].get(effect, ()), _limit(effect, each[rows], usual, z))
     return limits
 
 
-def _limit(variation: Variation, usual: float, z: float) -> float:
+def _limit(effect: Name, variation: Variation, usual: float, z: float) -> float:
     if variation.sd <= _TINY:
-        return float(np.exp(variation.mean))
-    spread = max(variation.sd, usual) * np.sqrt(1 + 1 / variation.threes)
-    return float(np.exp(variation.mean + z * spread))
+        return _bounded(effect, variation.mean)
+    spread = max(variation.sd, usual) * np.sqrt(1 + 1 / variation.parts)
+    return _bounded(effect, float(variation.mean + z * spread))
