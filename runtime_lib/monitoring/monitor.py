@@ -17,6 +17,8 @@ from runtime_lib.monitoring.drift import drift, read_reference
 from runtime_lib.monitoring.estimate import estimate
 from runtime_lib.monitoring.labelled import look_at
 from runtime_lib.monitoring.labels import add_month
+from runtime_lib.monitoring.loop.causes import causes
+from runtime_lib.monitoring.loop.trail import read as read_trail
 from runtime_lib.monitoring.performance import by_period, judge_performance
 from runtime_lib.monitoring.quality import judge_served
 from runtime_lib.monitoring.recent import recent, waiting
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from runtime_lib.data.raw import RawTypes
 
 __all__ = ["Served", "monitor"]
+
+_STEPS = 10  # of the trail, on the page
 
 
 class Served(Protocol):
@@ -93,6 +97,8 @@ def monitor(
     verdict = _judge(source, profile, champion, days)
     quality = judge_served(settings, version, since=since, on_damage=damage.append)
     verdict = replace(verdict, quality=quality, damage=tuple(dict.fromkeys(map(str, damage))))
+    steps = tuple(read_trail(settings.loop_trail)[-_STEPS:])
+    verdict = replace(verdict, causes=causes(settings, verdict) if verdict.found else (), steps=steps)
     if verdict.found:
         verdict = _alert(settings, verdict)
     from runtime_lib.monitoring.report import write_page

@@ -14,6 +14,7 @@ from runtime_lib.errors import require
 from runtime_lib.files import atomic_file
 from runtime_lib.monitoring.drift import Cell, ColumnDrift
 from runtime_lib.monitoring.labelled import drawn
+from runtime_lib.monitoring.loop.trail import WORDS
 from runtime_lib.monitoring.verdict import Verdict
 
 __all__ = ["render", "write_page"]
@@ -50,6 +51,7 @@ def render(verdict: Verdict) -> str:
         shade=_shade,
         shown=lambda column: sum(bool(window.shows) for window in column.windows),
         most=_MOST_ROWS,
+        words=WORDS,
         period=_span(verdict.first, verdict.last),
     )
 

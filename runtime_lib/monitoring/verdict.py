@@ -11,6 +11,7 @@ from runtime_lib.data.quality.report import QualityReport
 from runtime_lib.monitoring.drift import ColumnDrift
 from runtime_lib.monitoring.estimate import Estimate
 from runtime_lib.monitoring.labelled import Labelled
+from runtime_lib.monitoring.loop.trail import Step
 from runtime_lib.monitoring.performance import Performance, Period
 from runtime_lib.monitoring.skew import Skew
 from runtime_lib.monitoring.slices import Slice
@@ -67,6 +68,8 @@ class Verdict:
     slices: tuple[Slice, ...] = ()
     estimated: Estimate | None = None
     timeline: Timeline = field(default_factory=Timeline)
+    causes: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
     quality: QualityReport | None = None
 
     @property
@@ -170,6 +173,8 @@ class Verdict:
             "slices": [asdict(each) for each in self.slices],
             "estimated": self.estimated and asdict(self.estimated),
             "timeline": asdict(self.timeline),
+            "causes": list(self.causes),
+            "steps": [step.to_dict() for step in self.steps],
             **({"quality": self.quality.to_dict()} if self.quality else {}),
         }
 

@@ -8,14 +8,17 @@ stage whose inputs did not change is skipped by DVC.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, DeltaTriggerTimetable
+from airflow.sdk.bases.timetable import BaseTimetable
 
 from runtime_lib import settings as settings_file
 from runtime_lib.hardware.admit.admission import Demand
+from runtime_lib.monitoring.loop.airflow import asset_of
 from runtime_lib.pipeline.graph import read_graph
 from runtime_lib.pipeline.pre_execute import gate
 
@@ -29,6 +32,7 @@ def pipeline_dag(root: Path, *, demands: Mapping[str, Demand] | None = None, **o
     """A task per stage of `root/dvc.yaml`, then `promote`: the gate in front of the champion.
 
     A stage starts when the machine of its worker is fit for it (gate.py): table `hardware` of mlops.toml.
+    It also runs when monitoring asks for a retraining, by an event of an asset (`monitoring.retrain`).
 
     Args:
         root: the project's folder.
@@ -39,6 +43,7 @@ def pipeline_dag(root: Path, *, demands: Mapping[str, Demand] | None = None, **o
     demands = {"train": Demand.of(settings.hardware), **(demands or {})}
     graph = read_graph(settings.root / "dvc.yaml")
     # A project runs one stage at a time: DVC's lock and the run's own would refuse a second one.
+    options["schedule"] = _or_asked(options.get("schedule"), settings.project.package)
     with _dag(settings, "pipeline", {"max_active_runs": 1, "max_active_tasks": 1, **options}) as dag:
         tasks = {
             name: _task(
@@ -60,6 +65,20 @@ def monitoring_dag(root: Path, **options: Any) -> DAG:
     with _dag(settings, "monitoring", options) as dag:
         _task(settings.root, "monitor", "monitor --exit-zero")
     return dag
+
+
+def _or_asked(schedule: Any, package: str) -> Any:
+    """The schedule, or an event of the asset by which monitoring asks for a retraining."""
+    asked = Asset(asset_of(package))
+    if schedule is None:
+        return asked
+    if isinstance(schedule, str):
+        schedule = CronTriggerTimetable(schedule, timezone="UTC")
+    elif isinstance(schedule, timedelta):
+        schedule = DeltaTriggerTimetable(schedule)
+    elif not isinstance(schedule, BaseTimetable):  # assets of the project's own
+        return schedule
+    return AssetOrTimeSchedule(timetable=schedule, assets=asked)
 
 
 def _dag(settings: settings_file.Settings, flow: str, options: dict[str, Any]) -> DAG:

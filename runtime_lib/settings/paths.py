@@ -112,6 +112,11 @@ class Paths(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return self.var / "monitoring" / "report.json"
 
     @property
+    def loop_trail(self) -> Path:
+        """What was done about drops in performance, see `runtime_lib.monitoring.loop.trail`."""
+        return self.var / "monitoring" / "loop.jsonl"
+
+    @property
     def daily_profiles(self) -> Path:
         """Folder of the profiles of each day's predictions; they stay when the log's days go."""
         return self.var / "monitoring" / "profiles"

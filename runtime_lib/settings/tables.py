@@ -127,6 +127,21 @@ class Serving(_Table, frozen=True):
     front: Literal["auto", "haproxy", "none"] = "auto"
 
 
+class Retrain(_Table, frozen=True):
+    """What a drop in performance starts: docs/monitoring.md."""
+
+    # Nothing, `mlops run` where `mlops monitor` runs, or the pipeline's DAG through Airflow.
+    how: Literal["off", "local", "airflow"] = "off"
+    # The new version waits for `mlops promote`, which lets the gate judge it.
+    approve: bool = False
+    # Hours between the beginnings of two retrainings.
+    cool_down_hours: Annotated[float, msgspec.Meta(ge=0)] = 24.0
+    airflow_url: Annotated[str, msgspec.Meta(pattern=r"^https?://")] = "http://127.0.0.1:8080"
+    airflow_user: str = "admin"
+    # From the environment alone; that of `mlops airflow` on this machine is known.
+    airflow_password: str = ""
+
+
 class Monitoring(_Table, frozen=True):
     """When drift and a drop in performance count. Sources: docs/monitoring.md."""
 
@@ -146,6 +161,7 @@ class Monitoring(_Table, frozen=True):
     windows: Annotated[int, msgspec.Meta(ge=1)] = 3
     persistence: Annotated[int, msgspec.Meta(ge=1)] = 2
     max_drop: Share = 0.05
+    retrain: Retrain = msgspec.field(default_factory=Retrain)
     webhook: str = ""
     # Days that the prediction log is kept; 0: for ever. Labels are always kept.
     keep_days: Annotated[int, msgspec.Meta(ge=0)] = 0
