@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 
-__all__ = ["guard", "hide", "is_encoded", "password_of", "without_secrets"]
+__all__ = ["guard", "hide", "hide_values", "is_encoded", "password_of", "without_secrets"]
 
 # What the tools behind this library read their passwords from.
 _VARIABLES = (
@@ -72,6 +72,17 @@ def hide(*addresses: str) -> None:
             continue
         if address.startswith("http") and len(path) >= _LONG_PATH:
             _known.add(path)
+
+
+def hide_values(*values: str) -> None:
+    """Remember these secrets whole, and of one that is an address its path and query too."""
+    for value in values:
+        if not value.startswith(("http://", "https://")):
+            _known.add(value)
+            continue
+        _, _, rest = value.partition("://")
+        path = rest[len(re.split(r"[/?#]", rest, maxsplit=1)[0]) :]
+        _known.update((value, path) if len(path) >= _LONG_PATH else (value,))
 
 
 def password_of(address: str) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from runtime_lib import __version__
 from runtime_lib.cli.airflow import airflow
+from runtime_lib.cli.alerts import alerts
 from runtime_lib.cli.champion import champion
 from runtime_lib.cli.doctor import doctor
 from runtime_lib.cli.drift import drift
@@ -72,3 +73,4 @@ for _command in (
 ):
     app.command(help=_unwrapped(_command.__doc__))(_command)
 app.add_typer(champion, name="champion")
+app.add_typer(alerts, name="alerts")

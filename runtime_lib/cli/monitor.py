@@ -32,8 +32,9 @@ def monitor(
 ) -> None:
     """Judge the champion's predictions: drift, skew, performance once labels are in, whether to retrain.
 
-    Writes var/monitoring/report.html and sends an alert to the webhook of mlops.toml (table `monitoring`).
-    First it compacts past days of the prediction log, and deletes those older than `keep_days` there.
+    Writes var/monitoring/report.html and tells the channels of mlops.toml (tables `monitoring.alerts`) what
+    is new, what still fires and what is over. First it compacts past days of the prediction log, and deletes
+    those older than `keep_days` there.
     """
     from runtime_lib.monitoring.labels import add_labels
     from runtime_lib.monitoring.monitor import monitor as judge
@@ -56,6 +57,9 @@ def monitor(
         f"  performance: {verdict.performance.reason}",
         f"Report: {verdict.report_html}",
     )
+    for alert in verdict.alerts:
+        if alert.error:
+            complain(f"warning: {alert.error}")
     if open_report:
         typer.launch(str(verdict.report_html))
     if verdict.found and not exit_zero:

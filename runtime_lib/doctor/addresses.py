@@ -15,6 +15,8 @@ from urllib.request import urlopen
 
 from runtime_lib.doctor.finding import Finding
 from runtime_lib.settings import Settings
+from runtime_lib.settings.channel import Channel
+from runtime_lib.settings.channels import variable
 from runtime_lib.tracking.reach import DATABASE_PORTS, PROBE_SECONDS, S3_ENDPOINTS
 
 __all__ = ["addresses"]
@@ -25,7 +27,7 @@ _STORES = {"s3": "https://s3.amazonaws.com", "gs": "https://storage.googleapis.c
 
 
 def addresses(settings: Settings) -> Iterator[Finding]:
-    """Yield a finding for the tracking server, the artifact store, each data remote and the webhook.
+    """Yield a finding for the tracking server, the artifact store, each data remote and channel of alerts.
 
     Only those that are set; of this machine's folders, those that another clone would miss.
     Answers of any kind will do, so that no credentials are needed. A finding names host and port alone.
@@ -46,6 +48,8 @@ def addresses(settings: Settings) -> Iterator[Finding]:
             yield _ask(f"data remote {name}", where, "start it, or correct .dvc/config")
     if settings.monitoring.webhook:
         yield _ask("webhook", urlsplit(settings.monitoring.webhook), "correct monitoring.webhook")
+    for name, channel in settings.monitoring.alerts.items():
+        yield _channel(name, channel)
 
 
 def _ask(what: str, url: SplitResult, fix: str) -> Finding:
@@ -71,6 +75,16 @@ def _ask(what: str, url: SplitResult, fix: str) -> Finding:
         said = reason.strerror if isinstance(reason, OSError) and reason.strerror else reason
         return Finding(what, "fix", f"{where}: {said}", fix)
     return Finding(what, "ok", f"{where} answers")
+
+
+def _channel(name: str, channel: Channel) -> Finding:
+    what = f"alerts {name}"
+    if channel.missing:
+        needed = variable(name, channel.missing[0])
+        return Finding(what, "fix", "nothing can be sent: a secret is missing", f"set the variable {needed}")
+    return _ask(
+        what, urlsplit(channel.address or f"smtp://{channel.place}"), f"correct [monitoring.alerts.{name}]"
+    )
 
 
 def _inside(root: Path, name: str, url: str) -> Iterator[Finding]:

@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from runtime_lib.errors import DataError, ServiceError
+from runtime_lib.errors import DataError
 from runtime_lib.files import read_json, write_json
-from runtime_lib.monitoring.alerts.payload import payload
-from runtime_lib.monitoring.alerts.webhook import host_of, send_webhook
+from runtime_lib.monitoring.alerts.findings import tell
 from runtime_lib.monitoring.daily import Day, Source, read_days
 from runtime_lib.monitoring.drift import drift, read_reference
 from runtime_lib.monitoring.estimate import estimate
@@ -25,7 +24,7 @@ from runtime_lib.monitoring.recent import recent, waiting
 from runtime_lib.monitoring.skew import find_skew
 from runtime_lib.monitoring.slices import find_slices, sliced_columns
 from runtime_lib.monitoring.timeline import timeline
-from runtime_lib.monitoring.verdict import Alert, Verdict
+from runtime_lib.monitoring.verdict import Verdict
 from runtime_lib.monitoring.windows import windows
 from runtime_lib.serving.log import Damage, lost_by, scan
 from runtime_lib.settings import Settings
@@ -64,10 +63,8 @@ def monitor(
 
     Judges the newest `monitoring.period_days`, in memory that does not grow with the log. Also compares the
     features of rows that are in `data/features` too. Writes `var/monitoring/report.json` and `report.html`,
-    and sends an alert when a column has drifted, served features differ from training, a quality rule is
-    broken, or retraining is due. The verdict says when an alert could not be delivered: it must not be lost
-    with it.
-
+    and tells the channels of `[monitoring.alerts]` when a column has drifted, served features differ from
+    training, a quality rule is broken, retraining is due, or one of these is over.
     Args:
         profile: what to compare with; default: the profile in the champion's folder.
         champion: whose predictions to judge; default: the registry's champion, or, when a profile is
@@ -99,12 +96,10 @@ def monitor(
     verdict = replace(verdict, quality=quality, damage=tuple(dict.fromkeys(map(str, damage))))
     steps = tuple(read_trail(settings.loop_trail)[-_STEPS:])
     verdict = replace(verdict, causes=causes(settings, verdict) if verdict.found else (), steps=steps)
-    if verdict.found:
-        verdict = _alert(settings, verdict)
-    from runtime_lib.monitoring.report import write_page
-
-    write_json(verdict.report_json, verdict.to_dict())
-    write_page(verdict, verdict.report_html)
+    _write(verdict)  # before the alerts: a channel may take its time
+    if alerts := tell(settings, verdict):
+        verdict = replace(verdict, alerts=alerts)
+        _write(verdict)
     return verdict
 
 
@@ -198,12 +193,8 @@ def _held_out_curves(settings: Settings, champion: Served | None) -> Mapping[str
     return evaluation.get("curves", {}).get("candidate", {}) if same else {}
 
 
-def _alert(settings: Settings, verdict: Verdict) -> Verdict:
-    if not settings.monitoring.webhook:
-        return verdict
-    host = host_of(settings.monitoring.webhook)
-    try:
-        send_webhook(settings.monitoring.webhook, payload(verdict))
-    except ServiceError as error:
-        return replace(verdict, alert=Alert(host, str(error)))
-    return replace(verdict, alert=Alert(host))
+def _write(verdict: Verdict) -> None:
+    from runtime_lib.monitoring.report import write_page
+
+    write_json(verdict.report_json, verdict.to_dict())
+    write_page(verdict, verdict.report_html)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from runtime_lib.data.quality.report import QualityReport
+from runtime_lib.monitoring.alerts.alert import Outcome
 from runtime_lib.monitoring.drift import ColumnDrift
 from runtime_lib.monitoring.estimate import Estimate
 from runtime_lib.monitoring.labelled import Labelled
@@ -18,7 +19,7 @@ from runtime_lib.monitoring.slices import Slice
 from runtime_lib.monitoring.timeline import Timeline
 from runtime_lib.settings import Monitoring
 
-__all__ = ["Alert", "Verdict"]
+__all__ = ["Verdict"]
 
 _HEADLINES = {
     "retrain": "Retrain: performance has dropped",
@@ -28,14 +29,6 @@ _HEADLINES = {
     "early": "Too early to tell",
     "well": "All well",
 }
-
-
-@dataclass(frozen=True)
-class Alert:
-    """An alert that was due: to which host, and why it was not delivered (None: it was)."""
-
-    host: str
-    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +54,7 @@ class Verdict:
     periods: tuple[Period, ...]
     report_html: Path
     report_json: Path
-    alert: Alert | None = None
+    alerts: tuple[Outcome, ...] = ()
     skew: Skew = field(default_factory=lambda: Skew(0))
     labelled: Labelled = field(default_factory=Labelled)
     damage: tuple[str, ...] = ()
@@ -118,6 +111,11 @@ class Verdict:
         return "early" if self.rows < self.rules.min_rows else "well"
 
     @property
+    def alert(self) -> Outcome | None:
+        """What became of the alert on the first channel that one was due on; None: none was."""
+        return self.alerts[0] if self.alerts else None
+
+    @property
     def headline(self) -> str:
         """The state in a few words."""
         return _HEADLINES[self.state]
@@ -168,7 +166,8 @@ class Verdict:
             "labelled": asdict(self.labelled),
             "periods": [vars(p) for p in self.periods],
             "report": str(self.report_html),
-            "alert": self.alert and vars(self.alert),
+            "alert": self.alert and {"host": self.alert.host, "error": self.alert.error},
+            "alerts": [vars(outcome) for outcome in self.alerts],
             "damage": list(self.damage),
             "slices": [asdict(each) for each in self.slices],
             "estimated": self.estimated and asdict(self.estimated),

@@ -6,8 +6,6 @@ Nothing in it is believed but that it is time to look at the registry. The signa
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 import os
 import time
@@ -18,13 +16,13 @@ import orjson
 
 from runtime_lib.errors import RequestError
 from runtime_lib.serving.messages import Reply, Request
+from runtime_lib.signature import sign
 
 __all__ = ["SECRET", "Webhook"]
 
 # The variable that holds the secret; no setting, as settings are in git.
 SECRET = "MLOPS_WEBHOOK_SECRET"  # noqa: S105  its name, not its value
 _ID, _TIME, _SIGNATURE = b"x-mlflow-delivery-id", b"x-mlflow-timestamp", b"x-mlflow-signature"
-_VERSION = b"v1,"
 # Seconds for which a delivery may be on its way, by two clocks.
 _LONGEST = 300
 # Deliveries that are remembered: what is sent again by whoever overheard it does nothing.
@@ -67,9 +65,8 @@ class Webhook:
     def _checked(self, headers: Mapping[bytes, bytes], body: bytes) -> bytes:
         """The id of a delivery that MLflow has signed, lately."""
         name, at = headers.get(_ID, b""), headers.get(_TIME, b"")
-        digest = hmac.new(self._secret, b".".join((name, at, body)), hashlib.sha256).digest()
         given = headers.get(_SIGNATURE, b"")
-        if not name or not hmac.compare_digest(given, _VERSION + base64.b64encode(digest)):
+        if not name or not hmac.compare_digest(given, sign(self._secret, name, at, body)):
             raise RequestError(f"The signature is not made with the secret in {SECRET}.", status=401)
         if not at.isdigit() or abs(time.time() - int(at)) > _LONGEST:
             raise RequestError(

@@ -126,6 +126,11 @@ class Paths(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         """What `mlops monitor` found, as an HTML page."""
         return self.var / "monitoring" / "report.html"
 
+    @property
+    def alerts(self) -> Path:
+        """Folder of the alerts that fire, of silences and of what could not be delivered."""
+        return self.var / "monitoring" / "alerts"
+
     def lock(self, name: Lock) -> Path:
         """The lock file of one kind of work in this project, see `runtime_lib.locks`."""
         return self.var / f"{name}.lock"

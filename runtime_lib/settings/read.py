@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from runtime_lib.errors import SettingsError
-from runtime_lib.secrets import hide, is_encoded, password_of
+from runtime_lib.secrets import hide, hide_values, is_encoded, password_of
 from runtime_lib.settings.build import build
+from runtime_lib.settings.channels import check_channels, check_layers
 from runtime_lib.settings.layers import Key, Layer, Layers, unknown
 from runtime_lib.settings.renamed import take_renamed
 from runtime_lib.settings.tables import RENAMED, Settings
@@ -45,9 +46,13 @@ def load(root: Path | None = None, *, environ: Mapping[str, str] | None = None) 
     root = (root or find_root()).resolve()
     environment = environ.get("MLOPS_ENV", "local")
     layers = read_layers(root / FILE, environment, environ)
+    check_layers(layers)
     settings = build(Settings, layers, environment=environment, root=root)
     hide(settings.tracking.uri, settings.tracking.artifacts, settings.monitoring.webhook)
+    for channel in settings.monitoring.alerts.values():
+        hide_values(*channel.secrets)
     _check_addresses(settings, layers)
+    check_channels(settings.monitoring.alerts, settings.monitoring.webhook, layers)
     whole, least = settings.hardware.memory_gib, settings.hardware.least_memory_gib
     if 0 < whole < least:
         raise SettingsError(

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
+from runtime_lib.settings.channel import Channel
 from runtime_lib.settings.paths import Paths
 
 __all__ = ["RENAMED", "Moved", "Settings"]
@@ -162,9 +163,18 @@ class Monitoring(_Table, frozen=True):
     persistence: Annotated[int, msgspec.Meta(ge=1)] = 2
     max_drop: Share = 0.05
     retrain: Retrain = msgspec.field(default_factory=Retrain)
-    webhook: str = ""
     # Days that the prediction log is kept; 0: for ever. Labels are always kept.
     keep_days: Annotated[int, msgspec.Meta(ge=0)] = 0
+    # A channel without a signature, for what `mlops monitor` finds: docs/alerts.md#the-old-webhook.
+    webhook: str = ""
+    # By the names that a project chooses: docs/alerts.md.
+    alerts: dict[str, Channel] = msgspec.field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        shown = {field.name: getattr(self, field.name) for field in msgspec.structs.fields(self)}
+        if self.webhook:
+            shown["webhook"] = "…"
+        return f"Monitoring({', '.join(f'{key}={value!r}' for key, value in shown.items())})"
 
 
 class Hardware(_Table, frozen=True):

@@ -27,10 +27,11 @@ def without_logins(settings: Settings) -> Settings:
     parts = urlsplit(uri)
     if "@" in parts.netloc:
         uri = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    alerts = {name: channel.bare() for name, channel in settings.monitoring.alerts.items()}
     return replace(
         settings,
         tracking=replace(settings.tracking, uri=uri),
-        monitoring=replace(settings.monitoring, webhook=""),
+        monitoring=replace(settings.monitoring, webhook="", alerts=alerts),
     )
 
 

@@ -36,6 +36,10 @@ _MOVED = {
     "pipeline.lock": "pipeline.run_lock",
     # serving, monitoring
     "monitoring.alerts": "monitoring.alerts.webhook",
+    "monitoring.alerts.host_of": "settings.channel.place_of",
+    "monitoring.alerts.webhook.host_of": "settings.channel.place_of",
+    "monitoring.monitor.Alert": "monitoring.alerts.alert.Outcome",
+    "monitoring.verdict.Alert": "monitoring.alerts.alert.Outcome",
     "monitoring.log": "serving.log",
     "monitoring.measures": "profiles.statistics",
     "monitoring.statistics": "profiles.statistics",
@@ -114,6 +118,10 @@ _GONE: dict[str, str] = {
     ),
     "training.fit.fit": "call runtime_lib.training.train.train; in a loop of your own, "
     "runtime_lib.training.fit.fit_network with a network of runtime_lib.training.build.build",
+    **dict.fromkeys(
+        ("monitoring.alerts.send_webhook", "monitoring.alerts.webhook.send_webhook"),
+        "runtime_lib.monitoring.alerts.notify.notify tells the channels of the settings",
+    ),
     "monitoring.log.RESERVED": "runtime_lib.serving.log.is_reserved says whether an input may have a name",
     "monitoring.profile.check_profile": "runtime_lib.training.profile.read_profile returns the document",
     "hardware.check.Finding": "runtime_lib.hardware.device.selfcheck.check returns texts",

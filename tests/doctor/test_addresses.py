@@ -26,6 +26,15 @@ uri = "postgresql+psycopg://me:secret@127.0.0.1:{port}/mlflow"
 artifacts = "s3://bucket/models"
 [monitoring]
 webhook = "http://127.0.0.1:{port}/hook/secret"
+[monitoring.alerts.am]
+kind = "alertmanager"
+url = "http://127.0.0.1:{port}/secret"
+[monitoring.alerts.mail]
+kind = "email"
+host = "127.0.0.1"
+port = {port}
+sender = "ml@example.org"
+to = ["ops@example.org"]
 """
 DVC = """
 [core]
@@ -40,7 +49,15 @@ DVC = """
 ['remote "cloud"']
     url = azure://container/data
 """
-ASKED = ["tracking", "artifacts", "data remote shared", "data remote backup", "webhook"]
+ASKED = [
+    "tracking",
+    "artifacts",
+    "data remote shared",
+    "data remote backup",
+    "webhook",
+    "alerts am",
+    "alerts mail",
+]
 
 
 def project(root: Path, port: int) -> Path:
@@ -76,6 +93,17 @@ def test_every_address_is_asked(tmp_path, monkeypatch, answering, up):
     assert all(f"127.0.0.1:{port}" in found[what].found and said in found[what].found for what in ASKED)
     assert found["data remote cloud"].found == "not checked: an address of the kind azure"
     assert "secret" not in str(found)
+
+
+def test_a_channel_without_its_secret_is_told_with_the_variable(tmp_path, answering):
+    text = '[project]\nname = "demo"\npackage = "demo"\n[monitoring.alerts.on-call]\nkind = "slack"\n'
+    (tmp_path / "mlops.toml").write_text(text)
+    variable = "MLOPS_MONITORING__ALERTS__ON_CALL__URL"
+    found = {f.what: f for f in addresses(load(tmp_path, environ={}))}["alerts on-call"]
+    assert (found.level, found.fix) == ("fix", f"set the variable {variable}")
+    url = f"http://127.0.0.1:{answering}/services/secret"
+    found = {f.what: f for f in addresses(load(tmp_path, environ={variable: url}))}["alerts on-call"]
+    assert (found.level, found.found) == ("ok", f"127.0.0.1:{answering} answers")
 
 
 def test_an_outage_is_the_servers_and_not_the_champions(tmp_path, monkeypatch):
