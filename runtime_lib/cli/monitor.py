@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from runtime_lib.cli.output import FOUND, ExitZero, Json, complain, show
+from runtime_lib.monitoring.loop.trail import WORDS, Step
 from runtime_lib.settings import load
 
 __all__ = ["monitor"]
@@ -37,6 +38,7 @@ def monitor(
     those older than `keep_days` there.
     """
     from runtime_lib.monitoring.labels import add_labels
+    from runtime_lib.monitoring.loop.act import act
     from runtime_lib.monitoring.monitor import monitor as judge
     from runtime_lib.monitoring.upkeep import tidy
 
@@ -49,12 +51,14 @@ def monitor(
             typer.echo(f"{added:,} labels added.")
     verdict = judge(settings, month=month)
     _warn(verdict.damage)
+    step = act(settings, verdict, on_step=None if as_json else _tell)
     show(
-        verdict.to_dict(),
+        {**verdict.to_dict(), "retraining": step and step.to_dict()},
         as_json,
         f"{verdict.headline} ({verdict.rows:,} predictions of version {verdict.version})",
         *(f"  {reason}" for reason in verdict.reasons),
         f"  performance: {verdict.performance.reason}",
+        *(f"  perhaps: {cause}" for cause in verdict.causes if verdict.retrain),
         f"Report: {verdict.report_html}",
     )
     for alert in verdict.alerts:
@@ -64,6 +68,10 @@ def monitor(
         typer.launch(str(verdict.report_html))
     if verdict.found and not exit_zero:
         raise SystemExit(FOUND)
+
+
+def _tell(step: Step) -> None:
+    typer.echo(f"{WORDS[step.what]}: {step.reason}")
 
 
 def _warn(damage: Sequence[str]) -> None:

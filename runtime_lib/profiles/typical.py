@@ -7,10 +7,10 @@ the quarters that it is not from. A change counts only above what blocks of as m
     once      in 99 of 100 blocks
     lasting   in 9,999 of 10,000 threes of blocks, of which the second largest effect counts
 
-An effect's logarithm (of one that ends at 1 its logit) is taken as normal, its spread over blocks as the column's own, but not below that of
-all columns together: few blocks are left of a large size. Then twenty columns, watched in three windows of
-which two must agree, raise a false alarm in less than 1 % of windows, whether rows are independent or
-resemble their neighbours (docs/monitoring.md has the simulation).
+An effect's logarithm (of one that ends at 1 its logit) is taken as normal, its spread over blocks as the
+column's own, but not below that of all columns together: few blocks are left of a large size. Then twenty
+columns, watched in three windows of which two must agree, raise a false alarm in less than 1 % of windows,
+whether rows are independent or resemble their neighbours (docs/monitoring.md has the simulation).
 """
 
 from __future__ import annotations

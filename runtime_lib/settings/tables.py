@@ -139,8 +139,6 @@ class Retrain(_Table, frozen=True):
     cool_down_hours: Annotated[float, msgspec.Meta(ge=0)] = 24.0
     airflow_url: Annotated[str, msgspec.Meta(pattern=r"^https?://")] = "http://127.0.0.1:8080"
     airflow_user: str = "admin"
-    # From the environment alone; that of `mlops airflow` on this machine is known.
-    airflow_password: str = ""
 
 
 class Monitoring(_Table, frozen=True):

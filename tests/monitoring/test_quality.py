@@ -14,8 +14,8 @@ import pytest
 
 from runtime_lib import settings
 from runtime_lib.data.columns import Column, check_rows
-from runtime_lib.data.quality.report import findings
 from runtime_lib.errors import SettingsError
+from runtime_lib.monitoring.alerts.findings import findings
 from runtime_lib.monitoring.monitor import monitor
 from runtime_lib.monitoring.quality import judge_served
 from runtime_lib.serving.log import PredictionLog
@@ -121,8 +121,9 @@ def test_served_rows_that_break_a_rule_are_counted_and_told(project):
     page = verdict.report_html.read_text()
     assert "Quality of served rows" in page
     assert "1 % (0.798 % to 1.24 %)" in page
-    [finding] = findings(verdict.quality)
-    assert finding.title == "Served rows break a quality rule: range speed"
+    [finding] = findings(verdict)
+    assert finding.title == "demo version 2: served rows break quality rules (range speed)"
+    assert (finding.kind, finding.members) == ("quality", ("range speed",))
 
 
 def test_an_alert_says_it(project, listening):

@@ -10,7 +10,7 @@ from runtime_lib.data.quality.count import QualityCount, RuleCount
 from runtime_lib.data.quality.rates import Rate, rate
 from runtime_lib.data.quality.rule import RowRule, Rule
 
-__all__ = ["Finding", "Judgement", "QualityReport", "assess", "findings", "percent"]
+__all__ = ["Judgement", "QualityReport", "assess", "evidence", "percent"]
 
 Of = Literal["months", "served"]
 _FORMAT = 1
@@ -106,17 +106,6 @@ class QualityReport:
         }
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What an alert tells. `evidence` is JSON-able and holds no values of rows, which may be personal."""
-
-    kind: str
-    severity: str
-    title: str
-    text: str
-    evidence: Mapping[str, Any]
-
-
 def assess(rules: Sequence[Rule], parts: Mapping[str, QualityCount], of: Of) -> QualityReport:
     """Judge what was counted.
 
@@ -130,14 +119,9 @@ def assess(rules: Sequence[Rule], parts: Mapping[str, QualityCount], of: Of) -> 
     return QualityReport(of, tuple(parts), total.rows, total.quarantined, judgements)
 
 
-def findings(report: QualityReport) -> list[Finding]:
-    """What to alert of: one finding for all broken rules, none when no rule is broken."""
-    if not (broken := report.broken):
-        return []
-    names = [each.rule.name for each in broken]
-    where = "Served rows break" if report.of == "served" else "The months break"
-    count = "a quality rule" if len(names) == 1 else f"{len(names)} quality rules"
-    evidence = {
+def evidence(report: QualityReport) -> dict[str, Any]:
+    """The broken rules as JSON-able values, without values of rows, which may be personal."""
+    return {
         "of": report.of,
         "parts": list(report.parts[-1:]),
         "rules": [
@@ -148,11 +132,9 @@ def findings(report: QualityReport) -> list[Finding]:
                 "bad": each.count.bad,
                 "rate": each.rate and asdict(each.rate),
             }
-            for each in broken
+            for each in report.broken
         ],
     }
-    title = f"{where} {count}: {', '.join(names)}"
-    return [Finding("quality", "warning", title, "\n".join(report.reasons), evidence)]
 
 
 def _judge(rule: Rule, parts: Sequence[QualityCount], total: QualityCount) -> Judgement:

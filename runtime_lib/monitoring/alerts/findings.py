@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runtime_lib.data.quality.report import evidence
 from runtime_lib.errors import MlopsError
 from runtime_lib.monitoring.alerts.alert import Finding, Outcome
 from runtime_lib.monitoring.alerts.notify import notify
@@ -35,12 +36,13 @@ def tell(settings: Settings, verdict: Verdict) -> tuple[Outcome, ...]:
 
 
 def findings(verdict: Verdict) -> list[Finding]:
-    """The findings of a verdict: drift, skew and a drop in performance."""
+    """The findings of a verdict: drift, skew, broken quality rules and a drop in performance."""
     full = payload(verdict)
     about = {name: full[name] for name in ("version", "rows", "rules")}
     return [
         *_performance(verdict, full, about),
         *_skew(verdict, full, about),
+        *_quality(verdict, about),
         *_drift(verdict, full["columns"], about),
     ]
 
@@ -51,6 +53,7 @@ def unjudged(verdict: Verdict) -> set[str]:
     judged = {
         "drift": verdict.rows >= least,
         "skew": verdict.skew.rows > 0,
+        "quality": verdict.quality is not None,
         "performance": verdict.performance.labelled >= least,
     }
     return {kind for kind, enough in judged.items() if not enough}
@@ -63,8 +66,8 @@ def _performance(verdict: Verdict, full: Mapping[str, Any], about: Mapping[str, 
         Finding(
             "performance",
             f"{_model(verdict)}: performance has dropped, retraining is due",
-            verdict.performance.reason,
-            evidence={**about, "performance": full["performance"]},
+            "\n".join([verdict.performance.reason, *(f"perhaps: {cause}" for cause in verdict.causes)]),
+            evidence={**about, "performance": full["performance"], "causes": list(verdict.causes)},
             report=str(verdict.report_html),
         )
     ]
@@ -84,6 +87,22 @@ def _skew(verdict: Verdict, full: Mapping[str, Any], about: Mapping[str, Any]) -
             "\n".join(lines),
             members=members,
             evidence={**about, "skew": full["skew"]},
+            report=str(verdict.report_html),
+        )
+    ]
+
+
+def _quality(verdict: Verdict, about: Mapping[str, Any]) -> list[Finding]:
+    if not verdict.quality or not (broken := verdict.quality.broken):
+        return []
+    names = tuple(each.rule.name for each in broken)
+    return [
+        Finding(
+            "quality",
+            f"{_model(verdict)}: served rows break quality rules ({_listed(names)})",
+            "\n".join(verdict.quality.reasons),
+            members=names,
+            evidence={**about, "quality": evidence(verdict.quality)},
             report=str(verdict.report_html),
         )
     ]

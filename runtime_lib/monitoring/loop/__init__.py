@@ -1,7 +1,7 @@
 """From a drop in performance to a better model in the traffic, without a hand.
 
-    causes     what else has changed: columns, slices, data versions, the machine
-    trail      what was done, when and why, one line each
-    retrain    whether retraining starts, and what came of it
-    airflow    an asset event, which starts the pipeline's DAG
+causes     what else has changed: columns, slices, data versions, the machine
+trail      what was done, when and why, one line each
+retrain    whether retraining starts, and what came of it
+airflow    an asset event, which starts the pipeline's DAG
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -12,9 +13,11 @@ from typing import Any
 from runtime_lib.errors import ServiceError, SettingsError
 from runtime_lib.settings import Settings
 
-__all__ = ["asset_of", "ask_for_retraining"]
+__all__ = ["ask_for_retraining", "asset_of"]
 
 _SECONDS = 20.0
+# A secret, so it is no setting: from the environment alone.
+_PASSWORD = "MLOPS_AIRFLOW_PASSWORD"  # noqa: S105 (its name)
 # Where `mlops airflow` keeps the password of its only user.
 _LOCAL = ("airflow", "simple_auth_manager_passwords.json.generated")
 
@@ -43,16 +46,16 @@ def ask_for_retraining(settings: Settings, extra: Mapping[str, Any]) -> None:
     ids = [asset["id"] for asset in found if asset["name"] == name]
     if not ids:
         raise ServiceError(
-            f"Airflow at {url} knows no asset '{name}'. Is the project's DAG there, and not paused? It is made "
-            f"by `pipeline_dag` of this version of the library."
+            f"Airflow at {url} knows no asset '{name}'. Is the project's DAG there, and not paused? It is "
+            f"made by `pipeline_dag` of this version of the library."
         )
     _call(url, "/api/v2/assets/events", {"asset_id": ids[0], "extra": dict(extra)}, token=token)
 
 
 def _login(settings: Settings) -> tuple[str, str]:
     rules = settings.monitoring.retrain
-    if rules.airflow_password:
-        return rules.airflow_user, rules.airflow_password
+    if password := os.environ.get(_PASSWORD):
+        return rules.airflow_user, password
     path = settings.var.joinpath(*_LOCAL)
     try:
         known: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
@@ -62,7 +65,7 @@ def _login(settings: Settings) -> tuple[str, str]:
         return rules.airflow_user, known[rules.airflow_user]
     raise SettingsError(
         f"No password for the user '{rules.airflow_user}' of Airflow at {rules.airflow_url}. Set it in the "
-        f"environment: MLOPS_MONITORING__RETRAIN__AIRFLOW_PASSWORD."
+        f"environment: {_PASSWORD}. That of `mlops airflow` is known on its own machine."
     )
 
 
@@ -82,11 +85,9 @@ def _call(url: str, path: str, body: Mapping[str, Any] | None = None, token: str
         if error.code in (401, 403):
             raise ServiceError(
                 f"Airflow at {url} refuses the login (HTTP {error.code}, {what}): look at "
-                f"monitoring.retrain.airflow_user, and MLOPS_MONITORING__RETRAIN__AIRFLOW_PASSWORD."
+                f"monitoring.retrain.airflow_user, and at {_PASSWORD}."
             ) from None
         raise ServiceError(f"Airflow at {url} answers HTTP {error.code} to {what}.") from None
     except (OSError, ValueError) as error:
         cause = getattr(error, "reason", error)
         raise ServiceError(f"Airflow at {url} does not answer ({cause}): look at airflow_url.") from None
-
-

@@ -12,7 +12,7 @@ from typing import Any
 from runtime_lib.errors import MlopsError
 from runtime_lib.locks import try_lock
 from runtime_lib.monitoring.loop.airflow import ask_for_retraining
-from runtime_lib.monitoring.loop.trail import Step, append, read
+from runtime_lib.monitoring.loop.trail import OnStep, Step, append, read
 from runtime_lib.monitoring.verdict import Verdict
 from runtime_lib.settings import Settings
 
@@ -21,7 +21,7 @@ __all__ = ["retrain"]
 _REFUSED = 3  # exit code of a run whose model the gate refused
 
 
-def retrain(settings: Settings, verdict: Verdict, *, on_step: Callable[[Step], None] | None = None) -> Step | None:
+def retrain(settings: Settings, verdict: Verdict, *, on_step: OnStep | None = None) -> Step | None:
     """Retrain if a verdict calls for it and the settings allow it.
 
     Performance must have dropped by enough, and surely; no retraining of this project may have begun within
@@ -84,14 +84,16 @@ def _cooling(steps: list[Step], version: str, until: datetime, note: _Note) -> S
         return last
     return note(
         "cooling",
-        f"the last retraining began less than the cool-down ago: no other one before {until:%-d %b %Y, %H:%M} UTC",
+        f"the last retraining began less than the cool-down ago: none before {until:%-d %b %Y, %H:%M} UTC",
     )
 
 
 def _by_airflow(settings: Settings, verdict: Verdict, note: _Note) -> Step:
     figures = _figures(verdict)
     try:
-        ask_for_retraining(settings, {**figures, "version": verdict.version, "reason": verdict.performance.reason})
+        ask_for_retraining(
+            settings, {**figures, "version": verdict.version, "reason": verdict.performance.reason}
+        )
     except MlopsError as error:
         return note("failed", str(error))
     return note("asked", verdict.performance.reason, figures=figures)
@@ -112,7 +114,9 @@ def _here(settings: Settings, verdict: Verdict, note: _Note) -> Step:
     found = _last_document(done.stdout)
     version = str(found.get("version") or _registered(settings))
     if approve:
-        return note("waiting", f"version {version} is trained; `mlops promote` lets the gate judge it", to=version)
+        return note(
+            "waiting", f"version {version} is trained; `mlops promote` lets the gate judge it", to=version
+        )
     if version == verdict.version:
         return note(
             "nothing",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from runtime_lib.errors import ServiceError
 
-__all__ = ["WORDS", "Step", "append", "read"]
+__all__ = ["WORDS", "OnStep", "Step", "append", "read"]
 
 # What a step is: retraining began here, or was asked of Airflow; and how it ended.
 What = Literal["started", "asked", "released", "waiting", "refused", "nothing", "failed", "cooling"]
@@ -53,6 +53,9 @@ class Step:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values."""
         return {**asdict(self), "time": self.time.isoformat()}
+
+
+OnStep = Callable[[Step], None]
 
 
 def append(path: Path, step: Step) -> None:

@@ -1,4 +1,4 @@
-"""The loop, closed: served traffic whose world changes, an alert, a retraining, a release, the alert resolved."""
+"""The loop, closed: traffic whose world changes, an alert, a retraining, a release, the alert resolved."""
 
 from __future__ import annotations
 
@@ -96,19 +96,15 @@ def project(render: Any) -> Path:
     (package / "data.py").write_text(DATA)
     (package / "features.py").write_text(FEATURES)
     set_params(root / "params.yaml", PARAMS)
-    with (root / "mlops.toml").open("a") as file:
-        file.write(
-            f'\n[serving]\nengine = "local"\nworkers = 1\nport = {free_port()}\n'
-            if "[serving]" not in (root / "mlops.toml").read_text()
-            else ""
-        )
     return root
 
 
 def mlops(root: Path, *words: str, today: str, codes: tuple[int, ...] = (0,), **variables: str) -> str:
     env = {**os.environ, **variables, "PYTHONPATH": "src", "MLOPS_TODAY": today}
     done = subprocess.run([MLOPS, *words], cwd=root, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode in codes, f"mlops {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode in codes, (
+        f"mlops {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    )
     return done.stdout
 
 
@@ -139,7 +135,8 @@ def test_a_shift_ends_in_a_release_and_a_resolved_alert_without_a_hand(project: 
         settings = load(project, environ=environ)
         with serving(settings, **environ) as server:
             told = status(server)
-            mlops(project, "predict", str(requests(project, "2025-07")), "--url", server.url, today="2025-08-02")
+            file = requests(project, "2025-07")
+            mlops(project, "predict", str(file), "--url", server.url, today="2025-08-02")
             said = mlops(
                 project, "monitor", "--month", "2025-07", "--json", today="2025-08-02", codes=(4,), **loop
             )
@@ -150,11 +147,12 @@ def test_a_shift_ends_in_a_release_and_a_resolved_alert_without_a_hand(project: 
             assert "heat has drifted" in " ".join(verdict["causes"])
             new = verdict["retraining"]["to"]
             # The server follows the champion: the new version answers, and nobody restarted anything.
-            frame = pd.read_parquet(requests(project, "2025-07")).head(1).drop(columns=["id", "time"])
+            frame = pd.read_parquet(file).head(1).drop(columns=["id", "time"])
             body = {"inputs": {name: values.tolist() for name, values in frame.items()}}
             assert eventually(lambda: server.ask("/invocations", body)[1]["version"] == new, 60)
             assert told["model"] == settings.model_name
-        kinds = [(each["kind"], each["status"]) for each in received]
+        kinds = [(each["data"]["kind"], each["data"]["status"]) for each in received]
+        assert ("retraining", "event") in kinds
         assert ("performance", "firing") in kinds
         assert ("performance", "resolved") in kinds
         assert kinds.index(("performance", "firing")) < kinds.index(("performance", "resolved"))

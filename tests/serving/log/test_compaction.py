@@ -110,7 +110,8 @@ def test_a_writer_of_another_process_keeps_its_segment_until_it_ends(tmp_path: P
     code = (
         "import sys; from pathlib import Path; from tests.support.logged import *\n"
         "from runtime_lib.serving.log import PredictionLog\n"
-        "log = PredictionLog(Path(sys.argv[1])); put(log, Answered(0, 0, ['a'])); print(flush=True); input()\n"
+        "log = PredictionLog(Path(sys.argv[1])); put(log, Answered(0, 0, ['a']))\n"
+        "print(flush=True); input()\n"
         "put(log, Answered(0, 1, ['b']))"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
