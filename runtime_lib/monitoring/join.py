@@ -7,9 +7,8 @@ each day only its rows are read. Compacted days and large files of labels are or
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -106,20 +105,11 @@ def labelled(
         for number in range(ranges):
             ids = range(number * BUCKETS // ranges, (number + 1) * BUCKETS // ranges)
             joined = _Joined(read_lookup(files, ids, task), asked, unlabelled)
-            for shape, table in _ahead(log.newest_first(ids)):
+            for shape, table in log.newest_first(ids):
                 yield from joined.rows(shape, table)
             if tally:
                 tally.labels += len(joined.lookup)
                 tally.matched += int(joined.used.sum())
-
-
-def _ahead(items: Generator[Piece]) -> Iterator[Piece]:
-    """Yield the items; while one is worked on, a thread reads the next: that is half of the time."""
-    with closing(items), ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, items, None)
-        while item := coming.result():
-            coming = thread.submit(next, items, None)
-            yield item
 
 
 class _Joined:
@@ -163,7 +153,7 @@ class _Log:
         self._held, self._on_damage = held, on_damage
         self._aside: dict[str, Spill] = {}
 
-    def newest_first(self, ids: range) -> Generator[Piece]:
+    def newest_first(self, ids: range) -> Iterator[Piece]:
         asked = self._asked if self._ranges == 1 else replace(self._asked, ids=ids)
         for day in reversed(days(self._folder)):
             if asked.day(day.name):

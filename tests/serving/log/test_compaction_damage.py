@@ -122,10 +122,8 @@ def test_a_day_whose_list_is_damaged_is_left_as_it_is(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"number": 1', '"number": 2'))
     files = sorted(tmp_path.glob("*/*"))
     done = compact(tmp_path, now=LATER)
-    assert [str(each) for each in done.damage] == [
-        f"{path}, byte 0: the list of the day's compacted rows is damaged; {path.stat().st_size:,} bytes "
-        "were skipped."
-    ]
+    [damage] = done.damage
+    assert str(damage).startswith(f"{path}, byte 0: the list of the day's compacted rows is damaged; ")
     assert sorted(tmp_path.glob("*/*")) == files
 
 
