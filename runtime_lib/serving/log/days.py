@@ -5,8 +5,8 @@ Who reads a day holds `locks.reading` meanwhile, so that no file goes while some
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 from runtime_lib.serving.log.frames import Damage, OnDamage
@@ -17,13 +17,18 @@ from runtime_lib.serving.log.wanted import Wanted
 
 __all__ = ["days", "is_once", "parts_of", "rows_of", "segments_of"]
 
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-
 
 def days(folder: Path) -> list[Path]:
     """The folders of a log's days, oldest first."""
     found = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path for path in found if _DAY.fullmatch(path.name) and path.is_dir())
+    return sorted(path for path in found if _is_day(path.name) and path.is_dir())
+
+
+def _is_day(name: str) -> bool:
+    try:
+        return date.fromisoformat(name).isoformat() == name
+    except ValueError:
+        return False
 
 
 def rows_of(day: Path, wanted: Wanted, on_damage: OnDamage) -> Iterator[Piece]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from runtime_lib.errors import ServiceError
@@ -32,8 +32,8 @@ def delete_before(folder: Path, keep_days: int, *, now: datetime | None = None) 
     today = (now or datetime.now(UTC)).astimezone(UTC).date()
     if keep_days <= 0 or not folder.is_dir():
         return ()
-    first = today - min(timedelta(days=keep_days), today - date.min)
-    old = [day for day in days(folder) if day.name < first.isoformat() and not day.is_symlink()]
+    ages = {day: (today - date.fromisoformat(day.name)).days for day in days(folder)}
+    old = [day for day, age in ages.items() if age > keep_days and not day.is_symlink()]
     if not old:
         return ()
     try:
