@@ -17,7 +17,7 @@ __all__ = ["Piece", "Segment", "read_segments"]
 
 Piece = tuple[Shape, Any]  # what rows share, and their table
 # What is brought together before it is handed on: a tiny batch takes some KiB, however few its rows.
-_BATCHES, _BYTES = 1_024, 32 * 2**20
+_BATCHES, _BYTES = 1_024, 8 * 2**20
 
 
 @dataclass(frozen=True)
@@ -91,4 +91,5 @@ class _Held:
                 continue
             for shape, table in shared.apart(batches):  # which tells version and time by row
                 if wanted.of(shape):
-                    yield shape, wanted.rows(table)
+                    read = wanted.read(shape)
+                    yield shape, wanted.rows(table).select([n for n in shape.columns if n in read])

@@ -13,8 +13,8 @@ from runtime_lib.serving.log import PredictionLog
 from tests.support.depth import examples
 from tests.support.releases import REPOSITORY
 
-ROWS = examples(600_000, 2_000_000)
-MOST = 48  # MiB that the larger day may take more; its other rows are 300 MiB, or 1,000
+ROWS = examples(400_000, 2_000_000)
+MOST = 32  # MiB that the larger day may take more; its other rows are 200 MiB, or 1,000
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 _COMPACTOR = """
