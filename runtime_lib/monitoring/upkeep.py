@@ -29,11 +29,12 @@ def tidy(settings: Settings) -> Iterator[str]:
         done = compact(settings.predictions)
         if done.days:
             span = done.days[0] if len(done.days) == 1 else f"{len(done.days):,} days to {done.days[-1]}"
-            yield f"compacted the predictions of {span}: {done.rows:,} rows{_replaced(done.repeated)}."
+            yield f"compacted the predictions of {span}: {_rows(done.rows, done.repeated)}."
         merge_arrivals(settings.labels)
     except ServiceError as error:
         yield f"warning: {error}"
 
 
-def _replaced(rows: int) -> str:
-    return f"; {rows:,} answers had been given anew" if rows else ""
+def _rows(count: int, repeated: int) -> str:
+    rows = "1 row" if count == 1 else f"{count:,} rows"
+    return f"{rows}; {repeated:,} answers had been given anew" if repeated else rows
