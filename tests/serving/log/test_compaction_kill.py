@@ -21,20 +21,22 @@ from tests.support.releases import REPOSITORY
 KILLS = examples(5, 100)
 
 _WRITER = """
-import os, sys
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import sleep
 import numpy as np
 from runtime_lib.serving.log import PredictionLog
 log, number = PredictionLog(Path(sys.argv[1])), 0
 day = datetime(2026, 5, 4, tzinfo=UTC)
 while True:
-    ids = [f"{sys.argv[2]}-{number}-{row}" for row in range(number % 60 + 1)]
+    ids = [f"{sys.argv[2]}-{number}-{row}" for row in range(number % 9 + 1)]
     rows = {"hour": np.full(len(ids), float(number)), "carrier": np.array(["UA"] * len(ids), dtype=object)}
     time = day + timedelta(hours=number % 48, seconds=number)
     log.append(ids, rows, {"probability": np.zeros(len(ids))}, model="m", version="1", time=time)
     print(number, flush=True)
     number += 1
+    sleep(0.005)  # so that hundred kills do not leave millions of rows
 """
 
 _COMPACTOR = """
@@ -43,7 +45,7 @@ from pathlib import Path
 import runtime_lib.serving.log.spill as spill
 from runtime_lib.serving.log import compact
 from tests.support.logged import LATER
-spill._SHARE = 20_000  # so that it takes a while, and rows are put aside
+spill._SHARE = 5_000  # so that it takes a while, and rows are put aside
 print("compacting", flush=True)
 while True:
     compact(Path(sys.argv[1]), now=LATER)
@@ -80,7 +82,7 @@ def test_kills_of_writers_and_of_compactions_lose_and_double_nothing(tmp_path: P
 
     def kill(name: str) -> None:
         for number in [0, *map(int, killed(writers.pop(name)))]:
-            acknowledged.update(f"{name}-{number}-{row}" for row in range(number % 60 + 1))
+            acknowledged.update(f"{name}-{number}-{row}" for row in range(number % 9 + 1))
 
     for turn in range(1, KILLS + 1):
         time.sleep(draw.uniform(0, 0.3))
