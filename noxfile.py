@@ -98,6 +98,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "tests/bench.py", *session.posargs)
     session.run("python", "tests/bench_models.py")
     session.run("python", "tests/bench_serving.py")
+    session.run("python", "tests/bench_monitoring.py")
 
 
 @nox.session

@@ -19,6 +19,8 @@ _MOVED = {
     "data.periods": "data.months",
     "data.versions": "pipeline.dvc",
     "monitoring.profile": "training.profile",
+    "monitoring.profile.BINS": "profiles.coarse.FEW",
+    "training.profile.BINS": "profiles.coarse.FEW",
     "training.baselines.logistic_probability": "task.binary.logistic",
     "training.baselines.naive_probability": "task.binary.naive",
     "training.metrics": "task.binary",

@@ -7,6 +7,7 @@ next compaction takes away what is left over. A segment that comes later is merg
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from runtime_lib.errors import ServiceError
 from runtime_lib.files import sync_folder
 from runtime_lib.locks import one_at_a_time, removing, try_lock
 from runtime_lib.progress import counted
-from runtime_lib.serving.log.days import days, parts_of, segments_of
+from runtime_lib.serving.log.days import days, parts_of, segments_of, size_of
 from runtime_lib.serving.log.frames import Damage
 from runtime_lib.serving.log.manifest import ASIDE, Manifest, Part, read_manifest, write_manifest
 from runtime_lib.serving.log.parts import PartWriter, part_of, write_part
@@ -84,7 +85,7 @@ def compact(folder: Path, *, now: datetime | None = None) -> Compaction:
 
 def _compact(folder: Path, past: Sequence[Path], settled: float) -> Compaction:
     done = Compaction()
-    size = sum(path.stat().st_size for day in past for path in day.glob("*.arrows"))
+    size = sum(size_of(day, "*.arrows") for day in past)
     with ExitStack() as shown:
         advance = shown.enter_context(counted(len(past), "compacting days")) if size > _LONG else None
         for day in past:
@@ -136,7 +137,7 @@ def _closed(segment: Segment, settled: float) -> Segment | None:
     if lock is None:
         return None
     with lock:
-        found = segment.path.stat()
+        found = os.fstat(lock.fileno())
     # One without a byte may have been made just now, by a process that has not locked it yet.
     old = found.st_mtime <= settled
     return replace(segment, end=found.st_size) if old and found.st_size > segment.start else None

@@ -6,6 +6,7 @@ Who reads a day holds `locks.reading` meanwhile, so that no file goes while some
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from runtime_lib.serving.log.parts import read_part
 from runtime_lib.serving.log.segments import Piece, Segment, read_segments
 from runtime_lib.serving.log.wanted import Wanted
 
-__all__ = ["days", "is_once", "parts_of", "rows_of", "segments_of"]
+__all__ = ["days", "is_once", "parts_of", "rows_of", "segments_of", "size_of"]
 
 
 def days(folder: Path) -> list[Path]:
@@ -29,6 +30,15 @@ def _is_day(name: str) -> bool:
         return date.fromisoformat(name).isoformat() == name
     except ValueError:
         return False
+
+
+def size_of(day: Path, pattern: str) -> int:
+    """Bytes of the files of a day, some of which may go meanwhile: an empty segment goes with its writer."""
+    size = 0
+    for path in day.glob(pattern):
+        with suppress(FileNotFoundError):
+            size += path.stat().st_size
+    return size
 
 
 def rows_of(day: Path, wanted: Wanted, on_damage: OnDamage) -> Iterator[Piece]:

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from runtime_lib.serving.log.days import size_of
 from runtime_lib.serving.log.ids import BUCKETS, buckets, buckets_for, hashes, latest
 from runtime_lib.serving.log.segments import Piece
 from runtime_lib.serving.log.shape import Shape
@@ -28,8 +29,7 @@ _Block = tuple[Shape, Any]  # a batch, or where it lies: offset and length
 
 def ranges_for(day: Path) -> int:
     """Into how many ranges of buckets the rows of a day are cut, so that one of them fits into memory."""
-    size = sum(path.stat().st_size for path in day.glob("*.arrows"))
-    return buckets_for(size + _PACKED * sum(path.stat().st_size for path in day.glob("*.parquet")), _SHARE)
+    return buckets_for(size_of(day, "*.arrows") + _PACKED * size_of(day, "*.parquet"), _SHARE)
 
 
 class Spill:
