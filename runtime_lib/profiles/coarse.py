@@ -21,7 +21,7 @@ def coarse(profile: NumberProfile, few: int = FEW) -> Integers:
     used = np.flatnonzero(counts)
     if not used.size:
         return np.zeros(1, np.int64)
-    if counts.size <= few + 2:  # they are coarse: a profile until 0.8 has no others
+    if counts.size <= 2 * few + 2:  # they are coarse: a profile until 0.8 has no others
         return np.arange(counts.size)
     most = profile.moments.n / few
     alone = counts >= most
