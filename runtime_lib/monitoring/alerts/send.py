@@ -165,8 +165,6 @@ class _Run:
         if waiting and not told:  # gone, and that it fired has not arrived: that goes first
             first = waiting[0]
             told = Told(first.number + 1, None, first.alert.severity, frozenset())
-        if alert.kind == PLAIN:
-            return [] if told else [Message(alert)]
         quiet = silenced(alert, self._state.silences(), self._now)[1]
         message = due(alert, channel, told, self._now, quiet=quiet)
         return [message] if message else []
