@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from runtime_lib.errors import SettingsError
 from runtime_lib.monitoring.alerts.send import channels_of
+from runtime_lib.settings.channel import KEYS, Channel
+from runtime_lib.settings.channels import _COMMON
 from runtime_lib.settings.wire import from_dict, to_dict, without_logins
 from tests.support.alerts import webhook
 
@@ -163,3 +168,22 @@ def test_settings_show_no_secret_and_lose_them_on_the_way_to_another_machine(pro
     bare = json.dumps(to_dict(without_logins(settings)))
     assert "s3cr3t" not in bare
     assert from_dict(json.loads(bare)).monitoring.alerts["ops"].repeat == 1
+
+
+def test_the_tables_of_the_docs_are_taken(project):
+    page = (Path(__file__).parents[3] / "docs" / "alerts.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 2
+    kinds = {channel.kind for block in blocks for channel in project(block).monitoring.alerts.values()}
+    assert kinds == {"slack", "pagerduty", "email", "alertmanager"}
+    defaults = dict(re.findall(r'^\| `(\w+)` \| `?"?([\w.]+)"?`? \| ', page, re.MULTILINE))
+    channel = project(table("webhook")).monitoring.alerts["ops"]
+    assert {key: str(getattr(channel, key)) for key in defaults} == {
+        key: value if key in ("severity", "tries") else str(float(value)) for key, value in defaults.items()
+    }
+    assert set(defaults) == _COMMON - {"kind"}
+
+
+def test_every_key_belongs_to_a_kind():
+    keys = {field.name for field in msgspec.structs.fields(Channel)}
+    assert keys == _COMMON.union(*(kind.all for kind in KEYS.values()))
