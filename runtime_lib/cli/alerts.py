@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["alerts"]
 
 alerts = typer.Typer(
-    help="Alerts: try the channels of mlops.toml, list what fires, silence what is known.",
+    help="Try the channels that alerts go to, list what fires, silence what is known.",
     no_args_is_help=True,
 )
 
@@ -68,9 +68,10 @@ def _silence(
     end: Annotated[str, typer.Option(metavar="ID", help="End this silence before its time.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Send no alerts for a while: all, or those of a model, a kind or a column. They are recorded.
+    """Send no alerts for a while: all, or those of a model, a kind or a column.
 
-    What still fires when the silence ends is sent by the next run.
+    What is found meanwhile is recorded and listed; what still fires when the silence ends is sent by the next
+    run.
     """
     from runtime_lib.monitoring.alerts import silences
 
