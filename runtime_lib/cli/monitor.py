@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from runtime_lib.cli.output import FOUND, ExitZero, Json, complain, show
-from runtime_lib.monitoring.loop.trail import WORDS, Step
 from runtime_lib.settings import load
+
+if TYPE_CHECKING:
+    from runtime_lib.monitoring.loop.trail import Step
 
 __all__ = ["monitor"]
 
@@ -71,6 +73,8 @@ def monitor(
 
 
 def _tell(step: Step) -> None:
+    from runtime_lib.monitoring.loop.trail import WORDS
+
     typer.echo(f"{WORDS[step.what]}: {step.reason}")
 
 
