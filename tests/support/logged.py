@@ -58,9 +58,12 @@ def write(folder: Path, history: Sequence[Answered]) -> None:
 
 
 def counted(folder: Path, **which: Any) -> list[tuple[Any, ...]]:
-    """What `read_predictions` gives, as a sorted list of rows without NaN."""
+    """What `read_predictions` gives, as a sorted list of rows.
+
+    Without columns that have no value: a replaced answer may have been the only one with that input.
+    """
     table = read_predictions(folder, role=None, **which)
-    names = sorted(table.columns)
+    names = sorted(name for name in table.columns if table[name].notna().any())
     return sorted((tuple(map(str, row)) for row in table[names].itertuples(index=False)), key=repr)
 
 
