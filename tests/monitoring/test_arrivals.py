@@ -43,7 +43,7 @@ ARRIVED = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 1), min_si
 
 
 @given(st.lists(st.tuples(ARRIVED, st.booleans()), min_size=1, max_size=12), st.integers(1, 6))
-@checked(max_examples=examples(10, 1_000), deadline=None)
+@checked(max_examples=examples(10, 300), deadline=None)
 def test_merging_changes_no_label(arrived: list[tuple[dict[str, int], bool]], large: int) -> None:
     """Small and large files in any order, text among numbers, merged after each as far as they are many."""
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:

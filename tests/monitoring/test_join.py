@@ -82,7 +82,7 @@ ANSWERED = st.builds(
     st.integers(0, 20),
     st.booleans(),
 )
-@checked(max_examples=examples(20, 2_000), deadline=None)
+@checked(max_examples=examples(20, 500), deadline=None)
 def test_it_is_the_log_merged_with_the_labels(
     history: list[Answered], arrived: list[dict[str, int]], version: str | None, cut: int, ranges: bool
 ) -> None:

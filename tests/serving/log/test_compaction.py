@@ -36,7 +36,7 @@ def key(row: dict[str, object]) -> tuple[object, ...]:
 
 
 @given(st.lists(ANSWERED, max_size=30, unique_by=lambda a: a.minutes), st.integers(0, 30), st.booleans())
-@settings(max_examples=examples(40, 2_000), deadline=None)
+@settings(max_examples=examples(40, 500), deadline=None)
 def test_compaction_changes_nothing_that_counts(history: list[Answered], cut: int, spilled: bool) -> None:
     """Two processes, versions and roles, ids repeated, and a part that comes after the first compaction."""
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
