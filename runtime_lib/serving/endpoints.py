@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from runtime_lib.errors import RequestError, ServiceError
+from runtime_lib.errors import RequestError
+from runtime_lib.exposition import CONTENT_TYPE
 from runtime_lib.serving.messages import BYTES, Reply, Request
-from runtime_lib.serving.metrics import CONTENT_TYPE, Metrics
+from runtime_lib.serving.metrics import Metrics
 from runtime_lib.serving.pages import Pages
 from runtime_lib.serving.predictor import Prediction
 from runtime_lib.serving.protocols import infer, invocations
@@ -127,13 +128,15 @@ class Endpoints:
         return Reply(metrics.text(self._service.name, ready), content_type=CONTENT_TYPE)
 
     async def _together(self) -> Metrics:
-        """What all workers have counted; this one alone, if the others cannot be asked."""
+        """What all workers have counted.
+
+        Raises:
+            ServiceError: the others cannot be asked. This worker's part alone would be less than the last
+                answer, which Prometheus takes for a restart: it would count every request once more.
+        """
         if self._ask is None:
             return self._metrics
-        try:
-            return Metrics.from_dict(await self._ask("counted", counted=self._metrics.to_dict()))
-        except ServiceError:
-            return self._metrics
+        return Metrics.from_dict(await self._ask("counted", counted=self._metrics.to_dict()))
 
     async def _server(self, request: Request) -> Reply:
         return Reply(infer.server_metadata())

@@ -1,23 +1,51 @@
-"""What a server counts, by worker and together, and in Prometheus' text format 0.0.4.
-
-https://prometheus.io/docs/instrumenting/exposition_formats/ — a page of code, and no process-wide registry.
-"""
+"""What a server counts, by worker and together, and the page that Prometheus scrapes."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from runtime_lib.exposition import Metric, Sample, page
 from runtime_lib.serving.releases.figures import Figures
 
-__all__ = ["CONTENT_TYPE", "Metrics"]
+__all__ = ["BOUNDS", "METRICS", "PREDICTING", "READY", "REQUESTS", "SECONDS", "Metrics"]
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+BOUNDS = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75),
+    *(1.0, 1.5, 2.5, 5.0, 10.0),
+)
+"""Upper bounds of the latency buckets, in seconds: an objective of latency is one of them."""
 
-_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper bounds of the latency buckets, in seconds."""
+PREDICTING = ("/invocations", "/raw/invocations", "/v2/models/{name}/infer")
+"""Routes whose requests count for objectives."""
+
+# The buckets that 0.8 knows: after an upgrade its supervisor may hold workers of this version.
+_COARSE = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+# A series that began with its first failure would hide that one from `rate`: these are there from the start.
+_FROM_THE_START = (200, 500, 503)
+
+_OF_VERSION = ("model", "version")
+READY = Metric("mlops_model_ready", "gauge", "Whether the version is loaded.", "", _OF_VERSION)
+VERSION_REQUESTS = Metric(
+    "mlops_version_requests_total", "counter", "Requests that a version was asked.", "requests", _OF_VERSION
+)
+VERSION_ERRORS = Metric(
+    "mlops_version_errors_total", "counter", "Of these, what it failed.", "requests", _OF_VERSION
+)
+VERSION_ROWS = Metric(
+    "mlops_version_rows_total", "counter", "Rows that a version answered.", "rows", _OF_VERSION
+)
+ROWS = Metric("mlops_rows_total", "counter", "Rows predicted and logged.", "rows", ("model",))
+REQUESTS = Metric(
+    "mlops_requests_total", "counter", "Requests answered.", "requests", ("model", "route", "status")
+)
+SECONDS = Metric(
+    "mlops_request_seconds", "histogram", "Time from request to answer.", "seconds", ("model", "route")
+)
+METRICS = (READY, VERSION_REQUESTS, VERSION_ERRORS, VERSION_ROWS, ROWS, REQUESTS, SECONDS)
+"""All that a server's page has."""
 
 
 class Metrics:
@@ -26,7 +54,7 @@ class Metrics:
     def __init__(self) -> None:
         self.versions: defaultdict[str, Figures] = defaultdict(Figures)
         self._requests: Counter[tuple[str, int]] = Counter()
-        self._buckets: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (len(_BOUNDS) + 1))
+        self._buckets: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (len(BOUNDS) + 1))
         self._seconds: defaultdict[str, float] = defaultdict(float)
 
     def count(self, route: str, status: int, seconds: float, *, version: str = "", rows: int = 0) -> None:
@@ -37,7 +65,7 @@ class Metrics:
             version: that answered `rows`, or failed; empty: none had a part in it.
         """
         self._requests[route, status] += 1
-        self._buckets[route][bisect_left(_BOUNDS, seconds)] += 1
+        self._buckets[route][bisect_left(BOUNDS, seconds)] += 1
         self._seconds[route] += seconds
         if version and rows:
             self.versions[version].answered(seconds, rows)
@@ -57,7 +85,8 @@ class Metrics:
         return {
             "versions": {version: figures.to_dict() for version, figures in self.versions.items()},
             "requests": [[route, status, number] for (route, status), number in self._requests.items()],
-            "buckets": dict(self._buckets),
+            "buckets": {route: _coarse(cells) for route, cells in self._buckets.items()},
+            "cells": dict(self._buckets),
             "seconds": dict(self._seconds),
         }
 
@@ -66,7 +95,8 @@ class Metrics:
         found = cls()
         found.versions.update({name: Figures.from_dict(held) for name, held in stored["versions"].items()})
         found._requests.update({(route, status): number for route, status, number in stored["requests"]})
-        found._buckets.update(stored["buckets"])
+        cells = stored.get("cells") or {route: _fine(held) for route, held in stored["buckets"].items()}
+        found._buckets.update(cells)
         found._seconds.update(stored["seconds"])
         return found
 
@@ -76,44 +106,41 @@ class Metrics:
         Args:
             ready: the versions, and whether each is loaded.
         """
-        return "\n".join((*_of_versions(model, ready, self.versions), *self._of_requests())) + "\n"
+        return page((*self._of_versions(model, ready), *self._of_requests(model)))
 
-    def _of_requests(self) -> Iterator[str]:
-        yield from _head("mlops_rows_total", "Rows predicted and logged.", "counter")
-        yield f"mlops_rows_total {sum(figures.rows for figures in self.versions.values())}"
-        yield from _head("mlops_requests_total", "Requests answered.", "counter")
-        for (route, status), number in sorted(self._requests.items()):
-            yield f'mlops_requests_total{{route="{route}",status="{status}"}} {number}'
-        yield from _head("mlops_request_seconds", "Time from request to answer.", "histogram")
-        for route, buckets in sorted(self._buckets.items()):
+    def _of_versions(self, model: str, ready: Mapping[str, bool]) -> Iterator[Sample]:
+        for version, loaded in ready.items():
+            yield READY.sample(int(loaded), model=model, version=version)
+        for version, figures in sorted(self.versions.items()):
+            yield VERSION_REQUESTS.sample(figures.requests, model=model, version=version)
+            yield VERSION_ERRORS.sample(figures.errors, model=model, version=version)
+            yield VERSION_ROWS.sample(figures.rows, model=model, version=version)
+
+    def _of_requests(self, model: str) -> Iterator[Sample]:
+        yield ROWS.sample(sum(figures.rows for figures in self.versions.values()), model=model)
+        begun = {(route, status): 0 for route in PREDICTING for status in _FROM_THE_START}
+        for (route, status), number in sorted({**begun, **self._requests}.items()):
+            yield REQUESTS.sample(number, model=model, route=route, status=str(status))
+        for route, cells in sorted(self._buckets.items()):
             total = 0
-            for bound, number in zip((*_BOUNDS, "+Inf"), buckets, strict=True):
+            for bound, number in zip((*map(str, BOUNDS), "+Inf"), cells, strict=True):
                 total += number
-                yield f'mlops_request_seconds_bucket{{route="{route}",le="{bound}"}} {total}'
-            yield f'mlops_request_seconds_sum{{route="{route}"}} {self._seconds[route]:.6f}'
-            yield f'mlops_request_seconds_count{{route="{route}"}} {total}'
+                yield SECONDS.sample(total, "_bucket", model=model, route=route, le=bound)
+            yield SECONDS.sample(self._seconds[route], "_sum", model=model, route=route)
+            yield SECONDS.sample(total, "_count", model=model, route=route)
 
 
-def _of_versions(model: str, ready: Mapping[str, bool], versions: Mapping[str, Figures]) -> Iterator[str]:
-    def named(version: str) -> str:
-        return f'{{model="{_escape(model)}",version="{_escape(version)}"}}'
-
-    yield from _head("mlops_model_ready", "Whether the model is loaded.", "gauge")
-    yield from (f"mlops_model_ready{named(version)} {int(loaded)}" for version, loaded in ready.items())
-    series: Iterable[tuple[str, str, str]] = (
-        ("mlops_version_requests_total", "Requests that a version was asked.", "requests"),
-        ("mlops_version_errors_total", "Of these, what it failed.", "errors"),
-        ("mlops_version_rows_total", "Rows that a version answered.", "rows"),
-    )
-    for name, help_, field in series:
-        yield from _head(name, help_, "counter")
-        for version, figures in sorted(versions.items()):
-            yield f"{name}{named(version)} {getattr(figures, field)}"
+def _coarse(cells: Sequence[int]) -> list[int]:
+    """What the buckets of 0.8 hold."""
+    found = [0] * (len(_COARSE) + 1)
+    for bound, number in zip((*BOUNDS, float("inf")), cells, strict=True):
+        found[bisect_left(_COARSE, bound)] += number
+    return found
 
 
-def _head(name: str, help_: str, kind: str) -> tuple[str, str]:
-    return f"# HELP {name} {help_}", f"# TYPE {name} {kind}"
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+def _fine(buckets: Sequence[int]) -> list[int]:
+    """The buckets of 0.8, each as slow as it may have been."""
+    found = [0] * (len(BOUNDS) + 1)
+    for bound, number in zip((*_COARSE, float("inf")), buckets, strict=True):
+        found[bisect_left(BOUNDS, bound)] += number
+    return found

@@ -240,12 +240,15 @@ def test_metrics_count_requests_by_route_and_status_and_rows(server: Server) -> 
     server.ask("/invocations", b"")
     server.ask("/v2/models/made-up-by-a-client")
     after = figures()
-    good, bad = (f'mlops_requests_total{{route="/invocations",status="{status}"}}' for status in (200, 400))
+    good, bad = (
+        f'mlops_requests_total{{model="flights",route="/invocations",status="{status}"}}'
+        for status in (200, 400)
+    )
     assert after[good] - before.get(good, 0) == after[bad] - before.get(bad, 0) == 1
-    assert after["mlops_rows_total"] - before["mlops_rows_total"] == 3
+    assert after['mlops_rows_total{model="flights"}'] - before['mlops_rows_total{model="flights"}'] == 3
     assert after['mlops_model_ready{model="flights",version="7"}'] == 1
-    slowest = 'mlops_request_seconds_bucket{route="/invocations",le="+Inf"}'
-    assert after[slowest] == after['mlops_request_seconds_count{route="/invocations"}']
+    slowest = 'mlops_request_seconds_bucket{model="flights",route="/invocations",le="+Inf"}'
+    assert after[slowest] == after['mlops_request_seconds_count{model="flights",route="/invocations"}']
     assert not any("made-up" in name for name in after)
 
 
