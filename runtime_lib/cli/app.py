@@ -16,6 +16,7 @@ from runtime_lib.cli.drift import drift
 from runtime_lib.cli.explain import explain
 from runtime_lib.cli.hardware_command import hardware
 from runtime_lib.cli.look import runs, ui
+from runtime_lib.cli.metrics import metrics
 from runtime_lib.cli.monitor import monitor
 from runtime_lib.cli.quality import quality
 from runtime_lib.cli.release import deploy, releases, rollback, traffic
@@ -74,3 +75,4 @@ for _command in (
     app.command(help=_unwrapped(_command.__doc__))(_command)
 app.add_typer(champion, name="champion")
 app.add_typer(alerts, name="alerts")
+app.add_typer(metrics, name="metrics")

@@ -131,6 +131,11 @@ class Paths(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         """Folder of the alerts that fire, of silences and of what could not be delivered."""
         return self.var / "monitoring" / "alerts"
 
+    @property
+    def metrics(self) -> Path:
+        """Folder of the rules and dashboards that `mlops metrics export` writes."""
+        return self.var / "monitoring" / "prometheus"
+
     def lock(self, name: Lock) -> Path:
         """The lock file of one kind of work in this project, see `runtime_lib.locks`."""
         return self.var / f"{name}.lock"

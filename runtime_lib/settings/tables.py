@@ -141,6 +141,17 @@ class Retrain(_Table, frozen=True):
     airflow_user: str = "admin"
 
 
+class Objectives(_Table, frozen=True):
+    """What alerts on the service and on monitoring hold it to: docs/metrics.md."""
+
+    # Share of requests that the server does not fail. Much below 0.95 nothing could burn 14.4 times the rest.
+    availability: Annotated[float, msgspec.Meta(ge=0.95, lt=1)] = 0.999
+    # 99 % of requests are answered within so long; one of the buckets that a server counts.
+    latency_p99_ms: Annotated[float, msgspec.Meta(gt=0, le=10_000)] = 200.0
+    # From this age on the newest report counts as stale: monitoring is dead.
+    report_hours: Annotated[float, msgspec.Meta(gt=0)] = 26.0
+
+
 class Monitoring(_Table, frozen=True):
     """When drift and a drop in performance count. Sources: docs/monitoring.md."""
 
@@ -163,6 +174,11 @@ class Monitoring(_Table, frozen=True):
     retrain: Retrain = msgspec.field(default_factory=Retrain)
     # Days that the prediction log is kept; 0: for ever. Labels are always kept.
     keep_days: Annotated[int, msgspec.Meta(ge=0)] = 0
+    # Where `mlops metrics` listens on 127.0.0.1; 9464 is OpenTelemetry's usual port for Prometheus.
+    metrics_port: Port = 9464
+    # Columns, and quality rules, that are exported: each is several series.
+    metrics_columns: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
+    objectives: Objectives = msgspec.field(default_factory=Objectives)
     # A channel without a signature, for what `mlops monitor` finds: docs/alerts.md#the-old-webhook.
     webhook: str = ""
     # By the names that a project chooses: docs/alerts.md.
