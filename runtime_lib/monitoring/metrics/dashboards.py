@@ -70,7 +70,8 @@ def _stat(title: str, expr: str, *, unit: str = "none", limit: float | None = No
 
 
 def _drift() -> Row:
-    relative = f"{_of(d.EFFECT)} / on (model, statistic) group_left () {_of(d.THRESHOLD)}"
+    threshold = f"max by (model, statistic) ({_of(d.THRESHOLD)})"
+    relative = f"{_of(d.EFFECT)} / on (model, statistic) group_left () {threshold}"
     return Row(
         "Drift",
         (

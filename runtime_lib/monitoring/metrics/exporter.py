@@ -17,6 +17,7 @@ from runtime_lib.errors import SettingsError
 from runtime_lib.exposition import CONTENT_TYPE
 from runtime_lib.files import atomic_file
 from runtime_lib.monitoring.metrics.collect import Collected, Collector
+from runtime_lib.monitoring.metrics.machine import Machine
 from runtime_lib.server import listen
 from runtime_lib.settings import Settings
 
@@ -28,12 +29,19 @@ _SUFFIX = ".prom"
 _ROOT = b"The metrics are at /metrics.\n"
 
 
-def export_forever(settings: Settings, *, port: int, on_ready: Callable[[str, Collected], None]) -> None:
+def export_forever(
+    settings: Settings,
+    *,
+    port: int,
+    on_ready: Callable[[str, Collected], None],
+    machine: Machine | None = None,
+) -> None:
     """Serve `/metrics` until Ctrl-C or SIGTERM.
 
     Args:
         port: to listen on; 0: a free one.
         on_ready: called with the address and a first page, once it answers.
+        machine: default: this one.
 
     Raises:
         ServiceError: the port is in use.
@@ -41,7 +49,7 @@ def export_forever(settings: Settings, *, port: int, on_ready: Callable[[str, Co
     fix = (
         "Is another exporter running? Choose another port: --port, or monitoring.metrics_port in mlops.toml."
     )
-    with listen(_HOST, port, fix=fix) as listener, closing(Collector(settings)) as collector:
+    with listen(_HOST, port, fix=fix) as listener, closing(Collector(settings, machine=machine)) as collector:
         server = _Server(listener.getsockname(), _handler(collector), bind_and_activate=False)
         server.socket.close()
         server.socket = listener
