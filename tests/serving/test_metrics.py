@@ -14,7 +14,7 @@ import pytest
 
 from runtime_lib.serving.metrics import BOUNDS, METRICS, PREDICTING, Metrics
 from tests.support.projects import free_port
-from tests.support.prometheus import needs_promtool, promtool
+from tests.support.scraping import needs_promtool, promtool
 from tests.support.servers import ROWS, Server, eventually, make_project, running
 
 _OLD_BOUNDS = 13  # of 0.8

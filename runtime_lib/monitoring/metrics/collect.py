@@ -18,7 +18,7 @@ from runtime_lib.monitoring.metrics.fields import table
 from runtime_lib.monitoring.metrics.machine import Machine, of_training
 from runtime_lib.monitoring.metrics.quality import of_quality
 from runtime_lib.monitoring.metrics.report import left_out, of_report
-from runtime_lib.monitoring.metrics.service import of_log, of_releases
+from runtime_lib.monitoring.metrics.service import of_alerts, of_log, of_releases
 from runtime_lib.secrets import without_secrets
 from runtime_lib.settings import Settings
 
@@ -94,6 +94,7 @@ class Collector:
         return {
             "report": partial(self._report, warnings),
             "quality": self._quality,
+            "alerts": partial(of_alerts, settings),
             "releases": partial(of_releases, settings.releases),
             "log": partial(of_log, settings.predictions, model),
             "training": partial(of_training, settings.record, model),

@@ -19,7 +19,6 @@ __all__ = ["dashboards"]
 # Grafana's variables: the model that was chosen, and a range that holds scrapes enough for a rate.
 _MODEL = "$model"
 _RANGE = "$__rate_interval"
-_SMALL = {"kind": "stat", "width": 4, "height": 4}
 _FIRING = f'ALERTS{{alertname=~"Mlops.*",alertstate="firing",model="{_MODEL}"}}'
 
 
@@ -55,18 +54,20 @@ def _of(metric: Metric, suffix: str = "", over: str = "", **labels: str) -> str:
 def _state(settings: Settings) -> Row:
     stale = settings.monitoring.objectives.report_hours * 3600
     panels: Sequence[Panel] = (
-        _stat("Alerts firing", f"count({_FIRING}) or vector(0)", limit=1),
+        _stat("Alerts of Prometheus", f"count({_FIRING}) or vector(0)", limit=1),
+        _stat("Alerts on channels", f"sum({_of(d.FIRING)})", limit=1),
+        _stat("Not delivered", f"sum({_of(d.UNDELIVERED)})", limit=1),
         _stat("Retraining is due", f"max({_of(d.RETRAIN)})", limit=1),
         _stat("Drifted columns", f"max({_of(d.DRIFTED)})", limit=1),
         _stat("Broken quality rules", f"sum({_of(d.BROKEN)})", limit=1),
         _stat("Age of the report", f"time() - {_of(d.REPORTED)}", unit="s", limit=stale),
-        _stat("Predictions with a label", f"max({_of(d.COVERAGE)})", unit="percentunit"),
+        _stat("With a label", f"max({_of(d.COVERAGE)})", unit="percentunit"),
     )
     return Row("State", panels)
 
 
 def _stat(title: str, expr: str, *, unit: str = "none", limit: float | None = None) -> Panel:
-    return Panel(title, [Query(expr)], kind="stat", unit=unit, limit=limit, width=4, height=4)
+    return Panel(title, [Query(expr)], kind="stat", unit=unit, limit=limit, width=3, height=4)
 
 
 def _drift() -> Row:

@@ -78,6 +78,12 @@ PROVEN = _define("quality_rule_proven", "Whether fewer bad rows than accepted ar
 RULES_LEFT_OUT = _define("quality_rules_left_out", "Rules that are not exported, beyond metrics_columns.",
     "rules", _OF_RULES)  # fmt: skip
 
+# Alerts of the library's own channels
+FIRING = _define("alerts_firing", "Alerts that fire and are told on the project's channels.", "alerts",
+    ("model", "severity"))  # fmt: skip
+SILENCED = _define("alerts_silenced", "Alerts that fire and are silenced.", "alerts")
+UNDELIVERED = _define("alerts_undelivered", "Messages that a channel did not take.", "messages")
+
 # Releases and the prediction log
 TRAFFIC = _define("traffic_ratio", "Share of requests that the version gets.", "ratio", _OF_VERSION)
 RELEASED = _define("release_timestamp_seconds", "When traffic changed last.", "seconds since 1970")
@@ -106,6 +112,7 @@ EXPORTED = (
     *(DRIFTED, COLUMN_DRIFTED, EFFECT, THRESHOLD, NULLS, UNSEEN, LEFT_OUT),
     *(LIVE, LOWER, UPPER, HELD_OUT, ESTIMATED, BEST, LABELLED, COVERAGE),
     *(QUALITY_ROWS, QUARANTINED, BAD, BAD_UPPER, ACCEPTED, BROKEN, PROVEN, RULES_LEFT_OUT),
+    *(FIRING, SILENCED, UNDELIVERED),
     *(TRAFFIC, RELEASED, RELEASING, LOG_BYTES, LOG_DAYS),
     *(TRAINING_JOULES, TRAINING_COST, TRAINING_CO2, MACHINE_JOULES, MACHINE_COST, MACHINE_CO2),
     *(THERMAL, FREE_MEMORY, GPU, BATTERY),

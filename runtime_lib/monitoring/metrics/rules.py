@@ -160,6 +160,14 @@ def _monitoring(settings: Settings, model: str) -> Iterator[dict[str, Any]]:
         wait="15m",
     )
     yield _alert(
+        "MlopsAlertsUndelivered",
+        f"{select(d.UNDELIVERED, model=model)} > 0",
+        "warning",
+        "{{ $labels.model }}: {{ $value }} messages of alerts were not delivered",
+        "The next run of `mlops monitor` tries again. `mlops alerts list` says why.",
+        wait="15m",
+    )
+    yield _alert(
         "MlopsLogDamaged",
         f"{select(d.DAMAGE, model=model)} > 0",
         "warning",

@@ -1,18 +1,36 @@
-"""Samples of what a project's folder tells of its service: releases, and the size of the prediction log."""
+"""Samples of what a project's folder tells of its service: alerts, releases, the size of the log."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from runtime_lib.exposition import Sample
+from runtime_lib.monitoring.alerts.alert import SEVERITIES
+from runtime_lib.monitoring.alerts.overview import overview
 from runtime_lib.monitoring.metrics import definitions as d
 from runtime_lib.monitoring.metrics.fields import sample, timestamp
 from runtime_lib.serving.releases.journal import Journal
 from runtime_lib.serving.traffic import SLOTS
+from runtime_lib.settings import Settings
 
-__all__ = ["of_log", "of_releases"]
+__all__ = ["of_alerts", "of_log", "of_releases"]
+
+
+def of_alerts(settings: Settings) -> Iterator[Sample]:
+    """Samples of the alerts that the project's own channels are told of.
+
+    Raises:
+        DataError: their state cannot be read.
+    """
+    found, model = overview(settings), settings.model_name
+    firing = Counter(alert.severity for alert in found.firing)
+    for severity in SEVERITIES:
+        yield d.FIRING.sample(firing[severity], model=model, severity=severity)
+    yield d.SILENCED.sample(len(found.silenced), model=model)
+    yield d.UNDELIVERED.sample(len(found.dead), model=model)
 
 
 def of_releases(journal: Path) -> Iterator[Sample]:

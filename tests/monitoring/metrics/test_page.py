@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from runtime_lib.hardware.read.facts import facts
 from runtime_lib.monitoring.metrics.collect import Collected, Collector
 from runtime_lib.monitoring.metrics.machine import Machine
 from runtime_lib.monitoring.metrics.report import of_report
-from runtime_lib.settings import Settings
+from runtime_lib.settings import Settings, load
 from tests.support.depth import examples
 from tests.support.energy import count, powercap
 from tests.support.monitored import (
@@ -28,7 +29,7 @@ from tests.support.monitored import (
     write_release,
     write_training,
 )
-from tests.support.prometheus import needs_promtool, promtool
+from tests.support.scraping import needs_promtool, promtool
 
 
 def collected(project: Settings, machine: Machine | None = None) -> Collected:
@@ -98,6 +99,26 @@ def test_quality_energy_and_releases_are_on_the_page(project: Settings, tmp_path
     assert found['mlops_training_co2_grams{model="flights"}'] == pytest.approx(760)
     assert found['mlops_traffic_ratio{model="flights",version="7"}'] == 1
     assert found['mlops_release_in_progress{model="flights"}'] == 0
+
+
+def test_alerts_are_counted_by_severity(project: Settings) -> None:
+    monitored(project, "well")
+    before = figures(collected(project))
+    assert before['mlops_alerts_firing{model="flights",severity="warning"}'] == 0
+    monitored(project, "shifted", shift=3)
+    found = figures(collected(project))
+    assert found['mlops_alerts_firing{model="flights",severity="warning"}'] == 1
+    assert found['mlops_alerts_undelivered{model="flights"}'] == 0
+
+
+def test_what_a_channel_does_not_take_is_counted(tmp_path: Path) -> None:
+    project = make_project(tmp_path, '[monitoring.alerts.team]\nkind = "webhook"\ntries = 1\n')
+    with socket.socket() as taken:  # bound but not listening: connections are refused
+        taken.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}/"
+        project = load(project.root, environ={"MLOPS_MONITORING__ALERTS__TEAM__URL": address})
+        monitored(project, "shifted", shift=3)
+    assert figures(collected(project))['mlops_alerts_undelivered{model="flights"}'] == 1
 
 
 def test_the_log_is_measured(project: Settings) -> None:

@@ -31,8 +31,8 @@ from tests.support.monitored import (
 )
 from tests.support.projects import free_port
 from tests.support.prometheus import alertmanager, needs_alertmanager
-from tests.support.scraping import Prometheus, needs_prometheus, prometheus
 from tests.support.replayed import ReplayedMac
+from tests.support.scraping import Prometheus, needs_prometheus, prometheus
 from tests.support.servers import ROWS, Server, eventually, make_model, running
 
 pytestmark = [needs_prometheus, needs_alertmanager]
@@ -95,7 +95,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         manager = stack.enter_context(alertmanager(folder, address))
         config = yaml.safe_load((folder / "exported" / "prometheus.yml").read_text())
         config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-        config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [manager.url.removeprefix("http://")]}]}]}
+        config["alerting"] = {
+            "alertmanagers": [{"static_configs": [{"targets": [manager.url.removeprefix("http://")]}]}]
+        }
         config["scrape_configs"][1]["static_configs"][0]["targets"].append(f"127.0.0.1:{metered_port}")
         yield Scene(settings, stack.enter_context(prometheus(folder / "exported", config)), told)
 

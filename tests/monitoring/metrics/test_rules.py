@@ -18,7 +18,7 @@ from runtime_lib.monitoring.metrics.objectives import BURNS, objectives
 from runtime_lib.monitoring.metrics.rules import rules
 from runtime_lib.settings import Settings, load
 from tests.support.depth import DEEP
-from tests.support.prometheus import needs_promtool, promtool
+from tests.support.scraping import needs_promtool, promtool
 
 A_MINUTE = 1000  # requests
 HOUR, DAY = 60, 60 * 24
@@ -109,7 +109,7 @@ def test_promtool_takes_rules_and_targets_of_any_model(tmp_path: Path, name: str
         code, said = promtool("check", what, tmp_path / file)
         assert code == 0, said
     _, said = promtool("check", "rules", tmp_path / "rules.yml")
-    assert "28 rules found" in said, said
+    assert "29 rules found" in said, said
 
 
 def test_every_rule_names_only_what_is_defined(tmp_path: Path) -> None:
@@ -226,6 +226,7 @@ def test_a_drop_below_the_baseline_fires_as_monitoring_decides(
         ("MlopsSourceUnreadable", [constant("mlops_source_readable", "1x20 0x100", source="report")], 15, 60),
         ("MlopsQualityBroken", [constant("mlops_quality_rule_broken", "0x20 1x9", of="m", rule="r")], 15, 28),
         ("MlopsSkew", [constant("mlops_skewed_columns", "0x20 1x100", version="3")], 15, 30),
+        ("MlopsAlertsUndelivered", [constant("mlops_alerts_undelivered", "0x20 2x100")], 15, 60),
         ("MlopsLogDamaged", [constant("mlops_log_damaged_places", "0x20 1x100")], 15, 30),
         ("MlopsThermalPressure", [constant("mlops_thermal_pressure", "1x20 2x100")], 15, 60),
     ],
