@@ -46,6 +46,7 @@ def imported(code: str) -> set[str]:
         "import runtime_lib.pipeline.stages",
         "import runtime_lib.training.network",
         "import runtime_lib.serving.page.openapi",
+        "import runtime_lib.monitoring.metrics.exporter",
         HELP,
     ],
 )

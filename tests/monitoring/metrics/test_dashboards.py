@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from runtime_lib.monitoring.metrics.export import export
 from runtime_lib.monitoring.metrics.queries import Matching, select
 from runtime_lib.serving.metrics import REQUESTS
 from runtime_lib.settings import load
+from tests.support.depth import DEEP
 
 # Of Grafana's list of units, packages/grafana-data/src/valueFormats/categories.ts.
 UNITS = {"none", "short", "percentunit", "s", "bytes", "reqps", "joule", "kwatth", "massg"}
@@ -81,6 +84,44 @@ def test_the_model_is_chosen_among_those_that_are_exported(dashboard: dict[str, 
     assert (source["name"], source["type"], source["query"]) == ("datasource", "datasource", "prometheus")
     assert model["query"]["query"] == "label_values(mlops_exporter_info, model)"
     assert model["current"]["value"] == "flights"
+
+
+@pytest.mark.skipif(
+    not DEEP or shutil.which("npm") is None, reason="a deep test, which needs npm and its registry"
+)
+def test_it_is_a_dashboard_to_the_types_of_grafana_itself(dashboard: dict[str, Any], tmp_path: Path) -> None:
+    install = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"]
+    packages = ["@grafana/schema@13.2.3", "typescript@7"]
+    subprocess.run([*install, *packages], cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    assert typed(dashboard, tmp_path) == ""
+    dashboard["panels"][1]["gridPos"]["h"] = "eight"
+    assert "Type 'string' is not assignable to type 'number'" in typed(dashboard, tmp_path)
+
+
+def typed(dashboard: dict[str, Any], folder: Path) -> str:
+    """What the compiler has to say against it as a `Dashboard`."""
+    # A text is no member of an enumeration to it.
+    text = json.dumps(dashboard).replace('"mode": "absolute"', '"mode": ThresholdsMode.Absolute')
+    head = "import { type Dashboard, ThresholdsMode } from '@grafana/schema';\n"
+    (folder / "check.ts").write_text(f"{head}export const given: Dashboard = {text};\n")
+    options = [
+        "--noEmit",
+        "--strict",
+        "--skipLibCheck",
+        "--module",
+        "es2022",
+        "--moduleResolution",
+        "bundler",
+    ]
+    done = subprocess.run(
+        ["npx", "tsc", *options, "check.ts"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return done.stdout + done.stderr
 
 
 def test_a_query_cannot_name_a_label_that_is_not_there() -> None:
