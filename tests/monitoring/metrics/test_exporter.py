@@ -138,21 +138,30 @@ def test_once_prints_the_page_and_file_writes_it(project: Settings, tmp_path: Pa
     assert [path.name for path in file.parent.iterdir()] == ["flights.prom"]
 
 
-def test_a_file_is_replaced_whole_also_when_the_writer_is_killed(project: Settings, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_whole_stays_as_it_was(project: Settings, tmp_path: Path) -> None:
+    """The disk is full after one block."""
     monitored(project, "some")
     file = tmp_path / "flights.prom"
     assert mlops(project, "metrics", "--file", str(file)).returncode == 0
-    length = len(file.read_text().splitlines())
-    for wait in (0.0, 0.2, 0.3, 0.4, 0.5, 0.6):
+    before = file.read_text()
+    assert len(before) > 2048
+    words = ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", *command("metrics", "--file", str(file))]
+    done = subprocess.run(
+        words, cwd=project.root, capture_output=True, text=True, timeout=_SECONDS, check=False
+    )
+    assert (done.returncode, "File too large" in done.stderr) == (1, True), done.stderr
+    assert file.read_text() == before
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["flights.prom"]
+
+
+def test_a_writer_that_is_killed_leaves_nothing_for_good(project: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "flights.prom"
+    for wait in (0.2, 0.3, 0.4, 0.5):
         with subprocess.Popen(command("metrics", "--file", str(file)), cwd=project.root) as process:
-            end = time.monotonic() + wait
-            while time.monotonic() < end:
-                assert len(file.read_text().splitlines()) == length
+            time.sleep(wait)
             process.kill()
-        assert len(file.read_text().splitlines()) == length
     assert mlops(project, "metrics", "--file", str(file)).returncode == 0
-    assert [path.name for path in tmp_path.glob("*.prom")] == ["flights.prom"]
-    assert not [path for path in tmp_path.iterdir() if path.name.endswith(".tmp")]
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["flights.prom"]
 
 
 @pytest.mark.parametrize(
