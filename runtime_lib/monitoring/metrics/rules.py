@@ -109,21 +109,21 @@ def _model(settings: Settings, model: str) -> Iterator[dict[str, Any]]:
         "MlopsDrift",
         f"{select(d.DRIFTED, model=model)} > 0",
         "warning",
-        "{{ $labels.model }}: {{ $value }} columns have drifted",
+        "{{ $labels.model }}: the data has drifted (columns: {{ $value }})",
         _listed(f"{d.COLUMN_DRIFTED}{{model=%q}} == 1", "column"),
     )
     yield _alert(
         "MlopsSkew",
         f"{select(d.SKEWED, model=model)} > 0",
         "warning",
-        "{{ $labels.model }}: {{ $value }} columns are served as they were not trained",
+        "{{ $labels.model }}: served features differ from training (columns: {{ $value }})",
         "The report of `mlops monitor` names them, with an example.",
     )
     yield _alert(
         "MlopsQualityBroken",
         f"sum by (model, of) ({select(d.BROKEN, model=model)}) > 0",
         "warning",
-        "{{ $labels.model }}: {{ $value }} quality rules are broken ({{ $labels.of }})",
+        "{{ $labels.model }}: quality rules are broken ({{ $labels.of }}: {{ $value }})",
         _listed(f"{d.BROKEN}{{model=%q}} == 1", "rule"),
     )
 
@@ -163,7 +163,7 @@ def _monitoring(settings: Settings, model: str) -> Iterator[dict[str, Any]]:
         "MlopsAlertsUndelivered",
         f"{select(d.UNDELIVERED, model=model)} > 0",
         "warning",
-        "{{ $labels.model }}: {{ $value }} messages of alerts were not delivered",
+        "{{ $labels.model }}: alerts were not delivered (messages: {{ $value }})",
         "The next run of `mlops monitor` tries again. `mlops alerts list` says why.",
         wait="15m",
     )

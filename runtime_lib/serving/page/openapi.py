@@ -124,13 +124,13 @@ def _status() -> Document:
 
 
 def _about() -> Document:
-    html = {"text/html": {"schema": {"type": "string"}}}
+    html, text = ({kind: {"schema": {"type": "string"}}} for kind in ("text/html", "text/plain"))
     return {
         "/": {"get": _get("The state of this server, to read", html)},
         "/docs": {"get": _get("How to ask this server", html)},
         "/openapi.json": {"get": _get("This document", _json({"type": "object"}))},
         "/status": {"get": _get("The state of this server", _json(_ref("Status")))},
-        "/metrics": {"get": _get("Counters for Prometheus", {"text/plain": {"schema": {"type": "string"}}})},
+        "/metrics": {"get": _get("Counters for Prometheus", text, {"503": _ref("Error503", "responses")})},
     }
 
 

@@ -217,7 +217,7 @@ def test_drift_fires_through_alertmanager_and_is_resolved(scene: Scene) -> None:
     print(f"fired after {time.monotonic() - begun:.1f} s")
     [alert, *_] = scene.told_of("MlopsDrift", "firing")
     assert alert["labels"]["severity"] == "warning"
-    assert alert["annotations"]["summary"] == "flights: 1 columns have drifted"
+    assert alert["annotations"]["summary"] == "flights: the data has drifted (columns: 1)"
     assert alert["annotations"]["description"].startswith("speed ")
     assert not monitored(scene.settings, "again").drifted
     assert eventually(lambda: bool(scene.told_of("MlopsDrift", "resolved")), 90)

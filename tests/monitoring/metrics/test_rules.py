@@ -254,7 +254,7 @@ def test_an_alert_on_drift_says_which_columns(tmp_path: Path) -> None:
     alert = {
         "exp_labels": {"severity": "warning", "model": "flights", "version": "3"},
         "exp_annotations": {
-            "summary": "flights: 2 columns have drifted",
+            "summary": "flights: the data has drifted (columns: 2)",
             "description": "a c - `mlops monitor` tells more.",
         },
     }
