@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from runtime_lib.exposition import Metric
 from runtime_lib.monitoring.metrics import definitions as d
 from runtime_lib.monitoring.metrics.objectives import (
     BURNS,
@@ -110,7 +111,7 @@ def _model(settings: Settings, model: str) -> Iterator[dict[str, Any]]:
         f"{select(d.DRIFTED, model=model)} > 0",
         "warning",
         "{{ $labels.model }}: the data has drifted (columns: {{ $value }})",
-        _listed(f"{d.COLUMN_DRIFTED}{{model=%q}} == 1", "column"),
+        _listed(d.COLUMN_DRIFTED, "column"),
     )
     yield _alert(
         "MlopsSkew",
@@ -124,7 +125,7 @@ def _model(settings: Settings, model: str) -> Iterator[dict[str, Any]]:
         f"sum by (model, of) ({select(d.BROKEN, model=model)}) > 0",
         "warning",
         "{{ $labels.model }}: quality rules are broken ({{ $labels.of }}: {{ $value }})",
-        _listed(f"{d.BROKEN}{{model=%q}} == 1", "rule"),
+        _listed(d.BROKEN, "rule"),
     )
 
 
@@ -176,10 +177,11 @@ def _monitoring(settings: Settings, model: str) -> Iterator[dict[str, Any]]:
     )
 
 
-def _listed(query: str, label: str) -> str:
-    """A template that names the series of a query about the alert's model."""
-    named = f"{{{{ range printf `{query}` $labels.model | query }}}}{{{{ .Labels.{label} }}}} {{{{ end }}}}"
-    return f"{named}- `mlops monitor` tells more."
+def _listed(metric: Metric, label: str) -> str:
+    """A template that names what a metric of the alert's model is 1 for: each once, in an order that stays."""
+    query = f"`max by ({label}) ({metric}{{model=%q}}) == 1` $labels.model | query"
+    names = f'{{{{ range printf {query} | sortByLabel "{label}" }}}}{{{{ .Labels.{label} }}}} {{{{ end }}}}'
+    return f"{names}- `mlops monitor` tells more."
 
 
 def _alert(

@@ -218,6 +218,6 @@ def test_drift_fires_through_alertmanager_and_is_resolved(scene: Scene) -> None:
     [alert, *_] = scene.told_of("MlopsDrift", "firing")
     assert alert["labels"]["severity"] == "warning"
     assert alert["annotations"]["summary"] == "flights: the data has drifted (columns: 1)"
-    assert alert["annotations"]["description"].startswith("speed ")
+    assert alert["annotations"]["description"] == "speed - `mlops monitor` tells more."
     assert not monitored(scene.settings, "again").drifted
     assert eventually(lambda: bool(scene.told_of("MlopsDrift", "resolved")), 90)

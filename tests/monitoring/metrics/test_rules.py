@@ -245,17 +245,17 @@ def test_an_alert_on_drift_says_which_columns(tmp_path: Path) -> None:
     export(settings, tmp_path)
     names = {"version": "3"}
     given = [
-        constant("mlops_drifted_columns", "2x20", **names),
+        constant("mlops_drifted_columns", "3x20", **names),
         *(
             constant("mlops_column_drifted", f"{drifted}x20", **names, column=column)
-            for column, drifted in {"a": 1, "b": 0, "c": 1}.items()
+            for column, drifted in {"d": 1, "a": 1, "b": 0, "c": 1}.items()
         ),
     ]
     alert = {
         "exp_labels": {"severity": "warning", "model": "flights", "version": "3"},
         "exp_annotations": {
-            "summary": "flights: the data has drifted (columns: 2)",
-            "description": "a c - `mlops monitor` tells more.",
+            "summary": "flights: the data has drifted (columns: 3)",
+            "description": "a c d - `mlops monitor` tells more.",
         },
     }
     test: dict[str, Any] = {
