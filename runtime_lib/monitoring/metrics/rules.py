@@ -178,7 +178,7 @@ def _monitoring(settings: Settings, model: str) -> Iterator[dict[str, Any]]:
 
 
 def _listed(metric: Metric, label: str) -> str:
-    """A template that names what a metric of the alert's model is 1 for: each once, in an order that stays."""
+    """A template that names what a metric of the alert's model is 1 for: each once, in a stable order."""
     query = f"`max by ({label}) ({metric}{{model=%q}}) == 1` $labels.model | query"
     names = f'{{{{ range printf {query} | sortByLabel "{label}" }}}}{{{{ .Labels.{label} }}}} {{{{ end }}}}'
     return f"{names}- `mlops monitor` tells more."
