@@ -31,6 +31,8 @@ _DENSEST = 8
 _TOGETHER = 16  # chunks
 # A landmark each so many cells: a bin of the tails may hold little, but is not to be wide.
 _APART = 64
+# Of a grid's step: how much it is at most, and the part of the values' range that it is at least.
+_LARGEST, _FURTHEST = 4e307, 1e100
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,9 @@ def _atom_at(grid: Grid, atoms: Floats) -> Floats:
 
 def _grid(ordered: Floats, atoms: Floats) -> Grid:
     """Around the densest eighth of the values, in steps of its width: cells are widest far from it."""
+    whole = ordered[-1] / 2 - ordered[0] / 2 if ordered.size else 0.0
+    if whole > _LARGEST:  # a distance from another centre than 0 may be more than a float can hold
+        return Grid(0.0, _LARGEST)
     others = ordered[~np.isin(ordered, atoms)]
     if others.size * _DENSEST < ordered.size:
         others = ordered
@@ -183,9 +188,10 @@ def _grid(ordered: Floats, atoms: Floats) -> Grid:
     widths = others[reach:] / 2 - others[:-reach] / 2
     place = int(widths.argmin()) if widths.size else 0
     centre = float(others[place + reach // 2])
-    tried = (*widths[place : place + 1], ordered[-1] / 2 - ordered[0] / 2, abs(centre) / 2)
-    usable = (2 * float(width) for width in tried if 0 < width < np.inf)
-    return Grid(centre, next((width for width in usable if 0 < 1 / width < np.inf), 1.0))
+    tried = (*widths[place : place + 1], whole, abs(centre) / 2)
+    # Of steps much smaller than all values together, the squares of distances could not be summed up.
+    usable = (2 * float(width) for width in tried if width > whole / _FURTHEST)
+    return Grid(centre, next((width for width in usable if width > 0 and 1 / width < np.inf), 1.0))
 
 
 def _cut(grid: Grid, counts: Integers, atom_at: Floats) -> Bins:
@@ -215,7 +221,8 @@ def _between_edges(grid: Grid, ordered: Floats, atoms: Floats) -> Bins:
     """Quantiles of the sample as edges; an atom has one on either side."""
     quantiles = ordered[np.linspace(0, ordered.size - 1, _EDGES).astype(int)]
     # Where nothing is now something may come.
-    even = ordered[0] + np.linspace(0, 1, _EVEN) * (ordered[-1] / 2 - ordered[0] / 2) * 2
+    part = np.linspace(0, 1, _EVEN)
+    even = ordered[0] * (1 - part) + ordered[-1] * part
     edges = np.unique(np.concatenate([quantiles, even, atoms, np.nextafter(atoms, np.inf)]))
     atom = np.full(edges.size + 1, np.nan)
     atom[np.searchsorted(edges, atoms) + 1] = atoms

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime_lib.errors import require
 from runtime_lib.profiles.coarse import coarse, together
-from runtime_lib.profiles.grid import Floats
+from runtime_lib.profiles.grid import Floats, Integers
 from runtime_lib.profiles.number import NumberProfile
 
 __all__ = ["Distance", "jensen_shannon", "ks", "ks_p", "wasserstein"]
@@ -32,7 +33,7 @@ def ks(reference: NumberProfile, live: NumberProfile) -> Distance:
     Args: both counted in the same bins, and not empty.
     """
     f, g = _with_infinite(reference), _with_infinite(live)
-    after = np.cumsum(f.all) - np.cumsum(g.all)
+    after = f.upto - g.upto
     before = np.concatenate([[0.0], after[:-1]])
     value = float(np.abs(after).max())
     # Before a bin's atom only its strays have been met, behind it all but them.
@@ -54,25 +55,31 @@ def wasserstein(reference: NumberProfile, live: NumberProfile) -> Distance:
     """Wasserstein-1 distance in standard deviations of the reference: how far a value has moved on average.
 
     The area between the two cumulative shares (Vallender 1974, Theory of Probability 18:784-786), values
-    spread evenly within a bin. 0 where the reference is constant: nothing to measure by. Infinite values
-    are left out.
+    spread evenly within a bin; no less than between the means (Kantorovich 1942), as one bin holds all that
+    lies beyond the reference. 0 where the reference is constant: nothing to measure by. Infinite values are
+    left out.
 
     Args: both counted in the same bins, and not empty.
     """
     if not (reference.sd > 0 and live.moments.n):
         return Distance(0.0, 0.0)
     f, g = _finite(reference), _finite(live)
-    after = np.cumsum(f.all) - np.cumsum(g.all)
+    after = f.upto - g.upto
     before = np.concatenate([[0.0], after[:-1]])
     borders = reference.bins.borders(min(reference.least, live.least), max(reference.most, live.most))
-    wide = np.diff(borders)
     atom = np.clip(reference.bins.atoms, borders[:-1], borders[1:])
-    split = np.abs(before) * (atom - borders[:-1]) + np.abs(after) * (borders[1:] - atom)
-    area = np.where(f.atom, split, _under_line(before, after) * wide)
     with np.errstate(over="ignore", invalid="ignore"):
+        wide = np.diff(borders)
+        split = np.abs(before) * (atom - borders[:-1]) + np.abs(after) * (borders[1:] - atom)
+        area = np.where(f.atom, split, _under_line(before, after) * wide)
         bound = float(((f.loose + g.loose) / 2 * wide).sum()) / reference.sd
         value = float(area.sum()) / reference.sd
-    return Distance(value, bound) if np.isfinite(value) else Distance(0.0, 0.0)
+        means = abs(live.mean - reference.mean) / reference.sd
+    if not np.isfinite(value):
+        return Distance(0.0, 0.0)
+    return (
+        Distance(means, max(value + bound - means, 0.0)) if value < means < np.inf else Distance(value, bound)
+    )
 
 
 def jensen_shannon(reference: NumberProfile, live: NumberProfile) -> float:
@@ -101,28 +108,38 @@ def _under_line(start: Floats, end: Floats) -> Floats:
     return np.where(start * end < 0, crossing, (near + far) / 2)
 
 
-class _Shares(NamedTuple):
-    """Of each bin: its share, that of values whose place in it is unknown, and whether it has an atom."""
+_Flags = NDArray[np.bool_]
 
-    all: Floats
+
+class _Shares(NamedTuple):
+    """Of each bin, `(k,)`.
+
+    Attributes:
+        upto: the share of values in it and to its left.
+        loose: that of values whose place in it is unknown.
+        atom: whether it has one.
+    """
+
+    upto: Floats
     loose: Floats
-    atom: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    atom: _Flags
 
 
 def _finite(profile: NumberProfile) -> _Shares:
     atom = profile.bins.atoms == profile.bins.atoms
-    n = max(profile.moments.n, 1)
-    return _Shares(profile.counts / n, np.where(atom, profile.strays, profile.counts) / n, atom)
+    return _shares(profile.counts, np.where(atom, profile.strays, profile.counts), atom)
 
 
 def _with_infinite(profile: NumberProfile) -> _Shares:
     """With a bin for either infinity, whose place is known."""
-    finite, n = _finite(profile), max(profile.present, 1)
-    share = profile.moments.n / n
-    below, above = (np.array([count / n]) for count in profile.infinite)
-    nothing, known = np.zeros(1), np.ones(1, bool)
-    return _Shares(
-        np.concatenate([below, finite.all * share, above]),
-        np.concatenate([nothing, finite.loose * share, nothing]),
-        np.concatenate([known, finite.atom, known]),
-    )
+    atom = profile.bins.atoms == profile.bins.atoms
+    below, above = profile.infinite
+    counts = np.concatenate([[below], profile.counts, [above]])
+    loose = np.concatenate([[0], np.where(atom, profile.strays, profile.counts), [0]])
+    return _shares(counts, loose, np.concatenate([[True], atom, [True]]))
+
+
+def _shares(counts: Integers, loose: Integers, atom: _Flags) -> _Shares:
+    # Whole numbers are summed up, so that all values are a share of exactly 1.
+    n = max(int(counts.sum()), 1)
+    return _Shares(np.cumsum(counts) / n, loose / n, atom)

@@ -10,13 +10,15 @@ from runtime_lib.profiles.grid import Floats
 
 __all__ = ["Moments"]
 
-
-_FAR = 1e140  # its square is still a number, also of some hundred million values
+_FAR = 1e140
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Of `n` values in some unit: mean, sum of squared deviations from it, the least and the largest."""
+    """Of `n` values in some unit: mean, sum of squared deviations from it, the least and the largest.
+
+    Values beyond 1e140 units count as that far: of larger ones no square could be kept.
+    """
 
     n: int = 0
     mean: float = 0.0
@@ -29,14 +31,13 @@ class Moments:
         """Args: finite values, `(n,)`."""
         if not values.size:
             return cls()
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean = values.mean()
-            squares = np.dot(values, values) - values.size * mean**2
-        if not np.isfinite(squares):
+        least, most = float(values.min()), float(values.max())
+        if least < -_FAR or most > _FAR:
             return cls.of(np.clip(values, -_FAR, _FAR))
-        return cls(
-            values.size, float(mean), max(float(squares), 0.0), float(values.min()), float(values.max())
-        )
+        mean = float(values.mean())
+        # Not the sum of squares less that of the mean: far from 0 nothing would be left of it.
+        apart = values - mean
+        return cls(values.size, mean, float(np.dot(apart, apart)), least, most)
 
     def merge(self, other: Moments) -> Moments:
         """Of both together (Chan, Golub & LeVeque 1983, The American Statistician 37:242-247)."""

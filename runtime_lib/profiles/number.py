@@ -80,8 +80,8 @@ class NumberProfile:
             return float(atom)
         borders = self.bins.borders(self.least, self.most)
         before = self.shares[place] - self.counts[place] / self.moments.n
-        inside = (share - before) / max(self.counts[place] / self.moments.n, 1e-300)
-        return float(borders[place] + min(max(inside, 0.0), 1.0) * (borders[place + 1] - borders[place]))
+        inside = min(max((share - before) / max(self.counts[place] / self.moments.n, 1e-300), 0.0), 1.0)
+        return float(borders[place] * (1 - inside) + borders[place + 1] * inside)
 
     def merge(self, other: NumberProfile) -> NumberProfile:
         """Of both samples together: the same as one pass over all.
