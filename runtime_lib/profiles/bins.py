@@ -223,7 +223,9 @@ def _between_edges(grid: Grid, ordered: Floats, atoms: Floats) -> Bins:
     # Where nothing is now something may come.
     part = np.linspace(0, 1, _EVEN)
     even = ordered[0] * (1 - part) + ordered[-1] * part
-    edges = np.unique(np.concatenate([quantiles, even, atoms, np.nextafter(atoms, np.inf)]))
+    with np.errstate(over="ignore"):
+        behind = np.nextafter(atoms, np.inf)
+    edges = np.unique(np.concatenate([quantiles, even, atoms, behind[behind < np.inf]]))
     atom = np.full(edges.size + 1, np.nan)
     atom[np.searchsorted(edges, atoms) + 1] = atoms
     return Bins(grid, np.empty(0, np.int64), edges, atom)

@@ -7,29 +7,31 @@
 
 `edges` and `counts` are some twenty bins to look at: bin `i` is `edges[i-1] < x <= edges[i]`. `fine` has
 those that are compared; profiles made until 0.8 have none, and are compared in the twenty. Text in `fine` is
-base 85 of zlib of little-endian numbers: whole ones as differences, the others as float64.
+packed, see `packed`.
 """
 
 from __future__ import annotations
 
-import base64
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from runtime_lib.errors import DataError
+from runtime_lib.errors import DataError, quoted
 from runtime_lib.profiles.bins import Bins
 from runtime_lib.profiles.category import CategoryProfile
 from runtime_lib.profiles.coarse import coarse, together
-from runtime_lib.profiles.grid import Floats, Grid, Integers
+from runtime_lib.profiles.grid import CELLS, Grid, Integers
 from runtime_lib.profiles.moments import Moments
 from runtime_lib.profiles.number import NumberProfile
+from runtime_lib.profiles.packed import pack, pack_floats, unpack, unpack_floats
 
 __all__ = ["counts_from_dict", "counts_to_dict", "from_dict", "to_dict"]
 
+_DAMAGE = (KeyError, TypeError, ValueError, zlib.error)
+_LEAST = -1.7e308  # below it, a step further down would be infinite
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 
@@ -67,17 +69,18 @@ def from_dict(about: Mapping[str, Any], where: str = "The profile") -> NumberPro
     """
     try:
         if about["kind"] == "category":
-            nulls, slack = int(about["nulls"]), int(about.get("slack", 0))
-            return CategoryProfile(dict(about["counts"]), int(about["other"]), nulls, slack)
+            return _names(about, frozenset())
+        if about["kind"] != "number":
+            raise ValueError(f"a column of kind {quoted(about['kind'])}")
         return _number(about) if "fine" in about else _until_0_8(about)
-    except (KeyError, TypeError, ValueError, zlib.error) as error:
+    except _DAMAGE as error:
         raise DataError(f"{where} is damaged: {type(error).__name__}: {error}. Train again.") from error
 
 
 def _edges(profile: NumberProfile, starts: Integers) -> list[float]:
     """The largest value of each coarse bin but the last, as far as it is known."""
     borders = profile.bins.borders(profile.least, profile.most)
-    found = np.nextafter(borders[starts[1:]], -np.inf)
+    found = np.nextafter(np.maximum(borders[starts[1:]], _LEAST), -np.inf)
     for place, (start, end) in enumerate(pairwise(starts)):
         held = np.flatnonzero(profile.counts[start:end])
         atom = profile.bins.atoms[start + held[-1]] if held.size else np.nan
@@ -95,8 +98,8 @@ def counts_to_dict(profile: NumberProfile | CategoryProfile) -> dict[str, Any]:
         "kind": "number",
         "nulls": profile.nulls,
         "infinite": list(profile.infinite),
-        "counts": _pack(profile.counts),
-        "strays": _pack(profile.strays),
+        "counts": pack(profile.counts),
+        "strays": pack(profile.strays),
         "moments": [moments.mean, moments.squares, *ends],
     }
 
@@ -111,19 +114,10 @@ def counts_from_dict(
     """
     try:
         if isinstance(like, CategoryProfile):
-            counts, known = dict(about["counts"]), frozenset(like.counts)
-            return CategoryProfile(
-                counts, int(about["other"]), int(about["nulls"]), int(about["slack"]), known
-            )
-        counted, strays = _unpack(about["counts"]), _unpack(about["strays"])
-        if counted.shape != like.counts.shape or strays.shape != like.counts.shape:
-            raise ValueError(f"{counted.size} counts in {like.counts.size} bins")
-        below, above = about["infinite"]
-        moments = Moments(int(counted.sum()), *map(float, about["moments"]))
-        return NumberProfile(
-            like.bins, counted, strays, moments, int(about["nulls"]), (int(below), int(above))
-        )
-    except (KeyError, TypeError, ValueError, zlib.error) as error:
+            return _names(about, frozenset(like.counts))
+        mean, squares, *ends = about["moments"]
+        return _counted(about, about, like.bins, mean, squares, ends)
+    except _DAMAGE as error:
         raise DataError(f"A stored profile is damaged: {type(error).__name__}: {error}.") from error
 
 
@@ -137,33 +131,78 @@ def _fine(profile: NumberProfile) -> dict[str, Any]:
         "squares": moments.squares,
         "least": moments.least if moments.n else None,
         "most": moments.most if moments.n else None,
-        **({"starts": _pack(bins.starts)} if bins.starts.size else {"edges": _pack_floats(bins.edges)}),
-        "counts": _pack(profile.counts),
-        "strays": _pack(profile.strays),
-        "atoms": [_pack(atoms), _pack_floats(bins.atoms[atoms])],
+        **({"starts": pack(bins.starts)} if bins.starts.size else {"edges": pack_floats(bins.edges)}),
+        "counts": pack(profile.counts),
+        "strays": pack(profile.strays),
+        "atoms": [pack(atoms), pack_floats(bins.atoms[atoms])],
     }
+
+
+def _names(about: Mapping[str, Any], known: frozenset[str]) -> CategoryProfile:
+    counts = {str(name): _whole(rows) for name, rows in dict(about["counts"]).items()}
+    nulls, other, slack = _whole(about["nulls"]), _whole(about["other"]), _whole(about.get("slack", 0))
+    return CategoryProfile(counts, other, nulls, slack, known)
 
 
 def _number(about: Mapping[str, Any]) -> NumberProfile:
     fine = about["fine"]
-    counts = _unpack(fine["counts"])
+    ends = () if fine["least"] is None else (fine["least"], fine["most"])
+    profile = _counted(about, fine, _bins(fine), fine["mean"], fine["squares"], ends)
+    if profile.rows != about["rows"]:
+        raise ValueError(f"counts of {profile.rows} in {quoted(about['rows'])} rows")
+    return profile
+
+
+def _bins(fine: Mapping[str, Any]) -> Bins:
+    grid = Grid(_finite(fine["centre"]), _finite(fine["scale"]))
+    starts = unpack(fine["starts"]) if "starts" in fine else np.empty(0, np.int64)
+    edges = unpack_floats(fine["edges"]) if "edges" in fine else np.empty(0)
+    if not grid.scale > 0:
+        raise ValueError(f"a grid in steps of {grid.scale:g}")
+    if starts.size and (starts[0] or starts[-1] >= CELLS or not (np.diff(starts) > 0).all()):
+        raise ValueError("bins whose first cells do not rise")
+    if "starts" not in fine and not (np.diff(edges) > 0).all():
+        raise ValueError("edges that do not rise")
+    atoms = np.full(starts.size or edges.size + 1, np.nan)
     places, values = fine["atoms"]
-    atoms = np.full(counts.size, np.nan)
-    atoms[_unpack(places)] = _unpack_floats(values)
-    starts = _unpack(fine["starts"]) if "starts" in fine else np.empty(0, np.int64)
-    edges = _unpack_floats(fine["edges"]) if "edges" in fine else np.empty(0)
-    if (starts.size or edges.size + 1) != counts.size:
-        raise ValueError(f"{counts.size} counts in {starts.size or edges.size + 1} bins")
-    below, above = about["infinite"]
-    ends = {"least": fine["least"], "most": fine["most"]} if fine["least"] is not None else {}
-    return NumberProfile(
-        Bins(Grid(float(fine["centre"]), float(fine["scale"])), starts, edges, atoms),
-        counts,
-        _unpack(fine["strays"]),
-        Moments(int(counts.sum()), float(fine["mean"]), float(fine["squares"]), **ends),
-        int(about["nulls"]),
-        (int(below), int(above)),
-    )
+    at, values = unpack(places), unpack_floats(values)
+    if at.size != values.size or not ((at >= 0) & (at < atoms.size)).all():
+        raise ValueError(f"{values.size} values in {at.size} of {atoms.size} bins")
+    atoms[at] = values
+    return Bins(grid, starts, edges, atoms)
+
+
+def _counted(
+    about: Mapping[str, Any],
+    packed: Mapping[str, Any],
+    bins: Bins,
+    mean: float,
+    squares: float,
+    ends: Sequence[float],
+) -> NumberProfile:
+    counts, strays = unpack(packed["counts"]), unpack(packed["strays"])
+    if not counts.size == strays.size == bins.atoms.size:
+        raise ValueError(f"{counts.size} and {strays.size} counts in {bins.atoms.size} bins")
+    if not ((strays >= 0) & (strays <= counts)).all():
+        raise ValueError("counts below 0, or of more strays than values")
+    n = int(counts.sum())
+    if len(ends) != (2 if n else 0):
+        raise ValueError(f"{n} values with {len(ends)} ends")
+    below, above = map(_whole, about["infinite"])
+    moments = Moments(n, _finite(mean), _finite(squares), *map(_finite, ends))
+    return NumberProfile(bins, counts, strays, moments, _whole(about["nulls"]), (below, above))
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"a number of rows that is {quoted(value)}")
+    return value
+
+
+def _finite(value: Any) -> float:
+    if not np.isfinite(value):
+        raise ValueError(f"a figure that is {quoted(value)}")
+    return float(value)
 
 
 def _until_0_8(about: Mapping[str, Any]) -> NumberProfile:
@@ -190,30 +229,3 @@ def _until_0_8(about: Mapping[str, Any]) -> NumberProfile:
         squares = float((counts * (middle - mean) ** 2).sum())
         moments = Moments(n, mean, squares, *grid.unit(np.array([least, most])).tolist())
     return NumberProfile(bins, counts, np.zeros_like(counts), moments, int(about["nulls"]))
-
-
-def _pack(numbers: Integers) -> str:
-    """Differences take fewer bytes than numbers that rise, and no more than others."""
-    steps = np.diff(numbers, prepend=0)
-    kind = next(kind for kind in ("<i1", "<i2", "<i4", "<i8") if np.array_equal(steps.astype(kind), steps))
-    return kind[1:] + _text(steps.astype(kind).tobytes())
-
-
-def _unpack(text: str) -> Integers:
-    return np.cumsum(np.frombuffer(_bytes(text[2:]), "<" + text[:2]).astype(np.int64))
-
-
-def _pack_floats(numbers: Floats) -> str:
-    return _text(numbers.astype("<f8").tobytes())
-
-
-def _unpack_floats(text: str) -> Floats:
-    return np.frombuffer(_bytes(text), "<f8").astype(np.float64)
-
-
-def _text(data: bytes) -> str:
-    return base64.b85encode(zlib.compress(data, 9)).decode("ascii")
-
-
-def _bytes(text: str) -> bytes:
-    return zlib.decompress(base64.b85decode(text))

@@ -123,7 +123,8 @@ class TableFold:
         return TableProfile({name: fold.profile() for name, fold in self._folds.items()}, self._skipped)
 
     def _names(self, batch: Any) -> list[str]:
-        there = list(getattr(batch, "column_names", None) or getattr(batch, "columns", None) or batch)
+        # Arrow has names, pandas and polars columns; a mapping is its keys.
+        there = list(getattr(batch, "column_names", getattr(batch, "columns", batch)))
         wanted = self._like.columns if self._like else self._kinds or self._folds or None
         if wanted is None:
             return [name for name in there if self._holds_something(name, batch[name])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -14,22 +15,25 @@ __all__ = ["Kind", "count_names", "kind_of", "numbers"]
 
 Kind = Literal["number", "category"]
 
+# Arrow's units of time.
+_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+
 
 def kind_of(values: Any) -> Kind | None:
-    """What a column holds by its type: a moment in time is a number, a truth a category; None: neither."""
+    """What a column holds by its type: a time is a number, a truth a category; None: neither, or nothing."""
     import pyarrow.types as types
 
     kind = _arrow(values).type
     if types.is_dictionary(kind):
         kind = kind.value_type
-    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_temporal(kind):
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or _is_time(kind):
         return "number"
     texts = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
-    return "category" if texts or types.is_boolean(kind) or types.is_null(kind) else None
+    return "category" if texts or types.is_boolean(kind) else None
 
 
 def numbers(values: Any, name: str) -> Floats:
-    """Values as float64, `(n,)`, NaN where missing; moments in time as seconds since 1970.
+    """Values as float64, `(n,)`, NaN where missing; moments in time as seconds since 1970, others as seconds.
 
     Args:
         values: a column of numpy, Arrow, pandas or polars, or a list.
@@ -40,13 +44,16 @@ def numbers(values: Any, name: str) -> Floats:
     import pyarrow as pa
     import pyarrow.types as types
 
-    if isinstance(values, np.ndarray) and values.dtype.kind in "fiu":
+    if type(values) is np.ndarray and values.ndim == 1 and values.dtype.kind in "fiu":
         return np.asarray(values, dtype=np.float64)
     try:
+        if getattr(values, "ndim", 1) != 1:
+            raise ValueError(f"an array of {values.ndim} dimensions")
         found = _arrow(values)
-        if types.is_timestamp(found.type) or types.is_date(found.type):
-            found = found.cast(pa.timestamp("us", getattr(found.type, "tz", None))).cast(pa.int64())
-            return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.float64) / 1e6
+        if types.is_dictionary(found.type):
+            found = found.dictionary_decode()
+        if _is_time(found.type):
+            return _seconds(found)
         if not types.is_float64(found.type):
             found = found.cast(pa.float64(), safe=False)
         return np.asarray(found.to_numpy(zero_copy_only=False))
@@ -55,7 +62,7 @@ def numbers(values: Any, name: str) -> Floats:
 
 
 def count_names(values: Any) -> tuple[Mapping[str, int], int]:
-    """Rows of each value as text, and how many are missing.
+    """Rows of each value as Python's text of it, and how many are missing.
 
     Args:
         values: a column of numpy, Arrow, pandas or polars, or a list.
@@ -65,15 +72,35 @@ def count_names(values: Any) -> tuple[Mapping[str, int], int]:
     import pyarrow.types as types
 
     found = _arrow(values)
-    nulls = found.null_count
-    if types.is_dictionary(found.type) or types.is_boolean(found.type):
-        pass
-    elif not (types.is_string(found.type) or types.is_large_string(found.type)):
-        found = found.cast(pa.string())
-    counts = pc.value_counts(found)
-    names = counts.field("values").cast(pa.string()).to_pylist()
-    rows = counts.field("counts").to_pylist()
-    return {name: n for name, n in zip(names, rows, strict=True) if name is not None}, nulls
+    if types.is_string_view(found.type):  # counts of views call a missing value an empty one (Arrow 25)
+        found = found.cast(pa.large_string())
+    found = pc.value_counts(found)
+    counts: Counter[str] = Counter()
+    nulls = 0
+    # A dictionary may hold a name twice, or a missing one.
+    for value, rows in zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True):
+        if _missing(value):
+            nulls += rows
+        else:
+            counts[str(value)] += rows
+    return counts, nulls
+
+
+def _is_time(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    return types.is_temporal(kind) and not types.is_interval(kind)  # months have no length
+
+
+def _seconds(found: Any) -> Floats:
+    import pyarrow as pa
+    import pyarrow.types as types
+
+    if types.is_date(found.type):
+        found = found.cast(pa.timestamp("s"))
+    unit = _SECOND[found.type.unit]
+    whole = found.view(pa.int32() if types.is_time32(found.type) else pa.int64())
+    return np.asarray(whole.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)) / unit
 
 
 def _arrow(values: Any) -> Any:
@@ -86,7 +113,10 @@ def _arrow(values: Any) -> Any:
         return _arrow(values.to_arrow())
     try:
         return _arrow(pa.array(values, from_pandas=True))
-    except (pa.ArrowException, TypeError, ValueError):
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        plain = np.asarray(values)
+        if plain.ndim == 1 and plain.dtype.kind in "fiu":  # of another byte order, or longer than 64 bits
+            return pa.array(plain.astype(np.float64), from_pandas=True)
         return pa.array([None if _missing(value) else str(value) for value in values], pa.string())
 
 

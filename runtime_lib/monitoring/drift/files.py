@@ -131,4 +131,5 @@ def _kinds(path: Path) -> dict[str, str | None]:
     if path.suffix == ".parquet":
         return dict(kinds_in(path))
     table = read_table(path)
-    return {str(name): kind_of(table[name]) for name in table}
+    # Of a column without a value a CSV file does not tell the type.
+    return {str(name): kind_of(table[name]) if table[name].notna().any() else None for name in table}
