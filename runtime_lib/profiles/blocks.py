@@ -2,48 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime_lib.profiles.coarse import coarse
 from runtime_lib.profiles.effects import Name
-from runtime_lib.profiles.grid import Floats, Integers
+from runtime_lib.profiles.grid import CELLS, Floats, Integers
 from runtime_lib.profiles.number import NumberProfile
 
 __all__ = ["Places", "block_effects", "count_blocks", "places_of_names", "places_of_numbers"]
 
-# The bin or cell of each row in the order of time, -1 where the value is missing, `(n,)`.
-Places = NDArray[np.int32]
+# The bin or cell of each row in the order of time, as many as there are where the value is missing, `(n,)`.
+Places = NDArray[np.intp]
+
+_CHUNK = 1 << 14  # values at a time: 128 KiB
 
 
 def places_of_numbers(profile: NumberProfile, values: Floats) -> Places:
     """Args: float64, `(n,)`, NaN where missing; an infinity is in the bin next to it."""
-    bins, missing = profile.bins, np.isnan(values)
-    filled = np.where(missing, bins.grid.centre, values)
-    if bins.starts.size:
-        with np.errstate(invalid="ignore"):
-            cell = bins.grid.cells(np.nan_to_num(filled))
-        found = np.searchsorted(bins.starts, cell, side="right") - 1
-    else:
-        found = np.searchsorted(bins.edges, filled, side="right")
-    return np.where(missing, -1, found).astype(np.int32)
+    bins, size = profile.bins, profile.counts.size
+    of_cell = np.repeat(np.arange(size), np.diff(bins.starts, append=CELLS)) if bins.starts.size else None
+    found = np.empty(values.size, np.intp)
+    for start in range(0, values.size, _CHUNK):
+        chunk = values[start : start + _CHUNK]
+        missing = np.isnan(chunk)
+        filled = np.nan_to_num(chunk, nan=bins.grid.centre)
+        if of_cell is not None:
+            place = of_cell[bins.grid.cells(filled)]
+        else:
+            place = np.searchsorted(bins.edges, filled, side="right")
+        place[missing] = size
+        found[start : start + _CHUNK] = place
+    return found
 
 
-def places_of_names(labels: tuple[str, ...], values: Iterable[str | None]) -> Places:
-    """Args: the labels of `Cells`; texts, `(n,)`, None where missing."""
+def places_of_names(labels: Sequence[str], names: Sequence[str], codes: NDArray[np.intp]) -> Places:
+    """Args: the labels of `Cells`; what `coded_names` gives."""
     known = {label: place for place, label in enumerate(labels[:-2])}
-    other = len(labels) - 2
-    return np.array([-1 if value is None else known.get(value, other) for value in values], dtype=np.int32)
+    other, missing = len(labels) - 2, len(labels) - 1
+    return np.array([*(known.get(name, other) for name in names), missing], dtype=np.intp)[codes]
 
 
 def count_blocks(places: Places, starts: Integers, rows: int, size: int) -> NDArray[np.int64]:
     """Rows in each bin, of each block: `(b, size + 1)`; the last column counts what is missing."""
     counts = np.empty((starts.size, size + 1), np.int64)
     for block, start in enumerate(starts):
-        counts[block] = np.bincount(places[start : start + rows] + 1, minlength=size + 1)
-    return np.roll(counts, -1, axis=1)
+        counts[block] = np.bincount(places[start : start + rows], minlength=size + 1)
+    return counts
 
 
 def block_effects(

@@ -19,6 +19,7 @@ __all__ = [
     "binomial_excess",
     "chi_square_p",
     "cohen_h",
+    "cohen_h_error",
     "cramers_v",
     "ks_distance",
     "psi",
@@ -109,6 +110,11 @@ def cohen_h(reference: float, live: float) -> float:
     0 to 1 % is 0.2, and so is from 30 to 40 %.
     """
     return 2 * math.asin(math.sqrt(live)) - 2 * math.asin(math.sqrt(reference))
+
+
+def cohen_h_error(reference: int, live: int) -> float:
+    """Standard error of Cohen's h for rates of so many rows: the same over the whole range (Cohen 1988)."""
+    return math.sqrt(1 / reference + 1 / live)
 
 
 def benjamini_hochberg(p: Sequence[float]) -> list[float]:

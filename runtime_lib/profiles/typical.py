@@ -15,7 +15,7 @@ whether rows are independent or resemble their neighbours (docs/monitoring.md ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
@@ -84,6 +84,8 @@ class Typical:
 
 # Effect → rows of a block → how it varies.
 _Varied = dict[Name, dict[int, Variation]]
+# Its first row, the first behind it, and its rows in each bin.
+_Quarter = tuple[int, int, Integers]
 
 
 def vary(columns: Iterator[tuple[str, NumberProfile | None, int, Places]]) -> dict[str, Typical]:
@@ -110,11 +112,12 @@ def _sizes(varied: _Varied) -> tuple[int, ...]:
 def _varied(profile: NumberProfile | None, size: int, places: Places) -> tuple[_Varied, _Varied]:
     once: _Varied = {}
     lasting: _Varied = {}
+    quarters = _in_quarters(size, places)
     rows = _LEAST
     while rows * _FEWEST <= places.size:
         # With few threes, single blocks stand for them: the second of three is rarely larger than one.
         length = 3 if rows * 3 * _FEWEST <= places.size else 1
-        for name, effects in _in_a_row(profile, size, places, rows, length).items():
+        for name, effects in _in_a_row(profile, size, places, quarters, rows, length).items():
             # A rate may not have moved at all, of which a logarithm says nothing: its error is the least.
             least = 1 / np.sqrt(rows) if name == "nulls" else _TINY
             effects = _unbounded(name, np.maximum(effects, least))
@@ -139,17 +142,20 @@ def _bounded(name: Name, value: float) -> float:
 
 
 def _in_a_row(
-    profile: NumberProfile | None, size: int, places: Places, rows: int, length: int
+    profile: NumberProfile | None,
+    size: int,
+    places: Places,
+    quarters: Sequence[_Quarter],
+    rows: int,
+    length: int,
 ) -> dict[Name, Floats]:
     """Effects of so many blocks in a row, `(length, t)`, each against the quarters that it is not from."""
-    whole = np.roll(np.bincount(places + 1, minlength=size + 1), -1)
-    borders = np.linspace(0, places.size, _QUARTERS + 1).astype(np.int64)
     found: dict[Name, list[Floats]] = {}
-    for start, end in pairwise(borders):
+    whole = sum(own for _, _, own in quarters)
+    for start, end, own in quarters:
         if end - start < length * rows:
             continue
-        own = np.roll(np.bincount(places[start:end] + 1, minlength=size + 1), -1)
-        begins = _begins(int(start), int(end), rows, length)
+        begins = _begins(start, end, rows, length)
         each = [
             block_effects(profile, whole - own, count_blocks(places, begins + step * rows, rows, size))
             for step in range(length)
@@ -157,6 +163,11 @@ def _in_a_row(
         for name in each[0]:
             found.setdefault(name, []).append(np.stack([effects[name] for effects in each]))
     return {name: np.concatenate(parts, axis=1) for name, parts in found.items()}
+
+
+def _in_quarters(size: int, places: Places) -> list[_Quarter]:
+    borders = np.linspace(0, places.size, _QUARTERS + 1).astype(int).tolist()
+    return [(a, b, np.bincount(places[a:b], minlength=size + 1)) for a, b in pairwise(borders)]
 
 
 def _begins(start: int, end: int, rows: int, length: int) -> Integers:

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime_lib.errors import DataError
 from runtime_lib.profiles.grid import Floats
 
-__all__ = ["Kind", "count_names", "kind_of", "numbers"]
+__all__ = ["Kind", "coded_names", "count_names", "is_missing", "kind_of", "numbers"]
 
 Kind = Literal["number", "category"]
 
@@ -79,11 +80,31 @@ def count_names(values: Any) -> tuple[Mapping[str, int], int]:
     nulls = 0
     # A dictionary may hold a name twice, or a missing one.
     for value, rows in zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True):
-        if _missing(value):
+        if is_missing(value):
             nulls += rows
         else:
             counts[str(value)] += rows
     return counts, nulls
+
+
+def coded_names(values: Any) -> tuple[list[str], NDArray[np.intp]]:
+    """The names in a column, and of each row the place of its name there, `(n,)`; behind them: missing.
+
+    Args:
+        values: a column of numpy or pandas, or a list.
+    """
+    found = np.asarray(values, dtype=object).tolist()
+    try:
+        distinct = dict.fromkeys(found)
+        mixed = not all(isinstance(value, str) or is_missing(value) for value in distinct)
+    except TypeError:  # a list, say, which is no key
+        mixed = True
+    if mixed:  # 1, 1.0 and True would be one key
+        found = [None if is_missing(value) else str(value) for value in found]
+        distinct = dict.fromkeys(found)
+    names = [value for value in distinct if not is_missing(value)]
+    codes = dict.fromkeys(distinct, len(names)) | {name: place for place, name in enumerate(names)}
+    return names, np.fromiter(map(codes.__getitem__, found), np.intp, len(found))
 
 
 def _is_time(kind: Any) -> bool:
@@ -117,9 +138,10 @@ def _arrow(values: Any) -> Any:
         plain = np.asarray(values)
         if plain.ndim == 1 and plain.dtype.kind in "fiu":  # of another byte order, or longer than 64 bits
             return pa.array(plain.astype(np.float64), from_pandas=True)
-        return pa.array([None if _missing(value) else str(value) for value in values], pa.string())
+        return pa.array([None if is_missing(value) else str(value) for value in values], pa.string())
 
 
-def _missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """Whether it is None, NaN or pandas' NA."""
     # NaN differs from itself; pandas' NA answers no comparison, but has a name.
     return value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)

@@ -21,7 +21,6 @@ old format to the tests.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +36,7 @@ from runtime_lib.profiles.effects import cells_of
 from runtime_lib.profiles.number import NumberFold, NumberProfile
 from runtime_lib.profiles.stored import to_dict
 from runtime_lib.profiles.typical import vary
+from runtime_lib.profiles.values import coded_names, is_missing
 from runtime_lib.task.task import Task
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ FORMAT = 2
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
-# Name → values of a column of numbers, or texts with None where missing.
-_Values = Mapping[str, "tuple[str, Floats | list[str | None]]"]
+# Numbers, or what `coded_names` gives.
+_Column = Floats | tuple[list[str], NDArray[np.intp]]
 
 
 def build_profile(
@@ -92,7 +92,7 @@ def build_profile(
     watched = {} if answer is None else task.watched(answer)
     answers = _describe(
         {
-            name: (kind, as_categories(values) if kind == "category" else as_numbers(values, name))
+            name: coded_names(values) if kind == "category" else as_numbers(values, name)
             for name, (kind, values) in watched.items()
         },
         answer_time,
@@ -135,7 +135,7 @@ def as_numbers(values: Any, name: str) -> Floats:
 
 def as_categories(values: Any) -> list[str | None]:
     """Return `values` as texts, with None for a missing value (None, NaN or pandas' NA)."""
-    return [None if _missing(value) else str(value) for value in np.asarray(values, dtype=object)]
+    return [None if is_missing(value) else str(value) for value in np.asarray(values, dtype=object)]
 
 
 def measured(values: Any, kind: str) -> Any:
@@ -152,20 +152,15 @@ def measured(values: Any, kind: str) -> Any:
     return values
 
 
-def _missing(value: Any) -> bool:
-    # NaN differs from itself; pandas' NA answers no comparison, but has a name.
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
-
-
-def _values(values: Any, column: Column) -> tuple[str, Floats | list[str | None]]:
+def _values(values: Any, column: Column) -> _Column:
     if column.kind == "category":
-        return "category", as_categories(values)
-    return "number", as_numbers(measured(values, column.kind), column.name)
+        return coded_names(values)
+    return as_numbers(measured(values, column.kind), column.name)
 
 
-def _describe(table: _Values, time: Times | None) -> dict[str, Any]:
+def _describe(table: Mapping[str, _Column], time: Times | None) -> dict[str, Any]:
     """The profile of each column, and how much it varies."""
-    profiles = {name: _profile(name, kind, values) for name, (kind, values) in table.items()}
+    profiles = {name: _profile(name, values) for name, values in table.items()}
     ordered = time is None or bool((np.diff(time) >= np.timedelta64(0)).all())
     order = None if ordered or time is None else np.argsort(time, kind="stable")
     typical = vary(_places(table, profiles, order))
@@ -174,13 +169,13 @@ def _describe(table: _Values, time: Times | None) -> dict[str, Any]:
     }
 
 
-def _profile(name: str, kind: str, values: Any) -> NumberProfile | CategoryProfile:
-    if kind == "category":
-        counts = Counter(values)
-        nulls = counts.pop(None, 0)
-        names = CategoryFold()
-        names.add(counts, nulls)
-        return names.profile()
+def _profile(name: str, values: _Column) -> NumberProfile | CategoryProfile:
+    if isinstance(values, tuple):
+        names, codes = values
+        *counts, nulls = np.bincount(codes, minlength=len(names) + 1).tolist()
+        fold = CategoryFold()
+        fold.add(dict(zip(names, counts, strict=True)), nulls)
+        return fold.profile()
     if np.isinf(values).any():
         row = int(np.isinf(values).argmax())
         raise DataError(f"Column '{name}', row {row} is infinite: make it missing or drop the row.")
@@ -190,14 +185,16 @@ def _profile(name: str, kind: str, values: Any) -> NumberProfile | CategoryProfi
 
 
 def _places(
-    table: _Values, profiles: Mapping[str, NumberProfile | CategoryProfile], order: NDArray[Any] | None
+    table: Mapping[str, _Column],
+    profiles: Mapping[str, NumberProfile | CategoryProfile],
+    order: NDArray[Any] | None,
 ) -> Iterator[tuple[str, NumberProfile | None, int, Places]]:
-    for name, (_, values) in table.items():
+    for name, values in table.items():
         profile = profiles[name]
         if isinstance(profile, NumberProfile):
             size, places = profile.counts.size, places_of_numbers(profile, np.asarray(values))
         else:
             labels = cells_of(profile, profile).labels
-            size, places = len(labels) - 1, places_of_names(labels, values)
+            size, places = len(labels) - 1, places_of_names(labels, *values)
         numbers = profile if isinstance(profile, NumberProfile) else None
         yield name, numbers, size, places if order is None else places[order]

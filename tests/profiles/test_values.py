@@ -10,7 +10,7 @@ import pytest
 
 from runtime_lib.errors import DataError
 from runtime_lib.profiles.table import profile_table
-from runtime_lib.profiles.values import count_names, kind_of, numbers
+from runtime_lib.profiles.values import coded_names, count_names, is_missing, kind_of, numbers
 
 NUMBERS = {
     "list": [1, 2, None, 2],
@@ -107,6 +107,24 @@ def test_values_of_several_types_are_names():
     mixed = pd.Series(["a", 1, None, 2.5, pd.NA], dtype=object)
     assert kind_of(mixed) == "category"
     assert count_names(mixed) == ({"a": 1, "1": 1, "2.5": 1}, 2)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *(NAMES[name] for name in ("list", "numpy, objects", "pandas, objects", "pandas, texts")),
+        [1, True, 1.0, None, "1"],
+        [float("nan"), float("nan"), 2.0],
+        [["a"], ["a"], None],
+        [],
+    ],
+    ids=str,
+)
+def test_names_by_their_places_are_those_of_each_row(values):
+    names, codes = coded_names(values)
+    texts = [None if is_missing(value) else str(value) for value in values]
+    assert [[*names, None][code] for code in codes] == texts
+    assert len(set(names)) == len(names)
 
 
 def test_polars_is_understood():

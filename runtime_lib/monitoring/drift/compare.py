@@ -34,13 +34,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class RateChange:
-    """A rate in training and live, the effect of the change (Cohen's h, positive for a rise), its q-value."""
+    """A rate in training and live, the effect of the change (Cohen's h, positive for a rise), its q-value.
+
+    `error` is the standard error of the effect.
+    """
 
     reference: float
     live: float
     effect: float
     q: float
     flagged: bool = False
+    error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,8 @@ def _nulls(reference: ColumnProfile, live: ColumnProfile) -> RateChange:
     if not live.rows or not reference.rows:
         return RateChange(before, now, 0.0, 1.0)
     p = statistics.chi_square_p([reference.nulls, reference.present], [live.nulls, live.present])
-    return RateChange(before, now, statistics.cohen_h(before, now), p)
+    error = statistics.cohen_h_error(reference.rows, live.rows)
+    return RateChange(before, now, statistics.cohen_h(before, now), p, error=error)
 
 
 def _unseen(reference: CategoryProfile, unseen: int, present: int) -> RateChange | None:
@@ -152,4 +157,5 @@ def _unseen(reference: CategoryProfile, unseen: int, present: int) -> RateChange
     expected = min((sum(n == 1 for n in reference.counts.values()) + 1) / seen, 1.0)
     rate = unseen / present
     p = statistics.binomial_excess(unseen, present, expected)
-    return RateChange(0.0, rate, statistics.cohen_h(0.0, rate), p)
+    error = statistics.cohen_h_error(seen, present)
+    return RateChange(0.0, rate, statistics.cohen_h(0.0, rate), p, error=error)

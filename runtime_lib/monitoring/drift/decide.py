@@ -3,7 +3,8 @@
 A column has drifted when, in two of the last three windows,
 
 - the window has rows enough;
-- the effect may be as large as matters: its value and 1.645 times its error reach the threshold;
+- the effect may be as large as matters: its value and 1.645 times its error reach the threshold, else one of
+  just that size would be found every other time;
 - it is no accident: q < 0.05 after Benjamini-Hochberg across columns;
 - it is larger than what is typical of so many rows, and of windows in a row (`profiles.typical`).
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import reduce
 from typing import Any, Literal
 
 from runtime_lib.monitoring.drift.compare import Cell, Compared, RateChange, compare
@@ -118,10 +120,7 @@ def drift(
     """
     rules = rules or Monitoring()
     names = list(windows[0].columns)
-    whole = windows[0]
-    for window in windows[1:]:
-        whole = whole.merge(window)
-    together = _tested(reference, whole, names)
+    together = _tested(reference, reduce(TableProfile.merge, windows), names)
     judged = [
         _tested(reference, each, names) for each in windows[-rules.windows :] if each.rows >= rules.min_rows
     ]
@@ -213,15 +212,15 @@ def _shows(window: _Tested, typical: Typical, rules: Monitoring) -> list[str]:
             large = effect.value + _Z * effect.error >= threshold_of(name, rules)
             if large and effect.value > typical.of(name, c.present, "once"):
                 shown.append(str(name))
-    if window.nulls.q < rules.alpha and abs(window.nulls.effect) >= max(
-        rules.rate_threshold, typical.of("nulls", c.rows, "once")
-    ):
+    if _rate_shows(window.nulls, rules) and abs(window.nulls.effect) > typical.of("nulls", c.rows, "once"):
         shown.append("nulls")
-    unseen = window.unseen
-    enough = unseen is not None and c.present >= rules.min_rows
-    if unseen and enough and unseen.effect >= rules.rate_threshold and unseen.q < rules.alpha:
+    if window.unseen and c.present >= rules.min_rows and _rate_shows(window.unseen, rules):
         shown.append("unseen")
     return shown
+
+
+def _rate_shows(rate: RateChange, rules: Monitoring) -> bool:
+    return rate.q < rules.alpha and abs(rate.effect) + _Z * rate.error >= rules.rate_threshold
 
 
 def threshold_of(name: str, rules: Monitoring) -> float:
