@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from runtime_lib.profiles.grid import CELLS, Floats, Grid, Integers, cells
 from runtime_lib.profiles.moments import Moments
 
-__all__ = ["SAMPLE", "Bins", "Counted", "Fold", "begin"]
+__all__ = ["CHUNK", "SAMPLE", "Bins", "Counted", "Fold", "begin"]
 
 # Of the values, in a bin: the distance of two distributions is known to so much.
 MASS = 1 / 1024
@@ -28,7 +28,8 @@ SAMPLE = 16_384  # values by which bins are chosen
 _OFTEN = 8  # times in the sample
 _EDGES, _EVEN = 1024, 128
 _DENSEST = 8
-_TOGETHER = 16  # chunks
+CHUNK = 1 << 14  # values at a time: 128 KiB, which stay in a processor's cache
+_WAITING = 8 * CHUNK  # values that are counted together, as each count goes through all cells
 # A landmark each so many cells: a bin of the tails may hold little, but is not to be wide.
 _APART = 64
 # Of a grid's step: how much it is at most, and the part of the values' range that it is at least.
@@ -91,30 +92,32 @@ class Fold:
     moments: Moments = field(default=Moments(), init=False)
     _counts: Integers = field(init=False)
     _strays: Integers = field(init=False)
-    _waiting: list[NDArray[np.int32]] = field(default_factory=list, init=False)
+    _waiting: NDArray[np.intp] = field(init=False)
+    _wait: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         size = CELLS if self._edges is None else self._edges.atoms.size
         self._counts = np.zeros(size, np.int64)
         self._strays = np.zeros(size if self.atoms.size else 1, np.int64)
+        self._waiting = np.empty(_WAITING, np.intp)
 
     def add(self, values: Floats) -> None:
-        """Count some ten thousand finite values."""
+        """Count at most `CHUNK` finite values."""
+        if self._wait + values.size > _WAITING:
+            self._count()
+        places = self._waiting[self._wait : self._wait + values.size]
+        self._wait += values.size
         unit = self.grid.unit(values)
         self.moments = self.moments.merge(Moments.of(unit))
         if self._edges is None:
-            places = cells(unit)
+            places[:] = cells(unit)
         else:
-            places = np.searchsorted(self._edges.edges, values, side="right").astype(np.int32)
+            places[:] = np.searchsorted(self._edges.edges, values, side="right")
         if self.atoms.size:
             atom = self._atom_at[places]
             stray = (atom != values) & (atom == atom)
             if stray.any():
-                self._strays += np.bincount(places[stray], minlength=self._strays.size)
-        # One count of many: each goes through all cells.
-        self._waiting.append(places)
-        if len(self._waiting) >= _TOGETHER:
-            self._count()
+                np.add.at(self._strays, places[stray], 1)
 
     def counted(self) -> Counted:
         """Sum up."""
@@ -123,9 +126,9 @@ class Fold:
         return Counted(bins, self._in(bins, self._counts), self._in(bins, self._strays))
 
     def _count(self) -> None:
-        if self._waiting:
-            self._counts += np.bincount(np.concatenate(self._waiting), minlength=self._counts.size)
-            self._waiting.clear()
+        if self._wait:
+            self._counts += np.bincount(self._waiting[: self._wait], minlength=self._counts.size)
+            self._wait = 0
 
     def _in(self, bins: Bins, counts: Integers) -> Integers:
         if counts.size == 1:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime_lib.profiles.bins import CHUNK
 from runtime_lib.profiles.coarse import coarse
 from runtime_lib.profiles.effects import Name
 from runtime_lib.profiles.grid import CELLS, Floats, Integers
@@ -17,16 +18,14 @@ __all__ = ["Places", "block_effects", "count_blocks", "places_of_names", "places
 # The bin or cell of each row in the order of time, as many as there are where the value is missing, `(n,)`.
 Places = NDArray[np.intp]
 
-_CHUNK = 1 << 14  # values at a time: 128 KiB
-
 
 def places_of_numbers(profile: NumberProfile, values: Floats) -> Places:
     """Args: float64, `(n,)`, NaN where missing; an infinity is in the bin next to it."""
     bins, size = profile.bins, profile.counts.size
     of_cell = np.repeat(np.arange(size), np.diff(bins.starts, append=CELLS)) if bins.starts.size else None
     found = np.empty(values.size, np.intp)
-    for start in range(0, values.size, _CHUNK):
-        chunk = values[start : start + _CHUNK]
+    for start in range(0, values.size, CHUNK):
+        chunk = values[start : start + CHUNK]
         missing = np.isnan(chunk)
         filled = np.nan_to_num(chunk, nan=bins.grid.centre)
         if of_cell is not None:
@@ -34,7 +33,7 @@ def places_of_numbers(profile: NumberProfile, values: Floats) -> Places:
         else:
             place = np.searchsorted(bins.edges, filled, side="right")
         place[missing] = size
-        found[start : start + _CHUNK] = place
+        found[start : start + CHUNK] = place
     return found
 
 

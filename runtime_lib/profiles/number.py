@@ -7,13 +7,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from runtime_lib.errors import DataError
-from runtime_lib.profiles.bins import SAMPLE, Bins, Fold, begin
+from runtime_lib.profiles.bins import CHUNK, SAMPLE, Bins, Fold, begin
 from runtime_lib.profiles.grid import Floats, Integers
 from runtime_lib.profiles.moments import Moments
 
 __all__ = ["NumberFold", "NumberProfile"]
-
-_CHUNK = 1 << 14  # values at a time: 128 KiB
 
 
 @dataclass(frozen=True)
@@ -113,18 +111,15 @@ class NumberFold:
     def add(self, values: Floats) -> None:
         """Args: float64, `(n,)`, NaN where missing."""
         if self._fold is None:
-            some = values[:: max(1, values.size // SAMPLE)]
-            some = some[np.isfinite(some)]
-            if not some.size and not self.like:
-                some = values[np.isfinite(values)]
-                if not some.size:
-                    return self._note(values)
-            self._fold = begin(some, self.like.bins if self.like else None)
-        for start in range(0, values.size, _CHUNK):
-            chunk = values[start : start + _CHUNK]
+            sample = np.empty(0) if self.like else _sample(values)
+            if not sample.size and not self.like:
+                return self._note(values)
+            self._fold = begin(sample, self.like.bins if self.like else None)
+        for start in range(0, values.size, CHUNK):
+            chunk = values[start : start + CHUNK]
             finite = np.isfinite(chunk)
             if not finite.all():
-                self._note(chunk[~finite])
+                self._note(chunk)
                 chunk = chunk[finite]
             self._fold.add(chunk)
 
@@ -136,7 +131,15 @@ class NumberFold:
             found.bins, found.counts, found.strays, fold.moments, self._nulls, self._infinite
         )
 
-    def _note(self, strange: Floats) -> None:
-        below, above = (int((strange == sign * np.inf).sum()) for sign in (-1, 1))
-        self._nulls += strange.size - below - above
+    def _note(self, values: Floats) -> None:
+        """Count those that are not finite."""
+        below, above = (int(np.count_nonzero(values == sign * np.inf)) for sign in (-1, 1))
+        self._nulls += int(np.count_nonzero(np.isnan(values)))
         self._infinite = (self._infinite[0] + below, self._infinite[1] + above)
+
+
+def _sample(values: Floats) -> Floats:
+    """Some finite ones, if there is any."""
+    some = values[:: max(1, values.size // SAMPLE)]
+    some = some[np.isfinite(some)]
+    return some if some.size else values[np.isfinite(values)]

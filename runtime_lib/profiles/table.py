@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,8 @@ __all__ = ["ColumnProfile", "TableFold", "TableProfile", "kinds_in", "profile_pa
 
 ColumnProfile = NumberProfile | CategoryProfile
 
-# Of a column at a time: some MB, however large the file's row groups are.
-_ROWS = 1 << 18
-_THREADS = 2
+# Of a column at a time: rows, and bytes of the file, however large its row groups are.
+_ROWS, _BUFFER = 1 << 16, 1 << 16
 
 
 @dataclass(frozen=True)
@@ -164,7 +162,7 @@ def kinds_in(path: Path) -> dict[str, Kind | None]:
 
 
 def profile_parquet(path: Path, *, like: TableProfile | None = None) -> TableProfile:
-    """Fold a Parquet file column by column, two at a time, in constant memory.
+    """Fold a Parquet file column by column, in constant memory.
 
     Args:
         like: see `TableFold`.
@@ -178,15 +176,15 @@ def profile_parquet(path: Path, *, like: TableProfile | None = None) -> TablePro
     names = list(like.columns) if like else [name for name, holds in kinds.items() if holds]
     if missing := [name for name in names if name not in kinds]:
         raise DataError(f"{path} lacks the column '{missing[0]}'; it has {', '.join(kinds)}.")
-    folds = [ColumnFold(name, like.columns[name] if like else None, kinds[name]) for name in names]
+    columns = {}
     try:
-        with ThreadPoolExecutor(_THREADS) as pool:
-            list(pool.map(lambda fold: _fold_column(path, fold), folds))
+        for name in names:
+            fold = ColumnFold(name, like.columns[name] if like else None, kinds[name])
+            columns[name] = _profile_column(path, fold)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as parquet: {error}.") from error
     found = TableProfile(
-        {fold.name: fold.profile() for fold in folds},
-        {} if like else {one.name: str(one.type) for one in schema if not kinds[one.name]},
+        columns, {} if like else {one.name: str(one.type) for one in schema if not kinds[one.name]}
     )
     if not found.rows:
         raise DataError(f"{path} has no rows.")
@@ -206,10 +204,11 @@ def _schema(path: Path) -> Any:
         raise DataError(f"{path} cannot be read as parquet: {error}.") from error
 
 
-def _fold_column(path: Path, fold: ColumnFold) -> None:
+def _profile_column(path: Path, fold: ColumnFold) -> ColumnProfile:
     import pyarrow.parquet as pq
 
     names = [fold.name] if fold.kind == "category" else []
-    with pq.ParquetFile(path, read_dictionary=names, pre_buffer=False) as file:
+    with pq.ParquetFile(path, read_dictionary=names, pre_buffer=False, buffer_size=_BUFFER) as file:
         for batch in file.iter_batches(_ROWS, columns=[fold.name], use_threads=False):
             fold.add(batch.column(0))
+    return fold.profile()

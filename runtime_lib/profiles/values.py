@@ -55,9 +55,7 @@ def numbers(values: Any, name: str) -> Floats:
             found = found.dictionary_decode()
         if _is_time(found.type):
             return _seconds(found)
-        if not types.is_float64(found.type):
-            found = found.cast(pa.float64(), safe=False)
-        return np.asarray(found.to_numpy(zero_copy_only=False))
+        return _floats(found)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise DataError(f"Column '{name}' is to hold numbers but holds others: {error}.") from error
 
@@ -121,7 +119,24 @@ def _seconds(found: Any) -> Floats:
         found = found.cast(pa.timestamp("s"))
     unit = _SECOND[found.type.unit]
     whole = found.view(pa.int32() if types.is_time32(found.type) else pa.int64())
-    return np.asarray(whole.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)) / unit
+    return _floats(whole) / unit
+
+
+def _floats(found: Any) -> Floats:
+    """An array's numbers from its buffers: Arrow's own way to numpy imports pandas, 50 MB."""
+    import pyarrow as pa
+
+    if found.type != pa.float64():
+        found = found.cast(pa.float64(), safe=False)
+    valid, data = found.buffers()
+    start, size = found.offset, len(found)
+    if not size:
+        return np.empty(0)
+    values = np.frombuffer(data, np.float64, count=size, offset=8 * start)
+    if not found.null_count:
+        return values
+    known = np.unpackbits(np.frombuffer(valid, np.uint8), count=start + size, bitorder="little")[start:]
+    return np.where(known, values, np.nan)
 
 
 def _arrow(values: Any) -> Any:

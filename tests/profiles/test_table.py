@@ -168,6 +168,7 @@ import pyarrow.parquet, pyarrow.compute
 profile_parquet(Path(sys.argv[1]))
 before = peak()
 profile = profile_parquet(Path(sys.argv[2]))
+assert "pandas" not in sys.modules
 print(profile.rows, peak() - before)
 """
 

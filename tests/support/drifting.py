@@ -22,8 +22,11 @@ from runtime_lib.training.profile import build_profile
 
 __all__ = [
     "COLUMNS",
-    "SHARES",
+    "MISSING",
     "Stream",
+    "judged",
+    "names_of",
+    "profile_like",
     "reference_of",
     "shares_of_psi",
     "shares_of_v",
