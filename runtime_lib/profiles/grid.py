@@ -38,7 +38,8 @@ class Grid:
     def unit(self, values: Floats) -> Floats:
         """How many scales values are from the centre."""
         with np.errstate(over="ignore"):
-            z = np.subtract(values, self.centre)
+            # Less -0.0 either zero is 0.0: by their bits -0.0 would be a cell below.
+            z = np.subtract(values, self.centre or -0.0)
             z *= 1 / self.scale
         return z
 

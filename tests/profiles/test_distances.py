@@ -57,6 +57,11 @@ def test_the_bounds_are_small_where_both_are_of_one_kind(kind):
         assert wasserstein(like, found).bound <= most
 
 
+def test_both_zeros_are_one_value():
+    like = profile_of(np.zeros(400))
+    assert ks(like, profile_of(-np.zeros(400), like)) == (0, 0)
+
+
 def test_two_samples_that_hide_in_one_cell_are_not_called_equal():
     """The live values lie between values of the reference that no grid tells apart."""
     reference = np.where(np.arange(4_000) % 10, 0.0, 1.0 + np.arange(4_000))
