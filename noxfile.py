@@ -99,6 +99,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "tests/bench_models.py")
     session.run("python", "tests/bench_serving.py")
     session.run("python", "tests/bench_monitoring.py")
+    session.run("python", "tests/bench_drift.py")
 
 
 @nox.session

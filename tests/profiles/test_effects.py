@@ -13,9 +13,9 @@ from runtime_lib.profiles.category import CategoryProfile
 from runtime_lib.profiles.coarse import FEW, coarse
 from runtime_lib.profiles.effects import MOST_CELLS, category_effects, cells_of, number_effects
 from tests.support.depth import examples
-from tests.support.samples import HARD, corpus, profile_of
+from tests.support.samples import HARD, KINDS, profile_of, sample
 
-FINITE = sorted({*corpus(1)} - {*HARD, "one value", "constant"})
+FINITE = sorted({*KINDS} - {*HARD, "one value", "constant"})
 counts = st.integers(2, 30).flatmap(
     lambda k: st.tuples(*[st.lists(st.integers(20, 5_000), min_size=k, max_size=k)] * 2)
 )
@@ -30,7 +30,7 @@ def definition(reference, live):
 @settings(max_examples=examples(60, 1_000), deadline=None)
 @given(st.sampled_from(FINITE), st.sampled_from(FINITE), st.integers(0, 99))
 def test_psi_is_that_of_the_values_between_the_same_edges(kind, other, seed):
-    reference, live = corpus(3_000, seed)[kind], corpus(3_000, seed + 1)[other]
+    reference, live = sample(kind, 3_000, seed), sample(other, 3_000, seed + 1)
     like = profile_of(reference)
     found = number_effects(like, profile_of(live, like))["psi"].value
     # Each value falls into the fine bin that it is counted in, and with it into a coarse one.
@@ -44,7 +44,7 @@ def test_psi_is_that_of_the_values_between_the_same_edges(kind, other, seed):
 
 @pytest.mark.parametrize("kind", FINITE)
 def test_coarse_bins_are_few_and_of_about_equal_mass(kind):
-    profile = profile_of(corpus(20_000)[kind])
+    profile = profile_of(sample(kind, 20_000))
     starts = coarse(profile)
     held = np.add.reduceat(profile.counts, starts)
     assert starts.size <= FEW + 2 + 2 * FEW
@@ -117,7 +117,7 @@ def test_errors_of_categories_are_the_spread_of_many_samples():
 @pytest.mark.parametrize("kind", [kind for kind in FINITE if kind not in ("with infinities",)])
 def test_effects_of_blocks_are_those_of_profiles(kind):
     """The reference is held against its own blocks in one go: the same figures as one by one."""
-    values = corpus(8_000, 3)[kind]
+    values = sample(kind, 8_000, 3)
     profile = profile_of(values)
     places, starts = places_of_numbers(profile, values), np.arange(0, 8_000, 1_000)
     blocks = count_blocks(places, starts, 1_000, profile.counts.size)

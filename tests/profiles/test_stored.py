@@ -14,7 +14,7 @@ from runtime_lib.profiles.category import CategoryFold, CategoryProfile
 from runtime_lib.profiles.number import NumberProfile
 from runtime_lib.profiles.stored import counts_from_dict, counts_to_dict, from_dict, to_dict
 from tests.support.depth import examples
-from tests.support.samples import corpus, profile_of
+from tests.support.samples import KINDS, profile_of, sample
 
 anything = arrays.arrays(float, st.integers(0, 200), elements=st.floats())
 names = st.dictionaries(st.text(max_size=5), st.integers(1, 10**12), max_size=20)
@@ -39,9 +39,9 @@ def test_any_profile_of_numbers_comes_back(values):
     assert_equal(counts_from_dict(through_json(counts_to_dict(profile)), profile), profile)
 
 
-@pytest.mark.parametrize("kind", sorted(corpus(1)))
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_profile_of_each_kind_comes_back(kind):
-    profile = profile_of(corpus(30_000)[kind])
+    profile = profile_of(sample(kind, 30_000))
     assert_equal(from_dict(through_json(to_dict(profile))), profile)
 
 
@@ -56,9 +56,9 @@ def test_any_profile_of_names_comes_back(counts, nulls, other, slack):
 
 def test_twenty_columns_of_a_million_rows_are_small():
     """15 numbers of different kinds and 5 columns of 10 to 50 names."""
-    kinds = ["normal", "heavy-tailed", "lognormal", "tied", "zero-inflated", "seconds", "bimodal"]
+    chosen = ["normal", "heavy-tailed", "lognormal", "tied", "zero-inflated", "seconds", "bimodal"]
     rows = examples(100_000, 1_000_000)
-    documents = [to_dict(profile_of(corpus(rows, seed)[kinds[seed % len(kinds)]])) for seed in range(15)]
+    documents = [to_dict(profile_of(sample(chosen[seed % len(chosen)], rows, seed))) for seed in range(15)]
     for size in range(10, 60, 10):
         fold = CategoryFold()
         fold.add({f"name {each}": rows // size for each in range(size)}, nulls=3)
@@ -78,8 +78,8 @@ def change(document, path, value):
     return changed
 
 
-NUMBER = through_json(to_dict(profile_of(corpus(2_000)["zero-inflated"])))
-EDGES = through_json(to_dict(profile_of(corpus(2_000)["bimodal"])))
+NUMBER = through_json(to_dict(profile_of(sample("zero-inflated", 2_000))))
+EDGES = through_json(to_dict(profile_of(sample("bimodal", 2_000))))
 NAMES = through_json(to_dict(CategoryProfile({"a": 2, "b": 1}, nulls=1)))
 
 

@@ -15,19 +15,19 @@ from hypothesis import strategies as st
 from runtime_lib.errors import DataError
 from runtime_lib.profiles.table import TableFold, kinds_in, profile_parquet, profile_table
 from tests.support.depth import DEEP, examples
-from tests.support.samples import corpus
+from tests.support.samples import sample
 
 ROWS = 2_000
 
 
 def table(seed=0, rows=ROWS):
-    rng, numbers = np.random.default_rng(seed), corpus(rows, seed)
+    rng = np.random.default_rng(seed)
     return pa.table(
         {
-            "normal": numbers["normal"],
-            "missing": pa.array(numbers["with missing"], from_pandas=True),
-            "infinite": numbers["with infinities"],
-            "rain": numbers["zero-inflated"],
+            "normal": sample("normal", rows, seed),
+            "missing": pa.array(sample("with missing", rows, seed), from_pandas=True),
+            "infinite": sample("with infinities", rows, seed),
+            "rain": sample("zero-inflated", rows, seed),
             "whole": pa.array(rng.integers(0, 50, rows)),
             "moment": pa.array(np.arange(rows), pa.timestamp("s", "UTC")),
             "truth": pa.array(rng.random(rows) < 0.3),

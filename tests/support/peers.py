@@ -1,4 +1,4 @@
-"""What the benchmark of serving serves: models, projects around them, and the peers' own environments."""
+"""What the benchmark of serving serves: models, projects around them; and each peer's own environment."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ ENVIRONMENTS = {
     "raw": UVICORN,
     "fastapi": ("fastapi>=0.130,<1", *UVICORN),
     "litserve": ("litserve>=0.2.17,<0.3", "torch==2.13.*", "numpy>=2,<3"),
+    # Neither can be imported with pandas 3.
+    "evidently": ("evidently==0.7.23", "pandas>=2.2,<3", "pyarrow>=21,<26"),
+    "nannyml": ("nannyml==0.13.1", "pandas<3", "pyarrow>=15,<26", "statsmodels>=0.14,<0.15"),
 }
 
 

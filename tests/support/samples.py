@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +11,7 @@ from scipy import stats
 
 from runtime_lib.profiles.number import NumberFold, NumberProfile
 
-__all__ = ["HARD", "corpus", "exact_ks", "exact_wasserstein", "profile_of"]
+__all__ = ["HARD", "KINDS", "exact_ks", "exact_wasserstein", "profile_of", "sample"]
 
 Floats = NDArray[np.float64]
 
@@ -19,31 +19,39 @@ Floats = NDArray[np.float64]
 HARD = ("all missing", "all infinite", "empty", "whole range")
 
 
-def corpus(rows: int, seed: int = 0) -> dict[str, Floats]:
-    """Each of `rows` values, but for `empty` and `one value`."""
-    rng = np.random.default_rng(seed)
-    normal, share = rng.normal(size=rows), rng.random(rows)
-    return {
-        "normal": normal,
-        "heavy-tailed": rng.standard_cauchy(rows),
-        "lognormal": rng.lognormal(0, 2, rows),
-        "bimodal": np.where(share < 0.5, normal, 1e6 + normal),
-        "tied": rng.integers(1, 8, rows).astype(float),
-        "whole numbers": rng.integers(0, 1_000, rows).astype(float),
-        "zero-inflated": np.where(share < 0.9, 0, rng.exponential(1, rows)),
-        "constant": np.full(rows, 3.0),
-        "seconds": 1.7e9 + 86_400 * share,
-        "tiny": 1e-300 * normal,
-        "huge": 1e300 * normal,
-        "every size": 10 ** rng.uniform(-300, 300, rows) * rng.choice([-1, 1], rows),
-        "whole range": rng.choice([1.79e308, -1.79e308, 0.0, 1.0], rows),
-        "with infinities": np.select([share < 0.1, share < 0.2], [np.inf, -np.inf], normal),
-        "with missing": np.where(share < 0.3, np.nan, normal),
-        "one value": np.array([2.0]),
-        "all infinite": np.full(rows, np.inf),
-        "all missing": np.full(rows, np.nan),
-        "empty": np.empty(0),
-    }
+_MAKE: dict[str, Callable[[np.random.Generator, int], Floats]] = {
+    "normal": lambda rng, n: rng.normal(size=n),
+    "heavy-tailed": lambda rng, n: rng.standard_cauchy(n),
+    "lognormal": lambda rng, n: rng.lognormal(0, 2, n),
+    "bimodal": lambda rng, n: rng.choice([0, 1e6], n) + rng.normal(size=n),
+    "tied": lambda rng, n: rng.integers(1, 8, n).astype(float),
+    "whole numbers": lambda rng, n: rng.integers(0, 1_000, n).astype(float),
+    "zero-inflated": lambda rng, n: np.where(rng.random(n) < 0.9, 0, rng.exponential(1, n)),
+    "constant": lambda rng, n: np.full(n, 3.0),
+    "seconds": lambda rng, n: 1.7e9 + 86_400 * rng.random(n),
+    "tiny": lambda rng, n: 1e-300 * rng.normal(size=n),
+    "huge": lambda rng, n: 1e300 * rng.normal(size=n),
+    "every size": lambda rng, n: 10 ** rng.uniform(-300, 300, n) * rng.choice([-1, 1], n),
+    "whole range": lambda rng, n: rng.choice([1.79e308, -1.79e308, 0.0, 1.0], n),
+    "with infinities": lambda rng, n: _instead(rng, n, np.inf, -np.inf),
+    "with missing": lambda rng, n: _instead(rng, n, np.nan, np.nan),
+    "one value": lambda rng, n: np.array([2.0]),
+    "all infinite": lambda rng, n: np.full(n, np.inf),
+    "all missing": lambda rng, n: np.full(n, np.nan),
+    "empty": lambda rng, n: np.empty(0),
+}
+KINDS = tuple(sorted(_MAKE))
+
+
+def sample(kind: str, rows: int, seed: int = 0) -> Floats:
+    """`rows` values, but for `empty` and `one value`."""
+    return _MAKE[kind](np.random.default_rng(seed), rows)
+
+
+def _instead(rng: np.random.Generator, rows: int, *strange: float) -> Floats:
+    """Normal values, a tenth of them replaced by each of these."""
+    share, found = rng.random(rows), rng.normal(size=rows)
+    return np.select([share < 0.1, share < 0.2], strange, found)
 
 
 def profile_of(values: Floats, like: NumberProfile | None = None, cuts: Sequence[int] = ()) -> NumberProfile:
