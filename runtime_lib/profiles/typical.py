@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from runtime_lib.errors import DataError
 from runtime_lib.profiles.blocks import Places, block_effects, count_blocks
 from runtime_lib.profiles.effects import Name
 from runtime_lib.profiles.grid import Floats, Integers
@@ -73,13 +74,25 @@ class Typical:
         return {"rows": list(self.rows), **rounded}
 
     @classmethod
-    def from_dict(cls, found: Mapping[str, Any] | None) -> Typical:
+    def from_dict(cls, found: Mapping[str, Any] | None, where: str = "The profile") -> Typical:
+        """Of such values; nothing is typical without.
+
+        Raises:
+            DataError: they are damaged; `where` begins the message.
+        """
         if not found:
             return cls()
-        once, lasting = (
-            {name: tuple(values) for name, values in found[often].items()} for often in ("once", "lasting")
-        )
-        return cls(tuple(found["rows"]), once, lasting)
+        try:
+            once, lasting = (
+                {name: tuple(map(float, values)) for name, values in found[often].items()}
+                for often in ("once", "lasting")
+            )
+            rows = tuple(map(int, found["rows"]))
+            if any(len(values) != len(rows) for limits in (once, lasting) for values in limits.values()):
+                raise ValueError(f"limits of other blocks than the {len(rows)} sizes")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{where} is damaged: {type(error).__name__}: {error}. Train again.") from error
+        return cls(rows, once, lasting)
 
 
 # Effect → rows of a block → how it varies.

@@ -76,7 +76,10 @@ def read_reference(document: Mapping[str, Any]) -> Reference:
     described = {**document["columns"], **{names[name]: about for name, about in answers.items()}}
     return Reference(
         TableProfile({name: from_dict(about, "The model's profile") for name, about in described.items()}),
-        {name: Typical.from_dict(about.get("typical")) for name, about in described.items()},
+        {
+            name: Typical.from_dict(about.get("typical"), "The model's profile")
+            for name, about in described.items()
+        },
         {name: about["of"]["kind"] for name, about in described.items() if "of" in about},
         names,
     )
