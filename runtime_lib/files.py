@@ -6,6 +6,7 @@ What is stored has a format number. A reader knows every number up to its newest
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -18,6 +19,7 @@ from typing import Any
 from runtime_lib.errors import DataError, MlopsError
 
 __all__ = [
+    "append_line",
     "atomic_file",
     "atomic_folder",
     "check_format",
@@ -61,6 +63,30 @@ def scratch_folder(path: Path) -> Iterator[Path]:
         yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def append_line(path: Path, line: bytes, *, mode: int = 0o600) -> None:
+    """Add a line to a file, in one write that is forced to disk. `line` comes without its end.
+
+    It stands on a line of its own even behind one that a kill cut short; a reader leaves that out.
+
+    Args:
+        mode: of a file that is not there yet.
+
+    Raises:
+        OSError: it cannot be written, or not whole.
+    """
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, mode)
+    try:
+        end = os.fstat(file).st_size
+        torn = end and os.pread(file, 1, end - 1) != b"\n"
+        content = (b"\n" if torn else b"") + line + b"\n"
+        if os.write(file, content) < len(content):
+            os.ftruncate(file, end)
+            raise OSError(errno.ENOSPC, "it could not be written whole: is the disk full?", str(path))
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def sync_folder(path: Path) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runtime_lib.cli.output import FOUND, ExitZero, Json, complain, show
+from runtime_lib.cli.output import FOUND, ExitZero, Json, complain, print_json, show
 from runtime_lib.settings import load
 
 if TYPE_CHECKING:
     from runtime_lib.monitoring.loop.trail import Step
+    from runtime_lib.monitoring.verdict import Verdict
 
 __all__ = ["monitor"]
 
@@ -53,16 +54,11 @@ def monitor(
             typer.echo(f"{added:,} labels added.")
     verdict = judge(settings, month=month)
     _warn(verdict.damage)
-    step = act(settings, verdict, on_step=None if as_json else _tell)
-    show(
-        {**verdict.to_dict(), "retraining": step and step.to_dict()},
-        as_json,
-        f"{verdict.headline} ({verdict.rows:,} predictions of version {verdict.version})",
-        *(f"  {reason}" for reason in verdict.reasons),
-        f"  performance: {verdict.performance.reason}",
-        *(f"  perhaps: {cause}" for cause in verdict.causes if verdict.retrain),
-        f"Report: {verdict.report_html}",
-    )
+    if not as_json:
+        _show(verdict)
+    verdict, step = act(settings, verdict, on_step=None if as_json else _tell)
+    if as_json:
+        print_json({**verdict.to_dict(), "retraining": step and step.to_dict()})
     for alert in verdict.alerts:
         if alert.error:
             complain(f"warning: {alert.error}")
@@ -72,10 +68,22 @@ def monitor(
         raise SystemExit(FOUND)
 
 
+def _show(verdict: Verdict) -> None:
+    lines = (
+        f"{verdict.headline} ({verdict.rows:,} predictions of version {verdict.version})",
+        *(f"  {reason}" for reason in verdict.reasons),
+        f"  performance: {verdict.performance.reason}",
+        *(f"  perhaps: {cause}" for cause in verdict.causes if verdict.retrain),
+        f"Report: {verdict.report_html}",
+    )
+    show({}, False, *lines)
+
+
 def _tell(step: Step) -> None:
     from runtime_lib.monitoring.loop.trail import WORDS
 
-    typer.echo(f"{WORDS[step.what]}: {step.reason}")
+    words = WORDS[step.what]
+    show({}, False, f"{words[0].upper()}{words[1:]}: {step.reason}")
 
 
 def _warn(damage: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime_lib.errors import DataError
-from runtime_lib.files import read_json, write_json
+from runtime_lib.files import read_json
 from runtime_lib.monitoring.alerts.findings import tell
 from runtime_lib.monitoring.daily import Day, Source, read_days
 from runtime_lib.monitoring.drift import drift, read_reference
@@ -17,7 +17,7 @@ from runtime_lib.monitoring.estimate import estimate
 from runtime_lib.monitoring.labelled import look_at
 from runtime_lib.monitoring.labels import add_month
 from runtime_lib.monitoring.loop.causes import causes
-from runtime_lib.monitoring.loop.trail import read as read_trail
+from runtime_lib.monitoring.loop.trail import newest
 from runtime_lib.monitoring.performance import by_period, judge_performance
 from runtime_lib.monitoring.quality import judge_served
 from runtime_lib.monitoring.recent import recent, waiting
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from runtime_lib.data.raw import RawTypes
 
 __all__ = ["Served", "monitor"]
-
-_STEPS = 10  # of the trail, on the page
 
 
 class Served(Protocol):
@@ -83,6 +81,8 @@ def monitor(
     profile = read_profile(profile)
     if month:
         add_month(settings, month, _raw_types(champion))
+    from runtime_lib.monitoring.report import write_report
+
     damage: list[Damage] = []
     version = None if champion is None else str(champion.version)
     source = Source(
@@ -94,12 +94,15 @@ def monitor(
     verdict = _judge(source, profile, champion, days)
     quality = judge_served(settings, version, since=since, on_damage=damage.append)
     verdict = replace(verdict, quality=quality, damage=tuple(dict.fromkeys(map(str, damage))))
-    steps = tuple(read_trail(settings.loop_trail)[-_STEPS:])
-    verdict = replace(verdict, causes=causes(settings, verdict) if verdict.found else (), steps=steps)
-    _write(verdict)  # before the alerts: a channel may take its time
+    verdict = replace(
+        verdict,
+        causes=causes(settings, verdict) if verdict.found else (),
+        steps=newest(settings.loop_trail),
+    )
+    write_report(verdict)  # before the alerts: a channel may take its time
     if alerts := tell(settings, verdict):
         verdict = replace(verdict, alerts=alerts)
-        _write(verdict)
+        write_report(verdict)
     return verdict
 
 
@@ -191,10 +194,3 @@ def _held_out_curves(settings: Settings, champion: Served | None) -> Mapping[str
         return {}
     same = evaluation["digest"] == getattr(champion, "digest", None)
     return evaluation.get("curves", {}).get("candidate", {}) if same else {}
-
-
-def _write(verdict: Verdict) -> None:
-    from runtime_lib.monitoring.report import write_page
-
-    write_json(verdict.report_json, verdict.to_dict())
-    write_page(verdict, verdict.report_html)

@@ -11,19 +11,25 @@ from typing import Any
 
 from runtime_lib.drawing.page import fill, safe
 from runtime_lib.errors import require
-from runtime_lib.files import atomic_file
+from runtime_lib.files import atomic_file, write_json
 from runtime_lib.monitoring.drift import Cell, ColumnDrift
 from runtime_lib.monitoring.labelled import drawn
 from runtime_lib.monitoring.loop.trail import WORDS
 from runtime_lib.monitoring.verdict import Verdict
 
-__all__ = ["render", "write_page"]
+__all__ = ["render", "write_page", "write_report"]
 
 WIDTH, HEIGHT = 190, 44  # of the small bars, in px
 _MOST_ROWS = 15  # of a table whose end nobody reads
 # matplotlib knows no CSS variables: it draws in these colours, and they are replaced by the page's own.
 INK, LIVE, REFERENCE, LIMIT = "#010203", "#010204", "#010205", "#010206"
 VARIABLES = {INK: "var(--muted)", LIVE: "var(--live)", REFERENCE: "var(--reference)", LIMIT: "var(--bad)"}
+
+
+def write_report(verdict: Verdict) -> None:
+    """Write `report.json`, and the page with the same figures."""
+    write_json(verdict.report_json, verdict.to_dict())
+    write_page(verdict, verdict.report_html)
 
 
 def write_page(verdict: Verdict, path: Path) -> None:

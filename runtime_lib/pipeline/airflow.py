@@ -8,13 +8,12 @@ stage whose inputs did not change is skipped by DVC.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, DeltaTriggerTimetable
-from airflow.sdk.bases.timetable import BaseTimetable
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule
+from airflow.sdk.definitions.asset import BaseAsset
 
 from runtime_lib import settings as settings_file
 from runtime_lib.hardware.admit.admission import Demand
@@ -43,8 +42,9 @@ def pipeline_dag(root: Path, *, demands: Mapping[str, Demand] | None = None, **o
     demands = {"train": Demand.of(settings.hardware), **(demands or {})}
     graph = read_graph(settings.root / "dvc.yaml")
     # A project runs one stage at a time: DVC's lock and the run's own would refuse a second one.
-    options["schedule"] = _or_asked(options.get("schedule"), settings.project.package)
-    with _dag(settings, "pipeline", {"max_active_runs": 1, "max_active_tasks": 1, **options}) as dag:
+    options = {"max_active_runs": 1, "max_active_tasks": 1, **options}
+    options["schedule"] = _or_asked(options, settings.project.package)
+    with _dag(settings, "pipeline", options) as dag:
         tasks = {
             name: _task(
                 settings.root, name, f"run --stage {name}", gate(settings.hardware, demands.get(name))
@@ -67,18 +67,20 @@ def monitoring_dag(root: Path, **options: Any) -> DAG:
     return dag
 
 
-def _or_asked(schedule: Any, package: str) -> Any:
-    """The schedule, or an event of the asset by which monitoring asks for a retraining."""
-    asked = Asset(asset_of(package))
-    if schedule is None:
+def _or_asked(options: Mapping[str, Any], package: str) -> Any:
+    """The schedule of a DAG's options, or an event of the asset by which monitoring asks for a retraining."""
+    asked, given = Asset(asset_of(package)), options.get("schedule")
+    if given is None:
         return asked
-    if isinstance(schedule, str):
-        schedule = CronTriggerTimetable(schedule, timezone="UTC")
-    elif isinstance(schedule, timedelta):
-        schedule = DeltaTriggerTimetable(schedule)
-    elif not isinstance(schedule, BaseTimetable):  # assets of the project's own
-        return schedule
-    return AssetOrTimeSchedule(timetable=schedule, assets=asked)
+    # As Airflow itself reads it: a text in the time zone of the start, a list as all of its assets.
+    timetable = DAG("schedule", **options).timetable  # noqa: AIR002 (it is among them)
+    own = getattr(timetable, "asset_condition", None)
+    if not isinstance(own, BaseAsset):
+        return AssetOrTimeSchedule(timetable=timetable, assets=asked)
+    if isinstance(timetable, AssetOrTimeSchedule):
+        return AssetOrTimeSchedule(timetable=timetable.timetable, assets=own | asked)
+    # One that is given as a timetable wants partitions, which an event of ours does not have.
+    return given if timetable is given else own | asked
 
 
 def _dag(settings: settings_file.Settings, flow: str, options: dict[str, Any]) -> DAG:

@@ -19,7 +19,7 @@ from typing import IO
 from runtime_lib.errors import PipelineError
 from runtime_lib.locks import PAUSE, try_lock
 
-__all__ = ["die_with_the_run", "hold"]
+__all__ = ["die_with_the_run", "end_with", "hold", "sign"]
 
 # The lock's path and the run's process, for its stages.
 _VARIABLE, _RUN = "MLOPS_RUN_LOCK", "MLOPS_RUN_PROCESS"
@@ -37,9 +37,7 @@ def hold(path: Path) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _acquire(path) as file:
-        file.truncate(0)
-        file.write(str(os.getpid()).encode())
-        file.flush()
+        sign(file)
         os.environ.update({_VARIABLE: str(path), _RUN: str(os.getpid())})
         try:
             yield
@@ -59,22 +57,33 @@ def _acquire(path: Path) -> IO[bytes]:
     return file
 
 
+def sign(lock: IO[bytes]) -> None:
+    """Write the number of this process, which holds the lock, into its file: for `end_with`."""
+    lock.truncate(0)
+    lock.write(str(os.getpid()).encode())
+    lock.flush()
+
+
 def die_with_the_run(environ: Mapping[str, str]) -> None:
     """In a stage: end this process as soon as the run that started it has ended."""
     if path := environ.get(_VARIABLE):
-        lock, run = Path(path), environ[_RUN]
-        _end_without(lock, run)  # before it begins: the run may have ended while this process started
-        threading.Thread(target=_watch, args=(lock, run), daemon=True).start()
+        end_with(Path(path), environ[_RUN])
 
 
-def _watch(lock: Path, run: str) -> None:
+def end_with(lock: Path, holder: str) -> None:
+    """End this process as soon as `holder`, the number of the one that holds the lock, has ended."""
+    _end_without(lock, holder)  # before it begins: it may have ended while this process started
+    threading.Thread(target=_watch, args=(lock, holder), daemon=True).start()
+
+
+def _watch(lock: Path, holder: str) -> None:
     while True:
         time.sleep(_PAUSE_SECONDS)
-        _end_without(lock, run)
+        _end_without(lock, holder)
 
 
-def _end_without(lock: Path, run: str) -> None:
-    # Empty: its holder is about to write its process id. The look must not keep the lock from the next run.
-    if try_lock(lock, shared=True) is None and lock.read_text() in ("", run):
+def _end_without(lock: Path, holder: str) -> None:
+    # Empty: its holder is about to write its process id. The look must not keep the lock from the next one.
+    if try_lock(lock, shared=True) is None and lock.read_text() in ("", holder):
         return
-    os._exit(70)  # the run is gone: nobody is left to report to
+    os._exit(70)  # the holder is gone: nobody is left to report to

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from runtime_lib.errors import SettingsError
 from runtime_lib.secrets import hide, hide_values, is_encoded, password_of
@@ -75,6 +76,12 @@ def _check_addresses(settings: Settings, layers: Layers) -> None:
         raise SettingsError(
             f"tracking.artifacts holds a password, and MLflow would store it. Leave it out: the store's own "
             f"variables hold it. Set in {layers.place(('tracking', 'artifacts'))}."
+        )
+    if "@" in urlsplit(settings.monitoring.retrain.airflow_url).netloc:
+        raise SettingsError(
+            f"monitoring.retrain.airflow_url holds a login. Leave it out: airflow_user names the user, and "
+            f"the variable MLOPS_AIRFLOW_PASSWORD holds the password. "
+            f"Set in {layers.place(('monitoring', 'retrain', 'airflow_url'))}."
         )
 
 

@@ -9,6 +9,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from runtime_lib.errors import DataError
 from runtime_lib.hardware import facts
 from runtime_lib.hardware.device.compute_plan import ComputePlan
 from runtime_lib.hardware.replay.folder import replayed
@@ -62,13 +63,20 @@ def content_tags(settings: Settings) -> dict[str, str]:
 
 
 def data_versions(root: Path) -> dict[str, str]:
-    """Path → DVC hash of everything below `data/` that `dvc.lock` names; empty without one."""
+    """Path → DVC hash of everything below `data/` that `dvc.lock` names; empty without one.
+
+    Raises:
+        DataError: `dvc.lock` is damaged.
+    """
     import yaml
 
     try:
         lock = yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
         return {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        what = f"{root / 'dvc.lock'} is damaged ({' '.join(str(error).split())})"
+        raise DataError(f"{what}. Take it from git, or run `mlops run`.") from error
     found: dict[str, str] = {}
     for kind in ("deps", "outs"):  # an output's own hash is newer than what its reader saw last time
         for stage in (lock.get("stages") or {}).values():

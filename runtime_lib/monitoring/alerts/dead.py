@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime_lib.errors import DataError
-from runtime_lib.files import atomic_file, check_format
+from runtime_lib.files import append_line, atomic_file, check_format
 from runtime_lib.monitoring.alerts.alert import Alert
 from runtime_lib.monitoring.alerts.message import Message
 
@@ -83,7 +82,7 @@ class DeadLetters:
             return self._write()
         letter = DeadLetter(channel, message, cause, 1, now, now)
         self._letters[letter.id] = letter
-        _append(self._path, _line(letter))
+        append_line(self._path, _line(letter))
 
     def drop(self, gone: Callable[[DeadLetter], bool]) -> None:
         kept = {letter.id: letter for letter in self.all() if not gone(letter)}
@@ -104,28 +103,11 @@ class DeadLetters:
             self._path.unlink(missing_ok=True)
             return
         with atomic_file(self._path) as temporary:
-            _append(temporary, b"".join(map(_line, self.all())))
+            append_line(temporary, b"\n".join(map(_line, self.all())))
 
 
 def _line(letter: DeadLetter) -> bytes:
-    return (
-        json.dumps({"format": _FORMAT, **letter.to_dict()}, ensure_ascii=False, allow_nan=False).encode()
-        + b"\n"
-    )
-
-
-def _append(path: Path, content: bytes) -> None:
-    """In one write to the disk, on a line of its own even behind one that a kill cut short."""
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        end = os.fstat(file).st_size
-        if end and os.pread(file, 1, end - 1) != b"\n":
-            content = b"\n" + content
-        if os.write(file, content) < len(content):
-            raise OSError(f"{path} could not be written whole: is the disk full?")
-        os.fsync(file)
-    finally:
-        os.close(file)
+    return json.dumps({"format": _FORMAT, **letter.to_dict()}, ensure_ascii=False, allow_nan=False).encode()
 
 
 def _read(path: Path) -> list[DeadLetter]:

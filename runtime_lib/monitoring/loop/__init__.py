@@ -2,6 +2,8 @@
 
 causes     what else has changed: columns, slices, data versions, the machine
 trail      what was done, when and why, one line each
-retrain    whether retraining starts, and what came of it
-airflow    an asset event, which starts the pipeline's DAG
+retrain    whether retraining starts
+here       `mlops run` on this machine, and what came of it
+airflow    or an asset event, which starts the pipeline's DAG
+act        all of it, told to the channels and shown in the report
 """

@@ -32,7 +32,7 @@ def _skew(verdict: Verdict) -> Sequence[str]:
 
 
 def _quality(verdict: Verdict) -> Sequence[str]:
-    broken = [each.rule.name for each in verdict.quality.judgements if each.broken] if verdict.quality else []
+    broken = [each.rule.name for each in verdict.quality.broken] if verdict.quality else []
     return [f"served rows break quality rules: {', '.join(broken[:_MOST])}"] if broken else []
 
 
@@ -54,15 +54,14 @@ def _slices(verdict: Verdict) -> Sequence[str]:
 
 
 def _data(settings: Settings) -> Sequence[str]:
-    """Months whose raw rows are others than when the last model was trained."""
+    """What DVC has another version of than when the last model was trained."""
     from runtime_lib.tracking.lineage import data_versions
     from runtime_lib.tracking.record import read, record_folder
 
     try:
-        before = read(record_folder(settings))[0].data
-    except MlopsError:  # nothing was trained here
+        before, now = read(record_folder(settings))[0].data, data_versions(settings.root)
+    except MlopsError:  # nothing was trained here, or it cannot be told
         return []
-    now = data_versions(settings.root)
     changed = sorted(path for path in before.keys() & now.keys() if before[path] != now[path])
     if not changed:
         return []

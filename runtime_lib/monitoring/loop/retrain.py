@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
-from runtime_lib.errors import MlopsError
+from runtime_lib.errors import MlopsError, ServiceError
 from runtime_lib.locks import try_lock
 from runtime_lib.monitoring.loop.airflow import ask_for_retraining
-from runtime_lib.monitoring.loop.trail import OnStep, Step, append, read
+from runtime_lib.monitoring.loop.here import retrain_here
+from runtime_lib.monitoring.loop.trail import Note, OnStep, Step, What, append, read
 from runtime_lib.monitoring.verdict import Verdict
+from runtime_lib.pipeline.run_lock import sign
 from runtime_lib.settings import Settings
 
 __all__ = ["retrain"]
-
-_REFUSED = 3  # exit code of a run whose model the gate refused
 
 
 def retrain(settings: Settings, verdict: Verdict, *, on_step: OnStep | None = None) -> Step | None:
@@ -36,18 +33,20 @@ def retrain(settings: Settings, verdict: Verdict, *, on_step: OnStep | None = No
         The last step; None where nothing was to be done.
 
     Raises:
-        ServiceError: the trail cannot be written.
+        ServiceError: the trail cannot be written: nothing begins that the next run would not know of.
+        DataError: the trail cannot be read.
     """
     rules = settings.monitoring.retrain
-    if rules.how == "off" or not verdict.retrain or not verdict.version:
+    version = verdict.version
+    if rules.how == "off" or not verdict.retrain or not version:
         return None
-    settings.loop_trail.parent.mkdir(parents=True, exist_ok=True)
-    lock = try_lock(settings.loop_trail.with_suffix(".lock"))
+    place = settings.loop_trail.with_suffix(".lock")
+    lock = _lock(place)
     if lock is None:
         return None  # another `mlops monitor` is at it
 
-    def note(what: Any, reason: str, **more: Any) -> Step:
-        step = Step(what, str(verdict.version), reason, **more)
+    def note(what: What, reason: str, **more: Any) -> Step:
+        step = Step(what, version, reason, **more)
         append(settings.loop_trail, step)
         if on_step:
             on_step(step)
@@ -55,29 +54,38 @@ def retrain(settings: Settings, verdict: Verdict, *, on_step: OnStep | None = No
 
     try:
         steps = read(settings.loop_trail)
-        if wait := _cools(steps, rules.cool_down_hours):
-            return _cooling(steps, str(verdict.version), wait, note)
+        if until := _cools(steps, version, rules.cool_down_hours):
+            return _cooling(steps, version, until, note)
         if rules.how == "airflow":
             return _by_airflow(settings, verdict, note)
         note("started", verdict.performance.reason, figures=_figures(verdict))
-        return _here(settings, verdict, note)
+        return retrain_here(settings, version, note, lock=place)
     finally:
         lock.close()
 
 
-_Note = Callable[..., Step]
+def _lock(path: Path) -> IO[bytes] | None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if lock := try_lock(path):
+            sign(lock)
+        return lock
+    except OSError as error:
+        raise ServiceError(
+            f"No retraining can begin: {path} cannot be written ({error.strerror})."
+        ) from error
 
 
-def _cools(steps: list[Step], hours: float) -> datetime | None:
+def _cools(steps: list[Step], version: str, hours: float) -> datetime | None:
     """Until when no other retraining begins; None: it may. One that was cut short goes on at once."""
     begun = [step for step in steps if step.what in ("started", "asked")]
-    if not begun or steps[-1].what == "started":
+    if not begun or (steps[-1].what == "started" and steps[-1].version == version):
         return None
     until = begun[-1].time + timedelta(hours=hours)
     return until if datetime.now(UTC) < until else None
 
 
-def _cooling(steps: list[Step], version: str, until: datetime, note: _Note) -> Step:
+def _cooling(steps: list[Step], version: str, until: datetime, note: Note) -> Step:
     """Said once for a version and a retraining."""
     last = steps[-1]
     if last.what == "cooling" and last.version == version:
@@ -88,7 +96,7 @@ def _cooling(steps: list[Step], version: str, until: datetime, note: _Note) -> S
     )
 
 
-def _by_airflow(settings: Settings, verdict: Verdict, note: _Note) -> Step:
+def _by_airflow(settings: Settings, verdict: Verdict, note: Note) -> Step:
     figures = _figures(verdict)
     try:
         ask_for_retraining(
@@ -97,45 +105,6 @@ def _by_airflow(settings: Settings, verdict: Verdict, note: _Note) -> Step:
     except MlopsError as error:
         return note("failed", str(error))
     return note("asked", verdict.performance.reason, figures=figures)
-
-
-def _here(settings: Settings, verdict: Verdict, note: _Note) -> Step:
-    approve = settings.monitoring.retrain.approve
-    words = ["run", "--json", *(["--no-promote"] if approve else [])]
-    done = subprocess.run(
-        [sys.executable, "-c", "from runtime_lib.cli import main; main()", *words],
-        cwd=settings.root,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if done.returncode not in (0, _REFUSED):
-        return note("failed", f"`mlops run` ended with {done.returncode}: what it printed says why")
-    found = _last_document(done.stdout)
-    version = str(found.get("version") or _registered(settings))
-    if approve:
-        return note(
-            "waiting", f"version {version} is trained; `mlops promote` lets the gate judge it", to=version
-        )
-    if version == verdict.version:
-        return note(
-            "nothing",
-            "there was nothing new to learn from. With `data.last: latest` in params.yaml each run takes the "
-            "newest complete month; a fixed month is yours to move on",
-        )
-    reasons = "; ".join(found.get("reasons", []))
-    if done.returncode == _REFUSED or not found.get("promoted"):
-        return note("refused", f"the gate refused version {version}: {reasons}", to=version, figures=found)
-    return note("released", f"version {version} is the champion: {reasons}", to=version, figures=found)
-
-
-def _registered(settings: Settings) -> str:
-    from runtime_lib.files import read_json
-
-    try:
-        return str(read_json(settings.report("registered"), made_by="mlops run")["version"])
-    except (MlopsError, KeyError):
-        return ""
 
 
 def _figures(verdict: Verdict) -> dict[str, Any]:
@@ -148,13 +117,3 @@ def _figures(verdict: Verdict) -> dict[str, Any]:
         "labelled": p.labelled,
         "causes": list(verdict.causes),
     }
-
-
-def _last_document(text: str) -> Mapping[str, Any]:
-    """The JSON at the end of what a command printed."""
-    start = 0 if text.startswith("{") else text.rfind("\n{") + 1
-    try:
-        found = json.loads(text[start:])
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

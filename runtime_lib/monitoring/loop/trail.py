@@ -1,21 +1,27 @@
-"""What the loop did, one line of JSON for each step, in `var/monitoring/loop.jsonl`.
+"""What the loop did, when and why.
 
-A line is written whole or not at all: a torn last one is left out when it is read.
+    var/monitoring/loop.jsonl    one JSON object a line, appended and forced to disk, never changed; format 1
+
+A line that a kill cut short is left out when it is read, and so is one that is no step.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from runtime_lib.errors import ServiceError
+from runtime_lib.errors import DataError, ServiceError
+from runtime_lib.files import append_line, check_format
+from runtime_lib.monitoring.alerts.alert import plain
 
-__all__ = ["WORDS", "OnStep", "Step", "append", "read"]
+__all__ = ["WORDS", "Note", "OnStep", "Step", "What", "append", "newest", "read"]
+
+_FORMAT = 1
+_SHOWN = 10  # on the page
 
 # What a step is: retraining began here, or was asked of Airflow; and how it ended.
 What = Literal["started", "asked", "released", "waiting", "refused", "nothing", "failed", "cooling"]
@@ -51,11 +57,24 @@ class Step:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able values."""
-        return {**asdict(self), "time": self.time.isoformat()}
+        """JSON-able values, without any secret."""
+        return {**plain(asdict(self)), "time": self.time.isoformat()}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Step:
+        """The step of `to_dict`.
+
+        Raises:
+            TypeError, KeyError, ValueError: it is none.
+        """
+        step = cls(**{**stored, "time": datetime.fromisoformat(stored["time"])})
+        if step.what not in WORDS or step.time.tzinfo is None:
+            raise ValueError(f"{step.what} at {step.time} is no step")
+        return step
 
 
 OnStep = Callable[[Step], None]
+Note = Callable[..., Step]
 
 
 def append(path: Path, step: Step) -> None:
@@ -64,29 +83,39 @@ def append(path: Path, step: Step) -> None:
     Raises:
         ServiceError: it cannot be written.
     """
-    line = json.dumps(step.to_dict(), ensure_ascii=False, sort_keys=True) + "\n"
+    line = json.dumps({"format": _FORMAT, **step.to_dict()}, ensure_ascii=False, allow_nan=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torn = path.is_file() and path.stat().st_size and not path.read_bytes().endswith(b"\n")
-        with path.open("ab") as file:
-            file.write(("\n" if torn else "").encode() + line.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(path, line.encode())
     except OSError as error:
-        raise ServiceError(f"The step cannot be written to {path}: {error.strerror}.") from error
+        raise ServiceError(f"A step of the loop cannot be written to {path} ({error.strerror}).") from error
 
 
 def read(path: Path) -> list[Step]:
-    """All steps, the oldest first; lines that cannot be read are left out."""
+    """All steps, the oldest first; lines that are none are left out.
+
+    Raises:
+        DataError: the file cannot be read, or is of a later format.
+    """
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise DataError(f"What the loop did cannot be read from {path} ({error.strerror}).") from error
     found = []
     for line in lines:
         try:
-            fields = json.loads(line)
-            found.append(Step(**{**fields, "time": datetime.fromisoformat(fields["time"])}))
-        except (ValueError, TypeError, KeyError):
+            stored = json.loads(line)
+            check_format(stored.pop("format", None), newest=_FORMAT, where=path)
+            found.append(Step.from_dict(stored))
+        except DataError:
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError):
             continue
     return found
+
+
+def newest(path: Path) -> tuple[Step, ...]:
+    """The last steps, for a report. For errors see `read`."""
+    return tuple(read(path)[-_SHOWN:])

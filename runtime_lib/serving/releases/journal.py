@@ -9,7 +9,6 @@ it are one act, and a line that a kill cut short was never decided. Format 1.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime_lib.errors import DataError, ServiceError
-from runtime_lib.files import check_format
+from runtime_lib.files import append_line, check_format
 from runtime_lib.secrets import without_secrets
 from runtime_lib.serving.traffic import Policy
 
@@ -162,11 +161,7 @@ class Journal:
     def _write(self, change: Change) -> None:
         line = json.dumps({"format": _FORMAT, **asdict(change), "state": change.state.to_dict()})
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            _write(file, line.encode() + b"\n")
-        finally:
-            os.close(file)
+        append_line(self._path, line.encode())
 
     def changes(self) -> tuple[Change, ...]:
         """Every change, oldest first.
@@ -209,14 +204,3 @@ def _stamped(change: Change, now: datetime) -> Change:
     key = f"{now:%Y%m%dT%H%M%S.%fZ}.{secrets.token_hex(3)}"
     fields = {**change.__dict__, "time": now.isoformat(timespec="microseconds"), "key": key}
     return Change(**{**fields, "reason": without_secrets(change.reason)})
-
-
-def _write(file: int, line: bytes) -> None:
-    """In one piece at the end; what a kill left there without an end is ended first."""
-    size = os.fstat(file).st_size
-    if size and os.pread(file, 1, size - 1) != b"\n":
-        line = b"\n" + line
-    if os.write(file, line) != len(line):
-        os.ftruncate(file, size)
-        raise OSError(28, "No space left on device", "releases.jsonl")
-    os.fsync(file)
