@@ -22,6 +22,11 @@ _NOTHING = (
     "there was nothing new to learn from. With `data.last: latest` in params.yaml each run takes the newest "
     "complete month; a fixed month is yours to move on"
 )
+# It gets the lock and the number of its holder before the words of the command.
+_PROGRAM = (
+    "import sys; from pathlib import Path; from runtime_lib.pipeline.run_lock import end_with; "
+    "end_with(Path(sys.argv.pop(1)), sys.argv.pop(1)); from runtime_lib.cli import main; main()"
+)
 
 
 def retrain_here(settings: Settings, dropped: str, note: Note, *, lock: Path) -> Step:
@@ -54,11 +59,7 @@ def retrain_here(settings: Settings, dropped: str, note: Note, *, lock: Path) ->
 
 def _run(root: Path, lock: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """`mlops run` in a process of its own: training must not leave its memory or settings here."""
-    program = (
-        "import sys; from pathlib import Path; from runtime_lib.pipeline.run_lock import end_with; "
-        "end_with(Path(sys.argv.pop(1)), sys.argv.pop(1)); from runtime_lib.cli import main; main()"
-    )
-    command = [sys.executable, "-c", program, str(lock), str(os.getpid()), "run", *words]
+    command = [sys.executable, "-c", _PROGRAM, str(lock), str(os.getpid()), "run", *words]
     return subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True, check=False)
 
 
