@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.support.mlops_serve import MLOPS
 
-__all__ = ["command", "make", "mlops", "monitor", "serve"]
+__all__ = ["command", "make", "mlops", "monitor", "requests"]
 
 # From May on the new sensor reports heat in another unit.
 _DATA = '''"""Data: a machine's readings."""
@@ -76,7 +76,7 @@ def make(render: Callable[..., Path]) -> Path:
 
 def command(root: Path, *words: str, today: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """`mlops` there, on a day."""
-    env = {**os.environ, "PYTHONPATH": "src", "MLOPS_TODAY": today, **variables}
+    env = {**_environment(), "MLOPS_TODAY": today, **variables}
     return subprocess.run([MLOPS, *words], cwd=root, env=env, capture_output=True, text=True, check=False)
 
 
@@ -111,6 +111,12 @@ find_features(settings).features(raw).to_parquet(sys.argv[2])
 def requests(root: Path, month: str) -> Path:
     """A month's features in a file, as a caller sends them."""
     path = root / "var" / f"{month}.parquet"
-    env = {**os.environ, "PYTHONPATH": f"src{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
-    subprocess.run([sys.executable, "-c", _REQUESTS, month, str(path)], cwd=root, env=env, check=True)
+    words = [sys.executable, "-c", _REQUESTS, month, str(path)]
+    subprocess.run(words, cwd=root, env=_environment(), check=True)
     return path
+
+
+def _environment() -> dict[str, str]:
+    """The project's package is found, and the library where the tests find it."""
+    known = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": f"src{os.pathsep}{known}" if known else "src"}
