@@ -1,4 +1,4 @@
-"""A project that predicts failures from a machine's readings, whose sensor is replaced in May: the world changes."""
+"""A project that predicts failures from readings of a machine, whose sensor is replaced in May."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.support.mlops_serve import MLOPS
+import pandas as pd
 
-__all__ = ["command", "make", "mlops", "monitor", "requests"]
+from runtime_lib.settings import load
+from tests.support.mlops_serve import MLOPS
+from tests.support.served import Served
+
+__all__ = ["answer", "command", "first_version", "make", "mlops", "monitor", "requests"]
 
 # From May on the new sensor reports heat in another unit.
 _DATA = '''"""Data: a machine's readings."""
@@ -59,19 +63,60 @@ from runtime_lib.training.trainers.gradient_boosting import GradientBoosting
 def model(inputs, outputs, params):
     return GradientBoosting(params["boosting"])
 '''
-_PARAMS = ["data.first=2025-01", "data.last=latest", "split.test=1", "train.boosting.rounds=60", "evaluate.linear=false"]
+_PARAMS = [
+    "data.first=2025-01",
+    "data.last=latest",
+    "split.test=1",
+    "train.boosting.rounds=60",
+    "evaluate.linear=false",
+]
 
 
-def make(render: Callable[..., Path]) -> Path:
+def make(render: Callable[..., Path], *, with_orchestration: bool = False) -> Path:
     """A project with these readings, in which nothing has run yet."""
     from runtime_lib.pipeline.run import set_params
 
-    root = render(start="blank", project_name="readings", with_orchestration=False)
+    root = render(start="blank", project_name="readings", with_orchestration=with_orchestration)
     [package] = (root / "src").iterdir()
     for name, text in (("data", _DATA), ("features", _FEATURES), ("model", _MODEL)):
         (package / f"{name}.py").write_text(text)
     set_params(root / "params.yaml", _PARAMS)
     return root
+
+
+# What `mlops run` does, its stages in one process: the first version is where the loop begins, no part of it.
+_FIRST = """
+from readings.stages import stage
+from runtime_lib.pipeline import dvc
+from runtime_lib.pipeline.stages import Project
+from runtime_lib.registry.champion import promote
+
+project = Project.load()
+for function in stage.values():
+    function(project)
+with dvc._repo(project.root) as repo:
+    repo.commit(force=True)
+assert promote(project.settings).promoted
+"""
+
+
+def first_version(root: Path, *, today: str) -> None:
+    """Make version 1 champion."""
+    env = {**_environment(), "MLOPS_TODAY": today}
+    subprocess.run([sys.executable, "-c", _FIRST], cwd=root, env=env, check=True)
+
+
+def answer(root: Path, month: str) -> None:
+    """Let the champion answer a month's rows, in this process."""
+    from runtime_lib.registry.champion import champion
+
+    settings = load(root, environ={})
+    held, rows = champion(settings), pd.read_parquet(requests(root, month))
+    assert held
+    served = Served(settings, held.folder, name=settings.model_name, version=str(held.version))
+    ids = rows.pop("id").tolist()
+    served.predict({name: rows[name].tolist() for name in ("heat", "load")}, ids)
+    served.stop()
 
 
 def command(root: Path, *words: str, today: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -89,8 +134,9 @@ def mlops(root: Path, *words: str, today: str, code: int = 0, **variables: str) 
 
 
 def monitor(root: Path, month: str, *, today: str, **variables: str) -> dict[str, Any]:
-    """The verdict on a month that calls for a retraining."""
-    said = mlops(root, "monitor", "--month", month, "--json", today=today, code=4, **variables)
+    """A verdict that calls for a retraining; the labels of `month` come in first."""
+    labels = ["--month", month] if month else []
+    said = mlops(root, "monitor", *labels, "--json", today=today, code=4, **variables)
     verdict: dict[str, Any] = json.loads(said)
     assert verdict["state"] == "retrain", verdict["performance"]["reason"]
     return verdict

@@ -52,7 +52,9 @@ class Loop:
     def next_run(self, document: Any = None, code: int = 0, more: str = "") -> None:
         """What the next `mlops run` prints on stdout, and how it ends."""
         said = document if isinstance(document, str) else json.dumps(document, indent=2) if document else ""
-        done = f"import os, sys; open('runs.txt', 'a').write(' '.join(sys.argv[1:]) + chr(10)); {more or 'pass'}"
+        done = (
+            f"import os, sys; open('runs.txt', 'a').write(' '.join(sys.argv[1:]) + chr(10)); {more or 'pass'}"
+        )
         ends = f"os.kill(os.getpid(), {-code})" if code < 0 else f"sys.exit({code})"
         assert MAIN in _PROGRAM
         self.patch(_PROGRAM.replace(MAIN, f"{done}; print({said!r}, flush=True); {ends}"))
@@ -64,8 +66,9 @@ class Loop:
 
 def judged(version: str, *, promoted: bool, reason: str = "roc_auc 0.91", **more: Any) -> dict[str, Any]:
     """What `mlops run --json` says after the gate."""
-    return {"ran": ["train"], "promoted": promoted, "reasons": [reason], "figures": {"candidate": {"rows": 700}},
-            "version": version, "judged": True, "set_aside": False, **more}  # fmt: skip
+    figures = {"candidate": {"rows": 700}}
+    told = {"ran": ["train"], "promoted": promoted, "reasons": [reason], "figures": figures}
+    return {**told, "version": version, "judged": True, "set_aside": False, **more}
 
 
 @pytest.fixture
@@ -74,9 +77,7 @@ def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loop:
     (tmp_path / "mlops.toml").write_text('[project]\nname = "demo"\npackage = "demo"\n')
     table, probability, outcome = rows(3_000, 0)
     figures = BINARY.figures(outcome, probability)
-    profile = build_profile(
-        table, COLUMNS, task=BINARY, answer=probability, label=outcome, metrics=figures
-    )
+    profile = build_profile(table, COLUMNS, task=BINARY, answer=probability, label=outcome, metrics=figures)
     (tmp_path / "profile.json").write_text(json.dumps(profile))
     label(tmp_path, serve(tmp_path, 1_200, skill=0.5))
     return Loop(tmp_path, lambda program: monkeypatch.setattr(here, "_PROGRAM", program))

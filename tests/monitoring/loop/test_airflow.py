@@ -1,6 +1,7 @@
 """The event that asks Airflow for a retraining, and the schedule of the DAG that waits for it.
 
-A server that answers as Airflow 3.3 did, word for word, stands in for it; test_airflow_loop.py asks the real one.
+A server that answers as Airflow 3.3 did, word for word, stands in for it; the real one is asked in
+test_real_airflow.py.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ class Airflow:
         route = (method, urlsplit(path).path)
         if route == ("POST", "/auth/token"):
             good = body == {"username": "admin", "password": PASSWORD}
-            return (201, {"access_token": "t0ken-t0ken"}) if good else (401, {"detail": "Invalid credentials"})
+            return (
+                (201, {"access_token": "t0ken-t0ken"}) if good else (401, {"detail": "Invalid credentials"})
+            )
         if token != "Bearer t0ken-t0ken":
             return 403, {"detail": "Invalid JWT token"}
         if route == ("GET", "/api/v2/assets"):
@@ -81,7 +84,7 @@ def answering(airflow: Airflow) -> Iterator[Airflow]:
             self.end_headers()
             self.wfile.write(text.encode())
 
-        do_POST = do_GET  # noqa: N815 (its name)
+        do_POST = do_GET
 
         def log_message(self, *_: object) -> None:
             pass
@@ -220,7 +223,9 @@ def test_a_drop_asks_and_tells_and_cools_down(loop, airflow, monkeypatch):
     assert event["extra"]["reason"] == last.reason
     assert event["extra"]["live"] < event["extra"]["held_out"]
     told = [body["data"]["title"] for body in receiver.bodies if body["data"]["kind"] == "retraining"]
-    assert told == [f"demo version 2: {what}" for what in ("failed", "Airflow was asked to retrain", "cools down")]
+    assert told == [
+        f"demo version 2: {what}" for what in ("failed", "Airflow was asked to retrain", "cools down")
+    ]
     assert PASSWORD not in loop.settings().loop_trail.read_text()
 
 

@@ -288,7 +288,9 @@ def test_after_kill_9_nothing_runs_on_and_the_next_monitor_goes_on_whatever_the_
     with (root / "said.txt").open("w") as said:
         process = subprocess.Popen(command, env={**os.environ, **LOCAL}, stdout=said, stderr=said)
         stage = root / "stage.txt"
-        assert eventually(lambda: process.poll() is not None or (stage.exists() and bool(stage.read_text())), 240)
+        assert eventually(
+            lambda: process.poll() is not None or (stage.exists() and bool(stage.read_text())), 240
+        )
         assert process.poll() is None, (root / "said.txt").read_text()
         tree = psutil.Process(process.pid).children(recursive=True)
         assert int(stage.read_text()) in {each.pid for each in tree}

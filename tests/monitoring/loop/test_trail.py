@@ -39,7 +39,9 @@ def test_only_the_newest_are_shown(tmp_path):
     assert [step.version for step in newest(path)] == [str(number) for number in range(2, 12)]
 
 
-@pytest.mark.parametrize("torn", [b'{"format": 1, "what": "rel', b"\xff\xfe", b"[1]", b"null", b'{"format": 1}'])
+@pytest.mark.parametrize(
+    "torn", [b'{"format": 1, "what": "rel', b"\xff\xfe", b"[1]", b"null", b'{"format": 1}']
+)
 def test_a_torn_last_line_is_left_out_and_does_not_spoil_the_next(tmp_path, torn):
     path = tmp_path / "loop.jsonl"
     append(path, STEP)
