@@ -59,6 +59,21 @@ def test_settings_are_frozen(settings):
         ("", {"MLOPS_HARDWARE__MEMORY_GIB": "inf"}, "hardware.memory_gib = 'inf': Expected a number <= "),
         ("", {"MLOPS_HARDWARE__PRICE_PER_KWH": "0,32"}, "price_per_kwh = '0,32': Expected a number"),
         ("[hardware]\nmemory_gib = 2\nleast_memory_gib = 5\n", {}, "least_memory_gib = 5.*memory_gib = 2"),
+        (
+            "[monitoring]\nwindows = 2\npersistence = 3\n",
+            {},
+            r"monitoring.persistence = 3: so many windows cannot agree.*monitoring.windows = 2.*mlops\.toml",
+        ),
+        (
+            "[monitoring]\npersistence = 2\n",
+            {"MLOPS_MONITORING__WINDOWS": "1"},
+            "monitoring.persistence = 2: so many.*monitoring.windows = 1",
+        ),
+        (
+            "[monitoring]\ntogether_threshold = 0.4\n",
+            {},
+            "together_threshold = 0.4: Expected a number >= 0.5",
+        ),
         ("", {"MLOPS_SERVING__PRT": "1"}, "Unknown key 'serving.prt'"),
         ("", {"MLOPS_ENV": "prd"}, "Unknown environment 'prd'"),
         ("[environments.prod.serving]\nprt = 1\n", {"MLOPS_ENV": "prod"}, "Unknown key 'serving.prt'"),
@@ -69,6 +84,11 @@ def test_settings_are_frozen(settings):
 def test_what_is_wrong_is_named(settings, text, environ, named):
     with pytest.raises(SettingsError, match=named):
         settings(text, **environ)
+
+
+def test_one_window_decides_by_itself(settings):
+    """A project that asks for one need not lower how many must agree."""
+    assert settings("[monitoring]\nwindows = 1\n").monitoring.windows == 1
 
 
 @pytest.fixture

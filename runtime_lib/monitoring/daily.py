@@ -3,14 +3,14 @@
     var/monitoring/profiles/<model>-<version>/<YYYY-MM-DD>.json
 
 A day is folded again when its files or the reference have changed. So monitoring reads the newest days alone,
-however long the log is; a day that retention has deleted keeps its profile.
+however long the log is; a day that retention has deleted is still judged by its profile.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,13 +40,14 @@ _MANY = 7  # days that are worth a progress bar
 
 @dataclass(frozen=True)
 class Day:
-    """What was answered on one UTC day, `YYYY-MM-DD`."""
+    """What was answered on one UTC day, `YYYY-MM-DD`. `is_kept`: its rows are still in the log."""
 
     name: str
     rows: int
     first: datetime
     last: datetime
     profile: TableProfile
+    is_kept: bool = True
 
 
 @dataclass(frozen=True)
@@ -124,18 +125,16 @@ def read_days(source: Source) -> list[Day]:
         DataError: a column of the reference is missing from the log, or the answers are of another model.
     """
     settings = source.settings
-    names = [folder.name for folder in folders(settings.predictions)]
+    store = _Store(source)
+    names = sorted({folder.name for folder in folders(settings.predictions)} | store.names())
     if source.since:
         names = [name for name in names if name >= source.since.astimezone(UTC).date().isoformat()]
     found: list[Day] = []
-    store = _Store(source)
     newest_first = names[::-1][: settings.monitoring.period_days]
     for name in track(newest_first, "Folding the log") if len(newest_first) > _MANY else newest_first:
         if found and _days_between(name, found[0].name) >= settings.monitoring.period_days:
             break
-        day = store.read(name) or _fold(source, name)
-        if day:
-            store.write(day)
+        if day := store.read(name) or store.fold(name):
             found.append(day)
     return found[::-1]
 
@@ -172,22 +171,34 @@ class _Store:
         described = {name: to_dict(column) for name, column in source.reference.profile.columns.items()}
         self._reference = _digest(described)
 
+    def names(self) -> set[str]:
+        """The days that have a profile."""
+        return {path.stem for path in self._folder.glob("????-??-??.json")}
+
+    def fold(self, name: str) -> Day | None:
+        files = self._files(name)  # before: what comes while the day is read makes it another one
+        day = _fold(self._source, name) if files else None
+        if day and files:
+            self._write(day, files)
+        return day
+
     def read(self, name: str) -> Day | None:
         path = self._path(name)
         if self._is_cut(name) or not path.is_file():
             return None
         try:
             found = read_json(path, made_by="mlops monitor", newest=_FORMAT)
-            if found["reference"] != self._reference or found["files"] != self._files(name):
+            files = self._files(name)
+            if found["reference"] != self._reference or files not in (None, found["files"]):
                 return None
             like = self._source.reference.profile.columns
             columns = {column: counts_from_dict(found["columns"][column], like[column]) for column in like}
             first, last = (datetime.fromisoformat(found[end]) for end in ("first", "last"))
-            return Day(name, int(found["rows"]), first, last, TableProfile(columns))
-        except (DataError, KeyError, ValueError):
+            return Day(name, int(found["rows"]), first, last, TableProfile(columns), files is not None)
+        except (DataError, AttributeError, KeyError, TypeError, ValueError):
             return None  # it is folded again
 
-    def write(self, day: Day) -> None:
+    def _write(self, day: Day, files: str) -> None:
         if self._is_cut(day.name):
             return
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -197,7 +208,7 @@ class _Store:
             {
                 "format": _FORMAT,
                 "reference": self._reference,
-                "files": self._files(day.name),
+                "files": files,
                 "rows": day.rows,
                 "first": day.first.isoformat(),
                 "last": day.last.isoformat(),
@@ -211,13 +222,23 @@ class _Store:
     def _is_cut(self, name: str) -> bool:
         return self._source.since is not None and _begin(name) < self._source.since
 
-    def _files(self, name: str) -> str:
-        """Of the day's part of the log: it grows, is compacted, and may be damaged."""
+    def _files(self, name: str) -> str | None:
+        """Of the day's part of the log, which grows, is compacted, and may be damaged; None: it is gone."""
         folder = self._source.settings.predictions / name
-        found: Sequence[tuple[str, int, int]] = [
-            (path.name, (told := path.stat()).st_size, told.st_mtime_ns) for path in sorted(folder.iterdir())
-        ]
-        return _digest(found)
+        try:
+            paths = sorted(folder.iterdir())
+        except FileNotFoundError:
+            return None
+        return _digest([(path.name, *_written(path)) for path in paths])
+
+
+def _written(path: Path) -> tuple[int, int]:
+    """Bytes, and when the last came."""
+    try:
+        told = path.stat()
+    except FileNotFoundError:  # compaction has just replaced it
+        return 0, 0
+    return told.st_size, told.st_mtime_ns
 
 
 def _digest(content: object) -> str:

@@ -153,7 +153,7 @@ def _judge(
         known.answer,
         # What the gate saw, on months that neither training nor early stopping had touched.
         (champion and champion.held_out) or profile["performance"],
-        predictions=sum(day.rows for day in days),
+        predictions=sum(day.rows for day in days if day.is_kept),  # of others no label can be told
         metric=metric,
         unknown=known.unknown,
         strange=known.strange,

@@ -15,6 +15,7 @@ from runtime_lib.files import atomic_file, write_json
 from runtime_lib.monitoring.drift import Cell, ColumnDrift
 from runtime_lib.monitoring.labelled import drawn
 from runtime_lib.monitoring.loop.trail import WORDS
+from runtime_lib.monitoring.slices import Slice
 from runtime_lib.monitoring.verdict import Verdict
 
 __all__ = ["render", "write_page", "write_report"]
@@ -53,10 +54,12 @@ def render(verdict: Verdict) -> str:
         chart=safe(_chart(verdict)),
         drawn=[each._replace(svg=safe(each.svg)) for each in drawn(verdict.labelled, verdict.performance)],
         tests=_tests,
+        reached=_reached,
         ticks=_ticks(verdict.timeline.days),
         shade=_shade,
         shown=lambda column: sum(bool(window.shows) for window in column.windows),
         most=_MOST_ROWS,
+        slices=[each for each in verdict.slices if _is_below(each, verdict.performance.best)],
         words=WORDS,
         period=_span(verdict.first, verdict.last),
     )
@@ -117,6 +120,11 @@ def _tests(column: ColumnDrift) -> list[tuple[str, str, bool]]:
     return found
 
 
+def _reached(column: ColumnDrift, name: str) -> float:
+    """The effect that the verdict rests on."""
+    return next(each.reached for each in column.evidence if each.name == name)
+
+
 def _ticks(days: Sequence[str]) -> list[dict[str, Any]]:
     """Where a date is written above the days: at the first, and each so many further."""
     step = max(1, -(-len(days) // 6))
@@ -128,6 +136,10 @@ def _ticks(days: Sequence[str]) -> list[dict[str, Any]]:
         }
         for at in range(0, len(days), step)
     ]
+
+
+def _is_below(each: Slice, best: float) -> bool:
+    return each.live < each.others if best else each.live > each.others
 
 
 def _day(name: str) -> str:

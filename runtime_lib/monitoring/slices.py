@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -76,7 +77,8 @@ def find_slices(
     """
     found: list[tuple[Slice, float]] = []
     for column, values in parts.items():
-        for value in dict.fromkeys(values.tolist()):
+        # The commonest: a column that had few values in training may have thousands by now.
+        for value, _ in Counter(values.tolist()).most_common(_MOST_VALUES + 1):
             own = values == value if value is not None else np.array([each is None for each in values])
             if min(task.support(label[own]), task.support(label[~own])) >= FEWEST:
                 found.append(_slice(metric, column, value, label, answer, own))

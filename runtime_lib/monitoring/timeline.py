@@ -47,13 +47,14 @@ def timeline(reference: Reference, days: Sequence[Day], rules: Monitoring) -> Ti
 
 
 def _largest(compared: Compared, typical: Typical, rules: Monitoring) -> float | None:
-    if compared.present < rules.min_rows:
+    if compared.rows < rules.min_rows:
         return None
-    ratios = [
-        effect.value / max(threshold_of(name, rules), typical.of(name, compared.present, "once"))
-        for name, effect in compared.effects.items()
-    ]
     usual = max(rules.rate_threshold, typical.of("nulls", compared.rows, "once"))
-    ratios.append(abs(compared.nulls.effect) / usual)
-    ratios.append(compared.unseen.effect / rules.rate_threshold if compared.unseen else 0.0)
+    ratios = [abs(compared.nulls.effect) / usual]
+    if compared.present >= rules.min_rows:
+        ratios += [
+            effect.value / max(threshold_of(name, rules), typical.of(name, compared.present, "once"))
+            for name, effect in compared.effects.items()
+        ]
+        ratios.append(compared.unseen.effect / rules.rate_threshold if compared.unseen else 0.0)
     return round(max(ratios), 3)

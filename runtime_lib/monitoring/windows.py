@@ -16,14 +16,14 @@ def windows(source: Source, days: Sequence[Day]) -> list[TableProfile]:
     """The newest `monitoring.windows` windows, oldest first; before them, as one, what else was answered.
 
     A window is `window_days` days, or as many as bring `min_rows`. Where the days make fewer windows, their
-    rows are cut into equal parts in the order of the log, as many as have `min_rows`.
+    rows are cut into equal parts in the order that the log has them, as many as have `min_rows`.
     """
     rules = source.settings.monitoring
     found, rest = _of_days(days, rules.windows, rules.window_days, rules.min_rows)
-    rows = sum(day.rows for day in days)
-    parts = min(rules.windows, rows // rules.min_rows)
+    kept = [day for day in days if day.is_kept]
+    parts = min(rules.windows, _rows(kept) // rules.min_rows)
     if len(found) < parts:
-        return _of_rows(source, days, parts)
+        return _of_rows(source, kept, parts) or [_merged(days)]
     if rest:
         older = _merged(rest)
         found = [older, *found] if found else [older]
@@ -60,7 +60,7 @@ def _merged(days: Sequence[Day]) -> TableProfile:
 
 
 def _of_rows(source: Source, days: Sequence[Day], parts: int) -> list[TableProfile]:
-    total = sum(day.rows for day in days)
+    total = _rows(days)
     folds = [source.reference.fold() for _ in range(parts)]
     done = 0
     for day in days:
@@ -76,4 +76,5 @@ def _of_rows(source: Source, days: Sequence[Day], parts: int) -> list[TableProfi
                 folds[part].add(source.columns(taken))
                 start += taken.num_rows
                 done += taken.num_rows
-    return [fold.profile() for fold in folds]
+    # Rows may have gone since the days were counted.
+    return [profile for fold in folds if (profile := fold.profile()).rows]

@@ -54,6 +54,7 @@ def load(root: Path | None = None, *, environ: Mapping[str, str] | None = None) 
         hide_values(*channel.secrets)
     _check_addresses(settings, layers)
     check_channels(settings.monitoring.alerts, settings.monitoring.webhook, layers)
+    _check_windows(settings, layers)
     whole, least = settings.hardware.memory_gib, settings.hardware.least_memory_gib
     if 0 < whole < least:
         raise SettingsError(
@@ -61,6 +62,17 @@ def load(root: Path | None = None, *, environ: Mapping[str, str] | None = None) 
             f"hardware.memory_gib = {whole:g}."
         )
     return settings
+
+
+def _check_windows(settings: Settings, layers: Layers) -> None:
+    """Refuse windows that could never agree. A default gives way: of one window, that one decides."""
+    key, rules = ("monitoring", "persistence"), settings.monitoring
+    if rules.persistence > rules.windows and any(layer.holds(key) for layer in layers.layers):
+        raise SettingsError(
+            f"monitoring.persistence = {rules.persistence}: so many windows cannot agree, as there are "
+            f"monitoring.windows = {rules.windows}. Lower the first or raise the second. "
+            f"Set in {layers.place(key)}."
+        )
 
 
 def _check_addresses(settings: Settings, layers: Layers) -> None:

@@ -162,6 +162,8 @@ class Monitoring(_Table, frozen=True):
     wasserstein_threshold: Annotated[float, msgspec.Meta(gt=0)] = 0.1
     cramers_threshold: Annotated[float, msgspec.Meta(gt=0)] = 0.1
     rate_threshold: Annotated[float, msgspec.Meta(gt=0)] = 0.2
+    # AUC of a classifier that tells two tables apart: `mlops drift --together`.
+    together_threshold: Annotated[float, msgspec.Meta(ge=0.5, lt=1)] = 0.6
     # The q-value below which a change is no accident.
     alpha: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.05
     # What is judged: the newest predictions.

@@ -124,7 +124,7 @@ def test_drift_is_reported_with_its_figures_but_is_no_reason_to_retrain(project)
     text = verdict.report_html.read_text()
     page = Page(text)
     assert "Look: the data has drifted" in page.words
-    assert f"{verdict.columns[0].effect:.3f}" in page.words
+    assert f"{verdict.columns[0].evidence[0].reached:.3f}" in page.words
     assert "33.3%" in page.words
     assert page.seen.count("svg") == 7  # two inputs, the prediction, the chart, three of what labels say
     assert "<b>place</b>" in page.words  # shown as text, not as markup

@@ -18,6 +18,7 @@ import pytest
 
 from runtime_lib.data.columns import Column, check_rows
 from runtime_lib.errors import MlopsError
+from runtime_lib.monitoring.drift import drift, read_reference
 from runtime_lib.monitoring.labels import read_labels
 from runtime_lib.monitoring.monitor import monitor
 from runtime_lib.registry.champion import champion, promote
@@ -180,6 +181,23 @@ def test_monitoring_comes_to_the_same_verdict(old):
     verdict = monitor(old.settings)
     assert verdict.performance.live == old.expected["live"]
     assert {column.name: column.effect for column in verdict.columns} == old.expected["drift"]
+
+
+def test_an_old_profile_tells_a_shift_from_clean_data(old):
+    reference = read_reference(json.loads((old.settings.candidate / "profile.json").read_text()))
+
+    def drifted(table):
+        fold = reference.fold(answers=False)
+        fold.add(reference.columns(table))
+        return [column.name for column in drift(reference, [fold.profile()]) if column.drifted]
+
+    clean = [make_table(seed, rows=2_000) for seed in range(10, 15)]
+    assert [drifted(table) for table in clean] == [[]] * 5
+    assert drifted(clean[0].assign(x=clean[0]["x"] + 1.5)) == ["x"]
+    assert drifted(clean[0].assign(x=clean[0]["x"] * 3)) == ["x"]
+    assert drifted(clean[0].assign(kind="a")) == ["kind"]
+    assert drifted(clean[0].assign(x=np.nan)) == ["x"]
+    assert drifted(clean[0].assign(kind=["c"] * 100 + ["a", "b"] * 950)) == ["kind"]
 
 
 def test_every_document_has_a_number(new):

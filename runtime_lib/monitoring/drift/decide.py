@@ -43,6 +43,7 @@ class Evidence:
     """One effect over all windows, and what it was held against.
 
     Attributes:
+        reached: by as many windows as must agree; this is held against what is typical.
         bound: the bins leave the value unknown by at most so much.
         threshold: from where it matters. `typical`: what it is at most while nothing is wrong; 0: unknown.
         windows: how many of the windows show it. `counts`: whether it makes the column count as drifted.
@@ -50,6 +51,7 @@ class Evidence:
 
     name: Name
     value: float
+    reached: float
     error: float
     bound: float
     threshold: float
@@ -172,7 +174,10 @@ def _decide(
     evidence = tuple(
         _evidence(effect, whole, windows, shows, typical, rules) for effect in whole.compared.effects
     )
-    reasons, compared = _reasons(evidence, whole, len(windows)), whole.compared
+    compared = whole.compared
+    # In words as of the window that differs most: all rows together may hide what is new.
+    change = max(windows, key=lambda each: _value(each, "psi") or 0.0, default=whole).compared.change
+    reasons = _reasons(evidence, change, len(windows))
     nulls, unseen = whole.nulls, whole.unseen
     if _lasts("nulls", windows, shows, typical, rules):
         nulls = replace(nulls, flagged=True)
@@ -191,7 +196,7 @@ def _decide(
         second_name=second,
         p=compared.p,
         q=whole.q,
-        change=compared.change,
+        change=change,
         nulls=nulls,
         unseen=unseen,
         cells=compared.cells,
@@ -250,9 +255,14 @@ def _lasts(
         return False
     if len(windows) < rules.windows:
         return True
-    largest = sorted((_value(each, name) or 0.0 for each in windows), reverse=True)
     rows = min(each.compared.rows for each in windows)
-    return largest[rules.persistence - 1] > typical.of(name, rows, "lasting")
+    return _reached(name, windows, rules) > typical.of(name, rows, "lasting")
+
+
+def _reached(name: Name, windows: Sequence[_Tested], rules: Monitoring) -> float:
+    """The effect that as many windows have as must agree; 0 without windows."""
+    largest = sorted((_value(each, name) or 0.0 for each in windows), reverse=True)
+    return largest[min(rules.persistence, len(largest)) - 1] if largest else 0.0
 
 
 def _value(window: _Tested, name: Name) -> float | None:
@@ -276,6 +286,7 @@ def _evidence(
     return Evidence(
         name,
         effect.value,
+        _reached(name, windows, rules) if windows else effect.value,
         effect.error,
         effect.bound,
         threshold_of(name, rules),
@@ -285,13 +296,13 @@ def _evidence(
     )
 
 
-def _reasons(evidence: Sequence[Evidence], whole: _Tested, windows: int) -> list[str]:
+def _reasons(evidence: Sequence[Evidence], change: str, windows: int) -> list[str]:
     """The effect that stands out most, in a sentence."""
     found = [each for each in evidence if each.counts]
     if not found:
         return []
-    most = max(found, key=lambda each: each.value / each.threshold)
+    most = max(found, key=lambda each: each.reached / each.threshold)
     usual = f", usual up to {most.typical:.2g}" if most.typical else ""
-    title = _TITLES[most.name].format(most.value)
+    title = _TITLES[most.name].format(most.reached)
     seen = f", in {most.windows} of {windows} windows" if windows > 1 else ""
-    return [f"{title} (matters from {most.threshold:g}{usual}){seen}: {whole.compared.change}"]
+    return [f"{title} (matters from {most.threshold:g}{usual}){seen}: {change}"]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from runtime_lib.errors import DataError
 from runtime_lib.monitoring.drift.decide import ColumnDrift, drift
 from runtime_lib.monitoring.drift.reference import Reference
-from runtime_lib.profiles.table import TableProfile, kinds_in, profile_parquet, profile_table
-from runtime_lib.profiles.values import kind_of
+from runtime_lib.monitoring.drift.together import Together
+from runtime_lib.profiles.category import CategoryProfile
+from runtime_lib.profiles.number import NumberFold
+from runtime_lib.profiles.table import ColumnProfile, TableProfile, kinds_in, profile_parquet, profile_table
+from runtime_lib.profiles.values import Kind, kind_of
 from runtime_lib.settings import Monitoring
 from runtime_lib.tables import read_table
 
@@ -27,6 +30,7 @@ class TableDrift:
         columns: those that both have, the drifted ones first.
         missing, new: columns that only the reference has, or only the current table.
         skipped: columns that hold neither numbers nor names → their type.
+        together: what `tell_apart` found; None: it was not asked.
     """
 
     rows: tuple[int, int]
@@ -35,11 +39,18 @@ class TableDrift:
     missing: tuple[str, ...] = ()
     new: tuple[str, ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
+    together: Together | None = None
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """Of the columns that both have."""
+        return {column.name: column.kind for column in self.columns}
 
     @property
     def drifted(self) -> bool:
-        """A column that both have has drifted, or one is gone."""
-        return bool(self.missing) or any(column.drifted for column in self.columns)
+        """A column that both have has drifted, or one is gone, or a classifier tells the tables apart."""
+        apart = self.together is not None and self.together.drifted
+        return apart or bool(self.missing) or any(column.drifted for column in self.columns)
 
     @property
     def early(self) -> bool:
@@ -57,6 +68,7 @@ class TableDrift:
             "missing": list(self.missing),
             "new": list(self.new),
             "skipped": dict(self.skipped),
+            "together": self.together and self.together.to_dict(),
         }
 
 
@@ -89,47 +101,84 @@ def compare_files(reference: Path, current: Path, rules: Monitoring | None = Non
         DataError: a file cannot be read, they have no column in common, or one is of another kind in each.
     """
     rules = rules or Monitoring()
-    before = _profile(reference)
-    kinds = _kinds(current)
-    both = {name: column for name, column in before.columns.items() if name in kinds}
+    before, after = _File(reference), _File(current)
+    kinds = after.kinds()
+    whole = before.profile()
+    both = {name: _like(column, kinds[name]) for name, column in whole.columns.items() if name in kinds}
     if not both:
         raise DataError(
-            f"{reference} and {current} have no column in common: {', '.join(before.columns) or 'none'}; "
+            f"{reference} and {current} have no column in common: {', '.join(whole.columns) or 'none'}; "
             f"{', '.join(kinds) or 'none'}."
         )
-    for name, kind in before.kinds.items():
-        if name in kinds and kinds[name] not in (kind, None):
+    like = Reference(TableProfile(both))
+    for name, kind in like.profile.kinds.items():
+        if kinds[name] not in (kind, "nothing"):
             raise DataError(
                 f"'{name}' holds {_PLURAL[kind]} in {reference} and {_PLURAL[kinds[name]]} in {current}. "
                 f"Give it one type in both."
             )
-    like = Reference(TableProfile(both))
-    now = _profile(current, like.profile)
+    now = after.profile(like.profile)
     return TableDrift(
-        (before.rows, now.rows),
+        (whole.rows, now.rows),
         rules,
         tuple(drift(like, [now], rules)),
-        tuple(name for name in before.columns if name not in kinds),
-        tuple(name for name in kinds if name not in before.columns and name not in before.skipped),
-        before.skipped,
+        tuple(name for name in whole.columns if name not in kinds),
+        tuple(name for name in kinds if name not in whole.columns and name not in whole.skipped),
+        whole.skipped,
     )
 
 
-_PLURAL: Mapping[str | None, str] = {"number": "numbers", "category": "names", None: "neither"}
+_Holds = Literal["number", "category", "nothing"] | None
+_PLURAL: Mapping[_Holds, str] = {
+    "number": "numbers",
+    "category": "names",
+    "nothing": "nothing",
+    None: "values of another type",
+}
 
 
-def _profile(path: Path, like: TableProfile | None = None) -> TableProfile:
-    if path.suffix == ".parquet":
-        return profile_parquet(path, like=like)
-    table = read_table(path)
-    if table.empty:
-        raise DataError(f"{path} has no rows.")
-    return profile_table([table], like=like)
+def _like(column: ColumnProfile, kind: _Holds) -> ColumnProfile:
+    """The column, as one of the other kind where it holds nothing: then its type says nothing either."""
+    if column.present or kind not in ("number", "category"):
+        return column
+    if kind == "number":
+        return replace(NumberFold().profile(), nulls=column.nulls)
+    return CategoryProfile({}, nulls=column.nulls)
 
 
-def _kinds(path: Path) -> dict[str, str | None]:
-    if path.suffix == ".parquet":
-        return dict(kinds_in(path))
-    table = read_table(path)
-    # Of a column without a value a CSV file does not tell the type.
-    return {str(name): kind_of(table[name]) if table[name].notna().any() else None for name in table}
+def _empty_in(path: Path) -> list[str]:
+    """Columns of a Parquet file that are written as holding nothing at all."""
+    import pyarrow.parquet as pq
+    import pyarrow.types as types
+
+    return [one.name for one in pq.read_schema(path) if types.is_null(one.type)]
+
+
+class _File:
+    """A file, read once where it must be read whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._table: Any = None if path.suffix == ".parquet" else read_table(path)
+        if self._table is not None and self._table.empty:
+            raise DataError(f"{path} has no rows.")
+
+    def kinds(self) -> dict[str, _Holds]:
+        """What its columns hold; None: neither numbers nor names."""
+        if self._table is None:
+            return {**kinds_in(self._path), **dict.fromkeys(_empty_in(self._path), "nothing")}
+        columns = {str(name): values for name, values in self._table.items()}
+        return {n: "nothing" if values.isna().all() else kind_of(values) for n, values in columns.items()}
+
+    def profile(self, like: TableProfile | None = None) -> TableProfile:
+        """What the columns hold; what holds nothing as names that are all missing."""
+        if self._table is None:
+            found = profile_parquet(self._path, like=like)
+        else:
+            found = profile_table([self._table], like=like)
+        if like:
+            return found
+        empty = [name for name, kind in self.kinds().items() if kind == "nothing"]
+        nothing = dict.fromkeys(empty, CategoryProfile({}, nulls=found.rows))
+        skipped = {name: kind for name, kind in found.skipped.items() if name not in nothing}
+        return TableProfile({**found.columns, **nothing}, skipped)
