@@ -78,7 +78,7 @@ def reference():
 @pytest.mark.parametrize("effect", CHANGES)
 def test_a_change_that_just_matters_is_found_within_three_windows(reference, effect):
     name, change = CHANGES[effect]
-    found, times = 0, examples(2, 100)
+    found, times = 0, examples(10, 100)
     for seed in range(times):
         live, rng = stream(10_000 + seed, 0, 5_000, 3), np.random.default_rng(seed)
         live.table[name] = change(rng, live.table[name])
@@ -89,4 +89,4 @@ def test_a_change_that_just_matters_is_found_within_three_windows(reference, eff
         else:
             found += next(each.counts for each in column.evidence if each.name == effect)
     print(f"{effect}: {found} of {times}")
-    assert found >= 0.95 * times
+    assert found >= min(0.95 * times, times - 1)

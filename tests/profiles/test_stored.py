@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 from runtime_lib.errors import DataError
 from runtime_lib.profiles.category import CategoryFold, CategoryProfile
 from runtime_lib.profiles.number import NumberProfile
+from runtime_lib.profiles.packed import pack
 from runtime_lib.profiles.stored import counts_from_dict, counts_to_dict, from_dict, to_dict
 from tests.support.depth import examples
 from tests.support.samples import KINDS, profile_of, sample
@@ -97,6 +98,8 @@ NAMES = through_json(to_dict(CategoryProfile({"a": 2, "b": 1}, nulls=1)))
         (NUMBER, ["fine", "counts"], NUMBER["fine"]["starts"]),
         (NUMBER, ["fine", "counts"], NUMBER["fine"]["strays"][:2] + EDGES["fine"]["strays"][2:]),
         (NUMBER, ["fine", "strays"], EDGES["fine"]["strays"]),
+        (NUMBER, ["fine", "strays"], pack(from_dict(NUMBER).counts + 1)),
+        (NUMBER, ["fine", "strays"], pack(from_dict(NUMBER).strays - 1)),
         (NUMBER, ["fine", "starts"], EDGES["fine"]["counts"]),
         (NUMBER, ["fine", "centre"], "here"),
         (NUMBER, ["fine", "scale"], 0.0),
