@@ -83,7 +83,7 @@ def append_line(path: Path, line: bytes, *, mode: int = 0o600) -> None:
         content = (b"\n" if torn else b"") + line + b"\n"
         if os.write(file, content) < len(content):
             os.ftruncate(file, end)
-            raise OSError(errno.ENOSPC, "it could not be written whole: is the disk full?", str(path))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         os.fsync(file)
     finally:
         os.close(file)

@@ -53,15 +53,18 @@ def ask_for_retraining(settings: Settings, extra: Mapping[str, Any]) -> None:
 
 def _refuse_asleep(api: _Api, name: str, waiting: Sequence[str]) -> None:
     """Airflow drops an event for which no DAG waits, or a paused one, and says nothing."""
-    if not waiting:
+    dags = [api.call(f"/api/v2/dags/{urllib.parse.quote(dag, safe='')}") for dag in waiting]
+    there = [dag for dag in dags if not dag["is_stale"]]  # else its file is gone
+    if not there:
         raise ServiceError(
             f"{api.where} has no DAG that waits for the asset '{name}'. Put the project's DAG file into its "
             f"folder of DAGs; `pipeline_dag` of this version of the library makes the asset."
         )
-    if all(api.call(f"/api/v2/dags/{urllib.parse.quote(dag, safe='')}")["is_paused"] for dag in waiting):
+    if all(dag["is_paused"] for dag in there):
+        names = [dag["dag_id"] for dag in there]
         raise ServiceError(
-            f"The DAG {', '.join(waiting)} is paused, and would not start. Unpause it in the pages of "
-            f"{api.where}, or with `airflow dags unpause {waiting[0]}`."
+            f"The DAG {', '.join(names)} is paused, and would not start. Unpause it in the pages of "
+            f"{api.where}, or with `airflow dags unpause {names[0]}`."
         )
 
 

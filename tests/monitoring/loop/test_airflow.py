@@ -42,7 +42,8 @@ class Airflow:
     """Answers as Airflow does: /auth/token, /api/v2/assets, …/dags/ID, …/assets/events."""
 
     def __init__(self) -> None:
-        self.assets, self.paused, self.events, self.seen = [OTHER, ASSET], False, [], []
+        self.assets, self.events, self.seen = [OTHER, ASSET], [], []
+        self.paused = self.stale = False
         self.instead: dict[str, tuple[int, str]] = {}
         self.headers: dict[str, str] = {}
         self.url = ""
@@ -60,7 +61,7 @@ class Airflow:
             assert parse_qs(urlsplit(path).query)["name_pattern"] == ["demo_retraining"]
             return 200, {"assets": self.assets, "total_entries": len(self.assets)}
         if route == ("GET", "/api/v2/dags/demo_pipeline"):
-            return 200, {"dag_id": "demo_pipeline", "is_paused": self.paused}
+            return 200, {"dag_id": "demo_pipeline", "is_paused": self.paused, "is_stale": self.stale}
         if route == ("POST", "/api/v2/assets/events"):
             self.events.append(body)
             return 200, {"id": 1, **body, "extra": {**body["extra"], "from_rest_api": True}}
@@ -162,9 +163,9 @@ def test_a_paused_dag_is_refused_before_the_event_is_lost(settings, airflow):
     assert airflow.events == []
 
 
-@pytest.mark.parametrize("assets", [[], [OTHER], [{**ASSET, "scheduled_dags": []}]])
+@pytest.mark.parametrize("assets", [[], [OTHER], [{**ASSET, "scheduled_dags": []}], [ASSET]])
 def test_an_absent_dag_is_named(settings, airflow, assets):
-    airflow.assets = assets
+    airflow.assets, airflow.stale = assets, True  # stale: Airflow no longer finds its file
     assert "has no DAG that waits for the asset 'demo_retraining'" in refused(settings)
     assert airflow.events == []
 

@@ -41,7 +41,9 @@ def project(render: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def running(project: Path) -> Iterator[Running]:
-    started = Running(project)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL", "5")  # seconds until a file is missed
+        started = Running(project)
     try:
         yield started
     finally:
@@ -118,8 +120,7 @@ def test_the_event_starts_the_dag_and_the_schedule_stays(project, running, api):
 def test_a_dag_that_is_gone_is_told(project, running, api):
     [file] = (project / "dags").glob("*.py")
     file.unlink()
-    dags(project, "reserialize")
-    assert eventually(lambda: not api.get("assets")["assets"], 240)
+    assert eventually(lambda: not api.get("assets")["assets"] or api.get(f"dags/{DAG}")["is_stale"], 300)
     step = drop(project, running, MLOPS_MONITORING__RETRAIN__COOL_DOWN_HOURS="0")
     assert step["what"] == "failed"
     assert f"has no DAG that waits for the asset '{asset_of('readings')}'" in step["reason"]
