@@ -34,7 +34,8 @@ def project(render) -> Path:
 class Running:
     def __init__(self, project: Path) -> None:
         self.command = [MLOPS, "airflow", "--json", "--port", str(free_port())]
-        env = {**os.environ, "PYTHONPATH": "src"}
+        known = os.environ.get("PYTHONPATH")  # where the library is, if it is not installed from here
+        env = {**os.environ, "PYTHONPATH": f"{project / 'src'}{os.pathsep}{known}" if known else "src"}
         self.process = subprocess.Popen(
             self.command, cwd=project, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
