@@ -85,7 +85,7 @@ def test_missing_values_that_come_together_are_found(tmp_path):
 @pytest.mark.parametrize("rows", [500, 1_500])
 def test_clean_tables_are_not_told_apart(tmp_path, rows):
     """Of 50 pairs at most 3; here fewer in the quick run."""
-    pairs = examples(15, 50)
+    pairs = examples(10, 50)
     flagged, sure = 0, 0
     for seed in range(pairs):
         _, found = told(tmp_path, plain(rows, 10_000 + seed), plain(rows, 20_000 + seed))
