@@ -260,9 +260,7 @@ def test_memory_does_not_grow_with_a_parquet_file(tmp_path, option):
                 "place": random.choice(["A", "B"], 50_000),
             }
         )
-        with pq.ParquetWriter(path, part.schema) as writer:
-            for _ in range(groups):
-                writer.write_table(part)
+        pq.write_table(pa.concat_tables([part] * groups), path, row_group_size=50_000 * groups)
         done = drift(tmp_path, path, path, *option, start=MEMORY)
         assert done.returncode == 0, done.stderr
         peaks.append(int(done.stderr.splitlines()[-1]) / 1024)

@@ -17,7 +17,8 @@ from runtime_lib.tables import read_table
 __all__ = ["MOST_ROWS", "Sample", "draw"]
 
 MOST_ROWS = 20_000
-_BATCH = 1 << 14
+# Rows at a time, and bytes of each column's file, however large its row groups are.
+_BATCH, _BUFFER = 1 << 14, 1 << 16
 _SEED = 20_260
 # scikit-learn's trees take 255 categories; rarer ones are one.
 _MOST_NAMES = 250
@@ -92,7 +93,7 @@ def _rows_of_parquet(path: Path, names: Sequence[str]) -> dict[str, Any]:
 
     taken, begin = [], 0
     try:
-        with pq.ParquetFile(path, pre_buffer=False) as file:
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER) as file:
             places = _places(file.metadata.num_rows)
             for batch in file.iter_batches(_BATCH, columns=list(names), use_threads=False):
                 first, end = np.searchsorted(places, [begin, begin + len(batch)])
