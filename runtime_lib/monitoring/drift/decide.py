@@ -15,19 +15,20 @@ are tests of their own: a merged or dropped cell would hide them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any, Literal
+from typing import Literal
 
-from runtime_lib.monitoring.drift.compare import Cell, Compared, RateChange, compare
-from runtime_lib.monitoring.drift.reference import PREDICTION, Reference
+from runtime_lib.monitoring.drift.column import ColumnDrift, Evidence, WindowDrift
+from runtime_lib.monitoring.drift.compare import Compared, RateChange, compare
+from runtime_lib.monitoring.drift.reference import Reference
 from runtime_lib.profiles import statistics
 from runtime_lib.profiles.effects import Name
 from runtime_lib.profiles.table import TableProfile
 from runtime_lib.profiles.typical import Typical
 from runtime_lib.settings import Monitoring
 
-__all__ = ["ColumnDrift", "Evidence", "WindowDrift", "drift", "threshold_of"]
+__all__ = ["drift", "threshold_of"]
 
 _TITLES: Mapping[str, str] = {
     "psi": "PSI {:.2f}",
@@ -36,75 +37,6 @@ _TITLES: Mapping[str, str] = {
     "cramers_v": "Cramér's V {:.2f}",
 }
 _Z = 1.645  # one-sided 95 %
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """One effect over all windows, and what it was held against.
-
-    Attributes:
-        reached: by as many windows as must agree; this is held against what is typical.
-        bound: the bins leave the value unknown by at most so much.
-        threshold: from where it matters. `typical`: what it is at most while nothing is wrong; 0: unknown.
-        windows: how many of the windows show it. `counts`: whether it makes the column count as drifted.
-    """
-
-    name: Name
-    value: float
-    reached: float
-    error: float
-    bound: float
-    threshold: float
-    typical: float
-    windows: int
-    counts: bool
-
-
-@dataclass(frozen=True)
-class WindowDrift:
-    """A column in one window: its rows, its PSI, the q-value, and which effects show."""
-
-    rows: int
-    effect: float | None
-    q: float | None
-    shows: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ColumnDrift:
-    """How one column's live values differ from training, over all windows together.
-
-    `effect` is the PSI, `second` the distance D or Cramér's V as named by `second_name`; they, `p` and `q`
-    are None when one side has no values. `reasons` says why the column counts as drifted; empty: it does not.
-    """
-
-    name: str
-    kind: Literal["number", "category"]
-    rows: int
-    effect: float | None
-    second: float | None
-    second_name: Literal["ks", "cramers_v"]
-    p: float | None
-    q: float | None
-    change: str
-    nulls: RateChange
-    unseen: RateChange | None
-    cells: tuple[Cell, ...]
-    reasons: tuple[str, ...] = ()
-    evidence: tuple[Evidence, ...] = ()
-    windows: tuple[WindowDrift, ...] = ()
-
-    @property
-    def prediction(self) -> bool:
-        """Whether it is one of the model's answers and no input."""
-        return self.name.startswith(PREDICTION)
-
-    @property
-    def drifted(self) -> bool:
-        return bool(self.reasons)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "drifted": self.drifted}
 
 
 def drift(

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from runtime_lib.errors import DataError
-from runtime_lib.monitoring.drift.decide import ColumnDrift, drift
+from runtime_lib.monitoring.drift.column import ColumnDrift
+from runtime_lib.monitoring.drift.decide import drift
 from runtime_lib.monitoring.drift.reference import Reference
 from runtime_lib.monitoring.drift.together import Together
 from runtime_lib.profiles.category import CategoryProfile
