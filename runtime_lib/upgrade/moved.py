@@ -47,6 +47,7 @@ _MOVED = {
     "monitoring.statistics": "profiles.statistics",
     "monitoring.performance.auc_standard_error": "task.binary.standard_error",
     "serving.asgi": "serving.http",
+    "serving.metrics.CONTENT_TYPE": "exposition.CONTENT_TYPE",
     "serving.local": "serving.engines.local",
     "serving.ray_app": "serving.engines.ray",
     "serving.run": "serving.serve",

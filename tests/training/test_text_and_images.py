@@ -263,7 +263,7 @@ def test_other_lengths_and_darker_images_are_drift(served):
     service.stop()
     (column,) = monitor(served.settings).columns
     assert column.drifted
-    assert "PSI" in column.reasons[0]
+    assert "matters from" in column.reasons[0]
 
 
 def test_each_is_explained_by_the_answer_without_it(served, tmp_path, monkeypatch, capsys):

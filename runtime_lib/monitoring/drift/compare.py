@@ -19,6 +19,7 @@ from runtime_lib.profiles.table import ColumnProfile
 
 __all__ = ["Cell", "Compared", "RateChange", "compare"]
 
+_ANYTHING = 0.1  # PSI; below it nothing has moved that is worth a word
 # What a profile counts of a column that is no number.
 _MEASURED = {"text": "length ", "image": "brightness "}
 
@@ -91,8 +92,9 @@ def _numbers(reference: NumberProfile, live: NumberProfile, what: str) -> Compar
     change = ""
     if both:
         middle = [f"{profile.quantile(0.5):.4g}" for profile in (reference, live)]
-        moved = middle[0] != middle[1]
-        change = f"median {what}{' → '.join(middle)}" if moved else what + _largest_move(names, before, now)
+        change = f"median {what}{' → '.join(middle)}"
+        if middle[0] == middle[1] and effects["psi"].value >= _ANYTHING:
+            change = what + _largest_move(names, before, now)  # which the median does not show
     return Compared(
         "number",
         live.rows,

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from runtime_lib.errors import DataError
 from runtime_lib.profiles.stored import from_dict
 from runtime_lib.profiles.table import TableFold, TableProfile
@@ -56,7 +58,12 @@ class Reference:
                 f"The live rows lack the column(s) {', '.join(missing)} of the model's profile. "
                 "Judge the predictions of the model that the profile belongs to."
             )
-        found = {name: measured(live[name], self.measures.get(name, "")) for name in inputs}
+        found = {
+            name: measured(np.asarray(live[name], dtype=object), self.measures[name])
+            if name in self.measures
+            else live[name]
+            for name in inputs
+        }
         told = {self.answers[name]: values for name, (_, values) in (answers or {}).items()}
         return {**found, **told}
 
