@@ -13,7 +13,7 @@ from runtime_lib.task.metric import Z95, Metric
 from runtime_lib.task.multiclass import Multiclass
 from runtime_lib.task.task import Task
 
-__all__ = ["Estimate", "estimate"]
+__all__ = ["Estimate", "estimate", "is_estimable"]
 
 _DRAWS = 40
 _FEWEST = 200
@@ -36,6 +36,11 @@ class Estimate:
     assumption: str
 
 
+def is_estimable(task: Task) -> bool:
+    """Whether its answers are probabilities."""
+    return isinstance(task, (Binary, Multiclass))
+
+
 def estimate(task: Task, metric: Metric, answer: Array) -> Estimate | None:
     """Expect the figure that the labels will give if the probabilities are right.
 
@@ -50,7 +55,7 @@ def estimate(task: Task, metric: Metric, answer: Array) -> Estimate | None:
     Returns:
         None where answers are no probabilities, or too few.
     """
-    if not isinstance(task, (Binary, Multiclass)) or len(answer) < _FEWEST:
+    if not is_estimable(task) or len(answer) < _FEWEST:
         return None
     draw = np.random.default_rng(_SEED)
     values = []

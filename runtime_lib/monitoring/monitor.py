@@ -13,14 +13,14 @@ from runtime_lib.files import read_json
 from runtime_lib.monitoring.alerts.findings import tell
 from runtime_lib.monitoring.daily import Day, Source, read_days
 from runtime_lib.monitoring.drift import drift, read_reference
-from runtime_lib.monitoring.estimate import estimate
+from runtime_lib.monitoring.estimate import estimate, is_estimable
 from runtime_lib.monitoring.labelled import look_at
 from runtime_lib.monitoring.labels import add_month
 from runtime_lib.monitoring.loop.causes import causes
 from runtime_lib.monitoring.loop.trail import newest
 from runtime_lib.monitoring.performance import by_period, judge_performance
 from runtime_lib.monitoring.quality import judge_served
-from runtime_lib.monitoring.recent import recent, waiting
+from runtime_lib.monitoring.recent import begin, recent, waiting
 from runtime_lib.monitoring.skew import find_skew
 from runtime_lib.monitoring.slices import find_slices, sliced_columns
 from runtime_lib.monitoring.timeline import timeline
@@ -62,7 +62,9 @@ def monitor(
     Judges the newest `monitoring.period_days`, in memory that does not grow with the log. Also compares the
     features of rows that are in `data/features` too. Writes `var/monitoring/report.json` and `report.html`,
     and tells the channels of `[monitoring.alerts]` when a column has drifted, served features differ from
-    training, a quality rule is broken, retraining is due, or one of these is over.
+    training, a quality rule is broken, retraining is due, or one of these is over. The verdict says when an
+    alert could not be delivered: it must not be lost with it.
+
     Args:
         profile: what to compare with; default: the profile in the champion's folder.
         champion: whose predictions to judge; default: the registry's champion, or, when a profile is
@@ -92,7 +94,7 @@ def monitor(
     if not days:
         raise DataError(_nothing(source, damage))
     verdict = _judge(source, profile, champion, days)
-    quality = judge_served(settings, version, since=since, on_damage=damage.append)
+    quality = judge_served(settings, version, since=begin(source, days), on_damage=damage.append)
     verdict = replace(verdict, quality=quality, damage=tuple(dict.fromkeys(map(str, damage))))
     verdict = replace(
         verdict,
@@ -181,7 +183,7 @@ def _judge(
         skew=find_skew(source, days, profile["columns"]),
         labelled=look_at(task, known.label, known.answer, _held_out_curves(settings, champion)),
         slices=find_slices(task, metric, known.label, known.answer, known.parts, max_drop=rules.max_drop),
-        estimated=estimate(task, metric, waiting(source, days)),
+        estimated=estimate(task, metric, waiting(source, days)) if is_estimable(task) else None,
         timeline=timeline(reference, days, rules),
     )
 

@@ -44,7 +44,10 @@ def judge_served(
     if not rules:
         return None
     days: dict[str, QualityCount] = {}
-    for batch in scan(settings.predictions, since=since, version=version, on_damage=on_damage):
+    columns = {"id", "time", *(name for rule in rules for name in rule.columns)}
+    for batch in scan(
+        settings.predictions, since=since, version=version, columns=columns, on_damage=on_damage
+    ):
         for day, rows in _by_day(batch):
             days[day] = days.get(day, QualityCount()).merge(_count(rows, rules, day))
     return assess(rules, dict(sorted(days.items())), "served")

@@ -16,7 +16,7 @@ from runtime_lib.monitoring.join import LABEL, Tally, labelled
 from runtime_lib.serving.log.days import days as folders
 from runtime_lib.task.task import Task
 
-__all__ = ["Recent", "known_labels", "recent", "waiting"]
+__all__ = ["Recent", "begin", "known_labels", "recent", "waiting"]
 
 # Labelled rows that a figure is taken of: more change its third digit no more, and memory has an end.
 _MOST = 1_000_000
@@ -81,7 +81,7 @@ def recent(source: Source, days: Sequence[Day], slices: Sequence[str]) -> Recent
 
 
 def _newest(source: Source, days: Sequence[Day], slices: Sequence[str], tally: Tally) -> Iterator[Any]:
-    begin = _begin(source, days)
+    since = begin(source, days)
     read = partial(
         labelled,
         source.settings,
@@ -91,14 +91,15 @@ def _newest(source: Source, days: Sequence[Day], slices: Sequence[str], tally: T
         on_damage=source.on_damage,
     )
     found = False
-    for batch in read(since=begin, tally=tally):
+    for batch in read(since=since, tally=tally):
         found = True
         yield batch
     if not found and not source.since and days:
-        yield from read(since=begin - timedelta(days=source.settings.monitoring.period_days), until=begin)
+        yield from read(since=since - timedelta(days=source.settings.monitoring.period_days), until=since)
 
 
-def _begin(source: Source, days: Sequence[Day]) -> datetime:
+def begin(source: Source, days: Sequence[Day]) -> datetime:
+    """When what is judged begins."""
     first = days[0].first.replace(hour=0, minute=0, second=0, microsecond=0)
     return max(first, source.since) if source.since else first
 
@@ -112,7 +113,7 @@ def waiting(source: Source, days: Sequence[Day]) -> Array:
         source.settings,
         source.task,
         version=source.version,
-        since=_begin(source, days),
+        since=begin(source, days),
         unlabelled=True,
         on_damage=lambda damage: None,
     ):

@@ -126,6 +126,13 @@ def test_served_rows_that_break_a_rule_are_counted_and_told(project):
     assert (finding.kind, finding.members) == ("quality", ("range speed",))
 
 
+def test_only_the_period_is_judged(project):
+    serve(project, 6_000, 60)
+    loaded = settings.load(project.root, environ={"MLOPS_MONITORING__PERIOD_DAYS": "1"})
+    verdict = monitor(loaded, champion=Version("2", project.root))
+    assert verdict.quality.parts == ("2026-11-03",)
+
+
 def test_an_alert_says_it(project, listening):
     serve(project, 6_000, 60)
     with listening(200) as (address, received):
