@@ -1,7 +1,7 @@
 """The bins in which a column of numbers is counted, chosen once and shared by all that is compared with it.
 
 Mostly they are runs of a grid's cells. Where a sample shows that one cell holds much and more than one value,
-as with two clusters far apart, they are edges to be searched: ten times slower, and exact enough.
+as with two clusters far apart, they are edges between which sorted values are counted: slower, and exact.
 
 A value that is met often, like 0 mm of rain, is the *atom* of a bin: where it lies in there is known. Other
 values of such a bin are its *strays*.
@@ -103,27 +103,36 @@ class Fold:
 
     def add(self, values: Floats) -> None:
         """Count at most `CHUNK` finite values."""
-        if self._wait + values.size > _WAITING:
-            self._count()
-        places = self._waiting[self._wait : self._wait + values.size]
-        self._wait += values.size
         unit = self.grid.unit(values)
         self.moments = self.moments.merge(Moments.of(unit))
         if self._edges is None:
-            places[:] = cells(unit)
+            self._add_to_cells(values, unit)
         else:
-            places[:] = np.searchsorted(self._edges.edges, values, side="right")
-        if self.atoms.size:
-            atom = self._atom_at[places]
-            stray = (atom != values) & (atom == atom)
-            if stray.any():
-                np.add.at(self._strays, places[stray], 1)
+            self._add_between(values, self._edges)
 
     def counted(self) -> Counted:
         """Sum up."""
         self._count()
         bins = self._edges or self.bins or _cut(self.grid, self._counts, self._atom_at)
         return Counted(bins, self._in(bins, self._counts), self._in(bins, self._strays))
+
+    def _add_to_cells(self, values: Floats, unit: Floats) -> None:
+        if self._wait + values.size > _WAITING:
+            self._count()
+        places = self._waiting[self._wait : self._wait + values.size]
+        self._wait += values.size
+        places[:] = cells(unit)
+        if self.atoms.size:
+            atom = self._atom_at[places]
+            stray = (atom != values) & (atom == atom)
+            if stray.any():
+                np.add.at(self._strays, places[stray], 1)
+
+    def _add_between(self, values: Floats, bins: Bins) -> None:
+        """An atom has an edge on either side, and so no strays."""
+        # A search for each edge among sorted values costs a fifth of one for each value among the edges.
+        below = np.searchsorted(np.sort(values), bins.edges)
+        self._counts += np.diff(below, prepend=0, append=values.size)
 
     def _count(self) -> None:
         if self._wait:
@@ -141,8 +150,8 @@ class Fold:
 
     @cached_property
     def _atom_at(self) -> Floats:
-        """Of each cell, or of each bin between edges."""
-        return _atom_at(self.grid, self.atoms) if self._edges is None else self._edges.atoms
+        """Of each cell."""
+        return _atom_at(self.grid, self.atoms)
 
 
 def begin(sample: Floats, bins: Bins | None = None) -> Fold:

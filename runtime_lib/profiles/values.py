@@ -73,16 +73,38 @@ def count_names(values: Any) -> tuple[Mapping[str, int], int]:
     found = _arrow(values)
     if types.is_string_view(found.type):  # counts of views call a missing value an empty one (Arrow 25)
         found = found.cast(pa.large_string())
-    found = pc.value_counts(found)
+    if types.is_dictionary(found.type):
+        values, rows_of = _counted_codes(found)
+    else:
+        found = pc.value_counts(found)
+        values, rows_of = found.field("values").to_pylist(), found.field("counts").to_pylist()
     counts: Counter[str] = Counter()
     nulls = 0
     # A dictionary may hold a name twice, or a missing one.
-    for value, rows in zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True):
+    for value, rows in zip(values, rows_of, strict=True):
         if is_missing(value):
             nulls += rows
         else:
             counts[str(value)] += rows
     return counts, nulls
+
+
+def _counted_codes(found: Any) -> tuple[list[Any], list[int]]:
+    """The names of a dictionary array that are met, and in how many rows; None: missing ones.
+
+    Codes are places, and so need no hash as Arrow's `value_counts` has: three times as fast.
+    """
+    import pyarrow as pa
+
+    missing, codes = len(found.dictionary), found.indices
+    places = _buffer(codes, str(codes.type)).astype(np.intp)
+    if codes.null_count:
+        places[~_known(codes)] = missing
+    rows = np.bincount(places, minlength=missing + 1)
+    met = np.flatnonzero(rows[:missing]).astype(np.int64)
+    # Not `pa.array`: it imports pandas, as Arrow does in many places.
+    names = found.dictionary.take(pa.Array.from_buffers(pa.int64(), met.size, [None, pa.py_buffer(met)]))
+    return [*names.to_pylist(), None], [*rows[met].tolist(), int(rows[missing])]
 
 
 def coded_names(values: Any) -> tuple[list[str], NDArray[np.intp]]:
@@ -128,15 +150,22 @@ def _floats(found: Any) -> Floats:
 
     if found.type != pa.float64():
         found = found.cast(pa.float64(), safe=False)
-    valid, data = found.buffers()
-    start, size = found.offset, len(found)
-    if not size:
-        return np.empty(0)
-    values = np.frombuffer(data, np.float64, count=size, offset=8 * start)
-    if not found.null_count:
-        return values
-    known = np.unpackbits(np.frombuffer(valid, np.uint8), count=start + size, bitorder="little")[start:]
-    return np.where(known, values, np.nan)
+    values = _buffer(found, np.float64)
+    return np.where(_known(found), values, np.nan) if found.null_count else values
+
+
+def _buffer(found: Any, dtype: Any) -> NDArray[Any]:
+    """An array's values, whatever they are where they are missing."""
+    if not len(found):
+        return np.empty(0, dtype)
+    start = np.dtype(dtype).itemsize * found.offset
+    return np.frombuffer(found.buffers()[1], dtype, count=len(found), offset=start)
+
+
+def _known(found: Any) -> NDArray[np.bool_]:
+    """Which values are not missing, of an array where some are."""
+    start, bits = found.offset, np.frombuffer(found.buffers()[0], np.uint8)
+    return np.unpackbits(bits, count=start + len(found), bitorder="little")[start:].view(np.bool_)
 
 
 def _arrow(values: Any) -> Any:
