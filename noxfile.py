@@ -100,6 +100,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "tests/bench_serving.py")
     session.run("python", "tests/bench_monitoring.py")
     session.run("python", "tests/bench_drift.py")
+    session.run("python", "tests/bench_monitored.py")
 
 
 @nox.session

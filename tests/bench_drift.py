@@ -1,6 +1,6 @@
 """Drift beside its peers: one machine, one run, the same Parquet files, each tool in a process of its own.
 
-`nox -s bench` runs it after tests/bench_serving.py. By itself: `python tests/bench_drift.py [--turns N]
+`nox -s bench` runs it after tests/bench_monitoring.py. By itself: `python tests/bench_drift.py [--turns N]
 [--rows N] [--large N]`. Tools take turns, and of each the best turn counts; CPU seconds are the measure, as a
 machine that is shared gives few of them at a time. Exits with 1 where a limit of the project is not kept.
 """

@@ -1,6 +1,6 @@
 """Monitoring over years: what the prediction log takes in, its compaction, and its join with the labels.
 
-`nox -s bench` runs it last. By itself: `python tests/bench_monitoring.py [--rows N] [--seconds S]`. Exits
+`nox -s bench` runs it after tests/bench_serving.py. By itself: `python tests/bench_monitoring.py [--rows N] [--seconds S]`. Exits
 with 1 where a limit of the project is not kept.
 """
 
