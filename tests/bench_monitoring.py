@@ -1,7 +1,7 @@
 """Monitoring over years: what the prediction log takes in, its compaction, and its join with the labels.
 
-`nox -s bench` runs it after tests/bench_serving.py. By itself: `python tests/bench_monitoring.py [--rows N] [--seconds S]`. Exits
-with 1 where a limit of the project is not kept.
+`nox -s bench` runs it after tests/bench_serving.py. By itself: `python tests/bench_monitoring.py [--rows N]
+[--seconds S]`. Exits with 1 where a limit of the project is not kept.
 """
 
 from __future__ import annotations
