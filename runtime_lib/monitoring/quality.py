@@ -54,10 +54,9 @@ def judge_served(
 
 
 def _by_day(batch: Any) -> Iterator[tuple[str, Any]]:
-    import pyarrow as pa
     import pyarrow.compute as pc
 
-    days = batch.column(batch.schema.get_field_index("time")).cast(pa.timestamp("s", tz="UTC")).cast("date32")
+    days = batch.column(batch.schema.get_field_index("time")).cast("date32")
     for day in pc.unique(days):
         yield day.as_py().isoformat(), batch.filter(pc.equal(days, day))
 

@@ -23,7 +23,7 @@ from runtime_lib.task.kinds import BINARY
 from runtime_lib.training.profile import build_profile
 
 COLUMNS = [Column("speed", "number", True), Column("place", "category", True)]
-START = datetime(2026, 11, 2, 8, tzinfo=UTC)
+START = datetime(2026, 11, 2, 8, 0, 7, 715_775, tzinfo=UTC)  # no server answers on the second
 PACKAGE = "quality_demo"
 RULES = """
 from runtime_lib.data.quality import AllowedValues, NotMissing, Range, Unique, Volume
