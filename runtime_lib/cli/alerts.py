@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runtime_lib.cli.output import Json, print_json, show
+from runtime_lib.cli.output import Json, complain, print_json, show
 from runtime_lib.errors import SettingsError
 from runtime_lib.settings import load
 
@@ -61,10 +62,14 @@ def _list(as_json: Json = False) -> None:
 @alerts.command("silence")
 def _silence(
     model: Annotated[str, typer.Option(help="Only alerts about this registered model.")] = "",
-    kind: Annotated[str, typer.Option(help="Only alerts of this kind: drift, skew, performance, …")] = "",
+    kind: Annotated[
+        str, typer.Option(help="Only alerts of this kind: drift, skew, quality, performance, retraining.")
+    ] = "",
     column: Annotated[str, typer.Option(help="Only alerts about this column and no other.")] = "",
     length: Annotated[str, typer.Option("--for", metavar="TIME", help="How long: 90m, 2h, 3d, 1w.")] = "",
-    reason: Annotated[str, typer.Option(help="Why; it is shown by `mlops alerts list`.")] = "",
+    reason: Annotated[
+        str, typer.Option(help="Why; needed with --for, and shown by `mlops alerts list`.")
+    ] = "",
     end: Annotated[str, typer.Option(metavar="ID", help="End this silence before its time.")] = "",
     as_json: Json = False,
 ) -> None:
@@ -74,6 +79,7 @@ def _silence(
     run.
     """
     from runtime_lib.monitoring.alerts import silences
+    from runtime_lib.monitoring.alerts.alert import KINDS
 
     if end:
         if model or kind or column or length or reason:
@@ -82,6 +88,8 @@ def _silence(
         return show(ended.to_dict(), as_json, f"Ended: {_quiet(ended)}")
     if not length:
         raise SettingsError("Say for how long, as in --for 2h; or --end ID.")
+    if kind and kind not in KINDS:
+        complain(f"warning: nothing here finds the kind {kind!r}: {_near(kind)}")
     begun = silences.silence(load(), length=length, reason=reason, model=model, kind=kind, column=column)
     show(
         begun.to_dict(),
@@ -89,6 +97,13 @@ def _silence(
         f"Silenced: {_quiet(begun)}",
         f"End it with `mlops alerts silence --end {begun.id}`.",
     )
+
+
+def _near(kind: str) -> str:
+    from runtime_lib.monitoring.alerts.alert import KINDS
+
+    near = get_close_matches(kind, KINDS, 1)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(KINDS)}."
 
 
 def _lines(found: Overview) -> Iterator[str]:

@@ -24,8 +24,8 @@ _TITLES = ("column", "", "D or V", "PSI", "q", "missing", "unseen", "change")
 
 
 def drift(
-    reference: Annotated[Path, typer.Argument(help="Parquet or CSV: what was usual.")],
-    current: Annotated[Path, typer.Argument(help="Parquet or CSV: what is to be judged.")],
+    reference: Annotated[Path, typer.Argument(metavar="OLD", help="Parquet or CSV: what was usual.")],
+    current: Annotated[Path, typer.Argument(metavar="NEW", help="Parquet or CSV: what is to be judged.")],
     together: Annotated[
         bool,
         typer.Option("--together", help="Also train a classifier to tell the tables apart, by all columns."),

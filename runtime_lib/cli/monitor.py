@@ -51,7 +51,7 @@ def monitor(
     if labels:
         added = add_labels(settings, labels)
         if not as_json:
-            typer.echo(f"{added:,} labels added.")
+            typer.echo(f"{added:,} {'label' if added == 1 else 'labels'} added.")
     verdict = judge(settings, month=month)
     _warn(verdict.damage)
     if not as_json:
@@ -72,7 +72,7 @@ def _show(verdict: Verdict) -> None:
     lines = (
         f"{verdict.headline} ({verdict.rows:,} predictions of version {verdict.version})",
         *(f"  {reason}" for reason in verdict.reasons),
-        f"  performance: {verdict.performance.reason}",
+        *([] if verdict.retrain else [f"  performance: {verdict.performance.reason}"]),  # else it is a reason
         *(f"  perhaps: {cause}" for cause in verdict.causes if verdict.retrain),
         f"Report: {verdict.report_html}",
     )

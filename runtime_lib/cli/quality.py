@@ -56,7 +56,7 @@ def _show(report: QualityReport) -> None:
 
 
 def _line(each: Judgement) -> Sequence[str]:
-    unit = "" if each.rate else " months"
+    unit = "" if each.rate else " month" if each.count.rows == 1 else " months"
     examples = [f"{e.where} {e.row}: {e.value}".replace(" :", ":") for e in each.count.examples[:_MOST_SHOWN]]
     return (
         each.rule.name,

@@ -41,7 +41,7 @@ def write_page(verdict: Verdict, path: Path) -> None:
 
 def render(verdict: Verdict) -> str:
     """Return the page. Names and values come from the data and are escaped."""
-    columns = [*verdict.predictions, *verdict.columns]
+    columns = [*verdict.predictions, *sorted(verdict.columns, key=_place)]
     return fill(
         Path(__file__).with_name("report.html.j2"),
         extra="monitoring",
@@ -55,6 +55,7 @@ def render(verdict: Verdict) -> str:
         drawn=[each._replace(svg=safe(each.svg)) for each in drawn(verdict.labelled, verdict.performance)],
         tests=_tests,
         reached=_reached,
+        usual=_is_usual,
         ticks=_ticks(verdict.timeline.days),
         shade=_shade,
         shown=lambda column: sum(bool(window.shows) for window in column.windows),
@@ -122,7 +123,18 @@ def _tests(column: ColumnDrift) -> list[tuple[str, str, bool]]:
 
 def _reached(column: ColumnDrift, name: str) -> float:
     """The effect that the verdict rests on."""
-    return next(each.reached for each in column.evidence if each.name == name)
+    return next((each.reached for each in column.evidence if each.name == name), 0.0)
+
+
+def _place(column: ColumnDrift) -> tuple[bool, float]:
+    """Where the page lists it: what has drifted first, then by the effect that is shown."""
+    return not column.drifted, -_reached(column, "psi")
+
+
+def _is_usual(column: ColumnDrift) -> bool:
+    """Whether a change that would matter is none, as training had such changes too."""
+    large = [each for each in column.evidence if each.reached >= each.threshold]
+    return not column.drifted and bool(large) and all(each.reached <= each.typical for each in large)
 
 
 def _ticks(days: Sequence[str]) -> list[dict[str, Any]]:

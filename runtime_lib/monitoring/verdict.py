@@ -21,6 +21,12 @@ from runtime_lib.settings import Monitoring
 
 __all__ = ["Verdict"]
 
+# By which a verdict is found.
+_RULES = (
+    *("min_rows", "period_days", "window_days", "windows", "persistence"),
+    *("drift_threshold", "ks_threshold", "wasserstein_threshold", "cramers_threshold", "rate_threshold"),
+    *("alpha", "max_drop"),
+)
 _HEADLINES = {
     "retrain": "Retrain: performance has dropped",
     "skew": "Look: rows were served with other features than in training",
@@ -152,11 +158,7 @@ class Verdict:
             "drifted": self.drifted,
             "retrain": self.retrain,
             "reasons": list(self.reasons),
-            "rules": {
-                "min_rows": self.rules.min_rows,
-                "drift_threshold": self.rules.drift_threshold,
-                "max_drop": self.rules.max_drop,
-            },
+            "rules": {name: getattr(self.rules, name) for name in _RULES},
             "columns": [c.to_dict() for c in self.columns],
             "predictions": [c.to_dict() for c in self.predictions],
             # The name until 0.6, when there was one output.

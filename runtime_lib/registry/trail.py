@@ -129,7 +129,7 @@ def checked_reason(reason: str) -> str:
     # A byte that is no UTF-8 comes from the command line as half a character, which no store takes.
     reason = " ".join(without_secrets(reason).encode(errors="replace").decode().split())
     if not reason:
-        raise SettingsError('--reason is empty: say why, for instance --reason "scores too low in Spain".')
+        raise SettingsError('--reason is empty: say why, for instance --reason "the sensor was replaced".')
     if len(reason) > LONGEST_REASON:
         raise SettingsError(f"--reason has {len(reason):,} characters; at most {LONGEST_REASON:,}.")
     return reason

@@ -177,6 +177,19 @@ def test_too_few_rows_are_told(files):
     assert judged(*files(table(), table(90, seed=2)))["early"] is True
 
 
+def test_nothing_is_told_from_too_few_rows_before(files):
+    done = drift(*files(table(90), table(seed=2, shift=9)))
+    assert done.stdout.startswith("Too early to tell: 90 rows; a decision needs 500.\n")
+    assert (done.returncode, "drift" in done.stdout) == (0, False)
+    assert judged(*files(table(90), table(120, seed=2, shift=9)))["drift"] is False
+
+
+def test_the_files_are_called_as_the_docs_call_them(files):
+    done = drift(files(table(), table())[0])
+    assert done.returncode == 2
+    assert "Missing argument 'OLD'" in done.stderr
+
+
 def test_a_projects_thresholds_count_in_all_its_folders(files):
     folder, before, now = files(table(), table(seed=2, shift=0.5))
     assert drift(folder, before, now).returncode == 4

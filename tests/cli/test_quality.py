@@ -52,6 +52,7 @@ def test_the_table_has_each_rule_with_its_rate_and_word(shop):
     assert ": AT" in lines[2]
     assert " 1,200 0 0 % (0 % to 0.249 %) 1 % proven" in by_rule["range price"]
     assert by_rule["volume 4"] == "volume 4 months 0 kept"
+    assert "volume 1 month 0 kept" in " ".join(quality(shop, "--month", "2025-02").stdout.split())
     assert lines[-1].startswith("set country: 389 of 1,200 rows are bad, 32.4 %, surely more than")
     assert (shop / "reports" / "quality.json").is_file()
 

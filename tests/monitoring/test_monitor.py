@@ -1,7 +1,7 @@
 """The whole of monitoring on a real prediction log: verdict, report, page, alert."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 
 from runtime_lib import settings
+from runtime_lib.cli.monitor import _show as show_verdict
 from runtime_lib.data.columns import Column, check_rows
 from runtime_lib.errors import DataError
 from runtime_lib.monitoring.labels import add_labels
 from runtime_lib.monitoring.monitor import monitor
+from runtime_lib.monitoring.report import render
 from runtime_lib.serving.log import PredictionLog
 from runtime_lib.task.kinds import BINARY
 from runtime_lib.training.profile import build_profile
@@ -121,6 +123,8 @@ def test_drift_is_reported_with_its_figures_but_is_no_reason_to_retrain(project)
     assert report == json.loads(json.dumps(verdict.to_dict()))
     assert report["performance"]["coverage"] == pytest.approx(1 / 3)
     assert report["report"] == str(verdict.report_html)
+    assert (report["rules"]["ks_threshold"], report["rules"]["persistence"]) == (0.1, 2)
+    assert not {"webhook", "alerts"} & report["rules"].keys()
     text = verdict.report_html.read_text()
     page = Page(text)
     assert "Look: the data has drifted" in page.words
@@ -129,6 +133,32 @@ def test_drift_is_reported_with_its_figures_but_is_no_reason_to_retrain(project)
     assert page.seen.count("svg") == 7  # two inputs, the prediction, the chart, three of what labels say
     assert "<b>place</b>" in page.words  # shown as text, not as markup
     assert "script" not in page.seen
+
+
+def test_the_page_lists_columns_by_the_effect_that_it_shows_and_says_what_is_usual(project):
+    serve(project, 3_000)
+    verdict = judge(project)
+    calm, large = (
+        replace(column, name=name, reasons=(), effect=effect, evidence=(evidence,))
+        for name, effect, reached in (("calm", 0.5, 0.1), ("large", 0.1, 0.7))
+        for column in verdict.columns[:1]
+        for evidence in [replace(column.evidence[0], name="psi", reached=reached, typical=0.9)]
+    )
+    page = render(replace(verdict, columns=(calm, large)))
+    assert page.index('title="large"') < page.index('title="calm"')
+    assert page.count("windows; usual in training") == 1
+    assert page.index("usual in training") < page.index('title="calm"')
+
+
+def test_the_command_says_once_how_performance_is(project, capsys):
+    ids = serve(project, 3_000, skill=0.5)
+    show_verdict(judge(project))
+    assert capsys.readouterr().out.count("  performance: ") == 1
+    label(project, ids)
+    verdict = judge(project)
+    show_verdict(verdict)
+    assert verdict.retrain
+    assert capsys.readouterr().out.count(verdict.performance.reason) == 1
 
 
 def test_a_drop_in_performance_calls_for_retraining_and_an_alert(listening, project):

@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 from runtime_lib.secrets import without_secrets
 
-__all__ = ["SEVERITIES", "Alert", "Finding", "Outcome", "Scope", "Status", "plain", "rank"]
+__all__ = ["KINDS", "SEVERITIES", "Alert", "Finding", "Outcome", "Scope", "Status", "plain", "rank"]
 
+KINDS = ("drift", "skew", "quality", "performance", "retraining")  # that the library itself finds
 SEVERITIES = ("info", "warning", "critical")
 Status = Literal["firing", "resolved", "event"]
 # Of the kinds that the library itself finds; any other is a warning until its finder says more.

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from msgspec import structs
+
 from runtime_lib.errors import DataError
 from runtime_lib.monitoring.drift.column import ColumnDrift
 from runtime_lib.monitoring.drift.decide import drift
@@ -122,11 +124,18 @@ def compare_files(reference: Path, current: Path, rules: Monitoring | None = Non
     return TableDrift(
         (whole.rows, now.rows),
         rules,
-        tuple(drift(like, [now], rules)),
+        tuple(drift(like, [now], _asking(rules, whole.rows, now.rows))),
         tuple(name for name in whole.columns if name not in kinds),
         tuple(name for name in kinds if name not in whole.columns and name not in whole.skipped),
         whole.skipped,
     )
+
+
+def _asking(rules: Monitoring, before: int, now: int) -> Monitoring:
+    """The rules; where the reference has too few rows, such as no window reaches: nothing is told from it."""
+    if before >= rules.min_rows:
+        return rules
+    return structs.replace(rules, min_rows=max(rules.min_rows, now + 1))
 
 
 _Holds = Literal["number", "category", "nothing"] | None

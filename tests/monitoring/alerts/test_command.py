@@ -185,6 +185,16 @@ def test_a_silence_that_cannot_be_is_used_wrongly(project, words, said):
     assert said in err
 
 
+def test_a_silence_of_a_kind_that_nothing_finds_is_warned_of(project):
+    settings = project()
+    words = ("alerts", "silence", "--for", "2h", "--reason", "x", "--kind")
+    code, out, err = mlops(settings, *words, "drfit")
+    assert (code, "kind drfit until" in out) == (0, True)
+    assert err == "mlops: warning: nothing here finds the kind 'drfit': did you mean 'drift'?\n"
+    assert "known are drift, skew, quality, performance" in mlops(settings, *words, "x")[2]
+    assert mlops(settings, *words, "quality")[2] == ""
+
+
 def test_no_secret_is_printed_written_or_logged(project, tmp_path, tmp_path_factory):
     """Each secret is a canary; each channel answers with what it was sent, and fails."""
     pem = certificate(tmp_path_factory.mktemp("pem"))
