@@ -132,9 +132,11 @@ def _place(column: ColumnDrift) -> tuple[bool, float]:
 
 
 def _is_usual(column: ColumnDrift) -> bool:
-    """Whether a change that would matter is none, as training had such changes too."""
+    """Whether what would matter shows in no window, as the training rows varied as much themselves."""
+    if column.drifted or any(window.shows for window in column.windows):
+        return False
     large = [each for each in column.evidence if each.reached >= each.threshold]
-    return not column.drifted and bool(large) and all(each.reached <= each.typical for each in large)
+    return bool(large) and all(each.reached <= each.typical for each in large)
 
 
 def _ticks(days: Sequence[str]) -> list[dict[str, Any]]:

@@ -135,7 +135,7 @@ def test_drift_is_reported_with_its_figures_but_is_no_reason_to_retrain(project)
     assert "script" not in page.seen
 
 
-def test_the_page_lists_columns_by_the_effect_that_it_shows_and_says_what_is_usual(project):
+def test_the_page_lists_columns_by_the_effect_that_it_shows_and_says_what_training_had_too(project):
     serve(project, 3_000)
     verdict = judge(project)
     calm, large = (
@@ -146,8 +146,8 @@ def test_the_page_lists_columns_by_the_effect_that_it_shows_and_says_what_is_usu
     )
     page = render(replace(verdict, columns=(calm, large)))
     assert page.index('title="large"') < page.index('title="calm"')
-    assert page.count("windows; usual in training") == 1
-    assert page.index("usual in training") < page.index('title="calm"')
+    assert page.count("windows; training varied as much") == 1
+    assert page.index("training varied as much") < page.index('title="calm"')
 
 
 def test_the_command_says_once_how_performance_is(project, capsys):

@@ -141,7 +141,7 @@ def test_the_verdict_stands_and_says_which_channel_failed(shop):
         assert verdict.alert == verdict.alerts[0]
         assert verdict.alert.error in report
         assert "no answer within 2 s" in page
-        assert f"An alert was sent to {ops.url.removeprefix('http://')}." in page
+        assert f"An alert was sent to ops, {ops.url.removeprefix('http://')}." in page
         assert "secret" not in report + page
         [letter] = DeadLetters(shop / "var" / "monitoring" / "alerts" / "dead.jsonl").all()
         assert letter.channel == "hung"
