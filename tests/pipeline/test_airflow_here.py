@@ -20,7 +20,7 @@ import pytest
 
 from runtime_lib.pipeline.airflow_guard import _lives
 from tests.support.depth import DEEP
-from tests.support.projects import airflow_home, free_port
+from tests.support.projects import airflow_home, free_port, with_library
 
 MLOPS = str(Path(sys.executable).with_name("mlops"))
 STAY = "45 s of CPU for real Airflow: nox -s deep"
@@ -34,8 +34,7 @@ def project(render) -> Path:
 class Running:
     def __init__(self, project: Path) -> None:
         self.command = [MLOPS, "airflow", "--json", "--port", str(free_port())]
-        known = os.environ.get("PYTHONPATH")  # where the library is, if it is not installed from here
-        env = {**os.environ, "PYTHONPATH": f"{project / 'src'}{os.pathsep}{known}" if known else "src"}
+        env = {**os.environ, "PYTHONPATH": with_library(project / "src")}
         self.process = subprocess.Popen(
             self.command, cwd=project, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import runtime_lib
 from tests.pipeline.test_run import STAGES, small
 from tests.support.depth import DEEP
 from tests.support.projects import airflow_home, borrowed, run
@@ -15,6 +16,8 @@ from tests.support.replayed import ReplayedMac
 
 _TEST = """
 import json, runpy
+import runtime_lib
+print("library", runtime_lib.__file__)
 dag = runpy.run_path("dags/late_flights_dags.py")["pipeline"]
 print("edges", json.dumps({task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks}))
 print("state", dag.test().state)
@@ -75,6 +78,8 @@ def scheduled(render, tmp_path_factory):
 def test_the_dag_runs(scheduled):
     said = scheduled.test()
     assert "state success" in said
+    # In the deep run the project has installed the library of this repository.
+    assert DEEP or f"library {runtime_lib.__file__}\n" in said
     edges = json.loads(said.partition("edges ")[2].splitlines()[0])
     assert set(edges) == {*STAGES, "promote"}
     assert edges["train"] == ["split"]

@@ -17,6 +17,9 @@ import yaml
 from runtime_lib.errors import PipelineError, SettingsError
 from runtime_lib.pipeline.run import run
 from runtime_lib.settings import load
+from tests.support.projects import with_library
+
+PATH = with_library("src")
 
 # A source that counts: each read of a month is a line in source/reads, with the number of rows.
 DATA = """
@@ -94,7 +97,7 @@ class Shop:
     def on(self, day: str, *refresh: str, **options) -> list[str]:
         """Run the pipeline on that day; return the months that were read at the source."""
         self._patch.chdir(self.root)
-        self._patch.setenv("PYTHONPATH", "src")
+        self._patch.setenv("PYTHONPATH", PATH)
         self._patch.setenv("MLOPS_TODAY", day)
         before = len(self.reads())
         run(load(self.root), refresh=refresh, **options)
@@ -236,7 +239,7 @@ def killed(shop: Shop, *refresh: str, stage: str) -> None:
     """Start a run, and end it with kill -9 while the source is slow with a month."""
     words = [word for month in refresh for word in ("--refresh", month)]
     command = [Path(sys.executable).with_name("mlops"), "run", "--no-promote", *words]
-    env = {**os.environ, "PYTHONPATH": "src", "MLOPS_TODAY": "2025-02-01"}
+    env = {**os.environ, "PYTHONPATH": PATH, "MLOPS_TODAY": "2025-02-01"}
     before = len(shop.reads())
     process = subprocess.Popen(command, cwd=shop.root, env=env, stderr=subprocess.DEVNULL)
     while stage not in shop.reads()[before:]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.depth import DEEP
-from tests.support.projects import free_port
+from tests.support.projects import free_port, with_library
 from tests.support.releases import git
 
 STAGES = ("ingest", "validate", "featurize", "split", "train", "evaluate", "register")
@@ -35,7 +35,7 @@ def mlops(project: Path, *words: str, code: int = 0) -> str:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": "src", "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, "PYTHONPATH": with_library("src"), "PYTHONUNBUFFERED": "1"}
 
 
 SMALL = [
@@ -116,7 +116,7 @@ def test_the_notebook_works_from_its_folder(finished):
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(code)],
         cwd=folder,
-        env={**environment(), "PYTHONPATH": str(finished / "src")},
+        env={**environment(), "PYTHONPATH": with_library(finished / "src")},
         capture_output=True,
         text=True,
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from runtime_lib.serving.releases.journal import Journal
 from runtime_lib.settings import Settings
+from tests.support.projects import with_library
 from tests.support.registry import release_tags
 from tests.support.servers import Server, eventually
 
@@ -27,7 +28,6 @@ def mlops(settings: Settings, *words: str, code: int = 0) -> str:
 @contextmanager
 def serving(settings: Settings, **variables: str) -> Iterator[Server]:
     """`mlops serve` in a project, killed at the end; `variables` are added to its environment."""
-    path = f"{settings.root / 'src'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     with (settings.root / "serve.log").open("w") as log:
         process = subprocess.Popen(
             [MLOPS, "serve"],
@@ -35,7 +35,7 @@ def serving(settings: Settings, **variables: str) -> Iterator[Server]:
             stdout=log,
             stderr=log,
             text=True,
-            env={**os.environ, **variables, "PYTHONPATH": path},
+            env={**os.environ, **variables, "PYTHONPATH": with_library(settings.root / "src")},
         )
     server = Server(f"http://127.0.0.1:{settings.serving.port}", settings, process)
     try:

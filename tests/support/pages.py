@@ -32,7 +32,7 @@ from typing import Any
 import yaml
 
 from tests.support.depth import DEEP
-from tests.support.projects import environment, free_port
+from tests.support.projects import environment, free_port, with_library
 from tests.support.releases import REPOSITORY
 
 __all__ = ["Reader", "commands", "on_flights", "quotes", "steps"]
@@ -65,7 +65,7 @@ class Reader:
         self.env = {
             **environment(),
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(folder / "src"),
+            "PYTHONPATH": with_library(folder / "src"),
             "GIT_CEILING_DIRECTORIES": str(folder),
             "MLOPS_SERVING__PORT": str(self.port),
             "MLOPS_SERVING__ENGINE": "local",
@@ -115,7 +115,7 @@ class Reader:
             return self.serve()
         if command.startswith("cd "):
             self.folder /= command.removeprefix("cd ")
-            self.env["PYTHONPATH"] = str(self.folder / "src")
+            self.env["PYTHONPATH"] = with_library(self.folder / "src")
             return ""
         done = subprocess.run(
             self.here(command), shell=True, cwd=self.folder, env=self.env, capture_output=True, text=True

@@ -28,7 +28,16 @@ def borrowed() -> dict[str, str]:
 
     It holds all that a project asks for: another install would prove nothing where it is not at stake.
     """
-    return {"UV_PROJECT_ENVIRONMENT": sys.prefix, "PYTHONPATH": "src"}
+    return {"UV_PROJECT_ENVIRONMENT": sys.prefix, "PYTHONPATH": with_library("src")}
+
+
+def with_library(code: Path | str) -> str:
+    """A PYTHONPATH by which a project's code is found, and the library where the tests find it.
+
+    They run in a clone, say, whose library is not the installed one.
+    """
+    known = os.environ.get("PYTHONPATH")
+    return f"{code}{os.pathsep}{known}" if known else str(code)
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from runtime_lib.settings import load
 from tests.support.mlops_serve import MLOPS
+from tests.support.projects import with_library
 from tests.support.served import Served
 
 __all__ = ["answer", "command", "first_version", "make", "mlops", "monitor", "requests"]
@@ -164,5 +165,4 @@ def requests(root: Path, month: str) -> Path:
 
 def _environment() -> dict[str, str]:
     """The project's package is found, and the library where the tests find it."""
-    known = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": f"src{os.pathsep}{known}" if known else "src"}
+    return {**os.environ, "PYTHONPATH": with_library("src")}

@@ -22,6 +22,7 @@ from runtime_lib.upgrade.render import render as render_for_upgrade
 from runtime_lib.upgrade.versions import version_of
 from tests.support import scene
 from tests.support.edits import rewrite
+from tests.support.projects import with_library
 from tests.support.releases import RELEASES, commit, git
 from tests.template.test_update import ANSWERS_FILE, PACKAGE, conflicts, contents, make, stored, update
 
@@ -340,7 +341,7 @@ def test_the_copy_ends_with_what_the_run_will_do(template, tmp_path, capsys, sta
 
 @pytest.mark.slow
 def test_its_tests_guide(blank):
-    env = {**os.environ, "PYTHONPATH": "src"}
+    env = {**os.environ, "PYTHONPATH": with_library("src")}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
@@ -376,7 +377,7 @@ def test_its_leak_test_finds_what_is_known_later(blank):
 
 def _tested(project: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_unit.py"]
-    env = {**os.environ, "PYTHONPATH": "src"}
+    env = {**os.environ, "PYTHONPATH": with_library("src")}
     return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
 
 
