@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,36 @@ def test_no_release_changes_what_belongs_to_the_owner(tagged, tmp_path):
     owned += ["params.yaml", "tests/test_data.py", "tests/test_unit.py"]
     for name in owned:
         assert (now / name).read_text() == (newest / name).read_text(), name
+
+
+def _all_in_use(settings: str) -> str:
+    """Every hint is uncommented, with a key and a table of the owner's own behind those of monitoring."""
+    used = re.sub(r"(?m)^# (?=\[|\w+ = )", "", settings)
+    own = "period_days = 7\n\n[monitoring.objectives]\navailability = 0.99\n"
+    return re.sub(r"(?m)^webhook = .*\n", lambda found: found[0] + own, used)
+
+
+def _no_hints(settings: str) -> str:
+    """All that stands below the settings is deleted."""
+    return settings[: settings.index("# webhook = ")]
+
+
+@pytest.mark.parametrize("mine", [_all_in_use, _no_hints])
+def test_hints_on_new_settings_reach_the_settings_of_an_owner_without_a_conflict(tagged, tmp_path, mine):
+    """In 0.8 monitoring had no channels and no retraining."""
+    project = make(tagged, tmp_path / "project", "v0.8.0")
+    git(project, "init", "--quiet")
+    settings = project / "mlops.toml"
+    edited = mine(settings.read_text())
+    settings.write_text(edited)
+    commit(project, "Mine")
+    update(project)
+    assert conflicts(project) == set()
+    now = settings.read_text()
+    assert "# [monitoring.alerts.team-chat]\n" in now
+    assert "# [monitoring.retrain]\n" in now
+    kept = iter(now.splitlines())
+    assert all(line in kept for line in edited.splitlines()), "in the order of before"
 
 
 def test_no_release_needs_trust(tagged):
