@@ -25,6 +25,7 @@ __all__ = [
     "check_format",
     "is_alive",
     "read_json",
+    "read_lines",
     "scratch_folder",
     "sync_folder",
     "write_json",
@@ -68,7 +69,7 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 def append_line(path: Path, line: bytes, *, mode: int = 0o600) -> None:
     """Add a line to a file, in one write that is forced to disk. `line` comes without its end.
 
-    It stands on a line of its own even behind one that a kill cut short; a reader leaves that out.
+    It stands on a line of its own even behind one that a kill cut short: see `read_lines`.
 
     Args:
         mode: of a file that is not there yet.
@@ -176,3 +177,38 @@ def read_json(path: Path, *, made_by: str, newest: int = 1) -> dict[str, Any]:
         )
     check_format(content.get("format", 1), newest=newest, where=path)
     return content
+
+
+def read_lines(path: Path, *, newest: int = 1) -> list[tuple[str, dict[str, Any] | None]]:
+    """Read JSON objects that `append_line` has written, each of a format up to `newest`.
+
+    Returns:
+        Where each stands, for a message, and the object without its format, oldest first. None in the place
+        of a line that is none, as a kill or a full disk cuts it short. Nothing if there is no file.
+
+    Raises:
+        DataError: a line is of a later format, or has none.
+        OSError: the file cannot be read.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    found: list[tuple[str, dict[str, Any] | None]] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number},"
+        content = _object(line)
+        if content is not None:
+            check_format(content.pop("format", None), newest=newest, where=where)
+        found.append((where, content))
+    return found
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None

@@ -1,4 +1,4 @@
-"""What a killed process leaves behind goes with the next one's work."""
+"""What a killed process leaves behind goes with the next one's work, and spoils no line that follows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from runtime_lib.files import atomic_folder
+from runtime_lib.errors import DataError
+from runtime_lib.files import append_line, atomic_folder, read_lines
 
 
 def leave(folder, process: int):
@@ -39,3 +40,35 @@ def test_a_process_that_nobody_collects_is_gone_too(tmp_path):
     with atomic_folder(tmp_path / "data"):
         assert not left.exists()
     ended.wait()
+
+
+TORN = [b'{"format": 1, "a": ', b"\xff\xfe", b"[1]", b"null", b"7"]
+
+
+@pytest.mark.parametrize("torn", TORN)
+def test_lines_are_read_as_written_around_one_that_a_kill_cut_short(tmp_path, torn):
+    path = tmp_path / "log.jsonl"
+    append_line(path, b'{"format": 1, "a": 1}')
+    with path.open("ab") as file:
+        file.write(torn)
+    append_line(path, b'{"a": {"format": 9}, "format": 1}')
+    first, cut, last = read_lines(path)
+    assert first == (f"{path}, line 1,", {"a": 1})
+    assert cut == (f"{path}, line 2,", None)
+    assert last == (f"{path}, line 3,", {"a": {"format": 9}})
+
+
+def test_no_file_has_no_lines_and_a_folder_is_an_error(tmp_path):
+    assert read_lines(tmp_path / "log.jsonl") == []
+    with pytest.raises(IsADirectoryError):
+        read_lines(tmp_path)
+
+
+@pytest.mark.parametrize("line", [b'{"format": 3}', b'{"a": 1}', b'{"format": "2"}'])
+def test_a_line_of_a_later_format_or_of_none_is_refused_by_its_number(tmp_path, line):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"format": 1}\n\n{"format": 2}\n')
+    assert [content for _, content in read_lines(path, newest=2)] == [{}, {}]
+    append_line(path, line)
+    with pytest.raises(DataError, match=r"log\.jsonl, line 4, has format .*; this library reads 1 to 2"):
+        read_lines(path, newest=2)

@@ -16,8 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from runtime_lib.errors import DataError
-from runtime_lib.files import append_line, atomic_file, check_format
+from runtime_lib.files import append_line, atomic_file, read_lines
 from runtime_lib.monitoring.alerts.alert import Alert
 from runtime_lib.monitoring.alerts.message import Message
 
@@ -111,22 +110,10 @@ def _line(letter: DeadLetter) -> bytes:
 
 
 def _read(path: Path) -> list[DeadLetter]:
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return []
     found = []
-    for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
+    for where, stored in read_lines(path, newest=_FORMAT):
         try:
-            stored = json.loads(line)
-            check_format(stored.pop("format", None), newest=_FORMAT, where=path)
-            found.append(DeadLetter.from_dict(stored))
-        except DataError:
-            raise
+            found.append(DeadLetter.from_dict(stored or {}))
         except (ValueError, KeyError, TypeError, AttributeError):
-            logging.getLogger(__name__).warning(
-                "%s, line %d, is no dead letter and is left out.", path, number
-            )
+            logging.getLogger(__name__).warning("%s is no dead letter and is left out.", where)
     return found

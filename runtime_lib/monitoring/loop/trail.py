@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from runtime_lib.errors import DataError, ServiceError
-from runtime_lib.files import append_line, check_format
+from runtime_lib.files import append_line, read_lines
 from runtime_lib.monitoring.alerts.alert import plain
 
 __all__ = ["WORDS", "Note", "OnStep", "Step", "What", "append", "newest", "read"]
@@ -98,19 +98,13 @@ def read(path: Path) -> list[Step]:
         DataError: the file cannot be read, or is of a later format.
     """
     try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return []
+        lines = read_lines(path, newest=_FORMAT)
     except OSError as error:
         raise DataError(f"What the loop did cannot be read from {path} ({error.strerror}).") from error
     found = []
-    for line in lines:
+    for _, stored in lines:
         try:
-            stored = json.loads(line)
-            check_format(stored.pop("format", None), newest=_FORMAT, where=path)
-            found.append(Step.from_dict(stored))
-        except DataError:
-            raise
+            found.append(Step.from_dict(stored or {}))
         except (ValueError, TypeError, KeyError, AttributeError):
             continue
     return found

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from runtime_lib.errors import DataError, ServiceError
-from runtime_lib.files import append_line, check_format
+from runtime_lib.files import append_line, read_lines
 from runtime_lib.secrets import without_secrets
 from runtime_lib.serving.traffic import Policy
 
@@ -169,35 +169,24 @@ class Journal:
         Raises:
             DataError: a line is of a later format.
         """
-        return tuple(self._read())
+        try:
+            lines = read_lines(self._path, newest=_FORMAT)
+        except OSError as error:
+            raise DataError(f"The journal of releases cannot be read ({error}): mend its place.") from error
+        # What a kill or a full disk cut short was never decided.
+        return tuple(_change(stored, where) for where, stored in lines if stored is not None)
 
     def last(self) -> Change | None:
         """What holds; None: nothing was ever released here."""
         found = self.changes()
         return found[-1] if found else None
 
-    def _read(self) -> Iterator[Change]:
-        try:
-            lines = self._path.read_bytes().split(b"\n")
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise DataError(f"The journal of releases cannot be read ({error}): mend its place.") from error
-        for number, line in enumerate(lines, start=1):
-            try:
-                stored = json.loads(line) if line.strip() else None
-            except ValueError:
-                continue  # cut short by a kill or a full disk: never decided
-            if stored:
-                yield self._change(stored, number)
 
-    def _change(self, stored: dict[str, Any], number: int) -> Change:
-        where = f"{self._path}, line {number},"
-        check_format(stored.pop("format", None), newest=_FORMAT, where=where)
-        try:
-            return Change(**{**stored, "state": State.from_dict(stored["state"])})
-        except (TypeError, KeyError, AttributeError) as error:
-            raise DataError(f"{where} is damaged ({error}). Remove the line.") from error
+def _change(stored: dict[str, Any], where: str) -> Change:
+    try:
+        return Change(**{**stored, "state": State.from_dict(stored["state"])})
+    except (TypeError, KeyError, AttributeError) as error:
+        raise DataError(f"{where} is damaged ({error}). Remove the line.") from error
 
 
 def _stamped(change: Change, now: datetime) -> Change:

@@ -62,7 +62,7 @@ def test_a_line_that_is_no_step_is_left_out(tmp_path, change):
 def test_a_later_format_is_refused(tmp_path):
     path = tmp_path / "loop.jsonl"
     path.write_text(json.dumps({"format": 2, **STEP.to_dict()}) + "\n")
-    with pytest.raises(DataError, match=r"loop\.jsonl has format 2; this library reads 1"):
+    with pytest.raises(DataError, match=r"loop\.jsonl, line 1, has format 2; this library reads 1"):
         read(path)
 
 
