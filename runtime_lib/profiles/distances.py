@@ -8,13 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime_lib.errors import require
-from runtime_lib.profiles.coarse import coarse, together
 from runtime_lib.profiles.grid import Floats, Integers
 from runtime_lib.profiles.number import NumberProfile
 
-__all__ = ["Distance", "jensen_shannon", "ks", "ks_p", "wasserstein"]
-
-_FEW = 64  # more bins, and two samples of one distribution look apart
+__all__ = ["Distance", "ks", "ks_p", "wasserstein"]
 
 
 class Distance(NamedTuple):
@@ -80,25 +77,6 @@ def wasserstein(reference: NumberProfile, live: NumberProfile) -> Distance:
     return (
         Distance(means, max(value + bound - means, 0.0)) if value < means < np.inf else Distance(value, bound)
     )
-
-
-def jensen_shannon(reference: NumberProfile, live: NumberProfile) -> float:
-    """Jensen-Shannon distance in up to 64 bins of equal mass, from 0 to 1.
-
-    The square root of the divergence with base 2 (Endres & Schindelin 2003, IEEE Transactions on Information
-    Theory 49:1858-1860).
-
-    Args: both counted in the same bins, and not empty.
-    """
-    starts = coarse(reference, _FEW)
-    p, q = (together(each.counts, starts) / max(each.moments.n, 1) for each in (reference, live))
-    middle = (p + q) / 2
-    return float(np.sqrt(max((_divergence(p, middle) + _divergence(q, middle)) / 2, 0.0)))
-
-
-def _divergence(p: Floats, q: Floats) -> float:
-    held = p > 0
-    return float((p[held] * np.log2(p[held] / q[held])).sum())
 
 
 def _under_line(start: Floats, end: Floats) -> Floats:

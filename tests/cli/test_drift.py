@@ -92,6 +92,7 @@ COLUMN = {
     "p": float,
     "q": float,
     "effect": float,
+    "jensen_shannon": float,
     "effects": dict,
     "nulls": dict,
     "unseen": (dict, type(None)),

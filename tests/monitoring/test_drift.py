@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from scipy.spatial.distance import jensenshannon
 
 from runtime_lib.data.columns import Column
 from runtime_lib.errors import DataError
@@ -77,6 +78,21 @@ def test_a_shift_is_flagged_and_only_there(profile):
     assert "median" in columns["n3"].reasons[0]
 
 
+def test_jensen_shannon_is_shown_of_numbers_and_names_and_decides_nothing(profile):
+    live = sample(2_000, 1)
+    live["c0"][:900] = "v2"
+    columns = found(profile, live, drift_threshold=99, cramers_threshold=0.99)
+    for name in ("n0", "c1"):
+        assert 0 < columns[name].jensen_shannon < 0.1
+    moved = columns["c0"]
+    shares = np.array([(cell.reference, cell.live) for cell in moved.cells]).T
+    assert moved.jensen_shannon > 0.2
+    assert moved.jensen_shannon == pytest.approx(jensenshannon(*shares, base=2))
+    assert moved.to_dict()["jensen_shannon"] == moved.jensen_shannon
+    assert not moved.drifted
+    assert "jensen_shannon" not in [each.name for each in moved.evidence]
+
+
 def test_a_sure_but_tiny_shift_is_not_flagged(profile):
     live = sample(200_000, 1)
     live["n0"] = live["n0"] + 0.05
@@ -125,7 +141,7 @@ def test_a_column_gone_missing_altogether_is_flagged(profile):
     columns = found(profile, live)
     assert columns["n5"].drifted
     assert columns["c1"].drifted
-    assert columns["n5"].effect is None
+    assert columns["n5"].effect is columns["n5"].jensen_shannon is None
 
 
 def test_an_unseen_category_of_two_percent_is_flagged(profile):

@@ -17,7 +17,8 @@ cells = st.integers(2, 30).flatmap(
 def test_effects_are_within_their_ranges_and_know_no_direction(pair):
     reference, live = pair
     assert statistics.psi(reference, live) >= 0
-    for effect in (statistics.ks_distance, statistics.cramers_v, statistics.chi_square_p):
+    distances = (statistics.ks_distance, statistics.jensen_shannon, statistics.cramers_v)
+    for effect in (*distances, statistics.chi_square_p):
         assert 0 <= effect(reference, live) <= 1 + 1e-9
         assert effect(reference, live) == pytest.approx(effect(live, reference))
 
@@ -28,6 +29,7 @@ def test_identical_counts_have_no_effect(pair):
     assert (
         statistics.psi(counts, counts)
         == statistics.ks_distance(counts, counts)
+        == statistics.jensen_shannon(counts, counts)
         == statistics.cramers_v(counts, counts)
         == 0
     )
@@ -40,7 +42,15 @@ def test_psi_of_a_known_shift():
 
 
 def test_disjoint_samples_are_as_far_apart_as_can_be():
-    assert statistics.ks_distance([10, 0], [0, 10]) == statistics.cramers_v([10, 0], [0, 10]) == 1
+    for distance in (statistics.ks_distance, statistics.jensen_shannon, statistics.cramers_v):
+        assert distance([10, 0], [0, 10]) == 1
+
+
+@given(cells)
+def test_jensen_shannon_agrees_with_scipy(pair):
+    from scipy.spatial.distance import jensenshannon
+
+    assert statistics.jensen_shannon(*pair) == pytest.approx(jensenshannon(*pair, base=2), abs=1e-7)
 
 
 def test_cramers_v_does_not_depend_on_the_number_of_training_rows():

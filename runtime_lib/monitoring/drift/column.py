@@ -8,6 +8,7 @@ from typing import Any, Literal
 from runtime_lib.monitoring.drift.compare import Cell, RateChange
 from runtime_lib.monitoring.drift.reference import PREDICTION
 from runtime_lib.profiles.effects import Name
+from runtime_lib.profiles.statistics import jensen_shannon
 
 __all__ = ["ColumnDrift", "Evidence", "WindowDrift"]
 
@@ -74,8 +75,15 @@ class ColumnDrift:
         return self.name.startswith(PREDICTION)
 
     @property
+    def jensen_shannon(self) -> float | None:
+        """The Jensen-Shannon distance over `cells`, from 0 to 1, which decides nothing. None as `effect`."""
+        if self.effect is None:
+            return None
+        return jensen_shannon([cell.reference for cell in self.cells], [cell.live for cell in self.cells])
+
+    @property
     def drifted(self) -> bool:
         return bool(self.reasons)
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "drifted": self.drifted}
+        return {**asdict(self), "jensen_shannon": self.jensen_shannon, "drifted": self.drifted}

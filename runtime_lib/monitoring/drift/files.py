@@ -86,6 +86,7 @@ def _column(column: ColumnDrift) -> dict[str, Any]:
         "p": column.p,
         "q": column.q,
         "effect": column.effect,
+        "jensen_shannon": column.jensen_shannon,
         "effects": {each.name: each.value for each in column.evidence},
         "nulls": vars(column.nulls),
         "unseen": column.unseen and vars(column.unseen),
