@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,7 +21,7 @@ from runtime_lib.serving.log.ids import BUCKETS
 from runtime_lib.task.kinds import BINARY
 from tests.serving.test_log_disk import full_at
 from tests.support.depth import examples
-from tests.support.releases import REPOSITORY
+from tests.support.killed import killed_at_each_step
 
 
 def add(folder: Path, labels: dict[str, object], kind: str = "int8") -> None:
@@ -129,45 +127,12 @@ def test_a_full_disk_leaves_the_labels_as_they_are(tmp_path: Path) -> None:
     assert kept(tmp_path) == before
 
 
-_EACH_STEP = """
-import os, signal, sys
-from pathlib import Path
-from shutil import copytree
-import pandas, pyarrow.parquet
-from runtime_lib.monitoring.arrivals import merge_arrivals
-
-def merge_until(deadly):
-    steps = 0
-
-    def step(event, arguments):
-        nonlocal steps
-        if event in ("os.rename", "os.remove", "open") and ".pyc" not in str(arguments[0]):
-            steps += 1
-            if steps == deadly:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(step)
-    merge_arrivals(copy)
-
-labels, deadly, status = Path(sys.argv[1]), 0, 1
-while status:
-    deadly += 1
-    copy = copytree(labels, labels.with_name(str(deadly)))
-    if (child := os.fork()) == 0:
-        merge_until(deadly)
-        os._exit(0)
-    status = os.waitpid(child, 0)[1]
-    assert status in (0, signal.SIGKILL), status
-"""
-
-
 def test_a_kill_before_any_step_of_a_merge_changes_no_label(tmp_path: Path) -> None:
     labels = tmp_path / "labels"
     for number in range(18):
         add(labels, {"every": number % 2, f"{number}": 1})
     expected = kept(labels)
-    subprocess.run([sys.executable, "-c", _EACH_STEP, str(labels)], cwd=REPOSITORY, check=True)
-    copies = [path for path in tmp_path.iterdir() if path.name.isdigit()]
+    copies = killed_at_each_step(labels, "from runtime_lib.monitoring.arrivals import merge_arrivals as work")
     counts = set()
     for copy in copies:
         counts.add(len(files(copy)))

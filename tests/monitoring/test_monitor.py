@@ -1,10 +1,9 @@
 """The whole of monitoring on a real prediction log: verdict, report, page, alert."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,24 +17,16 @@ from runtime_lib.monitoring.labels import add_labels
 from runtime_lib.monitoring.monitor import monitor
 from runtime_lib.monitoring.report import render
 from runtime_lib.serving.log import PredictionLog
-from runtime_lib.task.kinds import BINARY
-from runtime_lib.training.profile import build_profile
+from tests.support.monitored import Champion, scored, write_profile
+from tests.support.receivers import receiving
 
 COLUMNS = [Column("speed", "number", True), Column("<b>place</b>", "category", True)]
 START = datetime(2026, 11, 2, 8, tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class Version:
-    version: str
-    folder: Path
-    held_out: dict[str, float] | None = None
-
-
 def rows(count, seed, shift=0.0, skill=1.5):
     rng = np.random.default_rng(seed)
-    label = (rng.random(count) < 0.3).astype(int)
-    probability = 1 / (1 + np.exp(-(rng.normal(size=count) + skill * label)))
+    probability, label = scored(rng, count, skill)
     table = {
         "speed": rng.normal(10 + shift, 2, count),
         "<b>place</b>": rng.choice(["<i>A", "B", "C"], count).astype(object),
@@ -47,10 +38,7 @@ def rows(count, seed, shift=0.0, skill=1.5):
 def project(tmp_path):
     """Make a project whose champion, version 2, has a profile."""
     (tmp_path / "mlops.toml").write_text('[project]\nname = "demo"\npackage = "demo"\n')
-    table, probability, label = rows(5_000, 0)
-    figures = BINARY.figures(label, probability)
-    profile = build_profile(table, COLUMNS, task=BINARY, answer=probability, label=label, metrics=figures)
-    (tmp_path / "profile.json").write_text(json.dumps(profile))
+    write_profile(tmp_path, COLUMNS, *rows(5_000, 0))
     return tmp_path
 
 
@@ -71,7 +59,7 @@ def serve(root, count, *, version="2", days=3, ids="", role="primary", **options
 
 def judge(root, environ=None, **options):
     loaded = settings.load(root, environ=environ or {})
-    return monitor(loaded, champion=Version("2", root), **options)
+    return monitor(loaded, champion=Champion("2", root), **options)
 
 
 def label(root, table):
@@ -161,13 +149,13 @@ def test_the_command_says_once_how_performance_is(project, capsys):
     assert capsys.readouterr().out.count(verdict.performance.reason) == 1
 
 
-def test_a_drop_in_performance_calls_for_retraining_and_an_alert(listening, project):
+def test_a_drop_in_performance_calls_for_retraining_and_an_alert(project):
     label(project, serve(project, 3_000, skill=0.5))
-    with listening(500, 200) as (address, received):
-        verdict = judge(project, {"MLOPS_MONITORING__WEBHOOK": f"{address}/secret"})
+    with receiving(500, 200) as hook:
+        verdict = judge(project, {"MLOPS_MONITORING__WEBHOOK": f"{hook.url}/secret"})
     assert verdict.retrain
     assert verdict.alert.error is None
-    alert = received[-1]
+    alert = hook.bodies[-1]
     assert (alert["event"], alert["model"], alert["version"]) == ("retrain", "demo", "2")
     assert alert["performance"]["live"] == pytest.approx(verdict.performance.live)
     assert alert["performance"]["labelled"] == 3_000
@@ -176,29 +164,29 @@ def test_a_drop_in_performance_calls_for_retraining_and_an_alert(listening, proj
     assert "Retrain: performance has dropped" in Page(verdict.report_html.read_text()).words
 
 
-def test_an_alert_on_drift_names_column_effect_threshold_and_rows(listening, project):
+def test_an_alert_on_drift_names_column_effect_threshold_and_rows(project):
     serve(project, 600, shift=3)
-    with listening(200) as (address, received):
-        judge(project, {"MLOPS_MONITORING__WEBHOOK": address})
-    [alert] = received
+    with receiving() as hook:
+        judge(project, {"MLOPS_MONITORING__WEBHOOK": hook.url})
+    [alert] = hook.bodies
     [column] = alert["columns"]
     assert (column["name"], column["rows"]) == ("speed", 600)
     assert column["effect"] > alert["rules"]["drift_threshold"] == 0.2
     assert "moved by 1.5" in alert["text"]
 
 
-def test_all_well_sends_no_alert(listening, project):
+def test_all_well_sends_no_alert(project):
     serve(project, 600)
-    with listening(200) as (address, received):
-        verdict = judge(project, {"MLOPS_MONITORING__WEBHOOK": address})
-    assert received == []
+    with receiving() as hook:
+        verdict = judge(project, {"MLOPS_MONITORING__WEBHOOK": hook.url})
+    assert hook.requests == []
     assert verdict.alert is None
 
 
-def test_an_alert_that_does_not_arrive_is_reported_and_the_verdict_kept(listening, project):
+def test_an_alert_that_does_not_arrive_is_reported_and_the_verdict_kept(project):
     serve(project, 600, shift=3)
-    with listening(404) as (address, _):
-        verdict = judge(project, {"MLOPS_MONITORING__WEBHOOK": f"{address}/secret"})
+    with receiving(404) as hook:
+        verdict = judge(project, {"MLOPS_MONITORING__WEBHOOK": f"{hook.url}/secret"})
     assert "HTTP 404" in verdict.alert.error
     assert "HTTP 404" in verdict.report_html.read_text()
     assert json.loads(verdict.report_json.read_text())["drifted"] is True
@@ -251,21 +239,21 @@ def test_a_log_that_is_all_damage_is_told(project):
 
 def test_performance_is_compared_with_what_the_gate_saw(project):
     label(project, serve(project, 3_000))
-    champion = Version("2", project, {"roc_auc": 0.99, "rows": 5_000})
+    champion = Champion("2", project, {"roc_auc": 0.99, "rows": 5_000})
     verdict = monitor(settings.load(project, environ={}), champion=champion)
     assert verdict.performance.held_out == 0.99
     assert verdict.retrain
 
 
-def test_performance_is_judged_by_the_gates_metric(listening, project):
+def test_performance_is_judged_by_the_gates_metric(project):
     """The gate's figures say that the ranking holds, and that the average precision has dropped."""
     label(project, serve(project, 3_000))
-    champion = Version("2", project, {"roc_auc": 0.85, "average_precision": 0.90, "rows": 5_000})
+    champion = Champion("2", project, {"roc_auc": 0.85, "average_precision": 0.90, "rows": 5_000})
     assert not monitor(settings.load(project, environ={}), champion=champion).retrain
     with (project / "mlops.toml").open("a") as file:
         file.write('[registry]\nmetric = "average_precision"\n')
-    with listening(200) as (address, received):
-        loaded = settings.load(project, environ={"MLOPS_MONITORING__WEBHOOK": f"{address}/secret"})
+    with receiving() as hook:
+        loaded = settings.load(project, environ={"MLOPS_MONITORING__WEBHOOK": f"{hook.url}/secret"})
         verdict = monitor(loaded, champion=champion)
     performance = verdict.performance
     assert (verdict.retrain, performance.metric, performance.held_out) == (True, "average_precision", 0.90)
@@ -276,7 +264,7 @@ def test_performance_is_judged_by_the_gates_metric(listening, project):
     page = Page(verdict.report_html.read_text())
     assert "Average precision, live against held-out" in page.words
     assert "Live average precision" in page.words
-    [alert] = received
+    [alert] = hook.bodies
     sent = alert["performance"]
     assert sent["held_out"] == sent["baseline"] == 0.90  # the second for whoever reads alerts of 0.4
     assert sent["held_out_rows"] == sent["baseline_rows"] == 5_000

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tracemalloc
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,8 +17,8 @@ from runtime_lib.monitoring.alerts.findings import findings
 from runtime_lib.monitoring.monitor import monitor
 from runtime_lib.monitoring.quality import judge_served
 from runtime_lib.serving.log import PredictionLog
-from runtime_lib.task.kinds import BINARY
-from runtime_lib.training.profile import build_profile
+from tests.support.monitored import Champion, write_profile
+from tests.support.receivers import receiving
 
 COLUMNS = [Column("speed", "number", True), Column("place", "category", True)]
 START = datetime(2026, 11, 2, 8, 0, 7, 715_775, tzinfo=UTC)  # no server answers on the second
@@ -40,13 +38,6 @@ def quality_rules():
 """
 
 
-@dataclass(frozen=True)
-class Version:
-    version: str
-    folder: Path
-    held_out: dict[str, float] | None = None
-
-
 def rows(count: int, bad: int, seed: int = 1):
     rng = np.random.default_rng(seed)
     speed = rng.normal(100, 5, count)
@@ -64,10 +55,7 @@ def project(tmp_path, monkeypatch):
     (package / "features.py").write_text(RULES)
     monkeypatch.syspath_prepend(package.parent)
     table, rng = rows(4_000, 0, 0), np.random.default_rng(0)
-    probability, label = rng.random(4_000), rng.integers(0, 2, 4_000)
-    figures = BINARY.figures(label, probability)
-    profile = build_profile(table, COLUMNS, task=BINARY, answer=probability, label=label, metrics=figures)
-    (tmp_path / "profile.json").write_text(json.dumps(profile))
+    write_profile(tmp_path, COLUMNS, table, rng.random(4_000), rng.integers(0, 2, 4_000))
     yield settings.load(tmp_path, environ={})
     forget()
 
@@ -97,7 +85,7 @@ def serve(project, count: int, bad: int, *, version: str = "2", days: int = 2, b
 
 
 def judge(project):
-    return monitor(project, champion=Version("2", project.root))
+    return monitor(project, champion=Champion("2", project.root))
 
 
 def test_served_rows_that_break_a_rule_are_counted_and_told(project):
@@ -129,16 +117,16 @@ def test_served_rows_that_break_a_rule_are_counted_and_told(project):
 def test_only_the_period_is_judged(project):
     serve(project, 6_000, 60)
     loaded = settings.load(project.root, environ={"MLOPS_MONITORING__PERIOD_DAYS": "1"})
-    verdict = monitor(loaded, champion=Version("2", project.root))
+    verdict = monitor(loaded, champion=Champion("2", project.root))
     assert verdict.quality.parts == ("2026-11-03",)
 
 
-def test_an_alert_says_it(project, listening):
+def test_an_alert_says_it(project):
     serve(project, 6_000, 60)
-    with listening(200) as (address, received):
-        loaded = settings.load(project.root, environ={"MLOPS_MONITORING__WEBHOOK": address})
-        monitor(loaded, champion=Version("2", project.root))
-    [alert] = received
+    with receiving() as hook:
+        loaded = settings.load(project.root, environ={"MLOPS_MONITORING__WEBHOOK": hook.url})
+        monitor(loaded, champion=Champion("2", project.root))
+    [alert] = hook.bodies
     assert alert["event"] == "quality"
     assert alert["text"].splitlines()[0] == "demo version 2: served rows break quality rules"
 

@@ -47,6 +47,14 @@ class Running:
         assert lines, self.process.stderr.read() if self.process.stderr else ""
         self.said = json.loads("".join(lines))
 
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(timeout=120)
+
     def tree(self) -> list[psutil.Process]:
         top = psutil.Process(self.process.pid)
         return [top, *top.children(recursive=True)]
@@ -65,13 +73,8 @@ class Running:
 def running(project, tmp_path_factory) -> Iterator[Running]:
     (project / "var").mkdir()
     shutil.copytree(airflow_home(tmp_path_factory), project / "var" / "airflow")
-    started = Running(project)
-    try:
+    with Running(project) as started:
         yield started
-    finally:
-        if started.process.poll() is None:
-            started.process.send_signal(signal.SIGINT)
-            started.process.wait(timeout=60)
 
 
 @pytest.mark.slow

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from runtime_lib.serving.log import PredictionLog, Role, read_predictions, scan
 
-__all__ = ["DAY", "LATER", "Answered", "counted", "put", "rows_of", "write"]
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+__all__ = ["DAY", "LATER", "Answered", "answers", "counted", "put", "rows_of", "write"]
 
 DAY = datetime(2026, 5, 4, tzinfo=UTC)
 LATER = datetime.now(UTC) + timedelta(days=2)  # when every segment that a test wrote has settled
@@ -29,6 +32,21 @@ class Answered:
     version: str = "1"
     role: Role = "primary"
     text: bool = False
+
+
+def answers(ids: Sequence[str], *roles: Role) -> SearchStrategy[Answered]:
+    """Appends within three days by either of two processes, of up to six of these ids."""
+    from hypothesis import strategies as st  # not for those that are started to write a log
+
+    return st.builds(
+        Answered,
+        process=st.integers(0, 1),
+        minutes=st.integers(0, 3 * 24 * 60 - 1),
+        ids=st.lists(st.sampled_from(ids), min_size=1, max_size=6),
+        version=st.sampled_from(["1", "2"]),
+        role=st.sampled_from(roles),
+        text=st.booleans(),
+    )
 
 
 def put(log: PredictionLog, answered: Answered, value: float = 0.0) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,23 +47,29 @@ def make_project(root: Path, tables: str = "") -> Settings:
     """A project whose champion, version 8, has a profile; `tables` are added to its settings."""
     root.mkdir(parents=True, exist_ok=True)
     (root / "mlops.toml").write_text(f'[project]\nname = "flights"\npackage = "flights"\n{tables}')
-    table, probability, label = rows(4_000, seed=0)
-    profile = build_profile(
-        table,
-        COLUMNS,
-        task=BINARY,
-        answer=probability,
-        label=label,
-        metrics=BINARY.figures(label, probability),
-    )
-    (root / "profile.json").write_text(json.dumps(profile))
+    write_profile(root, COLUMNS, *rows(4_000, seed=0))
     return load(root, environ={})
+
+
+def write_profile(
+    root: Path, columns: Sequence[Column], table: Any, probability: Any, label: Any
+) -> dict[str, Any]:
+    """The profile of a champion that answers with a probability, in the folder and returned."""
+    figures = BINARY.figures(label, probability)
+    profile = build_profile(table, columns, task=BINARY, answer=probability, label=label, metrics=figures)
+    (root / "profile.json").write_text(json.dumps(profile))
+    return profile
+
+
+def scored(random: np.random.Generator, count: int, skill: float) -> tuple[Any, Any]:
+    """Probabilities and labels, which they tell the better the more skill there is."""
+    label = (random.random(count) < 0.3).astype(int)
+    return 1 / (1 + np.exp(-(random.normal(size=count) + skill * label))), label
 
 
 def rows(count: int, *, seed: int, shift: float = 0.0, skill: float = 1.5, missing: float = 0.0) -> Any:
     rng = np.random.default_rng(seed)
-    label = (rng.random(count) < 0.3).astype(int)
-    probability = 1 / (1 + np.exp(-(rng.normal(size=count) + skill * label)))
+    probability, label = scored(rng, count, skill)
     speed = np.where(rng.random(count) < missing, np.nan, rng.normal(10 + shift, 2, count))
     return {"speed": speed, "place": rng.choice(["A", "B", "C"], count).astype(object)}, probability, label
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.support.waiting import eventually
 
-__all__ = ["Receiver", "Request", "receiving"]
+__all__ = ["Receiver", "Request", "listening", "receiving"]
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,23 @@ def receiving(*answers: int, text: bytes = b"ok", port: int = 0, **reply: str) -
         def log_message(self, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    with listening(Handler, port) as receiver.url:
+        try:
+            yield receiver
+        finally:
+            receiver.closed.set()
+
+
+@contextmanager
+def listening(handler: type[BaseHTTPRequestHandler], port: int = 0) -> Iterator[str]:
+    """Let it answer on 127.0.0.1; yield the address."""
+    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    receiver.url = f"http://127.0.0.1:{server.server_port}"
     try:
-        yield receiver
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
-        receiver.closed.set()
         server.shutdown()
         thread.join()
         server.server_close()

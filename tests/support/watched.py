@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +18,7 @@ from runtime_lib.monitoring.labels import add_labels
 from runtime_lib.serving.log import PredictionLog
 from runtime_lib.settings import Settings
 from runtime_lib.task.kinds import BINARY
-from runtime_lib.training.profile import build_profile
+from tests.support.monitored import write_profile
 
 __all__ = ["COLUMNS", "START", "Version", "Watched", "rows"]
 
@@ -59,12 +58,7 @@ class Watched:
     def make(cls, root: Path, **rules: object) -> Watched:
         """`rules`: of `[monitoring]`."""
         (root / "mlops.toml").write_text('[project]\nname = "demo"\npackage = "demo"\n')
-        table, probability, label = rows(5_000, 0)
-        profile = build_profile(
-            table, COLUMNS, task=BINARY, answer=probability, label=label,
-            metrics=BINARY.figures(label, probability),
-        )  # fmt: skip
-        (root / "profile.json").write_text(json.dumps(profile))
+        profile = write_profile(root, COLUMNS, *rows(5_000, 0))
         return cls(root, {f"MLOPS_MONITORING__{k.upper()}": str(v) for k, v in rules.items()}, profile)
 
     @property

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,26 +18,17 @@ from runtime_lib.monitoring.labels import add_labels
 from runtime_lib.monitoring.monitor import monitor
 from runtime_lib.serving.log import PredictionLog
 from runtime_lib.settings import load
-from runtime_lib.task.kinds import BINARY
-from runtime_lib.training.profile import build_profile
 from tests.support.alerts import webhook
+from tests.support.monitored import Champion, scored, write_profile
 from tests.support.receivers import receiving
 
 COLUMNS = [Column(name, "number", True) for name in ("speed", "hour", "wind")]
 START = datetime(2026, 11, 2, 8, tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class Version:
-    version: str
-    folder: Path
-    held_out: dict[str, float] | None = None
-
-
 def rows(count, seed, shift=0.0, skill=1.5):
     rng = np.random.default_rng(seed)
-    label = (rng.random(count) < 0.3).astype(int)
-    probability = 1 / (1 + np.exp(-(rng.normal(size=count) + skill * label)))
+    probability, label = scored(rng, count, skill)
     return {column.name: rng.normal(10 + shift, 2, count) for column in COLUMNS}, probability, label
 
 
@@ -47,10 +36,7 @@ def rows(count, seed, shift=0.0, skill=1.5):
 def shop(project, tmp_path):
     """The folder of a project whose champion, version 2, has a profile."""
     project()
-    table, probability, label = rows(5_000, 0)
-    figures = BINARY.figures(label, probability)
-    profile = build_profile(table, COLUMNS, task=BINARY, answer=probability, label=label, metrics=figures)
-    (tmp_path / "profile.json").write_text(json.dumps(profile))
+    write_profile(tmp_path, COLUMNS, *rows(5_000, 0))
     return tmp_path
 
 
@@ -74,7 +60,7 @@ class Days:
         settings = load(self.root, environ=self.environ)
         add_labels(settings, labels)
         self.day += 1
-        return monitor(settings, champion=Version("2", self.root), since=time)
+        return monitor(settings, champion=Champion("2", self.root), since=time)
 
 
 def channels(**urls):

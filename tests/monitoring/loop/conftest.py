@@ -16,9 +16,8 @@ from runtime_lib.monitoring.loop.trail import Step, read
 from runtime_lib.monitoring.monitor import monitor
 from runtime_lib.monitoring.verdict import Verdict
 from runtime_lib.settings import Settings, load
-from runtime_lib.task.kinds import BINARY
-from runtime_lib.training.profile import build_profile
-from tests.monitoring.test_monitor import COLUMNS, Version, label, rows, serve
+from tests.monitoring.test_monitor import COLUMNS, label, rows, serve
+from tests.support.monitored import Champion, write_profile
 
 LOCAL = {"MLOPS_MONITORING__RETRAIN__HOW": "local"}
 _PROGRAM = here._PROGRAM
@@ -36,7 +35,7 @@ class Loop:
         return load(self.root, environ={**LOCAL, **variables})
 
     def verdict(self, settings: Settings, version: str = "2") -> Verdict:
-        found = monitor(settings, champion=Version("2", self.root))
+        found = monitor(settings, champion=Champion("2", self.root))
         assert found.retrain, found.performance.reason
         return replace(found, version=version)
 
@@ -75,9 +74,6 @@ def judged(version: str, *, promoted: bool, reason: str = "roc_auc 0.91", **more
 def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loop:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mlops.toml").write_text('[project]\nname = "demo"\npackage = "demo"\n')
-    table, probability, outcome = rows(3_000, 0)
-    figures = BINARY.figures(outcome, probability)
-    profile = build_profile(table, COLUMNS, task=BINARY, answer=probability, label=outcome, metrics=figures)
-    (tmp_path / "profile.json").write_text(json.dumps(profile))
+    write_profile(tmp_path, COLUMNS, *rows(3_000, 0))
     label(tmp_path, serve(tmp_path, 1_200, skill=0.5))
     return Loop(tmp_path, lambda program: monkeypatch.setattr(here, "_PROGRAM", program))

@@ -11,11 +11,10 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -27,7 +26,7 @@ from runtime_lib.secrets import without_secrets
 from runtime_lib.settings import load
 from tests.monitoring.loop.test_retrain import chat
 from tests.support.projects import free_port
-from tests.support.receivers import receiving
+from tests.support.receivers import listening, receiving
 
 AIRFLOW = {"MLOPS_MONITORING__RETRAIN__HOW": "airflow"}
 PASSWORD = "pa55word-of-airflow"
@@ -90,17 +89,8 @@ def answering(airflow: Airflow) -> Iterator[Airflow]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    airflow.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with listening(Handler) as airflow.url:
         yield airflow
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture

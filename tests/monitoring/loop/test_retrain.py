@@ -261,10 +261,10 @@ from pathlib import Path
 from runtime_lib.monitoring.loop.act import act
 from runtime_lib.monitoring.monitor import monitor
 from runtime_lib.settings import load
-from tests.monitoring.test_monitor import Version
+from tests.support.monitored import Champion
 
 settings = load(Path(sys.argv[1]))
-act(settings, monitor(settings, champion=Version("2", settings.root)))
+act(settings, monitor(settings, champion=Champion("2", settings.root)))
 """
 SLOW = """
 import os, time

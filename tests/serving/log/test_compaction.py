@@ -15,20 +15,12 @@ from hypothesis import strategies as st
 
 from runtime_lib.serving.log import PredictionLog, compact, read_predictions, scan
 from tests.support.depth import examples
-from tests.support.logged import DAY, LATER, Answered, aged, counted, put, rows_of, write
+from tests.support.logged import DAY, LATER, Answered, aged, answers, counted, put, rows_of, write
 from tests.support.old_log import old_segment
 from tests.support.releases import REPOSITORY
 
-IDS = st.sampled_from(["a", "b", "c", "order-17", "order-170", "é", "", "x" * 50])
-ANSWERED = st.builds(
-    Answered,
-    process=st.integers(0, 1),
-    minutes=st.integers(0, 3 * 24 * 60 - 1),
-    ids=st.lists(IDS, min_size=1, max_size=6),
-    version=st.sampled_from(["1", "2"]),
-    role=st.sampled_from(["primary", "shadow"]),
-    text=st.booleans(),
-)
+IDS = ["a", "b", "c", "order-17", "order-170", "é", "", "x" * 50]
+ANSWERED = answers(IDS, "primary", "shadow")
 
 
 def key(row: dict[str, object]) -> tuple[object, ...]:
@@ -104,6 +96,12 @@ def test_today_and_what_is_open_or_was_written_just_now_wait(tmp_path: Path) -> 
     assert read_predictions(tmp_path)["hour"].tolist() == [7.0, 7.0]
 
 
+def another(code: str, folder: Path) -> subprocess.Popen[bytes]:
+    """A process that runs the code, which reads a line when it is to go on."""
+    command = [sys.executable, "-c", code, str(folder)]
+    return subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
 def test_a_writer_of_another_process_keeps_its_segment_until_it_ends(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from tests.support.logged import *\n"
@@ -112,9 +110,7 @@ def test_a_writer_of_another_process_keeps_its_segment_until_it_ends(tmp_path: P
         "print(flush=True); input()\n"
         "put(log, Answered(0, 1, ['b']))"
     )
-    command = [sys.executable, "-c", code, str(tmp_path)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=REPOSITORY, **pipes) as writer:
+    with another(code, tmp_path) as writer:
         assert writer.stdout is not None
         writer.stdout.readline()
         assert compact(tmp_path, now=LATER).days == ()
@@ -143,9 +139,7 @@ def test_one_process_compacts_at_a_time(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from runtime_lib.locks import one_at_a_time\n"
         "with one_at_a_time(Path(sys.argv[1])) as alone: print(alone, flush=True); input()"
     )
-    command = [sys.executable, "-c", code, str(tmp_path)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=REPOSITORY, **pipes) as other:
+    with another(code, tmp_path) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"True\n"
         assert compact(tmp_path, now=LATER).busy

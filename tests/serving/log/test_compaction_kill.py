@@ -15,6 +15,7 @@ import pytest
 from runtime_lib.serving.log import compact, read_predictions, scan
 from runtime_lib.serving.log.manifest import Manifest, read_manifest
 from tests.support.depth import examples
+from tests.support.killed import killed_at_each_step
 from tests.support.logged import LATER, Answered, counted, rows_of, write
 from tests.support.releases import REPOSITORY
 
@@ -108,38 +109,15 @@ def test_kills_of_writers_and_of_compactions_lose_and_double_nothing(tmp_path: P
     assert (table.index.str.split("-").str[1].astype(float) == table["hour"]).all()
 
 
-_EACH_STEP = """
-import os, signal, sys
-from pathlib import Path
-from shutil import copytree
-import pandas, pyarrow.parquet
+_SMALL_PARTS = """
 import runtime_lib.serving.log.spill as spill
 from runtime_lib.serving.log import compact
 from tests.support.logged import LATER
 
-def compact_until(deadly):
-    steps = 0
+spill._SHARE = 2_000
 
-    def step(event, arguments):
-        nonlocal steps
-        if event in ("os.rename", "os.remove", "open") and ".pyc" not in str(arguments[0]):
-            steps += 1
-            if steps == deadly:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    spill._SHARE = 2_000
-    sys.addaudithook(step)
-    compact(copy, now=LATER)
-
-log, deadly, status = Path(sys.argv[1]), 0, 1
-while status:
-    deadly += 1
-    copy = copytree(log, log.with_name(str(deadly)))
-    if (child := os.fork()) == 0:
-        compact_until(deadly)
-        os._exit(0)
-    status = os.waitpid(child, 0)[1]
-    assert status in (0, signal.SIGKILL), status
+def work(folder):
+    compact(folder, now=LATER)
 """
 
 
@@ -152,8 +130,7 @@ def test_a_kill_before_any_step_of_a_compaction_leaves_the_same_rows(tmp_path: P
     write(log, [Answered(0, 100 + n, [f"{n}-0", f"late-{n}"], version=str(n % 2)) for n in range(5)])
     expected, numbers, answers = counted(log), set[int](), len(rows_of(log))
     assert len(expected) < answers  # some were given anew, so both are read until they are compacted
-    subprocess.run([sys.executable, "-c", _EACH_STEP, str(log)], cwd=REPOSITORY, check=True)
-    copies = [path for path in tmp_path.iterdir() if path.name.isdigit()]
+    copies = killed_at_each_step(log, _SMALL_PARTS)
     for copy in copies:
         assert counted(copy) == expected, copy.name
         state = read_manifest(copy / "2026-05-04")
