@@ -7,7 +7,11 @@ import pandas as pd
 import pytest
 
 from runtime_lib.errors import DataError
+from runtime_lib.monitoring.drift import Reference, drift
 from runtime_lib.monitoring.drift.files import compare_files
+from runtime_lib.monitoring.drift.sample import MOST_ROWS, draw
+from runtime_lib.profiles.table import profile_table
+from runtime_lib.tables import csv_blocks, read_table
 
 
 def table(count=600, seed=1):
@@ -64,6 +68,58 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name, content, message):
     for paths in ((other, tmp_path / name), (tmp_path / name, other)):
         with pytest.raises(DataError, match=message):
             compare_files(*paths)
+
+
+def mixed(count, seed):
+    """Columns whose types change within the file, which is more than one block."""
+    random = np.random.default_rng(seed)
+    half = count // 2
+    code = [*map(str, random.integers(0, 30, half)), *(f"k{n}" for n in random.integers(0, 30, count - half))]
+    fraction = [*map(str, random.integers(0, 9, half)), *map(str, random.normal(4, 2, count - half).round(2))]
+    columns = {
+        "code": code,
+        "fraction": fraction,
+        "late": np.where(np.arange(count) < half, np.nan, random.normal(size=count)),
+        "flag": [*random.choice(["True", "False"], half), *[None] * (count - half)],
+        "flag_or_code": [*random.choice(["True", "False"], half), *random.choice(["7", "8"], count - half)],
+        "speed": random.normal(10, 2, count),
+        "none": [None] * count,
+    }
+    return pd.DataFrame(columns | {f"one{n}": 1 for n in range(50 - len(columns))})
+
+
+@pytest.mark.filterwarnings("ignore::pandas.errors.DtypeWarning")  # of reading it whole
+def test_a_csv_file_whose_types_change_is_compared_as_if_it_were_read_whole(tmp_path):
+    paths = tmp_path / "before.csv", tmp_path / "now.csv"
+    for seed, path in enumerate(paths):
+        mixed(40_000, seed).to_csv(path, index=False)
+    assert sum(1 for _ in csv_blocks(paths[0])) == 3
+    found = compare_files(*paths)
+    before, now = map(read_table, paths)
+    whole = profile_table([before])
+    kinds = {name: kind for name, kind in whole.kinds.items() if name != "none"}
+    assert found.kinds == {**kinds, "none": "category"}
+    assert [name for name, kind in kinds.items() if kind == "category"] == ["code", "flag", "flag_or_code"]
+    judged = {each.name: each for each in drift(Reference(whole), [profile_table([now], like=whole)])}
+    for column in found.columns:
+        other = judged[column.name]
+        assert (column.rows, column.nulls, column.unseen) == (other.rows, other.nulls, other.unseen)
+        for one, two in zip(column.evidence, other.evidence, strict=True):
+            # Bins of numbers are chosen by the first rows; names are counted as they are.
+            off = one.bound + two.bound + 1e-3 if column.kind == "number" else 0
+            assert one.value == pytest.approx(two.value, abs=off), (column.name, one.name)
+
+
+def test_the_same_rows_are_drawn_of_csv_and_of_parquet(tmp_path):
+    """Of three blocks, in the first of which codes and fractions are whole numbers."""
+    kinds = {"code": "category", "fraction": "number", "late": "number", "speed": "number"}
+    table = mixed(40_000, 1)
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    table[[*kinds]].astype({"fraction": float}).to_parquet(tmp_path / "rows.parquet")
+    csv, parquet = (draw(path, path, kinds) for path in (tmp_path / "rows.csv", tmp_path / "rows.parquet"))
+    assert csv.columns == parquet.columns == (*kinds,)
+    assert len(csv.values) == 2 * MOST_ROWS
+    np.testing.assert_array_equal(csv.values, parquet.values)
 
 
 def test_a_file_that_is_damaged_inside_is_named(tmp_path):

@@ -19,7 +19,7 @@ from runtime_lib.profiles.number import NumberFold
 from runtime_lib.profiles.table import ColumnProfile, TableProfile, kinds_in, profile_parquet, profile_table
 from runtime_lib.profiles.values import Kind, kind_of
 from runtime_lib.settings import Monitoring
-from runtime_lib.tables import read_table
+from runtime_lib.tables import csv_blocks
 
 __all__ = ["TableDrift", "compare_files"]
 
@@ -96,7 +96,7 @@ def _column(column: ColumnDrift) -> dict[str, Any]:
 
 
 def compare_files(reference: Path, current: Path, rules: Monitoring | None = None) -> TableDrift:
-    """Compare two `.parquet` or `.csv` files; a Parquet file in constant memory.
+    """Compare two `.parquet` or `.csv` files in constant memory.
 
     Args:
         rules: when a change counts; default: those of a project that sets none.
@@ -139,7 +139,8 @@ def _asking(rules: Monitoring, before: int, now: int) -> Monitoring:
     return structs.replace(rules, min_rows=max(rules.min_rows, now + 1))
 
 
-_Holds = Literal["number", "category", "nothing"] | None
+_CsvHolds = Literal["number", "category", "nothing"]
+_Holds = _CsvHolds | None
 _PLURAL: Mapping[_Holds, str] = {
     "number": "numbers",
     "category": "names",
@@ -166,30 +167,48 @@ def _empty_in(path: Path) -> list[str]:
 
 
 class _File:
-    """A file, read once where it must be read whole."""
+    """A file; one of CSV is read once for what its columns hold, and again to be counted."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._table: Any = None if path.suffix == ".parquet" else read_table(path)
-        if self._table is not None and self._table.empty:
-            raise DataError(f"{path} has no rows.")
+        self._csv = path.suffix != ".parquet"
+        self._of_csv = _kinds_in_csv(path) if self._csv else {}
 
     def kinds(self) -> dict[str, _Holds]:
         """What its columns hold; None: neither numbers nor names."""
-        if self._table is None:
-            return {**kinds_in(self._path), **dict.fromkeys(_empty_in(self._path), "nothing")}
-        columns = {str(name): values for name, values in self._table.items()}
-        return {n: "nothing" if values.isna().all() else kind_of(values) for n, values in columns.items()}
+        if self._csv:
+            return {**self._of_csv}
+        return {**kinds_in(self._path), **dict.fromkeys(_empty_in(self._path), "nothing")}
 
     def profile(self, like: TableProfile | None = None) -> TableProfile:
         """What the columns hold; what holds nothing as names that are all missing."""
-        if self._table is None:
-            found = profile_parquet(self._path, like=like)
-        else:
-            found = profile_table([self._table], like=like)
+        if self._csv:
+            kinds: dict[str, Kind] = {
+                name: "number" if kind == "number" else "category" for name, kind in self._of_csv.items()
+            }
+            return profile_table(csv_blocks(self._path), like=like, kinds=kinds)
+        found = profile_parquet(self._path, like=like)
         if like:
             return found
-        empty = [name for name, kind in self.kinds().items() if kind == "nothing"]
-        nothing = dict.fromkeys(empty, CategoryProfile({}, nulls=found.rows))
+        nothing = dict.fromkeys(_empty_in(self._path), CategoryProfile({}, nulls=found.rows))
         skipped = {name: kind for name, kind in found.skipped.items() if name not in nothing}
         return TableProfile({**found.columns, **nothing}, skipped)
+
+
+def _kinds_in_csv(path: Path) -> dict[str, _CsvHolds]:
+    """What the columns hold over all blocks: numbers in one and names in another are names.
+
+    Raises:
+        DataError: the file cannot be read, or has no rows.
+    """
+    found: dict[str, _CsvHolds] = {}
+    rows = 0
+    for block in csv_blocks(path):
+        rows += len(block)
+        for name, values in block.items():
+            here = "nothing" if values.isna().all() else kind_of(values) or "category"
+            kinds = {found.get(str(name), "nothing"), here} - {"nothing"}
+            found[str(name)] = "category" if len(kinds) == 2 else kinds.pop() if kinds else "nothing"
+    if not rows:
+        raise DataError(f"{path} has no rows.")
+    return found

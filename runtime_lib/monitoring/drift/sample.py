@@ -12,7 +12,7 @@ import numpy as np
 from runtime_lib.errors import DataError
 from runtime_lib.profiles.grid import Floats, Integers
 from runtime_lib.profiles.values import Kind, numbers
-from runtime_lib.tables import read_table
+from runtime_lib.tables import csv_blocks
 
 __all__ = ["MOST_ROWS", "Sample", "draw"]
 
@@ -50,7 +50,7 @@ class Sample:
 
 
 def draw(reference: Path, current: Path, kinds: Mapping[str, Kind]) -> Sample:
-    """Take up to 20,000 rows of each file, from all parts of it; of a Parquet file in constant memory.
+    """Take up to 20,000 rows of each file, from all parts of it, in constant memory.
 
     Args:
         kinds: of the columns that both have.
@@ -80,11 +80,20 @@ def draw(reference: Path, current: Path, kinds: Mapping[str, Kind]) -> Sample:
 
 def _rows(path: Path, names: Sequence[str]) -> dict[str, Any]:
     """Column → Arrow array of some rows, in the order of the file."""
-    if path.suffix == ".parquet":
-        return _rows_of_parquet(path, names)
-    table = read_table(path)
-    kept = table.iloc[_places(len(table))]
-    return {name: _array(kept[name]) for name in names}
+    return _rows_of_parquet(path, names) if path.suffix == ".parquet" else _rows_of_csv(path, names)
+
+
+def _rows_of_csv(path: Path, names: Sequence[str]) -> dict[str, Any]:
+    import pandas as pd
+
+    places = _places(sum(map(len, csv_blocks(path))))
+    taken, begin = [], 0
+    for block in csv_blocks(path):
+        first, end = np.searchsorted(places, [begin, begin + len(block)])
+        taken.append(block.iloc[places[first:end] - begin])
+        begin += len(block)
+    table = pd.concat(taken)
+    return {name: _array(table[name]) for name in names}
 
 
 def _rows_of_parquet(path: Path, names: Sequence[str]) -> dict[str, Any]:
