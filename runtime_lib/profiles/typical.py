@@ -8,9 +8,12 @@ the quarters that it is not from. A change counts only above what blocks of as m
     lasting   in 9,999 of 10,000 threes of blocks, of which the second largest effect counts
 
 An effect's logarithm (of one that ends at 1 its logit) is taken as normal, its spread over blocks as the
-column's own, but not below that of all columns together: few blocks are left of a large size. Then twenty
-columns, watched in three windows of which two must agree, raise a false alarm in less than 1 % of windows,
-whether rows are independent or resemble their neighbours (docs/monitoring.md has the simulation).
+column's own, but not below that of all columns together: few blocks are left of a large size. Of columns that
+follow the seasons this would allow what no sensor can show. So nothing is usual that is twice as much as any
+block has shown; nor may large blocks vary more than small ones, as their rows are the same: each effect is
+convex, and so that of a mixture at most the largest of its parts. Then twenty columns, watched in three windows
+of which two must agree, raise a false alarm in less than 1 % of windows, whether rows are independent or
+resemble their neighbours (docs/monitoring.md has the simulation).
 """
 
 from __future__ import annotations
@@ -38,15 +41,17 @@ _FEWEST = 8  # blocks, or threes of them, without a row in common; of fewer noth
 _TO_ONE: frozenset[Name] = frozenset(("ks", "cramers_v"))  # effects that end at 1
 _MOST = 64  # of each quarter, threes that may overlap
 _QUARTERS = 4
+_APART = 2  # times the largest effect of a block, which is the most that is usual
 _TINY = 1e-12
 
 
 @dataclass(frozen=True)
 class Variation:
-    """Of an effect's logarithms or logits: mean and standard deviation, and of how many parts."""
+    """Of an effect's logarithms or logits: mean, standard deviation, the largest, and of how many parts."""
 
     mean: float
     sd: float
+    most: float
     parts: float
 
 
@@ -191,7 +196,8 @@ def _begins(start: int, end: int, rows: int, length: int) -> Integers:
 
 
 def _variation(values: Floats, parts: float) -> Variation:
-    return Variation(float(values.mean()), float(values.std(ddof=1)) if values.size > 1 else 0.0, parts)
+    sd = float(values.std(ddof=1)) if values.size > 1 else 0.0
+    return Variation(float(values.mean()), sd, float(values.max()), parts)
 
 
 def _limits(columns: Mapping[str, _Varied], z: float) -> dict[str, dict[Name, tuple[float, ...]]]:
@@ -203,7 +209,9 @@ def _limits(columns: Mapping[str, _Varied], z: float) -> dict[str, dict[Name, tu
             spreads = [each[rows].sd for each in own.values() if each[rows].sd > _TINY]
             usual = float(np.sqrt(np.mean(np.square(spreads)))) if spreads else 0.0
             for name, each in own.items():
-                limits[name][effect] = (*limits[name].get(effect, ()), _limit(effect, each[rows], usual, z))
+                before = limits[name].get(effect, ())
+                limit = min((_limit(effect, each[rows], usual, z), *before[-1:]))
+                limits[name][effect] = (*before, limit)
     return limits
 
 
@@ -211,4 +219,5 @@ def _limit(effect: Name, variation: Variation, usual: float, z: float) -> float:
     if variation.sd <= _TINY:
         return _bounded(effect, variation.mean)
     spread = max(variation.sd, usual) * np.sqrt(1 + 1 / variation.parts)
-    return _bounded(effect, float(variation.mean + z * spread))
+    limit = _bounded(effect, float(variation.mean + z * spread))
+    return min(limit, _APART * _bounded(effect, variation.most))

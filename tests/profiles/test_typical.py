@@ -53,6 +53,16 @@ def test_larger_blocks_vary_less_and_sizes_between_are_between():
     assert limits[0] == limits[1] > limits[2] > limits[3] > limits[4] == limits[5] > 0
 
 
+def test_of_a_column_that_follows_the_seasons_no_more_is_typical_than_twice_what_it_showed():
+    rows = 48_000
+    season = 3 * np.sin(np.linspace(0, 3 * np.pi, rows))
+    typical, profile = typical_of(season + np.random.default_rng(0).normal(size=rows))
+    sizes = [typical.of("wasserstein", size, "lasting") for size in typical.rows]
+    assert sizes == sorted(sizes, reverse=True)  # large blocks are mixtures of small ones
+    shown = abs(season - profile.mean).max() / profile.sd
+    assert 1 < sizes[-1] <= sizes[0] <= 2.4 * shown
+
+
 def test_of_few_rows_nothing_is_typical():
     typical, _ = typical_of(normal(3_999, 0.0))
     assert typical.rows == ()
