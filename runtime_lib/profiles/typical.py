@@ -11,9 +11,10 @@ An effect's logarithm (of one that ends at 1 its logit) is taken as normal, its 
 column's own, but not below that of all columns together: few blocks are left of a large size. Of columns that
 follow the seasons this would allow what no sensor can show. So nothing is usual that is twice as much as any
 block has shown; nor may large blocks vary more than small ones, as their rows are the same: each effect is
-convex, and so that of a mixture at most the largest of its parts. Then twenty columns, watched in three windows
-of which two must agree, raise a false alarm in less than 1 % of windows, whether rows are independent or
-resemble their neighbours (docs/monitoring.md has the simulation).
+convex, and so that of a mixture at most the largest of its parts.
+
+Then twenty columns, watched in three windows of which two must agree, raise a false alarm in less than 1 % of
+windows, whether rows are independent or resemble their neighbours (docs/monitoring.md has the simulation).
 """
 
 from __future__ import annotations
