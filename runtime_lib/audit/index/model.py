@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 __all__ = [
     "UNKNOWN",
+    "Branch",
     "Call",
     "Cell",
     "Command",
@@ -101,7 +102,11 @@ class Call:
         name: resolved by imports, assignments and `self`: `mlflow.log_metric`; of a method of an object that a
             known call made `sklearn.ensemble.RandomForestClassifier().fit`; else `?.fit`, or `fit` for a name
             that is not known.
+            A function or class of the module itself is `package.module.fit`, `self` is `package.module.Trainer()`;
+            a chain of more than 200 characters is cut after its first call.
         args, keywords: constants (also lists, tuples and dicts of them), else `UNKNOWN`; `**x` is the keyword "**".
+        names: of arguments that are names, attributes or calls, what they are, by keyword or by place ("0"):
+            resolved like `name`, else as written: "config.SEED", "args.seed".
         function: in which function or method, as "Trainer.run"; "" at module level.
         live: False in `if False:` and `if TYPE_CHECKING:`.
     """
@@ -112,16 +117,36 @@ class Call:
     keywords: Mapping[str, Any] = field(default_factory=dict)
     function: str = ""
     live: bool = True
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """An `if` that compares by size, or whose body ends in `raise` or in the end of the process.
+
+    Attributes:
+        end: last line of its body; `test`: source of at most 200 characters.
+        stops: its body ends in `raise`, `sys.exit(…)`, `exit(…)`; `leaves`: in `return`.
+        function: as in `Call`.
+    """
+
+    line: int
+    end: int
+    test: str
+    stops: bool
+    leaves: bool = False
+    function: str = ""
+    live: bool = True
 
 
 @dataclass(frozen=True)
 class Function:
-    """A function or method, "Trainer.run".
+    """A function or method, "Trainer.run", also one in a function: "train.objective".
 
     Attributes:
         decorators: resolved like calls; a decorator with arguments is in the module's `calls` too.
         asserts: `assert` statements, calls of `self.assert…`, `pytest.raises`, `np.testing.assert_…` and their
-            like, as (line, source of at most 200 characters).
+            like, as (line, source of at most 200 characters); with those of the functions in it.
         defaults: parameters with their constant defaults.
     """
 
@@ -143,6 +168,8 @@ class Module:
         classes: name → bases, resolved, and line.
         constants: names at module level and attributes of classes with constant values → (value, line).
         strings: all string constants that are no docstrings, (line, text of at most 200 characters).
+        asserts: those outside of functions, as in `Function`.
+        branches: that may be gates, in the whole module.
         is_script: it has `if __name__ == "__main__"`, or calls at module level do its work.
         problem: why there is no more than text ("Python 2", "a template"); "" if it was parsed.
     """
@@ -158,6 +185,8 @@ class Module:
     strings: tuple[tuple[int, str], ...] = ()
     is_script: bool = False
     problem: str = ""
+    asserts: tuple[tuple[int, str], ...] = ()
+    branches: tuple[Branch, ...] = ()
 
     @property
     def packages(self) -> frozenset[str]:
