@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from runtime_lib.audit.index.model import Evidence
+
 if TYPE_CHECKING:
     from runtime_lib.audit.index.model import Repo
     from runtime_lib.audit.project import Project
@@ -28,15 +30,6 @@ PRINCIPLES: tuple[Principle, ...] = (
     "monitoring",
     "reproducibility",
 )
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """A line that shows something: `path` relative to the repository with `/`, `line` from 1."""
-
-    path: str
-    line: int
-    what: str
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ __all__ = [
     "Dependencies",
     "Document",
     "Entry",
+    "Evidence",
     "Function",
     "Import",
     "Job",
@@ -38,6 +39,15 @@ class _Unknown:
 
 
 UNKNOWN = _Unknown()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A line that shows something: `path` relative to the repository with `/`, `line` from 1."""
+
+    path: str
+    line: int
+    what: str
 
 
 @dataclass(frozen=True)
@@ -322,7 +332,8 @@ class Dependencies:
         return frozenset(one.name for one in self.requirements)
 
 
-@dataclass(frozen=True)
+# Compared by identity, so that what is found of it once can be kept (`queries.once`).
+@dataclass(frozen=True, eq=False)
 class Repo:
     """A repository.
 

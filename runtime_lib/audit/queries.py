@@ -1,0 +1,277 @@
+"""Questions to the index that several checks ask."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import lru_cache, wraps
+from pathlib import PurePosixPath
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+from runtime_lib.audit.index.model import (
+    Call,
+    Command,
+    Document,
+    Entry,
+    Evidence,
+    Job,
+    Module,
+    Pipeline,
+    Repo,
+    Text,
+)
+
+__all__ = ["at", "calls", "commands", "entries", "files", "imports", "lines", "once", "reached", "uses"]
+
+T = TypeVar("T")
+Paths = Collection[str] | None
+
+
+def once(ask: Callable[[Repo], T]) -> Callable[[Repo], T]:
+    """Keep what a function of the repository returns for as long as the repository is kept."""
+    kept: WeakKeyDictionary[Repo, T] = WeakKeyDictionary()
+
+    @wraps(ask)
+    def asked(repo: Repo) -> T:
+        if repo not in kept:
+            kept[repo] = ask(repo)
+        return kept[repo]
+
+    return asked
+
+
+def at(where: Module | Document | Text | Pipeline | str, line: int, what: str) -> Evidence:
+    """Evidence in a file, given by its path or by what was read of it; `what` is cut to 120 characters."""
+    path = where if isinstance(where, str) else where.path
+    what = " ".join(what.split())
+    return Evidence(path, max(line, 1), what if len(what) <= 120 else what[:119] + "…")
+
+
+def calls(
+    repo: Repo, *patterns: str, within: Paths = None, live: bool = True
+) -> Iterator[tuple[Module, Call]]:
+    """Calls whose resolved names match, in modules and notebooks, file by file.
+
+    Args:
+        patterns: whole names; `*` stands for any text, also with dots and brackets: "mlflow.log_*",
+            "sklearn.*().fit", "*.fit". `?` is itself: "?.fit".
+        within: only in these paths; `live`: without what is under `if False:`.
+    """
+    for module, names in _matched(_called(repo), patterns):
+        if within is None or module.path in within:
+            yield from ((module, one) for one in module.calls if one.name in names and (one.live or not live))
+
+
+def imports(repo: Repo, *packages: str, within: Paths = None) -> Iterator[tuple[Module, Evidence]]:
+    """Modules that import a package or what is in it ("torch", "sklearn.ensemble"), at the first line."""
+    below = tuple(f"{one}." for one in packages)
+    for module in _importing(repo, tuple(one.partition(".")[0] for one in packages)):
+        if within is not None and module.path not in within:
+            continue
+        found = (one for one in module.imports if one.name in packages or one.name.startswith(below))
+        if (one := next(found, None)) is not None:
+            yield module, at(module, one.line, f"import {one.name}")
+
+
+def reached(repo: Repo, paths: Iterable[str]) -> frozenset[str]:
+    """The paths and the modules of this repository that they import, directly or by way of others."""
+    done: set[str] = set()
+    todo = [path for path in paths if path in repo.modules or path in repo.notebooks]
+    edges = _edges(repo)
+    while todo:
+        path = todo.pop()
+        if path not in done:
+            done.add(path)
+            todo += edges.get(path, ())
+    return frozenset(done)
+
+
+def commands(
+    repo: Repo, pattern: str = "", *, kinds: Collection[str] | None = None
+) -> Iterator[tuple[Pipeline, Job, Command]]:
+    """What active CI runs in jobs that are not disabled.
+
+    Args:
+        pattern: of `re.search` in the command's text.
+        kinds: only of jobs that one of these triggers starts ("push", "pull_request", "schedule" …).
+    """
+    wanted = re.compile(pattern)
+    for pipeline, job in _jobs(repo, kinds):
+        yield from ((pipeline, job, one) for one in job.commands if wanted.search(one.text))
+
+
+def uses(
+    repo: Repo, pattern: str, *, kinds: Collection[str] | None = None
+) -> Iterator[tuple[Pipeline, Job, str, int]]:
+    """Actions, templates and images of active CI whose names match (`re.search`), with their lines."""
+    wanted = re.compile(pattern)
+    for pipeline, job in _jobs(repo, kinds):
+        yield from ((pipeline, job, name, line) for name, line, _ in job.uses if wanted.search(name))
+
+
+def entries(repo: Repo, *patterns: str, within: str = "*") -> Iterator[tuple[Document, Entry]]:
+    """Values in documents whose keys, joined with dots, match: "stages.*.cmd", "*.alert"; as in `calls`.
+
+    `within`: glob of the document's path.
+    """
+    wanted = _regex(patterns)
+    tails = {one.rpartition(".")[2] for one in patterns}
+    known = None if any("*" in one for one in tails) else tails
+    where = _glob(within)
+    for path, document in repo.documents.items():
+        if not where.match(path):
+            continue
+        for entry in document.entries:
+            last = str(entry.keys[-1]) if entry.keys else ""
+            if (known is None or last in known) and wanted.fullmatch(".".join(map(str, entry.keys))):
+                yield document, entry
+
+
+def lines(repo: Repo, pattern: str, *, within: str = "*") -> Iterator[tuple[Text, int, str]]:
+    """Lines of texts (Dockerfiles, scripts, Markdown …) in which `re.search` finds the pattern, from 1."""
+    wanted, where = re.compile(pattern), _glob(within)
+    for path, text in repo.texts.items():
+        if where.match(path):
+            yield from ((text, at, line) for at, line in enumerate(text.lines, 1) if wanted.search(line))
+
+
+def files(repo: Repo, *globs: str) -> list[str]:
+    """Tracked paths that match: "dvc.yaml" and "*.dvc" in any folder, "/dvc.yaml" at the root only.
+
+    `*` stands for any text, also with `/`; case does not matter.
+    """
+    wanted = [_glob(one) for one in globs]
+    return [path for path in repo.files if any(one.match(path) for one in wanted)]
+
+
+@lru_cache(maxsize=1024)
+def _regex(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(re.escape(one).replace(r"\*", ".*") for one in patterns), re.DOTALL)
+
+
+@lru_cache(maxsize=1024)
+def _glob(glob: str) -> re.Pattern[str]:
+    body = re.escape(glob.removeprefix("/")).replace(r"\*", ".*")
+    return re.compile(rf"(?:{'' if glob.startswith('/') else '.*/'}|){body}\Z", re.IGNORECASE | re.DOTALL)
+
+
+def _jobs(repo: Repo, kinds: Collection[str] | None) -> Iterator[tuple[Pipeline, Job]]:
+    for pipeline in repo.ci:
+        for job in pipeline.jobs if pipeline.active else ():
+            if not job.disabled and (kinds is None or any(one.kind in kinds for one in job.triggers)):
+                yield pipeline, job
+
+
+class _Names:
+    """Names of calls and who calls them, by their first and last part: a query looks at few of them."""
+
+    def __init__(self) -> None:
+        self.who: dict[str, list[Module]] = {}
+        self.heads: dict[str, list[str]] = defaultdict(list)
+        self.tails: dict[str, list[str]] = defaultdict(list)
+
+    def add(self, name: str, module: Module) -> None:
+        if name not in self.who:
+            self.who[name] = []
+            self.heads[_head(name)].append(name)
+            self.tails[name.rpartition(".")[2]].append(name)
+        self.who[name].append(module)
+
+    def like(self, pattern: str) -> Iterable[str]:
+        if "*" not in pattern:
+            return (pattern,) if pattern in self.who else ()
+        head, tail = _head(pattern), pattern.rpartition(".")[2]
+        if "*" not in head:
+            return self.heads.get(head, ())
+        return self.who if "*" in tail else self.tails.get(tail, ())
+
+
+def _head(name: str) -> str:
+    return name.partition(".")[0].partition("(")[0]
+
+
+@once
+def _called(repo: Repo) -> _Names:
+    names = _Names()
+    for module in repo.code():
+        for name in dict.fromkeys(one.name for one in module.calls):
+            names.add(name, module)
+    return names
+
+
+def _matched(names: _Names, patterns: tuple[str, ...]) -> Iterator[tuple[Module, set[str]]]:
+    found: dict[str, tuple[Module, set[str]]] = {}
+    for pattern in patterns:
+        wanted = _regex((pattern,))
+        for name in names.like(pattern):
+            if wanted.fullmatch(name):
+                for module in names.who[name]:
+                    found.setdefault(module.path, (module, set()))[1].add(name)
+    return iter(found[path] for path in sorted(found))
+
+
+@once
+def _importers(repo: Repo) -> dict[str, list[Module]]:
+    found: dict[str, list[Module]] = defaultdict(list)
+    for module in repo.code():
+        for package in module.packages:
+            found[package].append(module)
+    return found
+
+
+def _importing(repo: Repo, packages: tuple[str, ...]) -> list[Module]:
+    found = {one.path: one for package in packages for one in _importers(repo).get(package, ())}
+    return [found[path] for path in sorted(found)]
+
+
+@once
+def _edges(repo: Repo) -> dict[str, tuple[str, ...]]:
+    """Path → paths of the modules that it imports."""
+    named = _suffixes(repo)
+    return {
+        module.path: tuple(
+            {path for one in module.imports for path in _targets(one.name, module.path, named)}
+        )
+        for module in repo.code()
+    }
+
+
+def _suffixes(repo: Repo) -> dict[str, list[str]]:
+    """Every name that a module may be imported by, which depends on where Python is started."""
+    named: dict[str, list[str]] = defaultdict(list)
+    for path in repo.modules:
+        parts = PurePosixPath(path).with_suffix("").parts
+        parts = parts[:-1] if parts[-1] == "__init__" else parts
+        for start in range(len(parts)):
+            named[".".join(parts[start:])].append(path)
+    return named
+
+
+def _targets(name: str, by: str, named: dict[str, list[str]]) -> list[str]:
+    """The modules of an import: of several with this name those nearest to who imports."""
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        known = [path for path in named.get(".".join(parts[:end]), ()) if path != by]
+        # `import torch` beside a file models/torch.py elsewhere means the package.
+        known = known if end > 1 else [path for path in known if _beside(path, by)]
+        if known:
+            near = max(_common(path, by) for path in known)
+            return [path for path in known if _common(path, by) == near]
+    return []
+
+
+def _beside(path: str, by: str) -> bool:
+    """Whether a folder of `by`, the root or `src` at the root holds the module."""
+    folder = PurePosixPath(path.removesuffix("/__init__.py")).parent
+    return str(folder) in (".", "src") or folder in PurePosixPath(by).parents
+
+
+def _common(path: str, by: str) -> int:
+    count = 0
+    for one, other in zip(path.split("/")[:-1], by.split("/")[:-1], strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
