@@ -66,7 +66,7 @@ class Text:
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A value in a document: `keys` lead to it; places in lists are whole numbers. Containers have none."""
 
@@ -96,7 +96,7 @@ class Document:
         return next((entry.line for entry in self.entries if entry.keys[: len(keys)] == keys), 1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Import:
     """`name`: whole, as "sklearn.ensemble.RandomForestClassifier"; relative ones made absolute."""
 
@@ -104,7 +104,7 @@ class Import:
     line: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Call:
     """A call.
 
@@ -117,8 +117,10 @@ class Call:
         args, keywords: constants (also lists, tuples and dicts of them), else `UNKNOWN`; `**x` is the keyword "**".
         names: of arguments that are names, attributes or calls, what they are, by keyword or by place ("0"):
             resolved like `name`, else as written: "config.SEED", "args.seed".
+        when: conditions of the `if`s around it within its function, the outermost first: a name or attribute
+            resolved like `names`, with "not " before it if it must be false; anything else as source.
         function: in which function or method, as "Trainer.run"; "" at module level.
-        live: False in `if False:` and `if TYPE_CHECKING:`.
+        live: False in `if False:`, `if DEBUG:` where the module sets `DEBUG = False`, and `if TYPE_CHECKING:`.
     """
 
     name: str
@@ -128,9 +130,10 @@ class Call:
     function: str = ""
     live: bool = True
     names: Mapping[str, str] = field(default_factory=dict)
+    when: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Branch:
     """An `if` that compares by size, or whose body ends in `raise` or in the end of the process.
 
@@ -149,12 +152,12 @@ class Branch:
     live: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Function:
     """A function or method, "Trainer.run", also one in a function: "train.objective".
 
     Attributes:
-        decorators: resolved like calls; a decorator with arguments is in the module's `calls` too.
+        decorators: resolved like calls; they are in the module's `calls` too, as are those of classes.
         asserts: `assert` statements, calls of `self.assert…`, `pytest.raises`, `np.testing.assert_…` and their
             like, as (line, source of at most 200 characters); with those of the functions in it.
         defaults: parameters with their constant defaults.
@@ -230,7 +233,7 @@ class Notebook:
     problem: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Command:
     """What a job runs, at last: "pytest -q tests".
 

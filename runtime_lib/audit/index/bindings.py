@@ -1,0 +1,83 @@
+"""What assignments bind."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import Any
+
+from runtime_lib.audit.index.model import UNKNOWN
+from runtime_lib.audit.index.scopes import Scope, class_of, constant, resolve, written
+
+__all__ = ["annotate", "bind"]
+
+_FIELDS = frozenset({"field", "Field", "ib", "attrib"})
+
+
+def bind(target: ast.AST, value: ast.AST | None, scope: Scope, at: Sequence[int]) -> None:
+    """Bind a target of an assignment; `value` None: something unknown. `at`: line of the source → line of the file."""
+    if isinstance(target, ast.Name):
+        _bind_name(target, value, scope, at)
+    elif isinstance(target, ast.Tuple | ast.List):
+        values: list[Any] = list(value.elts) if isinstance(value, ast.Tuple | ast.List) else []
+        if len(values) != len(target.elts):
+            values = [None] * len(target.elts)
+        for one, its in zip(target.elts, values, strict=True):
+            bind(one, its, scope, at)
+    elif isinstance(target, ast.Starred):
+        bind(target.value, None, scope, at)
+    elif isinstance(target, ast.Attribute) and value is not None and scope.this:
+        if isinstance(target.value, ast.Name) and target.value.id == scope.this:
+            _bind_attribute(target, value, scope, at)
+
+
+def annotate(target: ast.AST, annotation: ast.AST, scope: Scope) -> None:
+    """Take the annotation for what its value does not tell."""
+    known, name = class_of(annotation, scope), written(target)
+    if scope.classname and not scope.function:
+        if scope.attributes.get(name, "?") == "?":
+            scope.attributes[name] = known
+    elif isinstance(target, ast.Attribute):
+        if written(target.value) == scope.this and scope.attributes.get(target.attr, "?") == "?":
+            scope.attributes[target.attr] = known
+    elif scope.names.get(name, "?") == "?":
+        scope.names[name] = known
+
+
+def _bind_name(target: ast.Name, value: ast.AST | None, scope: Scope, at: Sequence[int]) -> None:
+    name = target.id
+    what = resolve(value, scope) if value is not None else "?"
+    given = constant(value, scope) if value is not None else UNKNOWN
+    # `logger = None` where there is no logger does not make it unknown where there is one.
+    if given is not None or name not in scope.names:
+        scope.names[name] = "?" if what.startswith("?") or given is not UNKNOWN else what
+    if name in scope.assigned and scope.values.get(name, UNKNOWN) != given:
+        scope.values[name] = UNKNOWN
+    else:
+        scope.values[name] = given
+    scope.assigned.add(name)
+    if scope.function:
+        return
+    if scope.classname:
+        scope.attributes[name] = scope.names[name]
+        given = _default(value, scope) if given is UNKNOWN else given
+    if given is not UNKNOWN:
+        owner = f"{scope.classname}." if scope.classname else ""
+        scope.constants.setdefault(owner + name, (given, at[target.lineno]))
+
+
+def _default(value: ast.AST | None, scope: Scope) -> Any:
+    """What `field(default=…)` and `Field(…)` of dataclasses, pydantic and attrs set."""
+    if not isinstance(value, ast.Call) or written(value.func).rpartition(".")[2] not in _FIELDS:
+        return UNKNOWN
+    given = [one.value for one in value.keywords if one.arg == "default"] or value.args[:1]
+    return constant(given[0], scope) if given else UNKNOWN
+
+
+def _bind_attribute(target: ast.Attribute, value: ast.AST, scope: Scope, at: Sequence[int]) -> None:
+    what = resolve(value, scope)
+    known = scope.attributes.get(target.attr, "?")
+    scope.attributes[target.attr] = known if what.startswith("?") else what
+    given = constant(value, scope)
+    if given is not UNKNOWN:
+        scope.constants.setdefault(f"{scope.classname}.{target.attr}", (given, at[target.lineno]))

@@ -1,0 +1,135 @@
+"""What expressions hold: calls, strings, assertions."""
+
+from __future__ import annotations
+
+import ast
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from runtime_lib.audit.index.model import Branch, Call, Function, Import
+from runtime_lib.audit.index.scopes import Scope, constant, resolve, written
+
+__all__ = ["Collector"]
+
+_NOT_CHILDREN = frozenset(
+    ["ctx", "op", "ops", "attr", "id", "arg", "name", "names", "level", "module", "kind", "conversion", "type_comment", "simple", "is_async", "rest", "annotation", "returns", "kwd_attrs", "tag", "target", "targets"]
+)
+# Child nodes by kind of node; what is left out holds neither calls nor strings, or is followed apart.
+_CHILDREN: dict[type, tuple[str, ...]] = {
+    kind: tuple(one for one in kind._fields if one not in _NOT_CHILDREN)
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
+_NOTHING: Mapping[str, Any] = {}
+_NAMED = (ast.Name, ast.Attribute, ast.Call)
+_LONGEST_TEXT = 200
+_MOST_STRINGS = 5000
+
+
+class Collector:
+    """Collects what a module holds.
+
+    `lines`: of its source; `at`: line of the source → line of the file, which begins at 1.
+    """
+
+    def __init__(self, module: str, lines: Sequence[str], at: Sequence[int]):
+        self._lines, self._at = lines, at
+        self.imports: list[Import] = []
+        self.calls: list[Call] = []
+        self.functions: list[Function] = []
+        self.classes: dict[str, tuple[tuple[str, ...], int]] = {}
+        self.strings: list[tuple[int, str]] = []
+        self.branches: list[Branch] = []
+        self.asserts: list[tuple[int, str]] = []
+        self.is_script = False
+        self.later: deque[Callable[[], None]] = deque()
+        self.top = Scope(module, asserts=(self.asserts,))
+
+    def visit(self, node: ast.AST, scope: Scope) -> None:
+        """Take the calls and strings of an expression, or of a statement that holds no other."""
+        waiting: list[Any] = [node]
+        children, strings, at = _CHILDREN, self.strings, self._at
+        while waiting:
+            node = waiting.pop()
+            kind = node.__class__
+            if kind is ast.Name:
+                continue
+            if kind is ast.Constant:
+                if node.value.__class__ is str and len(strings) < _MOST_STRINGS:  # type: ignore[attr-defined]
+                    strings.append((at[node.lineno], node.value[:_LONGEST_TEXT]))  # type: ignore[attr-defined]
+                continue
+            if kind is ast.Call:
+                self._call(node, scope)  # type: ignore[arg-type]
+            elif kind is ast.NamedExpr:
+                scope.names[node.target.id] = resolve(node.value, scope)  # type: ignore[attr-defined]
+            elif kind is ast.comprehension:
+                _unknown(node.target, scope)  # type: ignore[attr-defined]
+            for name in children.get(kind, ()):
+                child = getattr(node, name)
+                if child.__class__ is list:
+                    waiting.extend(child)
+                elif child is not None:
+                    waiting.append(child)
+
+    def _call(self, node: ast.Call, scope: Scope) -> None:
+        name = resolve(node.func, scope)
+        if name == "?":
+            name = written(node.func) or name
+        args: tuple[Any, ...] = ()
+        keywords, names = _NOTHING, _NOTHING
+        if node.args:
+            args = tuple([constant(one, scope) for one in node.args])
+            names = {str(n): found for n, one in enumerate(node.args) if (found := _called(one, scope))}
+        if node.keywords:
+            keywords = {one.arg or "**": constant(one.value, scope) for one in node.keywords}
+            named = {one.arg or "**": found for one in node.keywords if (found := _called(one.value, scope))}
+            names = {**names, **named} if names else named
+        line = self._at[node.lineno]
+        self.calls.append(
+            Call(name, line, args, keywords, scope.function, scope.live, names or _NOTHING, scope.when)
+        )
+        if scope.live and _is_claim(name, scope):
+            self.claim(node, scope)
+
+    def claim(self, node: ast.AST, scope: Scope) -> None:
+        """Take an assertion for the function that it is in, and those around that."""
+        found = (self._at[node.lineno], self.text(node))  # type: ignore[attr-defined]
+        for asserts in scope.asserts:
+            asserts.append(found)
+
+    def text(self, node: ast.AST) -> str:
+        """The source of a node in one line, cut where it is long."""
+        first, last = node.lineno - 1, node.end_lineno  # type: ignore[attr-defined]
+        if last - first == 1:
+            # Columns count bytes.
+            line = self._lines[first].encode(errors="replace")
+            cut = line[node.col_offset : node.end_col_offset]  # type: ignore[attr-defined]
+            return cut.decode(errors="replace")[:_LONGEST_TEXT]
+        lines = self._lines[first : min(last, first + 6)]
+        return " ".join(line.strip() for line in lines)[:_LONGEST_TEXT]
+
+
+def _called(node: ast.AST, scope: Scope) -> str:
+    """What an argument is, as `Call.names` has it; "" for a constant and for what has no name."""
+    if not isinstance(node, _NAMED):
+        return ""
+    found = resolve(node, scope)
+    return written(node) if found.startswith("?") else found
+
+
+def _is_claim(name: str, scope: Scope) -> bool:
+    last = name.rpartition(".")[2]
+    if last.startswith("assert"):
+        return True
+    if last in {"raises", "warns", "fail"}:
+        return name.startswith(("pytest.", "nose.", "testtools.")) or (
+            last == "fail" and name == f"{scope.owner}.fail"
+        )
+    return False
+
+
+def _unknown(target: ast.AST, scope: Scope) -> None:
+    for one in ast.walk(target):
+        if isinstance(one, ast.Name):
+            scope.names.setdefault(one.id, "?")
