@@ -10,6 +10,7 @@ import typer
 from runtime_lib import __version__
 from runtime_lib.cli.airflow import airflow
 from runtime_lib.cli.alerts import alerts
+from runtime_lib.cli.audit import audit
 from runtime_lib.cli.champion import champion
 from runtime_lib.cli.doctor import doctor
 from runtime_lib.cli.drift import drift
@@ -30,7 +31,7 @@ app = typer.Typer(
     name="mlops",
     help="Run a machine-learning project: data → train → register → serve → monitor → retrain.",
     epilog="Exit codes: 0 done · 1 failed · 2 used wrongly · 3 refused by the gate · "
-    "4 found something (quality, monitor, drift, doctor), or conflicts (upgrade) · 130 interrupted.",
+    "4 found something (quality, monitor, drift, doctor, audit), or conflicts (upgrade) · 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -69,6 +70,7 @@ for _command in (
     drift,
     airflow,
     doctor,
+    audit,
     upgrade,
     hardware,
 ):

@@ -9,9 +9,9 @@ from typing import Any
 from runtime_lib.drawing.charts import STYLE as _CHARTS
 from runtime_lib.errors import require
 
-__all__ = ["fill", "safe"]
+__all__ = ["STYLE", "fill", "safe"]
 
-_STYLE = """
+STYLE = """
 :root { --page: #f6f7f9; --card: #fff; --ink: #1b2430; --muted: #667080; --line: #e3e7ec;
   --good: #1f8a4c; --bad: #c93434; --look: #b66a00; --early: #667080; }
 @media (prefers-color-scheme: dark) {
@@ -54,7 +54,7 @@ def fill(template: Path, *, extra: str, **values: Any) -> str:
         template: a Jinja file, which has a place for `style`.
         extra: of the library, which brings Jinja along.
     """
-    return str(_template(template, extra).render(style=safe(_STYLE + _CHARTS), **values))
+    return str(_template(template, extra).render(style=safe(STYLE + _CHARTS), **values))
 
 
 def safe(text: str) -> Any:

@@ -1,0 +1,119 @@
+"""One audit from the folder to what follows from it: index, assess, ask every check, answer, mark, recommend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runtime_lib.audit import facts, score
+from runtime_lib.audit.accepted import Accepted, read_accepted
+from runtime_lib.audit.plugins import load_checks
+from runtime_lib.audit.recommend import Recommendation, recommend
+from runtime_lib.audit.records import Check, Finding
+from runtime_lib.errors import SettingsError
+
+if TYPE_CHECKING:
+    from runtime_lib.audit.index.model import Repo
+    from runtime_lib.audit.project import Project
+
+__all__ = ["Audit", "audit", "judge"]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found of a repository, and what follows from it.
+
+    Attributes:
+        checks, findings: by id, in the same order.
+        recommendations: of the gaps that are not accepted, the most urgent first.
+        accepted: gaps that the repository accepts, check → its reason.
+        notes: what went wrong beside the audit, such as a plug-in that does not load.
+    """
+
+    repo: Repo
+    project: Project
+    checks: Mapping[str, Check]
+    findings: Mapping[str, Finding]
+    facts: Mapping[str, facts.Answer]
+    marks: tuple[score.Mark, ...]
+    level: score.Level
+    recommendations: tuple[Recommendation, ...]
+    accepted: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def audit(root: Path, *, strict: bool = False) -> Audit:
+    """Audit a folder. Nothing in it is run, imported or changed.
+
+    Args:
+        strict: let an error of a check through, as tests want it; else the check cannot tell, with the error
+            as its reason.
+
+    Raises:
+        SettingsError: `root` is no folder, or its file of accepted gaps is wrong.
+    """
+    from runtime_lib.audit.index import index
+    from runtime_lib.audit.project import assess
+
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "does not exist"
+        raise SettingsError(f"{root} {what}: name the folder of a repository.")
+    checks, notes = load_checks()
+    accepted = read_accepted(root, checks, forgive=bool(notes))
+    repo = index(root)
+    project = assess(repo)
+    return judge(repo, project, checks, accepted=accepted, notes=notes, strict=strict)
+
+
+def judge(
+    repo: Repo,
+    project: Project,
+    checks: Mapping[str, Check],
+    *,
+    accepted: Accepted = Accepted(),
+    notes: tuple[str, ...] = (),
+    strict: bool = False,
+) -> Audit:
+    """Ask every check of an indexed repository, and draw the conclusions."""
+    findings = {id: _ask(check, repo, project, strict) for id, check in checks.items()}
+    level = score.level(findings, project)
+    steps = recommend(
+        checks,
+        findings,
+        level,
+        serves=project.serves,
+        has=_tools(repo, project, findings),
+        without=accepted.reasons,
+    )
+    return Audit(
+        repo,
+        project,
+        checks,
+        findings,
+        facts.answers(repo, project, findings, level.value),
+        score.marks(checks, findings),
+        level,
+        steps,
+        accepted.reasons,
+        (*notes, *accepted.notes),
+    )
+
+
+def _ask(check: Check, repo: Repo, project: Project, strict: bool) -> Finding:
+    try:
+        return check.ask(repo, project)
+    except Exception as error:
+        if strict:
+            raise
+        # A repository may hold anything, and one check that stumbles over it must not hide the others.
+        return Finding("unknown", f"the check failed: {type(error).__name__}: {error}"[:300], confidence="low")
+
+
+def _tools(repo: Repo, project: Project, findings: Mapping[str, Finding]) -> set[str]:
+    """Names of tools that are used here: providers of CI, declared packages, what checks found."""
+    values = {value for finding in findings.values() if isinstance(value := finding.value, str)}
+    providers = {pipeline.provider for pipeline in repo.ci if pipeline.active}
+    locks = {lock.kind for lock in repo.dependencies.locks}
+    return values | providers | locks | set(repo.dependencies.names) | set(project.frameworks)
