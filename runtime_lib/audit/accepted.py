@@ -1,8 +1,8 @@
 """Gaps that a repository accepts, each with a reason: the table `accept` of its `.mlops-audit.toml`.
 
-A file of its own, since many repositories have no pyproject.toml, and an accepted gap should be seen in a review
-by the name of the file. An accepted gap is shown with its reason; it changes neither score nor level, only what is
-recommended and what `--fail-on` looks at.
+A file of its own, since many repositories have no pyproject.toml, and an accepted gap should be seen in a
+review by the name of the file. An accepted gap is shown with its reason; it changes neither score nor level,
+only what is recommended and what `--fail-on` looks at.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from runtime_lib.errors import SettingsError, quoted
 
-__all__ = ["FILE", "Accepted", "read_accepted"]
+__all__ = ["FILE", "NOTHING", "Accepted", "read_accepted"]
 
 FILE = ".mlops-audit.toml"
 _MOST_BYTES = 100_000
@@ -28,6 +28,9 @@ class Accepted:
 
     reasons: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+NOTHING = Accepted()
 
 
 def read_accepted(root: Path, checks: Collection[str], *, forgive: bool = False) -> Accepted:
@@ -43,7 +46,7 @@ def read_accepted(root: Path, checks: Collection[str], *, forgive: bool = False)
     file = root / FILE
     # A link may lead out of the folder.
     if file.is_symlink() or not file.is_file():
-        return Accepted()
+        return NOTHING
     try:
         raw = file.read_bytes()[: _MOST_BYTES + 1]
         content = tomllib.loads(raw.decode())

@@ -1,7 +1,7 @@
 """What is new since an earlier run: its JSON is the baseline.
 
-A gap is known by its check and the files that show it, not by lines, which move with every edit. An absence has no
-file and is known by its check.
+A gap is known by its check and the files that show it, not by lines, which move with every edit. An absence
+has no file and is known by its check.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Facts about a repository, each a question with one answer, made from the findings of checks.
 
-The answer is the finding's `value`; without one the verdict tells it: "pass" is yes, "partial", "fail" and "n/a"
-are no. So a check that passes in part where the fact is true all the same says so by its `value`.
+The answer is the finding's `value`; without one the verdict tells it: "pass" is yes, "partial", "fail" and
+"n/a" are no. So a check that passes in part where the fact is true all the same says so by its `value`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ FACTS: dict[str, Fact] = {
     "data_versioning": Fact("tool that versions the data; CSV in git is none", ("V2",), "name"),
     "model_registry": Fact("tool in which the code registers model versions", ("V3",), "name"),
     "config_as_files": Fact("training parameters live in versioned files that the code reads", ("V4",)),
-    "tracker": Fact("experiment tracker that training calls, and that is on by default", ("T1", "T2"), "name"),
+    "tracker": Fact("tracker that training calls, and that is on by default", ("T1", "T2"), "name"),
     "unit_tests": Fact("a test runs the repository's own code and asserts on it", ("Q1",)),
     "integration_tests": Fact("a test runs several parts together", ("Q2",)),
     "model_tests": Fact("a test or gate fails on the quality of a trained model, by default", ("Q3",)),
@@ -82,10 +82,9 @@ def answers(
     """Answer every fact of `FACTS`, in its order."""
     found = {name: _answer(fact, findings) for name, fact in FACTS.items() if fact.checks}
     found["dockerfile"] = _dockerfile(repo)
-    evidence = tuple(project.evidence)
-    found["deployment_target"] = Answer(
-        list(project.targets) or ["none"], f"{project.kind} of this kind", evidence
-    )
+    targets = list(project.targets) or ["none"]
+    shown = tuple(project.evidence.get("targets", ()))
+    found["deployment_target"] = Answer(targets, f"a {project.kind}", shown)
     found["notebook_share"] = Answer(round(project.notebook_share, 4), "non-blank lines")
     why = "the scale does not apply" if level is None else "by the rule of levels"
     found["level"] = Answer(level, why)
@@ -132,4 +131,17 @@ def _is_dockerfile(name: str) -> bool:
     return ("dockerfile" in words or "containerfile" in words) and words[-1] not in _NO_DOCKERFILE
 
 
-_NO_DOCKERFILE = {"py", "md", "txt", "sh", "yml", "yaml", "json", "dockerignore", "ipynb", "png", "html", "rst"}
+_NO_DOCKERFILE = {
+    "py",
+    "md",
+    "txt",
+    "sh",
+    "yml",
+    "yaml",
+    "json",
+    "dockerignore",
+    "ipynb",
+    "png",
+    "html",
+    "rst",
+}

@@ -1,7 +1,7 @@
 """Checks of a company's own: packages with an entry point of the group `mlops.audit`.
 
-Such an entry point names a module, or a function without arguments; loading the one or calling the other enters
-checks by `records.check`. One that fails, or takes the id of another check, is named and adds nothing.
+Such an entry point names a module, or a function without arguments; loading the one or calling the other
+enters checks by `records.check`. One that fails, or takes the id of another check, is named and adds nothing.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """What to do about the gaps: one smallest step each, in the tools that are there already, and when.
 
-At most three are critical: what blocks bringing the model to its users. A step never comes before the one that it
-builds on.
+At most three are critical: what blocks bringing the model to its users. A step never comes before the one
+that it builds on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from runtime_lib.audit.records import PRINCIPLES, Check, Effort, Finding, Principle, Priority

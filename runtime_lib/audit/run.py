@@ -1,4 +1,4 @@
-"""One audit from the folder to what follows from it: index, assess, ask every check, answer, mark, recommend."""
+"""One audit, from the folder to what follows: index, assess, ask every check, answer, mark, recommend."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime_lib.audit import facts, score
-from runtime_lib.audit.accepted import Accepted, read_accepted
+from runtime_lib.audit.accepted import NOTHING, Accepted, read_accepted
 from runtime_lib.audit.plugins import load_checks
 from runtime_lib.audit.recommend import Recommendation, recommend
 from runtime_lib.audit.records import Check, Finding
@@ -72,7 +72,7 @@ def judge(
     project: Project,
     checks: Mapping[str, Check],
     *,
-    accepted: Accepted = Accepted(),
+    accepted: Accepted = NOTHING,
     notes: tuple[str, ...] = (),
     strict: bool = False,
 ) -> Audit:
@@ -108,7 +108,9 @@ def _ask(check: Check, repo: Repo, project: Project, strict: bool) -> Finding:
         if strict:
             raise
         # A repository may hold anything, and one check that stumbles over it must not hide the others.
-        return Finding("unknown", f"the check failed: {type(error).__name__}: {error}"[:300], confidence="low")
+        return Finding(
+            "unknown", f"the check failed: {type(error).__name__}: {error}"[:300], confidence="low"
+        )
 
 
 def _tools(repo: Repo, project: Project, findings: Mapping[str, Finding]) -> set[str]:

@@ -1,10 +1,10 @@
 """Marks of the six principles, their sum, and the level: pure functions of the findings, by published rules.
 
-A principle is marked by its pillars. A pillar that passes counts 1, one that passes in part ½. All: mark 1; half
-of them or more: ½; else 0. What cannot be told makes the mark a range; what does not apply leaves it out.
+A principle is marked by its pillars. A pillar that passes counts 1, one that passes in part ½. All: mark 1;
+half of them or more: ½; else 0. What cannot be told makes the mark a range; what does not apply is left out.
 
-The level is cumulative: 1 = a pipeline (A1) that trains (A2); 2 = 1, and CI on changes (A3) that tests (A4) or
-trains (A5), and automated delivery (A6); 3 = 2, and a trigger that reaches training (A7).
+The level is cumulative: 1 = a pipeline (A1) that trains (A2); 2 = 1, and CI on changes (A3) that tests (A4)
+or trains (A5), and automated delivery (A6); 3 = 2, and a trigger that reaches training (A7).
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Mark:
 
     @property
     def symbol(self) -> str:
-        """✓, ⚠, ✗, or "?" where it cannot be told, and "–" where nothing applies."""
+        """✓, ⚠, ✗, or "?" where it cannot be told, and "-" where nothing applies."""
         if self.low is None:
-            return "–"
+            return "-"
         if self.low != self.high:
             return "?"
         return {1.0: "✓", 0.5: "⚠", 0.0: "✗"}[self.low]
@@ -56,7 +56,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Lack:
-    """What a level lacks: one of these checks would do; `unknown`: one of them may pass, it cannot be told."""
+    """What a level lacks: one of these checks would do; `unknown`: one may pass, it cannot be told."""
 
     checks: tuple[str, ...]
     unknown: bool
@@ -104,7 +104,7 @@ def total(found: tuple[Mark, ...]) -> tuple[float, float, int]:
 
 
 def weakest(found: tuple[Mark, ...]) -> Principle | None:
-    """The principle with the lowest mark, of equals the one with the fewest pillars that pass; None: all have 1."""
+    """The principle with the lowest mark, of equals the one whose pillars pass least; None: all have 1."""
     weak = [mark for mark in found if mark.low is not None and mark.low < 1]
     return min(weak, key=lambda mark: (mark.low, mark.high, _share(mark))).principle if weak else None
 

@@ -96,7 +96,9 @@ def _tell(
 
     if form == "terminal" and not output:
         return show(told, checks, console())
-    text = _plain(told, checks) if form == "terminal" else render(form, told, checks, with_unknown=with_unknown)
+    text = (
+        _plain(told, checks) if form == "terminal" else render(form, told, checks, with_unknown=with_unknown)
+    )
     if not output:
         return typer.echo(text, nl=False)
     with atomic_file(output) as temporary:
@@ -116,7 +118,9 @@ def _plain(told: Mapping[str, Any], checks: Mapping[str, Check]) -> str:
     return text.getvalue()
 
 
-def _reasons(told: Mapping[str, Any], fail_on: str | None, min_level: int | None, min_score: float | None) -> Any:
+def _reasons(
+    told: Mapping[str, Any], fail_on: str | None, min_level: int | None, min_score: float | None
+) -> Any:
     """Why it exits with 4."""
     from typing import get_args
 

@@ -1,1 +1,1 @@
-"""An audit as text: JSON, SARIF, HTML, Markdown, a badge; and in the terminal. All are made from one document."""
+"""An audit as JSON, SARIF, HTML, Markdown, a badge, and in the terminal: all made from one document."""

@@ -1,7 +1,7 @@
 """The report as one document of plain values, format 1. JSON is this, and every other form is made from it.
 
-Format 2 would be for a change that breaks a reader: a key that goes or changes its meaning. New keys may come in
-format 1; `docs/audit.schema.json` describes it.
+Format 2 would be for a change that breaks a reader: a key that goes or changes its meaning. New keys may come
+in format 1; `docs/audit.schema.json` describes it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,15 @@ __all__ = ["FORMAT", "document"]
 FORMAT = 1
 _MOST_EVIDENCE = 50
 _MOST_LEFT_OUT = 200
-_ANCHORS = ("readme.md", "readme.rst", "readme.txt", "readme", "pyproject.toml", "setup.py", "requirements.txt")
+_ANCHORS = (
+    "readme.md",
+    "readme.rst",
+    "readme.txt",
+    "readme",
+    "pyproject.toml",
+    "setup.py",
+    "requirements.txt",
+)
 
 
 def document(audit: Audit, baseline: Path | None = None) -> dict[str, Any]:
@@ -54,6 +62,7 @@ def document(audit: Audit, baseline: Path | None = None) -> dict[str, Any]:
             "frameworks": list(audit.project.frameworks),
             "notebook_share": round(audit.project.notebook_share, 4),
             "targets": list(audit.project.targets),
+            "stage": audit.project.stage,
         },
         "facts": {name: asdict(answer) for name, answer in audit.facts.items()},
         "checks": checks,

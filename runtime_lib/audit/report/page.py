@@ -34,7 +34,7 @@ summary { cursor: pointer; } summary .id { color: var(--muted); display: inline-
 details .inner { padding: 6px 0 4px 22px; } code { font: 12.5px ui-monospace, Menlo, Consolas, monospace; }
 """
 _TONES = {"pass": "good", "partial": "look", "fail": "bad", "unknown": "early", "n/a": "early"}
-_SIGNS = {"✓": "good", "⚠": "look", "✗": "bad", "?": "early", "–": "early"}
+_SIGNS = {"✓": "good", "⚠": "look", "✗": "bad", "?": "early", "-": "early"}
 _URGENT = {"critical": "bad", "high": "look"}
 
 

@@ -1,8 +1,8 @@
 """SARIF 2.1.0, as code hosts take it.
 
-GitHub refuses a whole file for one result without a location, shows "pass" as an alert, takes no base ids, and at
-most 5,000 results and 10 tags. So only gaps are results, and an absence is anchored to the first line of a file
-that is there. A fingerprint is made from check and file, not the line, which moves with every edit.
+GitHub refuses a whole file for one result without a location, shows "pass" as an alert, takes no base ids,
+and at most 5,000 results and 10 tags. So only gaps are results, and an absence is anchored to the first line
+of a file that is there. A fingerprint is made from check and file, not the line, which moves with every edit.
 """
 
 from __future__ import annotations

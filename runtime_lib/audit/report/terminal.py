@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["explain", "show"]
 
-_COLOURS = {"✓": "green", "⚠": "yellow", "✗": "red", "?": "cyan", "–": "dim"}
+_COLOURS = {"✓": "green", "⚠": "yellow", "✗": "red", "?": "cyan", "-": "dim"}
 _URGENT = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "dim"}
 _MOST = 8
 

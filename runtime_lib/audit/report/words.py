@@ -23,7 +23,7 @@ __all__ = [
     "told",
 ]
 
-SYMBOLS = {"pass": "✓", "partial": "⚠", "fail": "✗", "unknown": "?", "n/a": "–"}
+SYMBOLS = {"pass": "✓", "partial": "⚠", "fail": "✗", "unknown": "?", "n/a": "-"}
 WHEN = {"week": "This week", "month": "This month", "quarter": "This quarter"}
 # What is told first: a gap, then what is there.
 _ORDER = ("fail", "partial", "unknown", "pass", "n/a")
@@ -34,11 +34,11 @@ def number(value: float) -> str:
 
 
 def _range(low: float, high: float) -> str:
-    return number(low) if low == high else f"{number(low)}–{number(high)}"
+    return number(low) if low == high else f"{number(low)} to {number(high)}"
 
 
 def score(document: Mapping[str, Any]) -> str:
-    """As in "3.5–4.5 of 6"."""
+    """As in "3.5 to 4.5 of 6"."""
     if not document["score_of"]:
         return "no principle applies"
     return f"{_range(*document['score'])} of {document['score_of']}"
@@ -52,7 +52,7 @@ def level(document: Mapping[str, Any]) -> str:
 
 
 def mark(one: Mapping[str, Any]) -> str:
-    """A principle's mark: "0.5", "0–1", or "does not apply"."""
+    """A principle's mark: "0.5", "0 to 1", or "does not apply"."""
     return "does not apply" if one["mark"] is None else _range(*one["mark"])
 
 
