@@ -15,7 +15,7 @@ _FIELDS = frozenset({"field", "Field", "ib", "attrib"})
 
 
 def bind(target: ast.AST, value: ast.AST | None, scope: Scope, at: Sequence[int]) -> None:
-    """Bind a target of an assignment; `value` None: something unknown. `at`: line of the source → line of the file."""
+    """Bind a target of an assignment; `value` None: something unknown. `at`: see `Collector`."""
     if isinstance(target, ast.Name):
         _bind_name(target, value, scope, at)
     elif isinstance(target, ast.Tuple | ast.List):
@@ -26,9 +26,10 @@ def bind(target: ast.AST, value: ast.AST | None, scope: Scope, at: Sequence[int]
             bind(one, its, scope, at)
     elif isinstance(target, ast.Starred):
         bind(target.value, None, scope, at)
-    elif isinstance(target, ast.Attribute) and value is not None and scope.this:
-        if isinstance(target.value, ast.Name) and target.value.id == scope.this:
-            _bind_attribute(target, value, scope, at)
+    elif (
+        isinstance(target, ast.Attribute) and value is not None and written(target.value) == scope.this != ""
+    ):
+        _bind_attribute(target, value, scope, at)
 
 
 def annotate(target: ast.AST, annotation: ast.AST, scope: Scope) -> None:

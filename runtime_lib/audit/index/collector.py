@@ -13,9 +13,24 @@ from runtime_lib.audit.index.scopes import Scope, constant, resolve, written
 __all__ = ["Collector"]
 
 _NOT_CHILDREN = frozenset(
-    ["ctx", "op", "ops", "attr", "id", "arg", "name", "names", "level", "module", "kind", "conversion", "type_comment", "simple", "is_async", "rest", "annotation", "returns", "kwd_attrs", "tag", "target", "targets"]
+    {
+        "ctx",
+        "op",
+        "ops",
+        "attr",
+        "id",
+        "arg",
+        "name",
+        "names",
+        "level",
+        "module",
+        "kind",
+        "conversion",
+        "simple",
+    }
+    | {"is_async", "rest", "annotation", "returns", "kwd_attrs", "tag", "target", "targets", "type_comment"}
 )
-# Child nodes by kind of node; what is left out holds neither calls nor strings, or is followed apart.
+# Children by kind of node; what is left out holds neither calls nor strings, or is followed apart.
 _CHILDREN: dict[type, tuple[str, ...]] = {
     kind: tuple(one for one in kind._fields if one not in _NOT_CHILDREN)
     for kind in vars(ast).values()
@@ -104,7 +119,7 @@ class Collector:
         if last - first == 1:
             # Columns count bytes.
             line = self._lines[first].encode(errors="replace")
-            cut = line[node.col_offset : node.end_col_offset]  # type: ignore[attr-defined]
+            cut: bytes = line[node.col_offset : node.end_col_offset]  # type: ignore[attr-defined]
             return cut.decode(errors="replace")[:_LONGEST_TEXT]
         lines = self._lines[first : min(last, first + 6)]
         return " ".join(line.strip() for line in lines)[:_LONGEST_TEXT]

@@ -60,7 +60,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Text:
-    """A small text file: Dockerfile, Makefile, shell script, Markdown, requirements; lines without their ends."""
+    """A small text file: Dockerfile, Makefile, shell script, Markdown; lines without their ends."""
 
     path: str
     lines: tuple[str, ...]
@@ -109,18 +109,18 @@ class Call:
     """A call.
 
     Attributes:
-        name: resolved by imports, assignments and `self`: `mlflow.log_metric`; of a method of an object that a
-            known call made `sklearn.ensemble.RandomForestClassifier().fit`; else `?.fit`, or `fit` for a name
-            that is not known.
-            A function or class of the module itself is `package.module.fit`, `self` is `package.module.Trainer()`;
-            a chain of more than 200 characters is cut after its first call.
-        args, keywords: constants (also lists, tuples and dicts of them), else `UNKNOWN`; `**x` is the keyword "**".
+        name: resolved by imports, assignments and `self`: `mlflow.log_metric`; of a method of an object that
+            a known call made `sklearn.ensemble.RandomForestClassifier().fit`; else `?.fit`, or `fit` for a
+            name that is not known. A function or class of the module itself is `package.module.fit`, and
+            `self` is `package.module.Trainer()`; a chain of more than 200 characters is cut after its first call.
+        args, keywords: constants (also lists, tuples and dicts of them), else `UNKNOWN`; `**x` is the keyword
+            "**".
         names: of arguments that are names, attributes or calls, what they are, by keyword or by place ("0"):
             resolved like `name`, else as written: "config.SEED", "args.seed".
         when: conditions of the `if`s around it within its function, the outermost first: a name or attribute
             resolved like `names`, with "not " before it if it must be false; anything else as source.
         function: in which function or method, as "Trainer.run"; "" at module level.
-        live: False in `if False:`, `if DEBUG:` where the module sets `DEBUG = False`, and `if TYPE_CHECKING:`.
+        live: False in `if False:`, `if DEBUG:` where the module sets `DEBUG = False`, `if TYPE_CHECKING:`.
     """
 
     name: str
@@ -158,8 +158,8 @@ class Function:
 
     Attributes:
         decorators: resolved like calls; they are in the module's `calls` too, as are those of classes.
-        asserts: `assert` statements, calls of `self.assert…`, `pytest.raises`, `np.testing.assert_…` and their
-            like, as (line, source of at most 200 characters); with those of the functions in it.
+        asserts: `assert` statements, calls of `self.assert…`, `pytest.raises`, `np.testing.assert_…` and
+            their like, as (line, source of at most 200 characters); with those of the functions in it.
         defaults: parameters with their constant defaults.
     """
 
@@ -240,7 +240,7 @@ class Command:
     Attributes:
         text: one command of a shell, without `&&`, `;` and pipes around it.
         path, line: where it is written; `by`: what led there, as ("make test", "nox -s tests").
-        may_fail: its failure is ignored: `|| true`, `continue-on-error`, `allow_failure`, a leading `-` in make.
+        may_fail: its failure is ignored: `|| true`, `continue-on-error`, `allow_failure`, `-` in make.
     """
 
     text: str
@@ -313,7 +313,7 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Lock:
-    """A file that fixes transitive versions; `kind` as "uv", "poetry", "freeze"; `names`: what it fixes → version."""
+    """A file that fixes transitive versions; `kind` as "uv", "freeze"; `names`: what it fixes → version."""
 
     kind: str
     path: str

@@ -48,7 +48,7 @@ def read_module(path: str, source: str, name: str, known: Mapping[str, str]) -> 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Neither warnings of the parser nor rounds of the collector of garbage, which has none to find in trees."""
+    """No warnings of the parser, and no search for garbage, of which trees have none."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -77,7 +77,7 @@ def read_tree(
     at: Sequence[int],
     count: int,
 ) -> Module:
-    """Read a tree. `lines`: of its source, `at`: their numbers in the file, from 1; `count`: those not blank."""
+    """Read a tree. `lines`: of its source; `at`: their numbers in the file; `count`: of those not blank."""
     package = name if path.endswith("__init__.py") else name.rpartition(".")[0]
     reader = Reader(name, package, known, lines, at)
     try:

@@ -1,20 +1,21 @@
 """What a syntax tree says, in one pass; the tree itself is not kept.
 
-Statements are followed in their order, so that a name stands for what was bound last. Functions come after the
-module that they are in, a class's `__init__` before its other methods: they see all that is bound around them.
+Statements are followed in their order, so that a name stands for what was bound last. Functions come after
+the module that they are in, a class's `__init__` before its other methods: they see all that is bound around
+them.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from runtime_lib.audit.index.bindings import annotate, bind
-from runtime_lib.audit.index.collector import Collector
 from runtime_lib.audit.index.conditions import compares_sizes, condition, is_main, stops, truth
-from runtime_lib.audit.index.model import UNKNOWN, Branch, Call, Function, Import
+from runtime_lib.audit.index.imports import Importer
+from runtime_lib.audit.index.model import UNKNOWN, Branch, Call, Function
 from runtime_lib.audit.index.scopes import Scope, class_of, constant, resolve, written
 
 __all__ = ["Reader"]
@@ -23,19 +24,25 @@ _FIRST_METHODS = ("__init__", "__post_init__", "setUp", "setUpClass", "setup", "
 _PLAIN_DECORATORS = frozenset({"property", "staticmethod", "classmethod"})
 # Calls at module level that prepare it rather than do its work.
 _PREPARES = frozenset(
-    ["basicConfig", "filterwarnings", "simplefilter", "append", "insert", "extend", "add_middleware", "include_router", "mount", "use", "seed", "set_option", "set_options", "load_dotenv", "manual_seed", "setLevel", "addHandler", "update", "setdefault", "add_typer", "add_command", "config", "configure", "set", "register", "set_page_config", "importorskip", "set_theme", "set_style", "add_argument"]
+    {"basicConfig", "filterwarnings", "simplefilter", "append", "insert", "extend", "add_middleware", "mount"}
+    | {"include_router", "use", "seed", "set_option", "set_options", "load_dotenv", "manual_seed", "setLevel"}
+    | {
+        "addHandler",
+        "update",
+        "setdefault",
+        "add_typer",
+        "add_command",
+        "config",
+        "configure",
+        "set",
+        "register",
+    }
+    | {"set_page_config", "importorskip", "set_theme", "set_style", "add_argument"}
 )
 
 
-class Reader(Collector):
-    """Reads a module. `package`: what relative imports begin from; `known`: see `read_module`."""
-
-    def __init__(
-        self, module: str, package: str, known: Mapping[str, str], lines: Sequence[str], at: Sequence[int]
-    ):
-        super().__init__(module, lines, at)
-        self._package, self._known = package, known
-        self._stars: list[str] = []
+class Reader(Importer):
+    """Reads a module; see `Importer` and `Collector` for what it takes."""
 
     def read(self, tree: ast.Module) -> None:
         """Follow the module, then its functions, then those in them."""
@@ -59,43 +66,6 @@ class Reader(Collector):
         if scope is self.top and scope.live and not self.is_script and isinstance(value, ast.Call):
             self.is_script = resolve(value.func, scope).rpartition(".")[2] not in _PREPARES
         self.visit(value, scope)
-
-    # Imports
-
-    def _import(self, node: ast.Import, scope: Scope) -> None:
-        for one in node.names:
-            name = self._home(one.name)
-            self.imports.append(Import(name, self._at[node.lineno]))
-            if one.asname:
-                scope.names[one.asname] = name
-            else:
-                first, _, rest = one.name.partition(".")
-                scope.names[first] = name.removesuffix(f".{rest}") if rest else name
-
-    def _import_from(self, node: ast.ImportFrom, scope: Scope) -> None:
-        base = node.module or ""
-        if node.level:
-            parts = self._package.split(".") if self._package else []
-            parts = parts[: max(0, len(parts) - node.level + 1)]
-            base = ".".join([*parts, base] if base else parts)
-        for one in node.names:
-            name = self._home(f"{base}.{one.name}" if base else one.name)
-            self.imports.append(Import(name, self._at[node.lineno]))
-            if one.name != "*":
-                scope.names[one.asname or one.name] = name
-                continue
-            self._stars.append(name.removesuffix(".*"))
-            # Of several it cannot be told which one brings a name.
-            self.top.star = self._stars[0] if len(self._stars) == 1 else ""
-
-    def _home(self, name: str) -> str:
-        """The name that a module of this repository has, for one under which it can be imported."""
-        head = name
-        while head and self._known:
-            if head in self._known:
-                return self._known[head] + name[len(head) :]
-            head = head.rpartition(".")[0]
-        return name
 
     # Statements that bind
 
@@ -300,8 +270,8 @@ def _defaults(given: ast.arguments, scope: Scope) -> dict[str, Any]:
 
 _STATEMENTS: dict[type, Callable[..., None]] = {
     ast.Expr: Reader._expression,
-    ast.Import: Reader._import,
-    ast.ImportFrom: Reader._import_from,
+    ast.Import: Reader.imported,
+    ast.ImportFrom: Reader.imported_from,
     ast.Global: Reader._global,
     ast.Assign: Reader._assign,
     ast.AnnAssign: Reader._annotated,

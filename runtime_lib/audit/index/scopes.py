@@ -29,8 +29,8 @@ class Scope:
         values: names with constant values.
         constants: those of the whole module, "SEED" and "Config.seed" → (value, line).
         returns: functions of the module, "package.module.build()" → what they give.
-        this: the first parameter of a method; `owner`: its class, "package.module.Trainer()"; `attributes`: what
-            is assigned to `self.x`.
+        this: the first parameter of a method; `owner`: its class, "package.module.Trainer()"; `attributes`:
+            what is assigned to `self.x`.
         asserts: where assertions go: the function's own list, and those of the functions around it.
         assigned: what is bound here; `shared`: of that what `global` gives to the module.
         star: what the only `from x import *` of the module brings names from.
@@ -112,10 +112,20 @@ def _joined(root: str, parts: list[str], scope: Scope) -> str:
     if not parts:
         return root
     whole = root + "".join(reversed(parts))
-    if scope.returns and parts[0] == "()":
-        whole = scope.returns.get(whole, whole)
+    if scope.returns and "()" in whole:
+        whole = _returned(whole, scope.returns)
     if len(whole) > _LONGEST_NAME and "()" in whole:
         return whole[: whole.index("()") + 2] + (parts[0] if parts[0] != "()" else "")
+    return whole
+
+
+def _returned(whole: str, returns: dict[str, str]) -> str:
+    """With what a function of the module gives in place of its call."""
+    end = -2
+    while (end := whole.find("()", end + 2)) >= 0:
+        found = returns.get(whole[: end + 2])
+        if found:
+            return found + whole[end + 2 :]
     return whole
 
 
@@ -131,7 +141,7 @@ def written(node: ast.AST) -> str:
 
 
 def class_of(annotation: ast.AST | None, scope: Scope) -> str:
-    """What a parameter with this annotation is: "pandas.DataFrame()"; "?" unless the class is imported or made here."""
+    """What a parameter with this annotation is, "pandas.DataFrame()"; "?" unless the class is known here."""
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
         first, *rest = annotation.value.split("[")[0].split(" | ")[0].strip().split(".")
         known = scope.names.get(first, "?")
