@@ -112,7 +112,7 @@ class Call:
         name: resolved by imports, assignments and `self`: `mlflow.log_metric`; of a method of an object that
             a known call made `sklearn.ensemble.RandomForestClassifier().fit`; else `?.fit`, or `fit` for a
             name that is not known. A function or class of the module itself is `package.module.fit`, and
-            `self` is `package.module.Trainer()`; a chain of more than 200 characters is cut after its first call.
+            `self` is `package.module.Trainer()`; a chain of over 200 characters is cut after its first call.
         args, keywords: constants (also lists, tuples and dicts of them), else `UNKNOWN`; `**x` is the keyword
             "**".
         names: of arguments that are names, attributes or calls, what they are, by keyword or by place ("0"):

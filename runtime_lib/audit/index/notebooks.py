@@ -15,9 +15,13 @@ from runtime_lib.audit.index.modules import parse, quiet, read_tree, why_not
 __all__ = ["read_notebook"]
 
 _LARGEST = 64_000_000
-_PYTHON = re.compile(
-    r"\s*(?:i?python[\d.]*|xpython|pyspark\w*|conda-?env.*|py\d*|sagemaker.*|\s*)\s*", re.IGNORECASE
+_PYTHON = re.compile(r"\s*(?:i?python[\d. ]*|xpython|pyspark\w*|py\d*)?\s*", re.IGNORECASE)
+# Kernels that say no language but have it in their names; most others are environments of Python.
+_OTHERS = re.compile(
+    r"(ir|r|julia|scala|java|javascript|bash|octave|sas|stata|rust|go|kotlin)\b", re.IGNORECASE
 )
+_KEYS = (b'"source"', b'"input"')
+_MOST_LIKE_IT = 1000
 _NONE = msgspec.Raw(b"null")
 
 
