@@ -114,10 +114,11 @@ def _cells(raw: bytes, found: list[_Raw]) -> tuple[tuple[Cell, ...], list[_Sourc
             given = bytes(cell.input)
         place = _place(raw, given, at)
         line += raw.count(b"\n", at, place)
-        at = place
+        source = _source(given, line)
+        at = place + len(given) if raw.startswith(given, place) else place
+        line += raw.count(b"\n", place, at)
         if cell.cell_type != "code":
             continue
-        source = _source(given, line)
         sources.append(source)
         count = cell.execution_count if cell.execution_count is not None else cell.prompt_number
         has_output = bytes(cell.outputs).strip(b" \n\r\t[]") not in (b"", b"null")
