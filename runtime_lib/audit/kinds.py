@@ -1,0 +1,155 @@
+"""Whether a repository is a project, a library, a template, a course or docs; and how far along it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Literal
+
+from runtime_lib.audit.index.model import Evidence, Repo
+from runtime_lib.audit.parts import examples, serving, tests
+from runtime_lib.audit.queries import at, commands, entries, files, imports, lines, uses
+from runtime_lib.audit.tools import named
+
+__all__ = ["Kind", "Stage", "kind", "stage"]
+
+Kind = Literal["project", "library", "template", "course", "docs"]
+Stage = Literal["exploration", "development", "production"]
+
+_NUMBERED = re.compile(
+    r"(?:(?:week|lesson|module|chapter|ch|lecture|lec|day|lab|exercise|homework|hw|session|part|tutorial|assignment"
+    r"|unit|project)[-_ ]?)?\d{1,2}(?:[-_. a-z]|$)",
+    re.IGNORECASE,
+)
+_LESSONS = re.compile(
+    r"\b(?:courses?|textbook|books?|bootcamp|lessons?|exercises|curriculum|workshop|chapters?|zoomcamp|tutorials?"
+    r"|lectures?|homeworks?|assignments?|learn(?:ing)? path|handbook|nanodegree|specialization)\b",
+    re.IGNORECASE,
+)
+_SOURCE = (
+    "*.py", "*.ipynb", "*.r", "*.rmd", "*.jl", "*.java", "*.scala", "*.cpp", "*.c", "*.cc", "*.cs",
+    "*.go", "*.rs", "*.js", "*.ts", "*.swift", "*.kt", "*.m", "*.sql", "*.lua", "*.rb", "*.php",
+)  # fmt: skip
+_PUBLISHES = r"\btwine upload\b|\b(?:poetry|flit|uv|hatch|pdm) publish\b"
+
+
+def kind(repo: Repo) -> tuple[Kind, tuple[Evidence, ...]]:
+    """What it is, and what shows it; a project where nothing says otherwise."""
+    if found := tuple(_template(repo)):
+        return "template", found[:3]
+    if not files(repo, *_SOURCE):
+        written = files(repo, "*.md", "*.rst", "*.txt", "*.adoc", "*.html")
+        return ("docs", (at(written[0], 1, "text and no code"),)) if written else ("project", ())
+    if found := tuple(_course(repo)):
+        return "course", found[:3]
+    public, own = list(_public(repo)), list(_own(repo))
+    if _packaged(repo) and sum(weight for weight, _ in public) > max(1, sum(weight for weight, _ in own)):
+        return "library", tuple(one for _, one in public)[:3]
+    return "project", tuple(one for _, one in own)[:3]
+
+
+def _template(repo: Repo) -> Iterator[Evidence]:
+    marks = (
+        "/cookiecutter.json",
+        "/copier.yml",
+        "/copier.yaml",
+        "/databricks_template_schema.json",
+        "/copier.toml",
+    )
+    yield from (at(path, 1, "settings of a template") for path in files(repo, *marks))
+    pattern = re.compile(r"(?:[^/]+/)?\{[{%] ?-? ?cookiecutter\.[^/]*/")
+    yield from (at(path, 1, path) for path in repo.files if pattern.match(path))
+
+
+def _course(repo: Repo) -> Iterator[Evidence]:
+    """At least four numbered lessons in one folder, and a README that speaks of a course."""
+    said = next(iter(_title(repo)), None)
+    if said is None:
+        return
+    places: dict[tuple[str, ...], dict[str, str]] = {}
+    for path in sorted(repo.files):
+        parts = PurePosixPath(path).parts
+        for depth in (1, 2):
+            if len(parts) >= depth and (len(parts) > depth or path.endswith((".ipynb", ".py"))):
+                places.setdefault(parts[: depth - 1], {}).setdefault(parts[depth - 1], path)
+    for lessons in places.values():
+        numbered = [path for name, path in lessons.items() if _NUMBERED.match(name)]
+        if len(numbered) >= 4:
+            yield said
+            yield from (at(path, 1, "a lesson") for path in numbered[:2])
+
+
+def _title(repo: Repo) -> Iterator[Evidence]:
+    """Where the README's first lines speak of a course."""
+    for text, line, words in lines(repo, _LESSONS.pattern.replace(r"\b(?:", r"(?i:\b", 1), within="/readme*"):
+        if line <= 25:
+            yield at(text, line, words)
+
+
+def _packaged(repo: Repo) -> bool:
+    """Whether it can be built and holds a package: a folder with __init__.py at the root, in src or lib."""
+    if not files(repo, "/pyproject.toml", "/setup.py", "/setup.cfg"):
+        return False
+    pattern = re.compile(r"(?:src/|lib/|python/)?(?!tests?/|docs?/|examples?/)[a-zA-Z]\w*/__init__\.py")
+    return any(pattern.fullmatch(path) for path in repo.files)
+
+
+def _public(repo: Repo) -> Iterator[tuple[int, Evidence]]:
+    """What speaks for a package that others install."""
+    yield from ((3, at(one.path, one.line, one.text)) for _, _, one in commands(repo, _PUBLISHES))
+    yield from (
+        (3, at(where, line, name)) for where, _, name, line in uses(repo, r"pypi-publish|release-to-pypi")
+    )
+    name = _name(repo)
+    if name:
+        pattern = rf"(?i)(?:pip3? install|uv add|conda install|poetry add)\b.* [\"']?{name}\b(?![./])"
+        yield from (
+            (2, at(text, line, words))
+            for text, line, words in list(lines(repo, pattern, within="/readme*"))[:1]
+        )
+    said = [*entries(repo, "project.classifiers.*", "tool.poetry.classifiers.*", within="/pyproject.toml")]
+    if said:
+        yield 1, at(said[0][0], said[0][1].line, str(said[0][1].value))
+
+
+def _name(repo: Repo) -> str:
+    """The distribution's name as a pattern, "-" and "_" alike; "" if it is not written as a constant."""
+    for _, entry in entries(repo, "project.name", "tool.poetry.name", "metadata.name", within="/*.*"):
+        if isinstance(entry.value, str):
+            return re.sub(r"[-_.]+", "[-_.]", re.escape(entry.value).replace("\\-", "-"))
+    setup = repo.modules.get("setup.py")
+    for call in setup.calls if setup else ():
+        if call.name.endswith("setup") and isinstance(call.keywords.get("name"), str):
+            return re.sub(r"[-_.]+", "[-_.]", re.escape(call.keywords["name"]).replace("\\-", "-"))
+    return ""
+
+
+def _own(repo: Repo) -> Iterator[tuple[int, Evidence]]:
+    """What speaks for a model of this repository's own: steps to it, its data, where it is served."""
+    aside = examples(repo) | tests(repo)
+    for path in files(
+        repo, "dvc.yaml", "/mlproject", "/dags/*.py", "/conf/base/*.yml", "*.dvc", "/params.yaml"
+    )[:3]:
+        if path not in aside:
+            yield 2, at(path, 1, path)
+    orchestration = tuple(part for tool in named("pipeline") for part in tool.imports)
+    found = [one for module, one in imports(repo, *orchestration) if module.path not in aside]
+    if found and len(found) > 1:
+        yield 2, found[0]
+    scripts = re.compile(r"(?:scripts/|src/)?(?:[a-z]+_)?train(?:ing|er)?(?:_[a-z]+)?\.py")
+    yield from ((2, at(path, 1, "a script that trains")) for path in repo.modules if scripts.fullmatch(path))
+    served = sorted(serving(repo) - aside)
+    if served and files(repo, "dockerfile*", "docker-compose*"):
+        yield 1, at(served[0], 1, "answers predictions")
+
+
+def stage(repo: Repo, share: float) -> Stage:
+    """Production where a service is packed and CI runs; exploration where notebooks rule."""
+    jobs = [job for pipeline in repo.ci if pipeline.active for job in pipeline.jobs if not job.disabled]
+    packed = serving(repo) and files(
+        repo, "dockerfile*", "*deployment*.y*ml", "chart.yaml", "serverless.y*ml", "*.tf"
+    )
+    if packed and jobs:
+        return "production"
+    return "exploration" if share > 0.6 and not jobs and not packed else "development"
