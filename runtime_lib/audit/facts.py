@@ -27,14 +27,19 @@ class Fact:
     """A question, answered by its checks: the first gives the value, and all of them have to hold.
 
     Attributes:
-        kind: of the value: "yes" true or false; "name" a name or false; "grade" a word, `no` being that of
-            what is not there.
+        kind: of the value: "yes" true or false; "name" a name or false; "grade" a word.
+        grades: of a grade, those of "pass", "partial" and all else.
     """
 
     means: str
     checks: tuple[str, ...]
     kind: Literal["yes", "name", "grade"] = "yes"
-    no: str = ""
+    grades: tuple[str, str, str] = ("", "", "")
+
+    @property
+    def no(self) -> str | bool:
+        """The value of what is not there."""
+        return self.grades[2] or False
 
 
 @dataclass(frozen=True)
@@ -66,14 +71,18 @@ FACTS: dict[str, Fact] = {
     "monitoring_model": Fact("predictions or their quality are watched after deployment", ("M2",)),
     "drift_detection": Fact("drift of data or predictions is computed for this model", ("M3",)),
     "alerts": Fact("a rule with a receiver that tells somebody", ("M4",)),
-    "seeds": Fact("stochastic steps take a fixed seed: yes, partial, no", ("R1",), "grade", "no"),
-    "environment": Fact("versions are fixed: lock, pinned, ranges, none", ("R2",), "grade", "none"),
+    "seeds": Fact(
+        "stochastic steps take a fixed seed: yes, partial, no", ("R1",), "grade", ("yes", "partial", "no")
+    ),
+    "environment": Fact(
+        "versions are fixed: lock, pinned, ranges, none", ("R2",), "grade", ("lock", "pinned", "none")
+    ),
     "dockerfile": Fact("a Dockerfile, also a template of one, is tracked", ()),
     "deployment_target": Fact("how predictions leave it: api, batch, streaming …", ()),
     "notebook_share": Fact("share of the lines of code that is in notebooks' cells", ()),
     "level": Fact("maturity from 0 to 3; null: the scale does not apply", ()),
 }
-_WORDS = {"pass": "yes", "partial": "partial"}
+_GRADES = {"pass": 0, "partial": 1}
 
 
 def answers(
@@ -98,8 +107,8 @@ def _answer(fact: Fact, findings: Mapping[str, Finding]) -> Answer:
     values = [_value(finding, fact) for finding in given]
     evidence = tuple(one for finding in given for one in finding.evidence)
     for finding, value in zip(given, values, strict=True):
-        if value in (False, fact.no) and finding.verdict != "n/a":
-            return Answer(fact.no or False, finding.message, finding.evidence)
+        if value == fact.no and finding.verdict != "n/a":
+            return Answer(fact.no, finding.message, finding.evidence)
     for finding, value in zip(given, values, strict=True):
         if value == UNKNOWN:
             return Answer(UNKNOWN, finding.message, finding.evidence)
@@ -111,7 +120,7 @@ def _value(finding: Finding, fact: Fact) -> Any:
     if value is None and finding.verdict == UNKNOWN:
         return UNKNOWN
     if fact.kind == "grade":
-        return value or _WORDS.get(finding.verdict, fact.no)
+        return value or fact.grades[_GRADES.get(finding.verdict, 2)]
     if value is None:
         return finding.verdict == "pass"
     return bool(value) if fact.kind == "yes" and value != UNKNOWN else value or False

@@ -115,9 +115,9 @@ def recommend(
             id,
         ),
     )
+    order = _first_things_first(order)
     for id in [id for id in order if urgent[id] == "critical"][_MOST_CRITICAL:]:
         urgent[id] = "high"
-    order = _first_things_first(order)
     when = _when(order, checks, urgent)
     return tuple(_step(checks[id], gaps[id], urgent, when[id], has) for id in order)
 
