@@ -1,0 +1,194 @@
+"""In which line a key of TOML or JSON stands: the parsers of the standard library do not say it.
+
+The text was parsed before, so that the scan need not check anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from runtime_lib.audit.index.model import Entry
+
+__all__ = ["Keys", "entries_of", "json_lines", "toml_lines", "without_comments"]
+
+Keys = tuple[str | int, ...]
+MOST = 20_000  # values of a document
+
+JSON = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/|[{}\[\],:\n]|[^\s{}\[\],:"/]+|/', re.DOTALL)
+TOML = re.compile(
+    r'"""(?:[^\\]|\\.)*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*|[{}\[\],=.\n]'
+    r"|[^\s{}\[\],=.\"'#]+",
+    re.DOTALL,
+)
+
+
+def entries_of(data: Any, lines: dict[Keys, int]) -> tuple[tuple[Entry, ...], bool]:
+    """The scalars of plain data in its order, and whether that is all. A line that is not known is that above."""
+    found: list[Entry] = []
+    waiting: list[tuple[Keys, Any, int]] = [((), data, 1)]
+    while waiting:
+        keys, value, above = waiting.pop()
+        line = lines.get(keys, above)
+        pairs: Any = ()
+        if isinstance(value, dict):
+            pairs = value.items()
+        elif isinstance(value, list):
+            pairs = enumerate(value)
+        elif len(found) >= MOST:
+            return tuple(found), False
+        else:
+            plain = value if value is None or isinstance(value, str | int | float | bool) else str(value)
+            found.append(Entry(keys, plain, line))
+        waiting += reversed([((*keys, key), below, line) for key, below in pairs])
+    return tuple(found), True
+
+
+def without_comments(text: str) -> str:
+    """JSON with comments and last commas, as editors write it, as plain JSON of as many lines."""
+    pieces: list[str] = []
+    place = 0
+    for found in JSON.finditer(text):
+        piece = found[0]
+        pieces.append(text[place : found.start()])
+        place = found.end()
+        if piece.startswith(("//", "/*")):
+            pieces.append("\n" * piece.count("\n"))
+            continue
+        if piece in "}]":
+            last = next((n for n in reversed(range(len(pieces))) if pieces[n].strip()), None)
+            if last is not None and pieces[last] == ",":
+                pieces[last] = ""
+        pieces.append(piece)
+    return "".join([*pieces, text[place:]])
+
+
+def json_lines(text: str) -> dict[Keys, int]:
+    """Keys and places in lists → line, from 1."""
+    lines: dict[Keys, int] = {}
+    at: list[str | int] = []
+    is_value = [True]  # what comes next, by level
+    line = 1
+    for token in JSON.findall(text):
+        first = token[0]
+        if first == "\n":
+            line += 1
+            continue
+        if first in "}]":
+            at.pop()
+            is_value.pop()
+        elif first == ",":
+            if at and isinstance(at[-1], int):
+                at[-1] += 1
+            else:
+                is_value[-1] = False
+        elif first == ":":
+            is_value[-1] = True
+        elif not is_value[-1]:
+            at[-1] = _unquoted(token)
+            lines[tuple(at)] = line
+        else:
+            lines.setdefault(tuple(at), line)
+            if first == "{":
+                at.append("")
+                is_value.append(False)
+            elif first == "[":
+                at.append(0)
+                is_value.append(True)
+        line += token.count("\n") if first in '"/' else 0
+    return lines
+
+
+def toml_lines(text: str) -> dict[Keys, int]:
+    """Keys and places in lists → line, from 1; of a table the line of its header."""
+    lines: dict[Keys, int] = {}
+    counts: dict[Keys, int] = {}
+    table: Keys = ()
+    tokens = _numbered(text)
+    for token, line in tokens:
+        if token == "\n" or token.startswith("#"):
+            continue
+        if token == "[":
+            table = _header(tokens, counts)
+            lines.setdefault(table, line)
+        else:
+            _assignment(token, line, table, tokens, lines)
+    return lines
+
+
+def _numbered(text: str) -> Iterator[tuple[str, int]]:
+    line = 1
+    for token in TOML.findall(text):
+        yield token, line
+        line += token.count("\n")
+
+
+def _header(tokens: Iterator[tuple[str, int]], counts: dict[Keys, int]) -> Keys:
+    """The keys of a header, behind its first bracket; of a list of tables with the place of this one."""
+    words: list[str] = []
+    is_list = False
+    for token, _ in tokens:
+        if token == "\n":
+            break
+        if token == "[":
+            is_list = True
+        elif token not in ("]", ".") and not token.startswith("#"):
+            words.append(_unquoted(token))
+    keys: Keys = ()
+    for number, word in enumerate(words):
+        keys = (*keys, word)
+        if is_list and number == len(words) - 1:
+            counts[keys] = counts.get(keys, -1) + 1
+            keys = (*keys, counts[keys])
+            # Lists of tables below this one begin anew.
+            for other in [other for other in counts if len(other) > len(keys) and other[: len(keys)] == keys]:
+                del counts[other]
+        elif keys in counts:
+            keys = (*keys, counts[keys])
+    return keys
+
+
+def _assignment(
+    token: str, line: int, table: Keys, tokens: Iterator[tuple[str, int]], lines: dict[Keys, int]
+) -> None:
+    """A key with its value, to the end of the line behind it."""
+    at: list[str | int] = [*table, _unquoted(token)]
+    base = len(at)  # how many keys are fixed, by level
+    levels: list[int] = []
+    in_key = True
+    for token, line in tokens:  # noqa: B020
+        if token == "\n" and not levels:
+            return
+        if token == "\n" or token.startswith("#"):
+            continue
+        if in_key and token not in "=}":
+            if token != ".":
+                at.append(_unquoted(token))
+        elif token == "=":
+            lines.setdefault(tuple(at), line)
+            in_key = False
+        elif token in "[{":
+            lines.setdefault(tuple(at), line)
+            base = len(at)
+            levels.append(base)
+            in_key = token == "{"
+            if token == "[":
+                at.append(0)
+        elif token in "]}" and levels:
+            del at[levels.pop() :]
+            in_key = False
+        elif token == ",":
+            below = levels[-1]
+            if len(at) > below and isinstance(at[below], int):
+                del at[below + 1 :]
+                at[below] += 1  # type: ignore[operator]
+            else:
+                del at[below:]
+                in_key = True
+        else:
+            lines.setdefault(tuple(at), line)
+
+
+def _unquoted(token: str) -> str:
+    return token[1:-1] if token[0] in "\"'" else token
