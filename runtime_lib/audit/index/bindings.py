@@ -9,7 +9,7 @@ from typing import Any
 from runtime_lib.audit.index.model import UNKNOWN
 from runtime_lib.audit.index.scopes import Scope, class_of, constant, resolve, written
 
-__all__ = ["annotate", "bind"]
+__all__ = ["annotate", "arguments", "bind", "defaults_of"]
 
 _FIELDS = frozenset({"field", "Field", "ib", "attrib"})
 
@@ -82,3 +82,20 @@ def _bind_attribute(target: ast.Attribute, value: ast.AST, scope: Scope, at: Seq
     given = constant(value, scope)
     if given is not UNKNOWN:
         scope.constants.setdefault(f"{scope.classname}.{target.attr}", (given, at[target.lineno]))
+
+
+def arguments(given: ast.arguments) -> list[ast.arg]:
+    """All parameters, `*args` and `**more` included."""
+    more = [one for one in (given.vararg, given.kwarg) if one]
+    return [*given.posonlyargs, *given.args, *given.kwonlyargs, *more]
+
+
+def defaults_of(given: ast.arguments, scope: Scope) -> dict[str, Any]:
+    """Parameters with constant defaults."""
+    places = [*given.posonlyargs, *given.args]
+    pairs = [*zip(places[len(places) - len(given.defaults) :], given.defaults, strict=True)]
+    pairs += [
+        (one, its) for one, its in zip(given.kwonlyargs, given.kw_defaults, strict=True) if its is not None
+    ]
+    found = {one.arg: constant(its, scope) for one, its in pairs}
+    return {name: value for name, value in found.items() if value is not UNKNOWN}

@@ -137,10 +137,12 @@ class Call:
 class Branch:
     """An `if` that compares by size, or whose body ends in `raise` or in the end of the process.
 
+    Also `return new > old`, without a body.
+
     Attributes:
         end: last line of its body; `test`: source of at most 200 characters.
         stops: its body ends in `raise`, `sys.exit(…)`, `exit(…)`; `leaves`: in `return`.
-        function: as in `Call`.
+        function, live, when: as in `Call`.
     """
 
     line: int
@@ -150,6 +152,7 @@ class Branch:
     leaves: bool = False
     function: str = ""
     live: bool = True
+    when: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,7 @@ class Function:
         decorators: resolved like calls; they are in the module's `calls` too, as are those of classes.
         asserts: `assert` statements, calls of `self.assert…`, `pytest.raises`, `np.testing.assert_…` and
             their like, as (line, source of at most 200 characters); with those of the functions in it.
-        defaults: parameters with their constant defaults.
+        defaults: parameters with their constant defaults; `parameters`: all of them by name.
     """
 
     name: str
@@ -169,6 +172,7 @@ class Function:
     decorators: tuple[str, ...] = ()
     asserts: tuple[tuple[int, str], ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    parameters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from runtime_lib.audit.index.bindings import annotate, bind
+from runtime_lib.audit.index.bindings import annotate, arguments, bind, defaults_of
 from runtime_lib.audit.index.conditions import compares_sizes, condition, is_main, stops, truth
 from runtime_lib.audit.index.imports import Importer
-from runtime_lib.audit.index.model import UNKNOWN, Branch, Call, Function
-from runtime_lib.audit.index.scopes import Scope, class_of, constant, resolve, written
+from runtime_lib.audit.index.model import Branch, Call, Function
+from runtime_lib.audit.index.scopes import Scope, class_of, resolve, written
 
 __all__ = ["Reader"]
 
@@ -143,7 +143,7 @@ class Reader(Importer):
             line, end = self._at[node.lineno], self._at[node.body[-1].end_lineno or node.lineno]
             leaves = isinstance(node.body[-1], ast.Return)
             self.branches.append(
-                Branch(line, end, self.text(node.test), stop, leaves, scope.function, scope.live)
+                Branch(line, end, self.text(node.test), stop, leaves, scope.function, scope.live, scope.when)
             )
 
     def _try(self, node: Any, scope: Scope) -> None:
@@ -174,6 +174,12 @@ class Reader(Importer):
         if node.value is None:
             return
         self.visit(node.value, scope)
+        if compares_sizes(node.value):
+            line = self._at[node.lineno]
+            text = self.text(node.value)
+            self.branches.append(
+                Branch(line, line, text, False, True, scope.function, scope.live, scope.when)
+            )
         what = resolve(node.value, scope)
         if scope.function and what.endswith("()") and not what.startswith("?"):
             owner = (
@@ -204,7 +210,8 @@ class Reader(Importer):
             one for one in (scope.classname if not scope.function else "", scope.function, node.name) if one
         )
         decorators = self._decorators(node, scope)
-        defaults = _defaults(node.args, scope)
+        given = [one.arg for one in arguments(node.args)]
+        defaults = defaults_of(node.args, scope)
         self.visit(node.args, scope)
         asserts: list[tuple[int, str]] = []
         live = scope.live
@@ -224,15 +231,15 @@ class Reader(Importer):
             self._body(node.body, inner)
 
         self.later.append(follow)
-        self.functions.append(Function(name, line, end, decorators, asserts, defaults))  # type: ignore[arg-type]
+        # The list of assertions is filled later, and becomes a tuple then.
+        found = Function(name, line, end, decorators, asserts, defaults, tuple(given))  # type: ignore[arg-type]
+        self.functions.append(found)
 
     @staticmethod
     def _function_scope(node: Any, scope: Scope, name: str) -> Scope:
         inner = scope.inner()
         inner.function, inner.classname = name, scope.classname
-        given = node.args
-        everything = [*given.posonlyargs, *given.args, *given.kwonlyargs]
-        everything += [one for one in (given.vararg, given.kwarg) if one]
+        everything = arguments(node.args)
         for one in everything:
             inner.names[one.arg] = class_of(one.annotation, scope)
             inner.values.pop(one.arg, None)
@@ -256,16 +263,6 @@ class Reader(Importer):
         inner.classname, inner.owner, inner.attributes = name, f"{self._full(name)}()", {}
         first = [one for one in node.body if getattr(one, "name", "") in _FIRST_METHODS]
         self._body([*first, *(one for one in node.body if one not in first)], inner)
-
-
-def _defaults(given: ast.arguments, scope: Scope) -> dict[str, Any]:
-    places = [*given.posonlyargs, *given.args]
-    pairs = [*zip(places[len(places) - len(given.defaults) :], given.defaults, strict=True)]
-    pairs += [
-        (one, its) for one, its in zip(given.kwonlyargs, given.kw_defaults, strict=True) if its is not None
-    ]
-    found = {one.arg: constant(its, scope) for one, its in pairs}
-    return {name: value for name, value in found.items() if value is not UNKNOWN}
 
 
 _STATEMENTS: dict[type, Callable[..., None]] = {

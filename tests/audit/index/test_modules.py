@@ -194,6 +194,7 @@ def test_functions_have_decorators_defaults_and_assertions():
     first, inner, that = module.functions
     assert (first.name, first.line, first.end) == ("test_it", 6, 11)
     assert first.decorators == ("prefect.flow", "pytest.mark.slow")
+    assert first.parameters == ("seed", "rate", "other", "made")
     assert first.defaults == {"seed": 1, "rate": 0.5, "other": None}
     assert [line for line, _ in first.asserts] == [7, 10, 9]
     assert first.asserts[0][1] == 'assert f(1) == 2, "no"'
@@ -266,6 +267,7 @@ def test_branches_that_may_be_gates_are_kept():
                 pass
             if new < old:
                 return False
+            return new > old
         """
     )
     assert [
@@ -275,6 +277,7 @@ def test_branches_that_may_be_gates_are_kept():
         (5, 7, "not report.passed", True, False, ""),
         (9, 10, "new > old", False, False, "promote"),
         (13, 14, "new < old", False, True, "promote"),
+        (15, 15, "new > old", False, True, "promote"),
     ]
 
 
