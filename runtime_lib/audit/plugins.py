@@ -29,7 +29,15 @@ def load_checks() -> tuple[Mapping[str, Check], tuple[str, ...]]:
         CHECKS.update(added)
         if problem:
             notes.append(f"The plug-in {point.name} ({point.value}) adds no checks: {problem}")
-    return dict(CHECKS), tuple(notes)
+    return {id: CHECKS[id] for id in sorted(CHECKS, key=_place)}, tuple(notes)
+
+
+def _place(id: str) -> tuple[bool, int, int, str]:
+    """By principle and number; checks of plug-ins last."""
+    check = CHECKS[id]
+    ours = check.ask.__module__.startswith("runtime_lib.audit.")
+    principle = PRINCIPLES.index(check.principle) if check.principle != "project" else -1
+    return not ours, principle, len(id), id
 
 
 def _load(point: EntryPoint) -> tuple[dict[str, Check], str]:

@@ -1,4 +1,4 @@
-"""Recommendations: one smallest step per gap, few critical, in the tools that are there, in an order that works."""
+"""Recommendations: a step per gap, few critical, in the tools that are there, in an order that works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report as JSON, SARIF, a page, a comment and a badge: their shapes, and that nothing in them is trusted."""
+"""JSON, SARIF, page, comment and badge: their shapes, and that nothing in them is trusted."""
 
 from __future__ import annotations
 
@@ -188,7 +188,11 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.tags.add(tag)
-        self.loads += [name for name, _ in attributes if name in ("src", "href") or name.startswith("on")]
+        self.loads += [
+            name
+            for name, value in attributes
+            if name == "src" or name.startswith("on") or (name == "href" and not value.startswith("#"))
+        ]
         if tag not in ("meta",):
             self.open.append(tag)
 

@@ -83,12 +83,14 @@ def _accepted(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _details(document: Mapping[str, Any], checks: Mapping[str, Check]) -> Iterator[str]:
-    yield "<details><summary>Every check</summary>"
+    yield "<details><summary>Every check that applies</summary>"
     yield ""
     yield "| check | | found | shown by |"
     yield "|---|---|---|---|"
     for principle in document["principles"]:
         for one in words.shown(document, principle["principle"]):
+            if one["verdict"] == "n/a":
+                continue
             asked = plain(checks[one["id"]].question) if one["id"] in checks else ""
             found, shown = plain(one["message"]), plain(words.told(one))
             yield f"| {one['id']} {asked} | {words.SYMBOLS[one['verdict']]} | {found} | {shown} |"

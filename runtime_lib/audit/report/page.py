@@ -22,7 +22,9 @@ _STYLE = """
 .steps { display: grid; grid-template-columns: repeat(4, 1fr); gap: 6px; margin: 14px 0 8px; }
 .steps span { border-top: 5px solid var(--line); padding-top: 4px; font-size: 12.5px; color: var(--muted); }
 .steps .reached { border-color: var(--good); color: var(--ink); }
+.tiles.six { grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); }
 .tile { border-top: 5px solid var(--tone); } .tile .muted { font-size: 12.5px; }
+.tile a { color: inherit; text-decoration: none; white-space: nowrap; } .tile a:hover { color: var(--ink); }
 .good { --tone: var(--good); } .bad { --tone: var(--bad); } .look { --tone: var(--look); }
 .early { --tone: var(--early); }
 .sign { color: var(--tone); font-weight: 700; } .tag { font-size: 12px; border-radius: 9px; padding: 1px 8px;
@@ -95,15 +97,20 @@ def _next(document: Mapping[str, Any]) -> str:
 
 
 def _tiles(document: Mapping[str, Any]) -> Iterator[str]:
-    yield '<h2>Six principles</h2><section class="tiles">'
+    yield '<h2>Six principles</h2><section class="tiles six">'
     for one in document["principles"]:
-        pillars = ", ".join(f"{words.SYMBOLS[each['verdict']]} {each['id']}" for each in one["pillars"])
+        pillars = " · ".join(map(_pillar, one["pillars"]))
         yield (
             f'<div class="card tile {_SIGNS[one["symbol"]]}">{words.principle(one["principle"])}'
             f'<b><span class="sign">{one["symbol"]}</span> {escape(words.mark(one))}</b>'
-            f'<span class="muted">{escape(pillars)}</span></div>'
+            f'<span class="muted">{pillars}</span></div>'
         )
     yield "</section>"
+
+
+def _pillar(one: Mapping[str, Any]) -> str:
+    id = escape(one["id"])
+    return f'<a href="#{id}">{words.SYMBOLS[one["verdict"]]} {id}</a>'
 
 
 def _steps(document: Mapping[str, Any]) -> Iterator[str]:
@@ -112,7 +119,7 @@ def _steps(document: Mapping[str, Any]) -> Iterator[str]:
     if not document["recommendations"]:
         yield '<section class="card"><p>Nothing to recommend.</p></section>'
     for step in document["recommendations"]:
-        tools = f"<p><small>{escape(', '.join(step['tools']))}</small></p>" if step["tools"] else ""
+        tools = f"<p><small>{escape(', '.join(step['tools']))}</small></p>" if step["tools"][1:] else ""
         yield (
             f'<section class="card step"><h3>{escape(step["id"])} {escape(step["recommendation"])}</h3>'
             f'<p><span class="tag {_URGENT.get(step["priority"], "")}">{step["priority"]}</span> '
@@ -153,7 +160,7 @@ def _one(one: Mapping[str, Any], check: Check | None) -> str:
         inner.append(f"<p><small>{escape(check.why)}</small></p>")
     sure = "" if one["confidence"] == "high" else f' <span class="tag">{one["confidence"]} confidence</span>'
     return (
-        f'<details><summary class="{_TONES[one["verdict"]]}"><span class="sign">'
+        f'<details id="{escape(one["id"])}"><summary class="{_TONES[one["verdict"]]}"><span class="sign">'
         f'{words.SYMBOLS[one["verdict"]]}</span> <span class="id">{escape(one["id"])}</span> '
         f'{escape(asked)}{sure}</summary><div class="inner">{"".join(inner)}</div></details>'
     )
