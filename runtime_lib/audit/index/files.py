@@ -137,9 +137,7 @@ def _walk(root: Path, files: Files) -> None:
     files.sizes = dict(sorted(files.sizes.items()))
 
 
-def _folders(
-    root: Path, files: Files, submodules: set[str]
-) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+def _folders(root: Path, files: Files, submodules: set[str]) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
     """Folders with what is in them that is not ignored; first what is nearer to the root."""
     waiting: list[tuple[str, tuple[Rule, ...]]] = [("", ())]
     for folder, known in waiting:

@@ -157,7 +157,7 @@ def _assignment(
     base = len(at)  # how many keys are fixed, by level
     levels: list[int] = []
     in_key = True
-    for token, line in tokens:  # noqa: B020
+    for token, line in tokens:
         if token == "\n" and not levels:
             return
         if token == "\n" or token.startswith("#"):

@@ -70,6 +70,8 @@ PAIRS = {
     "renv/library": "an environment",
 }
 RUN = re.compile(r"wandb/(?:offline-)?run-\d")
+
+
 def not_own(folder: str) -> tuple[str, str] | None:
     """The outermost folder on this path that is not the project's own, and what it is."""
     return _not_own(folder) if folder else None

@@ -6,14 +6,14 @@ import re
 from functools import lru_cache
 from typing import Literal
 
-__all__ = ["LIMITS", "Kind", "is_read", "is_template", "kind_of", "without_example"]
+__all__ = ["LIMITS", "Kind", "is_read", "is_template", "kind_of", "without_example", "without_template"]
 
 Kind = Literal["python", "notebook", "yaml", "toml", "json", "ini", "text", "lock", ""]
 
 # Bytes. A notebook carries its pictures; a data file of JSON says nothing that a check asks for.
 LIMITS: dict[Kind, int] = {
     "python": 2_000_000,
-    "notebook": 16_000_000,
+    "notebook": 48_000_000,
     "yaml": 500_000,
     "toml": 500_000,
     "json": 250_000,
@@ -63,11 +63,7 @@ SUFFIXES: dict[str, Kind] = {
     ".ini": "ini",
 }
 SUFFIXES |= dict.fromkeys(
-    (
-        ".txt .md .rst .adoc .sh .bash .zsh .ksh .fish .bat .cmd .ps1 .mk .make .dockerfile .containerfile .tf .hcl"
-        " .tfvars .bicep .smk .rules .groovy .jenkinsfile .jsonnet .libsonnet .nix .bzl .r .rmd .qmd .jl .conf"
-        " .properties .service .timer .cron .sql .nomad .star .just .env .in .starlark .wdl .nf .cue .dhall .toit"
-    ).split(),
+    [".txt", ".md", ".rst", ".adoc", ".sh", ".bash", ".zsh", ".ksh", ".fish", ".bat", ".cmd", ".ps1", ".mk", ".make", ".dockerfile", ".containerfile", ".tf", ".hcl", ".tfvars", ".bicep", ".smk", ".rules", ".groovy", ".jenkinsfile", ".jsonnet", ".libsonnet", ".nix", ".bzl", ".r", ".rmd", ".qmd", ".jl", ".conf", ".properties", ".service", ".timer", ".cron", ".sql", ".nomad", ".star", ".just", ".env", ".in", ".starlark", ".wdl", ".nf", ".cue", ".dhall", ".toit"],
     "text",
 )
 # Of `config.yaml.j2` the name before counts.
@@ -79,9 +75,7 @@ DATA = re.compile(r"(?i)(?:^|/)(?:data|dataset|datasets|annotations|labels|fixtu
 @lru_cache(maxsize=50_000)
 def kind_of(path: str) -> Kind:
     """Of a name that says nothing it is "", and of one without a suffix "text": it may be a script."""
-    name = without_example(path.rpartition("/")[2].lower())
-    for ending in TEMPLATES:
-        name = name.removesuffix(ending)
+    name = without_template(path.rpartition("/")[2].lower())
     if name in SKIPPED or DATA.search(path):
         return ""
     if name in LOCKS or re.fullmatch(r"(?:conda-lock|pylock)\..+", name) or name.endswith(".conda-lock.yml"):
@@ -111,5 +105,13 @@ def is_template(path: str) -> bool:
 def without_example(name: str) -> str:
     """A name without the ending that says that nobody reads the file as it is."""
     for ending in EXAMPLES:
+        name = name.removesuffix(ending)
+    return name
+
+
+def without_template(name: str) -> str:
+    """A name without the endings of templates and examples, which tells what the file would be."""
+    name = without_example(name)
+    for ending in TEMPLATES:
         name = name.removesuffix(ending)
     return name
