@@ -13,6 +13,7 @@ import gc
 from collections.abc import Collection
 from pathlib import Path
 
+from runtime_lib.audit.index.ci import read_ci
 from runtime_lib.audit.index.contents import Contents
 from runtime_lib.audit.index.dependencies import read_dependencies
 from runtime_lib.audit.index.dependencies.entry_points import read_entry_points
@@ -71,6 +72,7 @@ def _index(root: Path) -> Repo:
         documents=contents.documents,
         modules=modules,
         notebooks=notebooks,
+        ci=read_ci(contents.texts, contents.documents, modules, files.sizes),
         dependencies=dependencies,
         entry_points=entry_points,
         left_out=tuple(files.left_out),
