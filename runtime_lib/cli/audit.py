@@ -134,5 +134,5 @@ def _reasons(
     if min_level is not None and level is not None and level < min_level:
         yield f"Level {level} is below {min_level} (--min-level)."
     low = told["score"][0]
-    if min_score is not None and low < min_score:
+    if min_score is not None and told["score_of"] and low < min_score:
         yield f"The score may be {low:g} of {told['score_of']}, below {min_score:g} (--min-score)."

@@ -19,7 +19,8 @@ _NARROW, _WIDE = "fijlt.,:| 1", "mwMW"
 def badge(document: Mapping[str, Any]) -> str:
     """Draw it: the level decides the colour."""
     level = document["level"]
-    value = words.score(document) if level is None else f"level {level} · {words.score(document)}"
+    score = words.score(document).removesuffix(" principles")
+    value = score if level is None else f"level {level} · {score}"
     colour = _GREY if level is None else _COLOURS[level]
     left, right = _width(_LABEL), _width(value)
     title = escape(f"{_LABEL}: {value}")

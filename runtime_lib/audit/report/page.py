@@ -70,7 +70,7 @@ def _head(document: Mapping[str, Any]) -> str:
     title = words.principle(words.level(document))
     return (
         f'<p class="muted">{about}</p><section class="card verdict {tone}"><h1>{escape(title)}</h1>'
-        f"<p>Six principles: <b>{escape(words.score(document))}</b>{escape(_weakest(document))}</p>"
+        f"<p><b>{escape(words.score(document))}</b>{escape(_weakest(document))}</p>"
         f"{_scale(level)}{_next(document)}</section>"
     )
 

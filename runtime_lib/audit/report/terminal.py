@@ -44,7 +44,7 @@ def _head(document: Mapping[str, Any]) -> Iterator[RenderableType]:
 
     level = words.principle(words.level(document))
     weak = f"; the weakest is {document['weakest']}" if document["weakest"] else ""
-    yield Text.assemble((level, "bold"), f" · {words.score(document)} principles{weak}")
+    yield Text.assemble((level, "bold"), f" · {words.score(document)}{weak}")
     yield Text(f"{document['repository']['name']}: {words.kind(document)}", style="dim")
     if lacks := words.lacks(document):
         yield Text(f"Level {document['next_level']['level']} lacks:")

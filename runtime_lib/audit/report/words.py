@@ -38,10 +38,10 @@ def _range(low: float, high: float) -> str:
 
 
 def score(document: Mapping[str, Any]) -> str:
-    """As in "3.5 to 4.5 of 6"."""
+    """As in "3.5 to 4.5 of 6 principles"."""
     if not document["score_of"]:
         return "no principle applies"
-    return f"{_range(*document['score'])} of {document['score_of']}"
+    return f"{_range(*document['score'])} of {document['score_of']} principles"
 
 
 def level(document: Mapping[str, Any]) -> str:
@@ -69,7 +69,7 @@ def kind(document: Mapping[str, Any]) -> str:
     targets = [target for target in project["targets"] if target != "none"]
     if targets:
         words.append("for " + ", ".join(targets))
-    if project["notebook_share"]:
+    if project["notebook_share"] >= 0.005:
         words.append(f"{project['notebook_share']:.0%} of its code in notebooks".replace("%", " %"))
     return ", ".join(words)
 
