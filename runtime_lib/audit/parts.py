@@ -10,7 +10,7 @@ from runtime_lib.audit.index.model import Call, Module, Repo
 from runtime_lib.audit.queries import calls, files, imports, once, reached
 from runtime_lib.audit.tools import named
 
-__all__ = ["examples", "fits", "predicts", "serving", "started", "tests", "training", "web"]
+__all__ = ["examples", "fits", "mentioned", "predicts", "serving", "started", "tests", "training", "web"]
 
 _TEST_FOLDERS = {"test", "tests", "testing", "unit_tests", "unittests", "integration_tests"}
 _EXAMPLE_FOLDERS = re.compile(
@@ -182,3 +182,18 @@ def serving(repo: Repo) -> frozenset[str]:
     """Modules that take requests and, themselves or in what they import, predict with a model."""
     able = predicts(repo)
     return frozenset(path for path in web(repo) if reached(repo, [path]) & able)
+
+
+@once
+def mentioned(repo: Repo) -> frozenset[str]:
+    """Last names of all that is called, or handed over as an argument, outside of tests."""
+    aside = tests(repo)
+    found: set[str] = set()
+    for module in repo.code():
+        if module.path not in aside:
+            for call in module.calls:
+                found.add(call.name.rpartition(".")[2])
+                found.update(name.removesuffix("()").rpartition(".")[2] for name in call.names.values())
+            found.update(one.name.rpartition(".")[2] for one in module.functions if one.decorators)
+    found.update(target.rpartition(":")[2] for target in repo.entry_points.values())
+    return frozenset(found)

@@ -1,0 +1,247 @@
+"""M4: somebody is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from runtime_lib.audit.checks.monitoring import judged
+from runtime_lib.audit.index.model import Call, Document, Evidence, Module, Repo
+from runtime_lib.audit.parts import mentioned, started
+from runtime_lib.audit.project import Project
+from runtime_lib.audit.queries import at, calls, commands, entries, lines, reached, uses
+from runtime_lib.audit.records import Finding, check
+from runtime_lib.audit.tools import used
+
+__all__: list[str] = []
+
+_TARGETS = {
+    "url", "api_url", "apiurl", "webhook_url", "webhookurl", "url_file", "api_url_file", "to", "routing_key",
+    "channel", "service_key", "bot_token", "api_key", "chat_id", "user_key", "token", "routingkey",
+    "servicekey", "addresses", "apikey", "topic_arn", "room_id", "recipient", "urlsecret",
+}  # fmt: skip
+# Addresses of documentation, and of the machine itself: nobody is told.
+_NOBODY = re.compile(
+    r"^\s*$|@example\.|example\.(?:com|org)|localhost|127\.0\.0\.1|^<.*>$|your[-_ ]|changeme|airflow@airflow"
+    r"|T00000000|XXXX|placeholder|^(?:none|null|todo)$",
+    re.IGNORECASE,
+)
+_OCCASION = re.compile(
+    r"alert|alarm|notif|fail|drift|monitor|error|warn|incident|on_call|oncall|report|degrad|anomal|health|quality"
+    r"|callback|retrain",
+    re.IGNORECASE,
+)
+_HOOKS = re.compile(
+    r"hooks\.slack\.com|api\.telegram\.org/bot|discord(?:app)?\.com/api/webhooks|events\.pagerduty\.com"
+    r"|webhook\.office\.com|api\.opsgenie\.com|api\.pushover\.net|ntfy\.sh|chat\.googleapis\.com"
+)
+_HOOK_NAME = re.compile(
+    r"slack|teams_|discord|pagerduty|telegram|opsgenie|mattermost|alert\w*_?(?:url|hook)|webhook", re.I
+)
+_POSTS = (
+    "requests.post",
+    "httpx.post",
+    "requests.request",
+    "urllib.request.urlopen",
+    "*.Session().post",
+    "urllib3*.request",
+)
+_JOBS = re.compile(
+    r"train|deploy|monitor|drift|predict|infer|scor|data|retrain|model|evaluat|pipeline", re.IGNORECASE
+)
+_TELLS = (
+    r"(?i)slack|action-send-mail|ms-?teams|discord|telegram|pagerduty|create-an-issue|opsgenie|send-email"
+)
+
+
+@check(
+    "M4",
+    "monitoring",
+    "Is somebody told when the service, the model or a pipeline fails?",
+    pillar=True,
+    looks_for="A rule with a receiver: Alertmanager, Grafana, alarms of a cloud with actions, a message to "
+    "Slack, PagerDuty or by e-mail on failure or drift. Empty lists, comments and pop-ups tell nobody.",
+    why="A dashboard helps those who look at it; the rest is found by customers.",
+    false_answers="Receivers that are set up by hand in a cloud's console are not seen.",
+    fix="Send one message, on one condition, to a channel that somebody reads.",
+    effort="hours",
+    priority="high",
+    tools=("alertmanager", "grafana", "slack", "pagerduty", "cloudwatch"),
+    brings="`mlops monitor` posts to `monitoring.webhook`; `mlops metrics` writes rules for Alertmanager.",
+)
+def alerts(repo: Repo, project: Project) -> Finding:
+    return judged(
+        repo, project, _told(repo, project), "Somebody is told.", "Nothing tells anybody of a failure."
+    )
+
+
+def _told(repo: Repo, project: Project) -> Iterator[Evidence]:
+    yield from _alertmanager(repo)
+    yield from _airflow(repo, project)
+    yield from _configured(repo)
+    yield from _infrastructure(repo)
+    yield from _messages(repo, project)
+    yield from _from_ci(repo)
+
+
+def _alertmanager(repo: Repo) -> Iterator[Evidence]:
+    """Receivers with a target, where there is a rule too."""
+    rules = entries(repo, "*groups.*.rules.*.alert", "*groups.*.rules.*.title", "*groups.*.rules.*.uid")
+    rule = next(iter(rules), None)
+    if rule is None:
+        return
+    for document in repo.documents.values():
+        if any(_receives(part) for part in _with_receivers(document.data)) and not _aside(document):
+            yield at(rule[0], rule[1].line, f"alert: {rule[1].value}")
+            yield at(document, _line(document, "receivers"), "receivers with a target")
+
+
+def _aside(document: Document) -> bool:
+    return bool(re.search(r"(?:^|[/._-])(?:examples?|samples?)(?:[/._-]|$)", document.path, re.IGNORECASE))
+
+
+def _line(document: Document, key: str) -> int:
+    return next((one.line for one in document.entries if key in one.keys), 1)
+
+
+def _with_receivers(data: Any, depth: int = 0) -> Iterator[Any]:
+    """The lists below "receivers", wherever charts and custom resources put them."""
+    if depth > 8:
+        return
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if key == "receivers" and isinstance(value, list):
+                yield from value
+            yield from _with_receivers(value, depth + 1)
+    elif isinstance(data, list):
+        for value in data[:200]:
+            yield from _with_receivers(value, depth + 1)
+
+
+def _receives(receiver: Any) -> bool:
+    """Whether it has a target: "slack_configs" of Alertmanager, "settings" of Grafana."""
+    if not isinstance(receiver, dict):
+        return False
+    settings = receiver.get("settings")
+    ways = [settings] if isinstance(settings, dict) else []
+    for key, value in receiver.items():
+        if str(key).lower().endswith(("_configs", "configs")) and isinstance(value, list):
+            ways += [one for one in value if isinstance(one, dict)]
+    return any(
+        str(key).lower() in _TARGETS and value and not _NOBODY.search(str(value))
+        for way in ways
+        for key, value in way.items()
+    )
+
+
+def _airflow(repo: Repo, project: Project) -> Iterator[Evidence]:
+    """E-mail on failure with an address, and callbacks that send something."""
+    for module in repo.modules.values():
+        if "airflow" not in module.packages or module.path in project.tests:
+            continue
+        given = [(value, line) for value, line in module.constants.values() if isinstance(value, dict)]
+        for call in module.calls:
+            given.append((dict(call.keywords), call.line))
+            if isinstance(nested := call.keywords.get("default_args"), dict):
+                given.append((nested, call.line))
+        for options, line in given:
+            if options.get("email_on_failure", True) is not False and (
+                to := _addresses(options.get("email"))
+            ):
+                yield at(module, line, f"email on failure: {to}")
+
+
+def _addresses(value: Any) -> str:
+    found = [one for one in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(one, str)]
+    return ", ".join(one for one in found if "@" in one and not _NOBODY.search(one))
+
+
+def _configured(repo: Repo) -> Iterator[Evidence]:
+    wanted = (
+        "*email_notifications.on_failure.*", "*webhook_notifications.on_failure.*",
+        "*alert_notification.emails.*",
+        "*notifications.emails.*", "*alertEmail*", "*slack_webhook", "*AlarmActions.*", "*AlarmActions",
+    )  # fmt: skip
+    for document, entry in entries(repo, *wanted):
+        if entry.value and not _NOBODY.search(str(entry.value)) and not _aside(document):
+            yield at(document, entry.line, f"{entry.keys[-1]}: {entry.value}")
+    for document, entry in entries(repo, "*routes.*"):
+        # Taskcluster.
+        if re.match(
+            r"notify\.[\w-]+\..+\.on-(?:failed|any|completed|exception|defined|resolved)", str(entry.value)
+        ):
+            yield at(document, entry.line, str(entry.value))
+    for document, entry in entries(repo, "email.receiver", "core.error-email", within="*luigi.*"):
+        yield at(document, entry.line, str(entry.value))
+    for document, entry in entries(repo, "monitoring.webhook", within="/mlops.toml"):
+        yield at(document, entry.line, "monitoring.webhook")
+
+
+def _infrastructure(repo: Repo) -> Iterator[Evidence]:
+    """Terraform's and a cloud's alarms with whom they tell."""
+    actions = r"^\s*(?:alarm_actions|notification_channels)\s*=\s*\[\s*[^\]\s]|^\s*action_group_id\s*="
+    yield from (at(text, line, words) for text, line, words in lines(repo, actions, within="*.tf"))
+    groups = (
+        r'^\s*resource\s+"(?:azurerm_monitor_action_group|google_monitoring_notification_channel'
+        r'|pagerduty_service\w*)"'
+    )
+    yield from (at(text, line, words) for text, line, words in lines(repo, groups, within="*.tf"))
+    for document, entry in entries(repo, "*type"):
+        if re.fullmatch(r"(?i)microsoft\.insights/actiongroups", str(entry.value)):
+            yield at(document, entry.line, str(entry.value))
+    for module, one in calls(repo, "*.put_metric_alarm", "*.add_alarm_action"):
+        if one.name.endswith("add_alarm_action") or one.keywords.get("AlarmActions"):
+            yield at(module, one.line, one.name)
+    for module, one in calls(repo, "*AlertConfiguration", "*EmailAlertConfig"):
+        if one.args or any(one.keywords.get(key) for key in ("email_addresses", "user_emails")):
+            yield at(module, one.line, one.name)
+
+
+def _messages(repo: Repo, project: Project) -> Iterator[Evidence]:
+    """Messages that code sends on an occasion, in functions that something calls."""
+    within = reached(repo, started(repo)) - project.tests
+    found = {(one.path, one.line): one for _, one in used(repo, "alerts", by=("calls",), within=within)}
+    for module, one in calls(repo, *_POSTS, within=within):
+        if _to_hook(module, one):
+            found[module.path, one.line] = at(module, one.line, f"{one.name}(…) to a hook")
+    for (path, line), shown in sorted(found.items()):
+        if path not in repo.modules:
+            continue
+        module = repo.modules[path]
+        call = next(one for one in module.calls if one.line == line)
+        if not _OCCASION.search(f"{path} {call.function} {_around(module, call)}"):
+            continue
+        if not call.function or call.function.rpartition(".")[2] in mentioned(repo):
+            yield shown
+
+
+def _around(module: Module, call: Call) -> str:
+    """Constants of the call and the names of what calls the function it is in."""
+    function = call.function.rpartition(".")[2]
+    callers = {one.function for one in module.calls if function and one.name.rpartition(".")[2] == function}
+    return f"{call.keywords} {call.args} {' '.join(callers)}"
+
+
+def _to_hook(module: Module, call: Call) -> bool:
+    if any(_HOOK_NAME.search(name) for name in call.names.values()):
+        return True
+    near = {text for line, text in module.strings if abs(line - call.line) <= 15}
+    if any(_HOOKS.search(text) for text in near) or any(
+        _HOOK_NAME.search(text) and text.isupper() for text in near
+    ):
+        return True
+    constants = {name: value for name, (value, _) in module.constants.items() if isinstance(value, str)}
+    return any(_HOOKS.search(constants.get(name.rpartition(".")[2], "")) for name in call.names.values())
+
+
+def _from_ci(repo: Repo) -> Iterator[Evidence]:
+    """Jobs that run by the clock, or train, deploy or watch, and tell how it went."""
+    for pipeline, job, name, line in uses(repo, _TELLS):
+        if any(one.kind == "schedule" for one in job.triggers) or _JOBS.search(f"{job.name} {pipeline.path}"):
+            yield at(pipeline, line, name)
+    for _, job, one in commands(
+        repo, r"\bgh issue create\b|hooks\.slack\.com|SLACK_WEBHOOK|az monitor action-group"
+    ):
+        if any(trigger.kind == "schedule" for trigger in job.triggers) or _JOBS.search(job.name):
+            yield at(one.path, one.line, one.text)
