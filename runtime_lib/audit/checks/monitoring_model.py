@@ -70,7 +70,7 @@ _LIBRARIES = {
     "Are predictions or their quality watched after deployment?",
     pillar=True,
     looks_for="Jobs of evidently, NannyML, whylogs, Arize or a cloud's monitor over what was served; metrics "
-    "of the predictions themselves; traces of a language model's answers. Evaluation of a test split is none.",
+    "of the predictions themselves; traces of a language model's answers. Scores of a test split are none.",
     why="A model fails silently: it answers in time, and wrong.",
     false_answers="Watching that happens in another repository is not seen.",
     fix="Join the log of predictions with what came true, and compute the gate's metric each day.",
@@ -146,7 +146,8 @@ def _has_predictions(repo: Repo, path: str) -> bool:
     "Is drift of data or predictions computed for this model, by something that runs?",
     pillar=True,
     looks_for="A comparison of reference and current data in a script, job, pipeline or service, by a "
-    "library or by own statistics; a cloud's monitor. A detector that nothing runs, or a split of training, is none.",
+    "library or by own statistics; a cloud's monitor. A detector that nothing runs is none, and so is a "
+    "comparison of training's splits.",
     why="A model is as good as the world is like its training data.",
     false_answers="A comparison in SQL or in another language is not seen.",
     fix="Compare last week's inputs with those of training, by the clock.",
