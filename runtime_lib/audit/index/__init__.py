@@ -28,7 +28,35 @@ __all__ = ["index"]
 
 # Files of these names beside a module seldom mean themselves where they are imported.
 FOREIGN = frozenset(
-    ["airflow", "catboost", "dask", "dvc", "fastai", "fastapi", "flask", "jax", "keras", "lightgbm", "lightning", "mlflow", "mxnet", "numpy", "pandas", "prefect", "pytest", "pytorch_lightning", "ray", "scipy", "sklearn", "tensorflow", "torch", "torchvision", "transformers", "wandb", "xgboost"]
+    [
+        "airflow",
+        "catboost",
+        "dask",
+        "dvc",
+        "fastai",
+        "fastapi",
+        "flask",
+        "jax",
+        "keras",
+        "lightgbm",
+        "lightning",
+        "mlflow",
+        "mxnet",
+        "numpy",
+        "pandas",
+        "prefect",
+        "pytest",
+        "pytorch_lightning",
+        "ray",
+        "scipy",
+        "sklearn",
+        "tensorflow",
+        "torch",
+        "torchvision",
+        "transformers",
+        "wandb",
+        "xgboost",
+    ]
 )
 
 

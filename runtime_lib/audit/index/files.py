@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runtime_lib.audit.index.git import Git, read_git
+from runtime_lib.audit.index.git import Git, Tracked, read_git
 from runtime_lib.audit.index.ignored import Rule, is_ignored, rules
 from runtime_lib.audit.index.model import LeftOut
 from runtime_lib.audit.index.places import by_content, not_own
@@ -39,19 +39,19 @@ class Files:
 def find(root: Path) -> Files:
     """List the files of the repository at `root`."""
     files = Files(read_git(root))
-    if files.git is None or files.git.tracked is None:
-        if files.git and files.git.problem:
-            files.left_out.append(LeftOut(".git/index", files.git.problem))
-        _walk(root, files)
-    else:
-        _tracked(root, files)
+    if files.git and files.git.tracked is not None:
+        _tracked(root, files, files.git.tracked)
+        return files
+    if files.git and files.git.problem:
+        files.left_out.append(LeftOut(".git/index", files.git.problem))
+    _walk(root, files)
     return files
 
 
 def read(root: Path, path: str, most: int) -> bytes:
-    """The bytes of a file of `sizes`; raises OSError, also if by now it is a link, a pipe or larger than `most`."""
+    """The bytes of a file of `sizes`; OSError also if by now it is a link, a pipe or larger than `most`."""
     handle = os.open(f"{root}/{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with open(handle, "rb") as file:
+    with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError("no regular file")
         raw = file.read(most + 1)
@@ -60,10 +60,9 @@ def read(root: Path, path: str, most: int) -> bytes:
     return raw
 
 
-def _tracked(root: Path, files: Files) -> None:
-    assert files.git and files.git.tracked is not None
-    entries = [entry for entry in files.git.tracked if _is_path(entry.path)]
-    if strange := len(files.git.tracked) - len(entries):
+def _tracked(root: Path, files: Files, tracked: tuple[Tracked, ...]) -> None:
+    entries = [entry for entry in tracked if _is_path(entry.path)]
+    if strange := len(tracked) - len(entries):
         files.left_out.append(LeftOut(".", f"{strange:,} whose names are no text, or lead out"))
     files.submodules = tuple(entry.path for entry in entries if entry.kind == "submodule")
     regular = [entry.path for entry in entries if entry.kind == "file"]
@@ -139,18 +138,15 @@ def _walk(root: Path, files: Files) -> None:
 
 def _folders(root: Path, files: Files, submodules: set[str]) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
     """Folders with what is in them that is not ignored; first what is nearer to the root."""
-    waiting: list[tuple[str, tuple[Rule, ...]]] = [("", ())]
-    for folder, known in waiting:
+    waiting: list[tuple[str, tuple[Rule, ...], bool]] = [("", (), False)]
+    for folder, known, ignored in waiting:
         try:
             with os.scandir(f"{root}/{folder}") as found:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
             files.left_out.append(LeftOut(folder or ".", f"cannot be read: {error.strerror}"))
             continue
-        if folder and (found_kind := not_own(folder)):
-            files.left_out.append(LeftOut(folder, found_kind[1]))
-            continue
-        if folder and (why := by_content(entry.name for entry in entries)):
+        if why := _foreign(folder, entries):
             files.left_out.append(LeftOut(folder, why))
             continue
         here = (*known, *_ignore_file(root, folder, entries))
@@ -159,10 +155,18 @@ def _folders(root: Path, files: Files, submodules: set[str]) -> Iterator[tuple[s
             path = f"{folder}/{entry.name}" if folder else entry.name
             if entry.is_dir(follow_symlinks=False):
                 if path not in submodules and path.count("/") < DEEPEST and entry.name != ".git":
-                    waiting.append((path, here))
-            elif is_read(path) or not is_ignored(path, False, here):
+                    waiting.append((path, here, ignored or is_ignored(path, True, here)))
+            elif is_read(path) or not (ignored or is_ignored(path, False, here)):
                 kept.append(entry)
         yield folder, kept
+
+
+def _foreign(folder: str, entries: list[os.DirEntry[str]]) -> str:
+    """Why a folder is not the project's own; "" if it is."""
+    if not folder:
+        return ""
+    found = not_own(folder)
+    return found[1] if found else by_content(entry.name for entry in entries)
 
 
 def _ignore_file(root: Path, folder: str, entries: list[os.DirEntry[str]]) -> list[Rule]:

@@ -1,7 +1,7 @@
-"""What git tracks, read from its files: git itself is not run, since a repository's settings could make it run more.
+"""What git tracks, read from its files: git is not run, since a repository's settings could make it run more.
 
-A `.git` that points elsewhere (worktrees, submodules) is followed only if what is there points back: a file in an
-audited folder must not lead out of it.
+A `.git` that points elsewhere (worktrees, submodules) is followed only if what is there points back: a file
+in an audited folder must not lead out of it.
 """
 
 from __future__ import annotations

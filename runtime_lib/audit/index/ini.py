@@ -15,7 +15,7 @@ OPTION = re.compile(r"(\s*)([^=:\s][^=:]*?)\s*[=:]\s*(.*)$")
 def read_ini(text: str) -> tuple[dict[str, dict[str, str]], tuple[Entry, ...]]:
     """Sections → options → text; lines that are further in continue the option above.
 
-    An option that continues has the line of its name; its own lines keep their places, comments are empty ones.
+    An option that continues has the line of its name; its lines keep their places, comments are empty ones.
     What stands before the first section is in the section "". Names of options are in lower case.
     """
     data: dict[str, dict[str, str]] = {}

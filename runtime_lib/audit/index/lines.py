@@ -25,7 +25,7 @@ TOML = re.compile(
 
 
 def entries_of(data: Any, lines: dict[Keys, int]) -> tuple[tuple[Entry, ...], bool]:
-    """The scalars of plain data in its order, and whether that is all. A line that is not known is that above."""
+    """The scalars of plain data in its order, and whether that is all. An unknown line is that above."""
     found: list[Entry] = []
     waiting: list[tuple[Keys, Any, int]] = [((), data, 1)]
     while waiting:
@@ -47,21 +47,21 @@ def entries_of(data: Any, lines: dict[Keys, int]) -> tuple[tuple[Entry, ...], bo
 
 def without_comments(text: str) -> str:
     """JSON with comments and last commas, as editors write it, as plain JSON of as many lines."""
-    pieces: list[str] = []
+    kept: list[str] = []
     place = 0
     for found in JSON.finditer(text):
         piece = found[0]
-        pieces.append(text[place : found.start()])
+        kept.append(text[place : found.start()])
         place = found.end()
         if piece.startswith(("//", "/*")):
-            pieces.append("\n" * piece.count("\n"))
+            kept.append("\n" * piece.count("\n"))
             continue
         if piece in "}]":
-            last = next((n for n in reversed(range(len(pieces))) if pieces[n].strip()), None)
-            if last is not None and pieces[last] == ",":
-                pieces[last] = ""
-        pieces.append(piece)
-    return "".join([*pieces, text[place:]])
+            last = next((n for n in reversed(range(len(kept))) if kept[n].strip()), None)
+            if last is not None and kept[last] == ",":
+                kept[last] = ""
+        kept.append(piece)
+    return "".join([*kept, text[place:]])
 
 
 def json_lines(text: str) -> dict[Keys, int]:
@@ -70,8 +70,8 @@ def json_lines(text: str) -> dict[Keys, int]:
     at: list[str | int] = []
     is_value = [True]  # what comes next, by level
     line = 1
-    for token in JSON.findall(text):
-        first = token[0]
+    for piece in JSON.findall(text):
+        first = piece[0]
         if first == "\n":
             line += 1
             continue
@@ -86,7 +86,7 @@ def json_lines(text: str) -> dict[Keys, int]:
         elif first == ":":
             is_value[-1] = True
         elif not is_value[-1]:
-            at[-1] = _unquoted(token)
+            at[-1] = _unquoted(piece)
             lines[tuple(at)] = line
         else:
             lines.setdefault(tuple(at), line)
@@ -96,7 +96,7 @@ def json_lines(text: str) -> dict[Keys, int]:
             elif first == "[":
                 at.append(0)
                 is_value.append(True)
-        line += token.count("\n") if first in '"/' else 0
+        line += piece.count("\n") if first in '"/' else 0
     return lines
 
 
@@ -105,36 +105,36 @@ def toml_lines(text: str) -> dict[Keys, int]:
     lines: dict[Keys, int] = {}
     counts: dict[Keys, int] = {}
     table: Keys = ()
-    tokens = _numbered(text)
-    for token, line in tokens:
-        if token == "\n" or token.startswith("#"):
+    pieces = _numbered(text)
+    for piece, line in pieces:
+        if piece == "\n" or piece.startswith("#"):
             continue
-        if token == "[":
-            table = _header(tokens, counts)
+        if piece == "[":
+            table = _header(pieces, counts)
             lines.setdefault(table, line)
         else:
-            _assignment(token, line, table, tokens, lines)
+            _assignment(piece, line, table, pieces, lines)
     return lines
 
 
 def _numbered(text: str) -> Iterator[tuple[str, int]]:
     line = 1
-    for token in TOML.findall(text):
-        yield token, line
-        line += token.count("\n")
+    for piece in TOML.findall(text):
+        yield piece, line
+        line += piece.count("\n")
 
 
-def _header(tokens: Iterator[tuple[str, int]], counts: dict[Keys, int]) -> Keys:
+def _header(pieces: Iterator[tuple[str, int]], counts: dict[Keys, int]) -> Keys:
     """The keys of a header, behind its first bracket; of a list of tables with the place of this one."""
     words: list[str] = []
     is_list = False
-    for token, _ in tokens:
-        if token == "\n":
+    for piece, _ in pieces:
+        if piece == "\n":
             break
-        if token == "[":
+        if piece == "[":
             is_list = True
-        elif token not in ("]", ".") and not token.startswith("#"):
-            words.append(_unquoted(token))
+        elif piece not in ("]", ".") and not piece.startswith("#"):
+            words.append(_unquoted(piece))
     keys: Keys = ()
     for number, word in enumerate(words):
         keys = (*keys, word)
@@ -150,35 +150,35 @@ def _header(tokens: Iterator[tuple[str, int]], counts: dict[Keys, int]) -> Keys:
 
 
 def _assignment(
-    token: str, line: int, table: Keys, tokens: Iterator[tuple[str, int]], lines: dict[Keys, int]
+    piece: str, line: int, table: Keys, pieces: Iterator[tuple[str, int]], lines: dict[Keys, int]
 ) -> None:
     """A key with its value, to the end of the line behind it."""
-    at: list[str | int] = [*table, _unquoted(token)]
+    at: list[str | int] = [*table, _unquoted(piece)]
     base = len(at)  # how many keys are fixed, by level
     levels: list[int] = []
     in_key = True
-    for token, line in tokens:
-        if token == "\n" and not levels:
+    for piece, line in pieces:
+        if piece == "\n" and not levels:
             return
-        if token == "\n" or token.startswith("#"):
+        if piece == "\n" or piece.startswith("#"):
             continue
-        if in_key and token not in "=}":
-            if token != ".":
-                at.append(_unquoted(token))
-        elif token == "=":
+        if in_key and piece not in "=}":
+            if piece != ".":
+                at.append(_unquoted(piece))
+        elif piece == "=":
             lines.setdefault(tuple(at), line)
             in_key = False
-        elif token in "[{":
+        elif piece in "[{":
             lines.setdefault(tuple(at), line)
             base = len(at)
             levels.append(base)
-            in_key = token == "{"
-            if token == "[":
+            in_key = piece == "{"
+            if piece == "[":
                 at.append(0)
-        elif token in "]}" and levels:
+        elif piece in "]}" and levels:
             del at[levels.pop() :]
             in_key = False
-        elif token == ",":
+        elif piece == ",":
             below = levels[-1]
             if len(at) > below and isinstance(at[below], int):
                 del at[below + 1 :]
@@ -190,5 +190,5 @@ def _assignment(
             lines.setdefault(tuple(at), line)
 
 
-def _unquoted(token: str) -> str:
-    return token[1:-1] if token[0] in "\"'" else token
+def _unquoted(piece: str) -> str:
+    return piece[1:-1] if piece[0] in "\"'" else piece

@@ -43,7 +43,7 @@ class Names:
         return self._of.get(path) or self._name(path)
 
     def known(self, path: str) -> Mapping[str, str]:
-        """What can be imported from a module or notebook here → name: from its folder, those above, or by ending."""
+        """What can be imported here → name: from the file's folder, those above, or by ending."""
         folder = path.rpartition("/")[0]
         if folder not in self._known:
             levels = [folder]

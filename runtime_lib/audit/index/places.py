@@ -1,4 +1,4 @@
-"""Folders whose code is not the project's own: copies of others' code, builds, environments, stores of runs."""
+"""Folders whose code is not the project's own: copies of others' code, builds, environments, runs."""
 
 from __future__ import annotations
 

@@ -62,12 +62,16 @@ SUFFIXES: dict[str, Kind] = {
     ".cfg": "ini",
     ".ini": "ini",
 }
-SUFFIXES |= dict.fromkeys(
-    [".txt", ".md", ".rst", ".adoc", ".sh", ".bash", ".zsh", ".ksh", ".fish", ".bat", ".cmd", ".ps1", ".mk", ".make", ".dockerfile", ".containerfile", ".tf", ".hcl", ".tfvars", ".bicep", ".smk", ".rules", ".groovy", ".jenkinsfile", ".jsonnet", ".libsonnet", ".nix", ".bzl", ".r", ".rmd", ".qmd", ".jl", ".conf", ".properties", ".service", ".timer", ".cron", ".sql", ".nomad", ".star", ".just", ".env", ".in", ".starlark", ".wdl", ".nf", ".cue", ".dhall", ".toit"],
-    "text",
+TEXTS = (
+    ".txt .md .rst .adoc .sh .bash .zsh .ksh .fish .bat .cmd .ps1 .mk .make .dockerfile"
+    " .containerfile .tf .hcl .tfvars .bicep .smk .rules .groovy .jenkinsfile .jsonnet .libsonnet"
+    " .nix .bzl .r .rmd .qmd .jl .conf .properties .service .timer .cron .sql .nomad .star .just .env"
+    " .in .wdl .nf .cue .dhall"
 )
+SUFFIXES |= dict.fromkeys(TEXTS.split(), "text")
 # Of `config.yaml.j2` the name before counts.
 TEMPLATES = (".j2", ".jinja", ".jinja2", ".tmpl", ".template", ".tpl", ".mustache", ".erb", ".gotmpl")
+BLOCK = re.compile(r"\{%.*?%\}")
 EXAMPLES = (".example", ".sample", ".dist", ".disabled", ".off", ".bak", ".old", ".orig")
 DATA = re.compile(r"(?i)(?:^|/)(?:data|dataset|datasets|annotations|labels|fixtures)/.*\.(?:txt|json|csv)$")
 
@@ -110,8 +114,8 @@ def without_example(name: str) -> str:
 
 
 def without_template(name: str) -> str:
-    """A name without the endings of templates and examples, which tells what the file would be."""
-    name = without_example(name)
+    """A name without blocks and the endings of templates and examples, which tells what the file would be."""
+    name = without_example(BLOCK.sub("", name) if "{%" in name else name)
     for ending in TEMPLATES:
         name = name.removesuffix(ending)
     return name

@@ -1,6 +1,6 @@
 """YAML with line numbers, from events: no object of a document is made, no alias is unfolded without a bound.
 
-Events take a quarter of the time of composed nodes, and need no recursion, of which a deep document would run out.
+Events take a quarter of the time of composed nodes, and need no recursion, which depth would exhaust.
 """
 
 from __future__ import annotations
@@ -22,19 +22,13 @@ DEEPEST = 100
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0o?[0-7_]+|0b[01_]+)\Z")
 FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*)?\.?[0-9_]*(?:[eE][-+]?[0-9]+)?\Z")
-WORDS: dict[str, bool | None] = {"": None, "~": None} | {
-    form: value
-    for word, value in {
-        "null": None,
-        "true": True,
-        "yes": True,
-        "on": True,
-        "false": False,
-        "no": False,
-        "off": False,
-    }.items()
-    for form in (word, word.capitalize(), word.upper())
-}
+WORDS: dict[str, bool | None] = {"": None, "~": None}
+for _word, _means in (
+    *dict.fromkeys(("true", "yes", "on"), True).items(),
+    *dict.fromkeys(("false", "no", "off"), False).items(),
+    ("null", None),
+):
+    WORDS |= dict.fromkeys((_word, _word.capitalize(), _word.upper()), _means)
 
 
 class _Stop(Exception):
@@ -60,7 +54,7 @@ class _Frame:
 
 @dataclass
 class Read:
-    """`documents`: plain data; `entries`: with a first key for the place where there are several documents."""
+    """`documents`: plain data; `entries`: of several documents with a first key for the place."""
 
     documents: list[Any]
     entries: tuple[Entry, ...]

@@ -1,4 +1,4 @@
-"""What documents declare: pyproject.toml in its dialects, setup.cfg, Pipfile, pixi.toml, environments of conda."""
+"""What documents declare: pyproject.toml of all dialects, setup.cfg, Pipfile, pixi.toml, environments."""
 
 from __future__ import annotations
 

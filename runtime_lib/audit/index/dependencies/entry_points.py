@@ -24,11 +24,8 @@ def read_entry_points(documents: Mapping[str, Document], setups: Mapping[str, st
         name = path.rpartition("/")[2].lower()
         if name.startswith("pyproject.toml"):
             for entry in document.entries:
-                for table in TABLES:
-                    if entry.keys[: len(table)] == table and len(entry.keys) > len(table):
-                        # Poetry also has tables there: `{ callable = "…" }`, `{ reference = "…" }`.
-                        if len(entry.keys) == len(table) + 1 or entry.keys[-1] in ("callable", "reference"):
-                            found.setdefault(str(entry.keys[len(table)]), str(entry.value))
+                if script := _script(entry.keys):
+                    found.setdefault(script, str(entry.value))
         elif name == "setup.cfg":
             for entry in document.entries:
                 if entry.keys == ("options.entry_points", "console_scripts"):
@@ -36,6 +33,15 @@ def read_entry_points(documents: Mapping[str, Document], setups: Mapping[str, st
     for source in setups.values():
         _add(found, entry_points_in_setup(source))
     return found
+
+
+def _script(keys: tuple[str | int, ...]) -> str:
+    """The name of a command; Poetry also has tables there: `{ callable = "…" }`, `{ reference = "…" }`."""
+    for table in TABLES:
+        rest = keys[len(table) :]
+        if keys[: len(table)] == table and (len(rest) == 1 or rest[1:] in (("callable",), ("reference",))):
+            return str(rest[0])
+    return ""
 
 
 def _add(found: dict[str, str], lines: list[str]) -> None:

@@ -22,7 +22,7 @@ def normalised(name: str) -> str:
 def parse(text: str) -> tuple[str, str] | None:
     """Name and spec of a requirement as PEP 508 and pip know it; None if there is no name in it.
 
-    The spec is "==1.4.2", "" if there is none, and of an address "@ " with it. Markers and extras are dropped.
+    The spec is "==1.4.2", "" if there is none, and of an address "@ " with it. Markers and extras go.
     """
     text = re.sub(r"(?:^|\s)#.*$", "", text).strip()
     text = re.sub(r"\s--(?:hash|config-settings|global-option|install-option)\b.*$", "", text)

@@ -17,7 +17,7 @@ Pairs = list[tuple[str, int]]
 
 
 def declared_in_setup(path: str, source: str) -> Iterator[Requirement]:
-    """Requirements of `install_requires`, `extras_require` and `tests_require`, and the Python it asks for."""
+    """Requirements of `install_requires`, `extras_require` and `tests_require`, and its Python."""
     call, names = setup_call(source)
     for keyword, value in call.items():
         if keyword == "python_requires":
@@ -29,8 +29,8 @@ def declared_in_setup(path: str, source: str) -> Iterator[Requirement]:
             value = names.get(value.id, value) if isinstance(value, ast.Name) else value
             if isinstance(value, ast.Dict):
                 for key, below in zip(value.keys, value.values, strict=True):
-                    group = key.value if isinstance(key, ast.Constant) else "extra"
-                    yield from _requirements(path, _texts(below, names), str(group))
+                    extra = str(key.value) if isinstance(key, ast.Constant) else "extra"
+                    yield from _requirements(path, _texts(below, names), extra)
 
 
 def entry_points_in_setup(source: str) -> list[str]:
@@ -49,7 +49,7 @@ def entry_points_in_setup(source: str) -> list[str]:
 
 
 def setup_call(source: str) -> tuple[dict[str, ast.expr], dict[str, ast.expr]]:
-    """Keywords of the call of `setup`, also those of a dict that it unpacks; names at module level → value."""
+    """Keywords of the call of `setup`, also of a dict that it unpacks; names at module level → value."""
     try:
         with quiet():
             tree = ast.parse(source)
