@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from runtime_lib.audit.index.ci.azure_triggers import holds, triggers_of
 from runtime_lib.audit.index.ci.conditions import evaluate
 from runtime_lib.audit.index.ci.known import SCRIPT_TASKS
 from runtime_lib.audit.index.ci.sources import Place, Sources, block, join, listed, strings, table
 from runtime_lib.audit.index.ci.steps import Step, jobs
-from runtime_lib.audit.index.model import Document, Job, Pipeline, Trigger
+from runtime_lib.audit.index.model import Document, Job, Pipeline
 
 __all__ = ["is_azure", "read", "templates"]
 
@@ -67,7 +68,7 @@ def _template(by: str, name: str) -> str:
 
 
 def read(sources: Sources, document: Document, *, active: bool) -> Pipeline:
-    triggers = tuple(_triggers(sources, document))
+    triggers = tuple(triggers_of(sources, document))
     reader = _Context(sources, document, strings(_variables(table(document.data).get("variables"))))
     data = table(document.data)
     given = _defaults(data.get("parameters"))
@@ -75,41 +76,9 @@ def read(sources: Sources, document: Document, *, active: bool) -> Pipeline:
     found: list[Job] = []
     for name, line, steps in _root(reader, data, (), 0):
         found += jobs(
-            sources, name, line, steps, triggers, lambda one, trigger: _holds(one, trigger, reader.variables)
+            sources, name, line, steps, triggers, lambda one, trigger: holds(one, trigger, reader.variables)
         )
     return Pipeline("azure", document.path, tuple(found), triggers, active, document.problem)
-
-
-def _triggers(sources: Sources, document: Document) -> Iterator[Trigger]:
-    data, lines, path = table(document.data), sources.lines(document), document.path
-    trigger, pr = data.get("trigger", ""), data.get("pr", "")
-    off = str(trigger).lower() == "none" or (isinstance(trigger, dict) and trigger.get("enabled") is False)
-    if not off:
-        branches, tags = table(trigger).get("branches"), table(trigger).get("tags")
-        only_tags = tags and not branches
-        named = (
-            listed(table(branches).get("include"))
-            if branches
-            else listed(trigger)
-            if isinstance(trigger, list)
-            else []
-        )
-        if not only_tags:
-            yield Trigger("push", path, lines.of("trigger"), ", ".join(map(str, named)))
-        if tags:
-            yield Trigger("tag", path, lines.of("trigger", "tags"))
-    if str(pr).lower() != "none" and ("pr" in data or not off):
-        yield Trigger("pull_request", path, lines.of("pr"))
-    for number, raw in enumerate(listed(data.get("schedules"))):
-        if cron := table(raw).get("cron"):
-            yield Trigger("schedule", path, lines.of("schedules", number, "cron"), str(cron))
-    for kind, resources in table(data.get("resources")).items():
-        for number, raw in enumerate(listed(resources)):
-            one = table(raw)
-            if "trigger" in one and str(one["trigger"]).lower() not in ("none", "false"):
-                yield Trigger("event", path, lines.of("resources", str(kind), number), f"resource {kind}")
-    if off and str(pr or "none").lower() == "none":
-        yield Trigger("manual", path, lines.of("trigger"))
 
 
 def _variables(described: Any) -> dict[str, Any]:
@@ -289,19 +258,3 @@ def _script(context: _Context, text: str, keys: Keys, folder: str) -> Step:
         variables=context.variables,
     )
     return Step(plain, place, conditions=context.conditions)
-
-
-def _holds(condition: Any, trigger: Trigger, variables: Mapping[str, str]) -> bool | None:
-    def lookup(name: str) -> str | None:
-        found = re.fullmatch(r"variables(?:\[\s*['\"]([\w.]+)['\"]\s*\]|\.([\w.]+))", name)
-        known = (found[1] or found[2]) if found else ""
-        if known == "Build.Reason":
-            return {"pull_request": "PullRequest", "schedule": "Schedule", "manual": "Manual"}.get(
-                trigger.kind, "IndividualCI"
-            )
-        if known in ("Build.SourceBranch", "Build.SourceBranchName"):
-            ref = {"tag": "refs/tags/v1", "pull_request": "refs/pull/1/merge"}.get(trigger.kind)
-            return ref if known == "Build.SourceBranch" or trigger.kind == "pull_request" else None
-        return variables.get(known) if known and "$" not in variables.get(known, "$") else None
-
-    return evaluate(condition, lookup)

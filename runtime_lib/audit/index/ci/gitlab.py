@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime_lib.audit.index.ci.conditions import evaluate
+from runtime_lib.audit.index.ci.gitlab_rules import triggers_of
 from runtime_lib.audit.index.ci.sources import Place, Sources, block, listed, strings, table
 from runtime_lib.audit.index.ci.steps import Step, jobs
-from runtime_lib.audit.index.model import Document, Job, Pipeline, Trigger, TriggerKind
+from runtime_lib.audit.index.model import Document, Job, Pipeline, Trigger
 
 __all__ = ["included", "is_gitlab", "read"]
 
@@ -31,24 +31,6 @@ _NO_JOBS = frozenset(
     ]
 )
 _SCRIPTS = ("before_script", "script", "after_script")
-_SOURCES: dict[TriggerKind, str] = {
-    "push": "push",
-    "tag": "push",
-    "pull_request": "merge_request_event",
-    "schedule": "schedule",
-    "manual": "web",
-}
-_ONLY: dict[str, TriggerKind] = {
-    "branches": "push",
-    "pushes": "push",
-    "tags": "tag",
-    "merge_requests": "pull_request",
-    "schedules": "schedule",
-    "web": "manual",
-    "triggers": "event",
-    "api": "event",
-    "pipelines": "event",
-}
 # Templates of GitLab's that run what the project cannot be asked for; the others only scan.
 _OPAQUE = re.compile(r"Auto-DevOps|^Jobs/(Test|Build|Deploy)", re.IGNORECASE)
 Keys = tuple[str | int, ...]
@@ -162,7 +144,9 @@ def _job(sources: Sources, merged: _Merged, name: str) -> list[Job]:
     line = sources.lines(document).of(*keys)
     plain = {key: one for key, (_, one) in whole.items()}
     variables = {**_variables(merged.data.get("variables")), **_variables(plain.get("variables"))}
-    triggers = _triggers(merged, plain, document.path, line, variables)
+    workflow = _rules(merged, table(merged.data.get("workflow")).get("rules")) or []
+    rules = _rules(merged, plain.get("rules"))
+    triggers = triggers_of(plain, rules, workflow, (document.path, line), variables)
     steps = list(_steps(sources, merged, whole, variables))
     if isinstance(called := plain.get("trigger"), dict | str) and not table(called).get("include"):
         steps.append(
@@ -226,33 +210,6 @@ def _reference(value: Any) -> tuple[str, str] | None:
     return (str(named[0]), str(named[1])) if isinstance(named, list) and len(named) > 1 else None
 
 
-def _triggers(
-    merged: _Merged, job: Mapping[str, Any], path: str, line: int, variables: Mapping[str, str]
-) -> list[Trigger]:
-    workflow = listed(table(merged.data.get("workflow")).get("rules"))
-    rules = _rules(merged, job.get("rules"))
-    kinds: list[TriggerKind] = []
-    if rules is not None or ("only" not in job and "except" not in job):
-        for kind in _candidates(str(rules) + str(workflow)):
-            by_workflow = _when(workflow, kind, variables, "always") if workflow else "always"
-            by_rules = (
-                _when(rules, kind, variables, str(job.get("when", "on_success")))
-                if rules is not None
-                else str(job.get("when", "on_success"))
-            )
-            if by_workflow != "never" and by_rules != "never":
-                kinds.append("manual" if by_rules == "manual" else kind)
-    else:
-        kinds = _only(job)
-        if job.get("when") == "manual":
-            kinds = ["manual"]
-    kinds = [] if job.get("when") == "never" else kinds
-    return [
-        Trigger(kind, path, line, _SOURCES.get(kind, "") if kind == "schedule" else "")
-        for kind in dict.fromkeys(kinds)
-    ]
-
-
 def _rules(merged: _Merged, described: Any, depth: int = 0) -> list[Any] | None:
     """Rules, with those that `!reference` names put in."""
     if described is None or depth > 5:
@@ -264,64 +221,3 @@ def _rules(merged: _Merged, described: Any, depth: int = 0) -> list[Any] | None:
         else:
             found += _rules(merged, one, depth + 1) or [] if isinstance(one, list) else [one]
     return found
-
-
-def _candidates(text: str) -> list[TriggerKind]:
-    kinds: list[TriggerKind] = ["push", "tag"]
-    if "merge_request" in text or "CI_MERGE_REQUEST" in text:
-        kinds.append("pull_request")
-    if "schedule" in text:
-        kinds.append("schedule")
-    return kinds
-
-
-def _when(rules: list[Any], kind: TriggerKind, variables: Mapping[str, str], default: str) -> str:
-    """What the rules say for this kind: "never", "manual", or that it runs. Unknown conditions may hold."""
-    manual = False
-    for raw in rules:
-        rule = table(raw)
-        holds = evaluate(rule["if"], lambda name: _value(name, kind, variables)) if "if" in rule else True
-        if holds is False:
-            continue
-        when = str(rule.get("when", default if default != "never" else "on_success"))
-        if when not in ("never", "manual"):
-            return when
-        if holds is True and not ({"changes", "exists"} & rule.keys()):
-            return "manual" if manual and when == "never" else when
-        manual = manual or when == "manual"
-    return "manual" if manual else "never"
-
-
-def _value(name: str, kind: TriggerKind, variables: Mapping[str, str]) -> str | None:
-    plain = name.strip("${}")
-    if plain == "CI_PIPELINE_SOURCE":
-        return _SOURCES.get(kind)
-    if plain == "CI_COMMIT_TAG":
-        return "v1.0.0" if kind == "tag" else ""
-    if plain == "CI_COMMIT_BRANCH":
-        return "" if kind in ("tag", "pull_request") else None
-    if plain.startswith("CI_MERGE_REQUEST"):
-        return None if kind == "pull_request" else ""
-    if plain == "CI_OPEN_MERGE_REQUESTS":
-        return None
-    if plain in variables:
-        return variables[plain] if "$" not in variables[plain] else None
-    return None
-
-
-def _only(job: Mapping[str, Any]) -> list[TriggerKind]:
-    """`only` and `except`: names of refs or kinds."""
-    only, without = _refs(job.get("only")), _refs(job.get("except"))
-    kinds: list[TriggerKind] = []
-    for ref in only:
-        kinds.append(_ONLY.get(ref, "tag" if re.match(r"^/\^?v", ref) else "push"))
-    if not only:
-        kinds = ["push", "tag"]
-    never = {_ONLY[ref] for ref in without if ref in _ONLY}
-    return [kind for kind in kinds if kind not in never]
-
-
-def _refs(described: Any) -> list[str]:
-    if isinstance(described, dict):
-        described = described.get("refs")
-    return [str(one) for one in listed(described)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from runtime_lib.audit.index.ci import azure, circleci, clouds, github, gitlab, jenkins, simple
@@ -81,7 +82,11 @@ _PATHS: tuple[tuple[str, str, Read], ...] = (
     ("bitbucket", r"bitbucket-pipelines\.ya?ml", simple.bitbucket),
     ("buildkite", r"\.buildkite/.*\.ya?ml", simple.buildkite),
     ("drone", r"\.drone\.ya?ml", simple.drone),
-    ("woodpecker", r"\.woodpecker\.ya?ml|\.woodpecker/.*\.ya?ml", simple.drone),
+    (
+        "woodpecker",
+        r"\.woodpecker\.ya?ml|\.woodpecker/.*\.ya?ml",
+        partial(simple.drone, provider="woodpecker"),
+    ),
     ("appveyor", r"\.?appveyor\.ya?ml", simple.appveyor),
     ("cirrus", r"\.cirrus\.ya?ml", simple.cirrus),
     ("taskcluster", r"\.taskcluster\.ya?ml", clouds.taskcluster),
