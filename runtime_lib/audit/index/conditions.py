@@ -37,7 +37,10 @@ def condition(test: ast.expr, text: Callable[[ast.AST], str], scope: Scope, met:
     if name:
         found = resolve(test, scope)
         name = name if found.startswith("?") else found
-    return ("" if met else "not ") + (name or text(test))
+    name = name or text(test)
+    if met:
+        return name
+    return f"not ({name})" if isinstance(test, ast.BoolOp | ast.IfExp) else f"not {name}"
 
 
 def is_main(test: ast.expr) -> bool:
