@@ -8,9 +8,9 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from runtime_lib.audit.index.model import Evidence, Repo
-from runtime_lib.audit.parts import examples, serving, tests
-from runtime_lib.audit.queries import at, commands, entries, files, imports, lines, uses
-from runtime_lib.audit.tools import named
+from runtime_lib.audit.parts import examples, serving, tests, training, web
+from runtime_lib.audit.queries import at, commands, entries, files, lines, uses
+from runtime_lib.audit.tools import used
 
 __all__ = ["Kind", "Stage", "kind", "stage"]
 
@@ -24,7 +24,7 @@ _NUMBERED = re.compile(
 )
 _LESSONS = re.compile(
     r"\b(?:courses?|textbook|books?|bootcamp|lessons?|exercises|curriculum|workshop|chapters?|zoomcamp|tutorials?"
-    r"|lectures?|homeworks?|assignments?|learn(?:ing)? path|handbook|nanodegree|specialization)\b",
+    r"|lectures?|homeworks?|assignments?|syllabus|learn(?:ing)? path|handbook|nanodegree|specialization)\b",
     re.IGNORECASE,
 )
 _SOURCE = (
@@ -41,10 +41,13 @@ def kind(repo: Repo) -> tuple[Kind, tuple[Evidence, ...]]:
     if not files(repo, *_SOURCE):
         written = files(repo, "*.md", "*.rst", "*.txt", "*.adoc", "*.html")
         return ("docs", (at(written[0], 1, "text and no code"),)) if written else ("project", ())
+    if files(repo, "/description") and files(repo, "/namespace"):
+        return "library", (at("DESCRIPTION", 1, "a package of R"),)
     if found := tuple(_course(repo)):
         return "course", found[:3]
-    public, own = list(_public(repo)), list(_own(repo))
-    if _packaged(repo) and sum(weight for weight, _ in public) > max(1, sum(weight for weight, _ in own)):
+    own = list(_own(repo))
+    public = list(_public(repo)) if _packaged(repo) else []
+    if sum(weight for weight, _ in public) > max(1, sum(weight for weight, _ in own)):
         return "library", tuple(one for _, one in public)[:3]
     return "project", tuple(one for _, one in own)[:3]
 
@@ -63,10 +66,13 @@ def _template(repo: Repo) -> Iterator[Evidence]:
 
 
 def _course(repo: Repo) -> Iterator[Evidence]:
-    """At least four numbered lessons in one folder, and a README that speaks of a course."""
-    said = next(iter(_title(repo)), None)
-    if said is None:
+    """Numbered lessons in one folder, and a README that speaks of a course."""
+    said = list(_title(repo))
+    if not said:
         return
+    words = {word.lower().rstrip("s") for one in said for word in _LESSONS.findall(one.what)}
+    # Notebooks of a project are numbered too: the less is said of a course, the more there must be.
+    enough = 3 if len(words) >= 2 else 4
     places: dict[tuple[str, ...], dict[str, str]] = {}
     for path in sorted(repo.files):
         parts = PurePosixPath(path).parts
@@ -75,8 +81,8 @@ def _course(repo: Repo) -> Iterator[Evidence]:
                 places.setdefault(parts[: depth - 1], {}).setdefault(parts[depth - 1], path)
     for lessons in places.values():
         numbered = [path for name, path in lessons.items() if _NUMBERED.match(name)]
-        if len(numbered) >= 4:
-            yield said
+        if len(numbered) >= enough:
+            yield said[0]
             yield from (at(path, 1, "a lesson") for path in numbered[:2])
 
 
@@ -108,6 +114,15 @@ def _public(repo: Repo) -> Iterator[tuple[int, Evidence]]:
             (2, at(text, line, words))
             for text, line, words in list(lines(repo, pattern, within="/readme*"))[:1]
         )
+    if not (training(repo) | web(repo)) - examples(repo):
+        yield (
+            2,
+            at(
+                files(repo, "/pyproject.toml", "/setup.py", "/setup.cfg")[0],
+                1,
+                "a package that trains nothing",
+            ),
+        )
     said = [*entries(repo, "project.classifiers.*", "tool.poetry.classifiers.*", within="/pyproject.toml")]
     if said:
         yield 1, at(said[0][0], said[0][1].line, str(said[0][1].value))
@@ -133,10 +148,10 @@ def _own(repo: Repo) -> Iterator[tuple[int, Evidence]]:
     )[:3]:
         if path not in aside:
             yield 2, at(path, 1, path)
-    orchestration = tuple(part for tool in named("pipeline") for part in tool.imports)
-    found = [one for module, one in imports(repo, *orchestration) if module.path not in aside]
-    if found and len(found) > 1:
-        yield 2, found[0]
+    for _, one in used(repo, "pipeline", by=("calls",)):
+        if one.path not in aside:
+            yield 3, one
+            break
     scripts = re.compile(r"(?:scripts/|src/)?(?:[a-z]+_)?train(?:ing|er)?(?:_[a-z]+)?\.py")
     yield from ((2, at(path, 1, "a script that trains")) for path in repo.modules if scripts.fullmatch(path))
     served = sorted(serving(repo) - aside)

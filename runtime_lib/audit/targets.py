@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from runtime_lib.audit.index.model import Evidence, Repo
-from runtime_lib.audit.parts import examples, predicts, serving, started, tests, training
+from runtime_lib.audit.parts import examples, predicts, serving, started, tests, training, web
 from runtime_lib.audit.queries import at, calls, commands, entries, files, imports, lines, reached
 from runtime_lib.audit.tools import named
 
@@ -15,6 +15,7 @@ __all__ = ["Target", "targets"]
 
 Target = Literal["api", "batch", "streaming", "embedded", "library", "managed-endpoint", "cli", "none"]
 
+_PACKAGES = ("/pyproject.toml", "/setup.py", "/setup.cfg", "/description")
 _STREAMS = (
     "kafka", "confluent_kafka", "aiokafka", "faust", "pyflink", "bytewax", "quixstreams", "pika",
     "aio_pika", "kinesis", "paho", "nats", "pyspark.streaming",
@@ -30,7 +31,8 @@ _EMBEDDED = (
     "tensorrt.*", "torch_tensorrt.*", "openvino.*", "*.to_edge", "micromlgen.*", "m2cgen.*",
 )  # fmt: skip
 _MANAGED = (
-    "sagemaker.*.deploy", "*.create_endpoint", "*.create_endpoint_config", "*.update_endpoint",
+    "sagemaker.*.deploy", "sagemaker.*RegisterModel", "sagemaker.*CreateModelStep", "*.create_endpoint",
+    "*.create_endpoint_config", "*.update_endpoint",
     "google.cloud.aiplatform.*.deploy", "google.cloud.aiplatform.Endpoint*", "*.ModelDeployOp",
     "*.EndpointCreateOp", "azureml.core*Webservice*", "azureml.core*.Model.deploy",
     "azure.ai.ml.*OnlineEndpoint*", "*.begin_create_or_update", "*.online_endpoints.*",
@@ -46,6 +48,7 @@ _SCORES = re.compile(
     r"|make_predictions|submission|submit|detect|recommend\w*)\.(?:py|ipynb)$",
     re.IGNORECASE,
 )
+_SCORING = re.compile(r"predict|infer|scor(?:e|ing)|forecast|recommend|batch", re.IGNORECASE)
 _IMAGES = (
     r"(?i)\b(?:tensorflow/serving|tritonserver|pytorch/torchserve|seldonio/|kserve/|bentoml/|vllm/vllm"
     r"|text-generation-inference)"
@@ -80,14 +83,13 @@ def targets(repo: Repo, kind: str) -> tuple[tuple[Target, ...], tuple[Evidence, 
 
 def _library(repo: Repo, kind: str) -> Iterator[Evidence]:
     if kind == "library":
-        yield from (
-            at(path, 1, "a package to install") for path in files(repo, "/pyproject.toml", "/setup.py")
-        )
+        yield from (at(path, 1, "a package to install") for path in files(repo, *_PACKAGES))
 
 
 def _api(repo: Repo) -> Iterator[Evidence]:
     names = tuple(part for tool in named("serving") for part in tool.imports)
-    answers = serving(repo)
+    # Where there is no model at all, what answers requests is what is deployed.
+    answers = serving(repo) or (frozenset() if predicts(repo) or training(repo) else web(repo))
     yield from (one for _, one in imports(repo, *names, within=answers))
     yield from (at(path, 1, "a handler of requests") for path in sorted(answers))
     for document, entry in entries(repo, "*kind", within="*.y*ml"):
@@ -109,8 +111,11 @@ def _managed(repo: Repo) -> Iterator[Evidence]:
         )
     }
     yield from (at(module, one.line, one.name) for module, one in calls(repo, *_MANAGED, within=clouds))
-    for document, entry in entries(repo, "*$schema", "*Type", "*resource.*type", within="*.*"):
-        if re.search(r"managedOnline(?:Endpoint|Deployment)|AWS::SageMaker::Endpoint", str(entry.value)):
+    made = (
+        r"managedOnline(?:Endpoint|Deployment)|AWS::SageMaker::Endpoint|sagemaker:(?:create|update)Endpoint\b"
+    )
+    for document, entry in entries(repo, "*$schema", "*Type", "*Resource"):
+        if re.search(made, str(entry.value)):
             yield at(document, entry.line, str(entry.value))
     yield from (at(path, 1, "cog.yaml") for path in files(repo, "cog.yaml"))
     pattern = (
@@ -137,9 +142,12 @@ def _batch(repo: Repo) -> Iterator[Evidence]:
     yield from (at(module, one.line, one.name) for module, one in calls(repo, *_BATCH))
     able, trains = predicts(repo), training(repo)
     tools = tuple(part for tool in named("pipeline") for part in tool.imports)
-    for module, one in imports(repo, *tools):
-        if re.search(r"predict|infer|scor|forecast|recommend", module.path, re.IGNORECASE):
-            yield one
+    for module, shown in imports(repo, *tools):
+        if _SCORING.search(module.path):
+            yield shown
+        for one in module.calls:
+            if re.search(r"\.predict\w*$", one.name) and _SCORING.search(one.function):
+                yield at(module, one.line, f"{one.name} in {one.function}")
     for path in sorted(started(repo) - serving(repo) - trains):
         if path in repo.modules and _SCORES.search(path) and reached(repo, [path]) & able:
             yield at(path, 1, "a script that predicts")

@@ -128,7 +128,7 @@ def _mlops(repo: Repo) -> Iterator[tuple[Document, Entry]]:
 
 
 def _shown(path: str) -> bool:
-    return bool(re.search(r"(?:^|[/._-])(?:examples?|samples?|templates?)(?:[/._-]|$)", path, re.IGNORECASE))
+    return bool(re.search(r"(?:^|[/._-])(?:examples?|samples?)(?:[/._-]|$)", path, re.IGNORECASE))
 
 
 @check(

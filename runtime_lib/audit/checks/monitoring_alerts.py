@@ -28,7 +28,7 @@ _NOBODY = re.compile(
     re.IGNORECASE,
 )
 _OCCASION = re.compile(
-    r"alert|alarm|notif|fail|drift|monitor|error|warn|incident|on_call|oncall|report|degrad|anomal|health|quality"
+    r"alert|alarm|notif|watch|fail|drift|monitor|error|warn|incident|on_call|oncall|report|degrad|anomal|health|quality"
     r"|callback|retrain",
     re.IGNORECASE,
 )
@@ -217,10 +217,11 @@ def _messages(repo: Repo, project: Project) -> Iterator[Evidence]:
 
 
 def _around(module: Module, call: Call) -> str:
-    """Constants of the call and the names of what calls the function it is in."""
+    """What the call says, and the names of what calls the function it is in."""
     function = call.function.rpartition(".")[2]
     callers = {one.function for one in module.calls if function and one.name.rpartition(".")[2] == function}
-    return f"{call.keywords} {call.args} {' '.join(callers)}"
+    near = (text for line, text in module.strings if abs(line - call.line) <= 4)
+    return f"{call.keywords} {call.args} {' '.join(callers)} {' '.join(near)}"
 
 
 def _to_hook(module: Module, call: Call) -> bool:

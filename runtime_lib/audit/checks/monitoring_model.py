@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 
 from runtime_lib.audit.checks.monitoring import judged
 from runtime_lib.audit.index.model import Call, Evidence, Module, Repo
-from runtime_lib.audit.parts import examples, mentioned, started
+from runtime_lib.audit.parts import examples, mentioned, predicts, started
 from runtime_lib.audit.project import Project
 from runtime_lib.audit.queries import at, calls, reached
 from runtime_lib.audit.records import Finding, check
@@ -79,7 +79,7 @@ _LIBRARIES = {
     tools=("evidently", "nannyml", "whylogs", "sagemaker", "vertex", "azureml"),
     brings="`mlops monitor` judges the quality of served rows, or estimates it where labels are late.",
 )
-def predictions(repo: Repo, project: Project) -> Finding:
+def watched(repo: Repo, project: Project) -> Finding:
     return judged(
         repo,
         project,
@@ -116,7 +116,7 @@ def _exported(repo: Repo, project: Project) -> Iterator[Evidence]:
 
 
 def _own_quality(repo: Repo, within: Collection[str]) -> Iterator[Evidence]:
-    """Modules that are called monitoring, by their path, and compute quality from kept predictions."""
+    """Modules that compute quality from predictions that were kept: in a database, or named monitoring."""
     named_so = {
         path
         for path in within
@@ -131,6 +131,12 @@ def _own_quality(repo: Repo, within: Collection[str]) -> Iterator[Evidence]:
     )
     for module, one in calls(repo, *metrics, within=named_so):
         if _has_predictions(repo, module.path):
+            yield at(module, one.line, one.name)
+    joins = ("*.merge", "*.join", "sklearn.metrics.*")
+    asked = re.compile(r"(?is)\bselect\b.*\bfrom\b.*predict|\bselect\b.*predict.*\bfrom\b")
+    joined = {module.path for module, _ in calls(repo, *joins, within=within - predicts(repo))}
+    for module, one in calls(repo, "*read_sql*", "*.execute", "*.query", "*.sql", within=joined):
+        if any(asked.search(text) for _, text in module.strings):
             yield at(module, one.line, one.name)
 
 
