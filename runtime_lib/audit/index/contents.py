@@ -76,7 +76,9 @@ class Contents:
         try:
             return read(self._root, path, most)
         except OSError as error:
-            self._left_out.append(LeftOut(path, f"cannot be read: {error.strerror or error}"))
+            self._left_out.append(
+                LeftOut(path, f"cannot be read: {error.strerror}" if error.strerror else str(error))
+            )
             return None
 
     def _own(self, sizes: Mapping[str, int]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Literal
 from runtime_lib.audit.index.ini import read_ini
 from runtime_lib.audit.index.lines import entries_of, json_lines, toml_lines, without_comments
 from runtime_lib.audit.index.model import Document
+from runtime_lib.audit.index.readable import is_template
 from runtime_lib.audit.index.yaml_reader import read_yaml
 
 __all__ = ["DocumentKind", "is_filled_in", "read_document", "without_holes"]
@@ -24,7 +25,13 @@ FAULTS = (ValueError, RecursionError, IndexError, KeyError, TypeError)
 def read_document(path: str, text: str, kind: DocumentKind) -> Document:
     """Read a document. A template of Jinja, Helm or Go is read with its holes as text, and says so."""
     document = _read(path, text, kind)
-    if not document.problem or not is_filled_in(text):
+    # In YAML `{{ x }}` is a mapping whose key is a mapping, which nobody means.
+    fits = (
+        not document.problem
+        and not is_template(path)
+        and all("?" not in one.keys for one in document.entries)
+    )
+    if fits or not is_filled_in(text):
         return document
     again = _read(path, without_holes(text), kind)
     problem = "a template" + (f", {again.problem}" if again.problem else "")

@@ -56,7 +56,7 @@ def read(root: Path, path: str, most: int) -> bytes:
             raise OSError("no regular file")
         raw = file.read(most + 1)
     if len(raw) > most:
-        raise OSError(f"larger than {most / 2**20:.2g} MB")
+        raise OSError(f"larger than {most / 1e6:.2g} MB")
     return raw
 
 

@@ -73,17 +73,20 @@ SUFFIXES |= dict.fromkeys(TEXTS.split(), "text")
 TEMPLATES = (".j2", ".jinja", ".jinja2", ".tmpl", ".template", ".tpl", ".mustache", ".erb", ".gotmpl")
 BLOCK = re.compile(r"\{%.*?%\}")
 EXAMPLES = (".example", ".sample", ".dist", ".disabled", ".off", ".bak", ".old", ".orig")
-DATA = re.compile(r"(?i)(?:^|/)(?:data|dataset|datasets|annotations|labels|fixtures)/.*\.(?:txt|json|csv)$")
 
 
 @lru_cache(maxsize=50_000)
 def kind_of(path: str) -> Kind:
     """Of a name that says nothing it is "", and of one without a suffix "text": it may be a script."""
     name = without_template(path.rpartition("/")[2].lower())
-    if name in SKIPPED or DATA.search(path):
+    if path.endswith((".dvc/config", ".dvc/config.local")):
+        return "ini"
+    if name in SKIPPED:
         return ""
     if name in LOCKS or re.fullmatch(r"(?:conda-lock|pylock)\..+", name) or name.endswith(".conda-lock.yml"):
         return "lock"
+    if name.startswith("conda") and name.endswith(".lock"):  # `conda list --explicit`
+        return "text"
     if name in NAMES:
         return NAMES[name]
     start, dot, suffix = name.rpartition(".")

@@ -33,7 +33,7 @@ def decode(raw: bytes, *, python: bool = False) -> str | None:
     try:
         return _even(raw.decode())
     except UnicodeDecodeError:
-        return _even(raw.decode(_named(raw) if python else "latin-1", errors="replace"))
+        return _even(_by_name(raw) if python else raw.decode("latin-1"))
 
 
 def lines_of(text: str) -> tuple[str, ...]:
@@ -47,19 +47,18 @@ def _without_mark(raw: bytes) -> str | None:
     head = raw[:HEAD]
     half = len(head) // 2
     for start, name in ((1, "utf-16-le"), (0, "utf-16-be")):
-        if half and head[start::2].count(0) > 0.8 * half and not head[1 - start :: 2].count(0):
+        if half >= 4 and head[start::2].count(0) > 0.8 * half and not head[1 - start :: 2].count(0):
             return _even(raw.decode(name, errors="replace"))
     return None
 
 
-def _named(raw: bytes) -> str:
+def _by_name(raw: bytes) -> str:
     cookie = COOKIE.match(raw[:400])
     try:
-        codec = codecs.lookup(cookie[1].decode()) if cookie else None
-    except LookupError:
-        codec = None
-    # Some codecs, as "hex" and "zip", do not make text.
-    return codec.name if codec and codec._is_text_encoding and codec.name != "utf-8" else "latin-1"
+        name = codecs.lookup(cookie[1].decode()).name if cookie else "latin-1"
+        return raw.decode("latin-1" if name == "utf-8" else name, errors="replace")
+    except (LookupError, UnicodeError):  # not known, or it does not make text, as "hex"
+        return raw.decode("latin-1")
 
 
 def _even(text: str) -> str:
