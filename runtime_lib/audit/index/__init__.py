@@ -14,6 +14,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from runtime_lib.audit.index.ci import read_ci
+from runtime_lib.audit.index.ci import read_ci
 from runtime_lib.audit.index.contents import Contents
 from runtime_lib.audit.index.dependencies import read_dependencies
 from runtime_lib.audit.index.dependencies.entry_points import read_entry_points
@@ -89,7 +90,7 @@ def _index(root: Path) -> Repo:
     packages = {one.name.replace("-", "_") for one in dependencies.requirements}
     modules, notebooks = _code(contents, packages)
     entry_points = read_entry_points(contents.documents, sources)
-    repo = Repo(
+    return Repo(
         name=root.name,
         files=files.sizes,
         git=files.git is not None,
@@ -103,9 +104,8 @@ def _index(root: Path) -> Repo:
         ci=read_ci(contents.texts, contents.documents, modules, files.sizes),
         dependencies=dependencies,
         entry_points=entry_points,
-        left_out=tuple(files.left_out),
+        left_out=tuple(dict.fromkeys(files.left_out)),
     )
-    return repo
 
 
 def _setups(contents: Contents) -> list[str]:
