@@ -62,6 +62,11 @@ def test_the_state_of_a_server_is_drawn_without_arrays():
     assert not imported("import runtime_lib.serving.page.overview, jinja2") & (HEAVY | {"numpy"})
 
 
+def test_an_audit_needs_the_light_core_alone():
+    code = "import runtime_lib.audit.run, runtime_lib.audit.index, runtime_lib.audit.project, runtime_lib.audit."
+    assert not imported(f"{code}checks, runtime_lib.audit.report.render") & (HEAVY | {"numpy", "jinja2"})
+
+
 def test_help_loads_no_room():
     rooms = {name.split(".")[1] for name in loaded(HELP) if name.startswith("runtime_lib.")}
     assert rooms == {"cli", "errors", "secrets", "settings"}

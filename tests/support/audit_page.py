@@ -1,4 +1,4 @@
-"""The table of checks in docs/audit.md, from their records: `python -m tests.support.audit_page` writes it."""
+"""The table of checks in docs/audit.md, from the records. `python -m tests.support.audit_page` writes it."""
 
 from __future__ import annotations
 
