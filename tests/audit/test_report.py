@@ -240,7 +240,8 @@ def test_a_comment_names_nobody_and_breaks_no_table():
 def test_a_comment_says_what_counts():
     text = told(audited(MIXED, accepted={"M4": "the platform team's"}), "markdown")
     assert text.startswith("<!-- mlops-audit -->\n### MLOps audit: level 1 of 3, pipeline · ")
-    assert "- A4 or A5: cannot be told, A4 is unknown; A5 is n/a" in text
+    assert "- A4 or A5: cannot be told, A4 is unknown; A5 is n/a\n" in text
+    assert "- T1, medium: T1 is partial. Do the step of T1.\n" in text
     assert "- M4: the platform team's" in text
     assert "| Automation (weakest) |" in text or "(weakest)" in text
 

@@ -69,8 +69,8 @@ def _steps(document: Mapping[str, Any]) -> Iterator[str]:
     yield "**First**"
     yield ""
     for step in steps[:_MOST]:
-        gap, fix = plain(step["gap"]), plain(step["recommendation"])
-        yield f"- {step['id']}, {step['priority']}: {gap}. {fix}"
+        gap, fix = plain(words.sentence(step["gap"])), plain(step["recommendation"])
+        yield f"- {step['id']}, {step['priority']}: {gap} {fix}"
     yield ""
 
 

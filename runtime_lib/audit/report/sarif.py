@@ -15,6 +15,7 @@ from urllib.parse import quote
 from runtime_lib import __version__
 from runtime_lib.audit.recommend import GAPS
 from runtime_lib.audit.records import Check
+from runtime_lib.audit.report import words
 
 __all__ = ["log"]
 
@@ -77,7 +78,7 @@ def _results(one: Mapping[str, Any], rule: int, anchor: str) -> Iterator[dict[st
 
 def _result(one: Mapping[str, Any], rule: int, path: str, line: int, what: str) -> dict[str, Any]:
     is_open = one["verdict"] == "unknown"
-    text = f"{one['message']} ({what})" if what else one["message"]
+    text = words.sentence(f"{one['message'].removesuffix('.')} ({what})" if what else one["message"])
     mark = sha256(f"{one['id']}\n{path}".encode()).hexdigest()[:16]
     return {
         "ruleId": one["id"],
@@ -85,7 +86,7 @@ def _result(one: Mapping[str, Any], rule: int, path: str, line: int, what: str) 
         "kind": "open" if is_open else "fail",
         # SARIF wants no level of what is no failure.
         "level": "none" if is_open else _LEVELS[one["priority"]],
-        "message": {"text": text if is_open else f"{text}. {one['fix']}"},
+        "message": {"text": text if is_open else f"{text} {one['fix']}"},
         "locations": [
             {
                 "physicalLocation": {

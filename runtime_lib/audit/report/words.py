@@ -19,6 +19,7 @@ __all__ = [
     "place",
     "principle",
     "score",
+    "sentence",
     "shown",
     "told",
 ]
@@ -27,6 +28,11 @@ SYMBOLS = {"pass": "✓", "partial": "⚠", "fail": "✗", "unknown": "?", "n/a"
 WHEN = {"week": "This week", "month": "This month", "quarter": "This quarter"}
 # What is told first: a gap, then what is there.
 _ORDER = ("fail", "partial", "unknown", "pass", "n/a")
+
+
+def sentence(text: str) -> str:
+    """With a full stop, whether or not it has one."""
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def number(value: float) -> str:
@@ -83,7 +89,7 @@ def lacks(document: Mapping[str, Any]) -> list[str]:
     found = []
     for lack in following["lacks"]:
         ids = " or ".join(lack["checks"])
-        said = "; ".join(messages[id] for id in lack["checks"] if id in messages)
+        said = "; ".join(messages[id].removesuffix(".") for id in lack["checks"] if id in messages)
         found.append(f"{ids}: {'cannot be told, ' if lack['unknown'] else ''}{said}")
     return found
 
