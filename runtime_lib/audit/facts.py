@@ -24,7 +24,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Fact:
-    """A question, answered by its checks: the first gives the value, and all of them have to hold.
+    """A question, answered by its checks: all of them have to hold, and the last that has a name gives it.
 
     Attributes:
         kind: of the value: "yes" true or false; "name" a name or false; "grade" a word.
@@ -112,7 +112,9 @@ def _answer(fact: Fact, findings: Mapping[str, Finding]) -> Answer:
     for finding, value in zip(given, values, strict=True):
         if value == UNKNOWN:
             return Answer(UNKNOWN, finding.message, finding.evidence)
-    return Answer(values[0], given[0].message, evidence)
+    # A tracker that is called may not be the one that is on.
+    names = [value for value in values if isinstance(value, str)]
+    return Answer(names[-1] if names else values[0], given[0].message, evidence)
 
 
 def _value(finding: Finding, fact: Fact) -> Any:

@@ -57,6 +57,11 @@ def test_a_tracker_has_to_be_called_and_on(called, on, value):
     assert fact("tracker", T1=named, T2=on).value == value
 
 
+def test_the_tracker_is_the_one_that_is_on():
+    both = {"T1": finding("T1", "pass", value="mlflow"), "T2": finding("T2", "pass", value="wandb")}
+    assert fact("tracker", **both).value == "wandb"
+
+
 def test_every_fact_has_a_reason_and_every_unknown_its_own():
     found = audited(every="unknown").facts
     assert list(found) == list(FACTS)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 _TOOLS: tuple[str, ...] = ("mlflow", "wandb", "tensorboard")
-_BRINGS = "`mlops new` brings MLflow, on by default, with parameters, metrics, data and commit of each run"
+_BRINGS = "A project of this template (`copier copy`) brings MLflow, on by default, with parameters, metrics, data and commit of each run"
 _HOSTED = {"wandb", "neptune", "comet", "clearml", "azureml", "vertex", "sagemaker", "swanlab", "polyaxon"}
 _PARAMETERS: tuple[str, ...] = (
     "*.log_param*",
@@ -181,7 +181,7 @@ def _artifacts(repo: Repo, project: Project) -> Finding:
     priority="medium",
     false_answers="A server that only the environment names is not seen.",
     tools=("mlflow", "wandb"),
-    brings="`mlops new` brings a tracking server with a database for a team",
+    brings="A project of this template (`copier copy`) brings a tracking server with a database for a team",
 )
 def _shared(repo: Repo, project: Project) -> Finding:
     used = [one for one in uses(repo, project) if one.tool and one.on]

@@ -64,7 +64,14 @@ def document(audit: Audit, baseline: Path | None = None) -> dict[str, Any]:
             "targets": list(audit.project.targets),
             "stage": audit.project.stage,
         },
-        "facts": {name: asdict(answer) for name, answer in audit.facts.items()},
+        "facts": {
+            name: {
+                "value": answer.value,
+                "reason": answer.reason,
+                "evidence": [asdict(one) for one in answer.evidence[:_MOST_EVIDENCE]],
+            }
+            for name, answer in audit.facts.items()
+        },
         "checks": checks,
         "principles": [_principle(mark) for mark in audit.marks],
         "score": [low, high],
