@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 _TOOLS = ("mlflow", "wandb", "tensorboard")
-_BRINGS = "Projects of this template (`copier copy`) have MLflow on by default: parameters, figures, data, commit"
+_BRINGS = "Projects of this template (`copier copy`) have MLflow on: parameters, figures, data, commit"
 
 
 def _unread(repo: Repo) -> list[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 _TOOLS: tuple[str, ...] = ("mlflow", "wandb", "tensorboard")
-_BRINGS = "Projects of this template (`copier copy`) have MLflow on by default: parameters, figures, data, commit"
+_BRINGS = "Projects of this template (`copier copy`) have MLflow on: parameters, figures, data, commit"
 _HOSTED = {"wandb", "neptune", "comet", "clearml", "azureml", "vertex", "sagemaker", "swanlab", "polyaxon"}
 _PARAMETERS: tuple[str, ...] = (
     "*.log_param*",
