@@ -21,9 +21,9 @@ _Priority = Literal["critical", "high", "medium", "low"]
 
 
 def audit(
-    folder: Annotated[Path, typer.Argument(help="Of the repository; default: this one.")] = Path(),
-    form: Annotated[_Form, typer.Option("--format", help="How it is told.")] = "terminal",
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it there.")] = None,
+    folder: Annotated[Path, typer.Argument(help="The repository: a folder.")] = Path(),
+    form: Annotated[_Form, typer.Option("--format", help="What to make of it.")] = "terminal",
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it there, not to stdout.")] = None,
     fail_on: Annotated[
         _Priority | None, typer.Option(help="Exit with 4 if a gap is as urgent as this, or more.")
     ] = None,
