@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from runtime_lib.audit.index.documents import read_document
+from runtime_lib.audit.index.documents import DocumentKind, read_document
 from runtime_lib.audit.index.files import Files, read
 from runtime_lib.audit.index.model import Document, LeftOut, Text
 from runtime_lib.audit.index.places import not_own
@@ -17,6 +17,14 @@ __all__ = ["Contents"]
 
 # So many files of one kind in one folder are data.
 CROWDS: Mapping[str, int] = {".json": 100, ".txt": 100, ".yaml": 1000, ".yml": 1000, ".md": 1000, ".sql": 300}
+KINDS: tuple[DocumentKind, ...] = ("yaml", "toml", "json", "ini")
+# Bytes of all documents of a kind: each takes a few dozen bytes of memory.
+TOGETHER: Mapping[DocumentKind, int] = {
+    "yaml": 4_000_000,
+    "toml": 2_000_000,
+    "json": 2_000_000,
+    "ini": 1_000_000,
+}
 # A file without a suffix may be anything.
 NAMELESS = 100_000
 HEAD = 2000
@@ -34,6 +42,7 @@ class Contents:
     def __init__(self, root: Path, files: Files) -> None:
         self._root = root
         self._left_out = files.left_out
+        self._sizes = files.sizes
         self.texts: dict[str, Text] = {}
         self.documents: dict[str, Document] = {}
         self.locks: dict[str, str] = {}
@@ -49,13 +58,25 @@ class Contents:
         for path in self.paths["text"]:
             if (text := self.text(path)) is not None:
                 self.texts[path] = Text(path, lines_of(text))
-        for kind in ("yaml", "toml", "json", "ini"):
-            for path in self.paths[kind]:
+        for kind in KINDS:
+            for path in self._within(kind):
                 if (text := self.text(path)) is not None:
                     document = read_document(path, text, kind)
                     self.documents[path] = document
                     if document.problem:
                         self.texts[path] = Text(path, lines_of(text))
+
+    def _within(self, kind: DocumentKind) -> Iterator[str]:
+        """Documents of a kind, the small ones first: the large ones are data. Beyond a bound none are read."""
+        left = TOGETHER[kind]
+        paths = sorted(self.paths[kind], key=lambda path: (path.count("/") > 0, self._sizes[path]))
+        for number, path in enumerate(paths):
+            left -= min(self._sizes[path], LIMITS[kind])
+            if left < 0:
+                count = len(paths) - number
+                self._left_out.append(LeftOut(".", f"{count:,} files of {kind.upper()}, too many in all"))
+                return
+            yield path
 
     def text(self, path: str) -> str | None:
         """The text of a file; None, and a reason in `left_out`, if there is none."""

@@ -211,7 +211,7 @@ class Module:
         return frozenset(one.name.partition(".")[0] for one in self.imports)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
     """A code cell of a notebook; `line`: where its source begins in the file; `count`: when it was run."""
 
@@ -304,7 +304,7 @@ class Pipeline:
     problem: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Requirement:
     """`name` normalised ("scikit-learn"); `spec` as "==1.4.2", "" if none; `group`: "", "dev", an extra."""
 

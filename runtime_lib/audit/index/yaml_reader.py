@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from sys import intern
 from typing import Any
 
 import yaml
@@ -102,7 +103,7 @@ class _Builder:
         if kind == "ScalarEvent":
             frame = self.frames[-1] if self.frames else None
             if frame is not None and isinstance(frame.into, dict) and frame.key is None:
-                frame.key = str(event.value)
+                frame.key = intern(event.value)
                 return
             node = _Scalar(_value(event), event.start_mark.line + 1)
             self._name(event.anchor, node)

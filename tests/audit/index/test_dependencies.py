@@ -193,7 +193,7 @@ def test_setup_cfg_pipfile_and_conda(tree):
                     numpy>=1,<2
                     pandas
                 [options.extras_require]
-                dev = pytest; tox
+                dev = pytest
                 """,
             "Pipfile": """
                 [packages]
