@@ -33,7 +33,8 @@ _NO_MODELS = re.compile(
 # `model.train()` of PyTorch only turns dropout on; SHAP, plots and clients of services have such words too.
 _TRAINERS = re.compile(
     r"(?:lightgbm|xgboost|catboost|fasttext|h2o|ultralytics|trl|transformers|detectron2|ray|mmengine|paddle|rasa"
-    r"|tensorflow|keras|lightning|pytorch_lightning|autogluon|setfit|flair|peft|sentence_transformers|accelerate)\b"
+    r"|tensorflow|keras|lightning|pytorch_lightning|autogluon|setfit|flair|peft|sentence_transformers|accelerate"
+    r"|runtime_lib\.training)\b"
     r"|[Tt]rainer|YOLO"
 )
 _LEARNERS = re.compile(r"stable_baselines3|sb3|fastai|[Ll]earner|agent|PPO|DQN|A2C|SAC")

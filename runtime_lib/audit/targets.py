@@ -92,6 +92,8 @@ def _api(repo: Repo) -> Iterator[Evidence]:
     answers = serving(repo) or (frozenset() if predicts(repo) or training(repo) else web(repo))
     yield from (one for _, one in imports(repo, *names, within=answers))
     yield from (at(path, 1, "a handler of requests") for path in sorted(answers))
+    for document, entry in entries(repo, "serving.engine", within="/mlops.toml"):
+        yield at(document, entry.line, "mlops serve answers requests")
     for document, entry in entries(repo, "*kind", within="*.y*ml"):
         if entry.value in ("InferenceService", "SeldonDeployment", "RayService", "ServingRuntime"):
             yield at(document, entry.line, f"kind: {entry.value}")
