@@ -20,9 +20,9 @@ CROWDS: Mapping[str, int] = {".json": 100, ".txt": 100, ".yaml": 1000, ".yml": 1
 KINDS: tuple[DocumentKind, ...] = ("yaml", "toml", "json", "ini")
 # Bytes of all documents of a kind: each takes a few dozen bytes of memory.
 TOGETHER: Mapping[DocumentKind, int] = {
-    "yaml": 4_000_000,
-    "toml": 2_000_000,
-    "json": 2_000_000,
+    "yaml": 3_000_000,
+    "toml": 1_500_000,
+    "json": 1_500_000,
     "ini": 1_000_000,
 }
 # A file without a suffix may be anything.
@@ -65,6 +65,7 @@ class Contents:
                     self.documents[path] = document
                     if document.problem:
                         self.texts[path] = Text(path, lines_of(text))
+        self.documents = dict(sorted(self.documents.items()))
 
     def _within(self, kind: DocumentKind) -> Iterator[str]:
         """Documents of a kind, the small ones first: the large ones are data. Beyond a bound none are read."""
