@@ -110,6 +110,7 @@ def recommend(
         gaps,
         key=lambda id: (
             _PRIORITIES.index(urgent[id]),
+            _depth(id, gaps),
             _EFFORTS.index(checks[id].effort),
             _principle(checks[id]),
             id,
@@ -141,6 +142,11 @@ def roadmap(steps: Sequence[Recommendation]) -> dict[When, tuple[str, ...]]:
 
 def _principle(check: Check) -> int:
     return PRINCIPLES.index(check.principle)
+
+
+def _depth(id: str, gaps: Collection[str]) -> int:
+    """How many open gaps it builds on, one upon the other."""
+    return 1 + _depth(_AFTER[id], gaps) if _AFTER.get(id) in gaps else 0
 
 
 def _lift(urgent: dict[str, Priority]) -> None:

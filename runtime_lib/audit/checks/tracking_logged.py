@@ -88,10 +88,14 @@ _STORES: tuple[str, ...] = (
 )
 
 
+# The training of this library's projects records all of it.
+_LIBRARY = ("runtime_lib.training.train.train",)
+
+
 def _logged(repo: Repo, project: Project, patterns: tuple[str, ...]) -> list[tuple[Module, Call]]:
     """Calls in modules that use a tracker, and in those of the training beside them."""
     places = {one.evidence.path for one in uses(repo, project) if one.tool} | scope(repo, project)
-    return list(calls(repo, *patterns, within=places))
+    return list(calls(repo, *patterns, *_LIBRARY, within=places))
 
 
 def _asked(repo: Repo, project: Project, found: list[Evidence], what: str) -> Finding:

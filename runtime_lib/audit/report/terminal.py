@@ -84,6 +84,7 @@ def _steps(document: Mapping[str, Any]) -> Iterator[RenderableType]:
     steps = document["recommendations"]
     yield Text()
     yield Text("What to do", style="bold") if steps else Text("Nothing to recommend.")
+    told: set[str] = set()
     for step in steps[:_MOST]:
         head = Text.assemble(
             (f"{step['id']:<3}", "dim"),
@@ -92,7 +93,9 @@ def _steps(document: Mapping[str, Any]) -> Iterator[RenderableType]:
         )
         yield _hanging(Text("→", style="cyan"), head, 2)
         for line in step["implementation"]:
-            yield _hanging(Text(" "), Text(line, style="dim"), 5)
+            if line not in told:  # several steps may be brought by one thing
+                yield _hanging(Text(" "), Text(line, style="dim"), 5)
+        told.update(step["implementation"])
     if len(steps) > _MOST:
         yield Text(f"  and {len(steps) - _MOST} more: --format html shows all", style="dim")
 
