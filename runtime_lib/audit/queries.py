@@ -23,7 +23,19 @@ from runtime_lib.audit.index.model import (
     Text,
 )
 
-__all__ = ["at", "calls", "commands", "entries", "files", "imports", "lines", "once", "reached", "uses"]
+__all__ = [
+    "at",
+    "calls",
+    "commands",
+    "entries",
+    "files",
+    "homes",
+    "imports",
+    "lines",
+    "once",
+    "reached",
+    "uses",
+]
 
 T = TypeVar("T")
 Paths = Collection[str] | None
@@ -73,6 +85,11 @@ def imports(repo: Repo, *packages: str, within: Paths = None) -> Iterator[tuple[
         found = (one for one in module.imports if one.name in packages or one.name.startswith(below))
         if (one := next(found, None)) is not None:
             yield module, at(module, one.line, f"import {one.name}")
+
+
+def homes(repo: Repo, name: str, by: str) -> list[str]:
+    """Paths of the modules here that a dotted name in the module `by` belongs to; [] if it is foreign."""
+    return _targets(name.replace("()", ""), by, _suffixes(repo))
 
 
 def reached(repo: Repo, paths: Iterable[str]) -> frozenset[str]:
@@ -238,6 +255,7 @@ def _edges(repo: Repo) -> dict[str, tuple[str, ...]]:
     }
 
 
+@once
 def _suffixes(repo: Repo) -> dict[str, list[str]]:
     """Every name that a module may be imported by, which depends on where Python is started."""
     named: dict[str, list[str]] = defaultdict(list)

@@ -37,6 +37,7 @@ _CHILDREN: dict[type, tuple[str, ...]] = {
     if isinstance(kind, type) and issubclass(kind, ast.AST)
 }
 _NOTHING: Mapping[str, Any] = {}
+_ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 _NAMED = (ast.Name, ast.Attribute, ast.Call)
 _LONGEST_TEXT = 200
 _MOST_STRINGS = 5000
@@ -98,6 +99,8 @@ class Collector:
             names = {str(n): found for n, one in enumerate(node.args) if (found := _called(one, scope))}
         if node.keywords:
             keywords = {one.arg or "**": constant(one.value, scope) for one in node.keywords}
+            for one in node.keywords:
+                self.judge(one, one.value, scope)
             named = {one.arg or "**": found for one in node.keywords if (found := _called(one.value, scope))}
             names = {**names, **named} if names else named
         line = self._at[node.lineno]
@@ -106,6 +109,20 @@ class Collector:
         )
         if scope.live and _is_claim(name, scope):
             self.claim(node, scope)
+
+    def judge(self, node: ast.AST, value: ast.AST, scope: Scope) -> None:
+        """Take `accepted = new > old`, which a later `if` may ask; masks of tables are none."""
+        if not isinstance(value, ast.Compare) or len(value.ops) != 1:
+            return
+        sides = (value.left, value.comparators[0])
+        if isinstance(value.ops[0], _ORDER) and all(
+            isinstance(one, ast.Name | ast.Attribute) for one in sides
+        ):
+            line = self._at[value.lineno]
+            text = self.text(node)
+            self.branches.append(
+                Branch(line, line, text, False, False, scope.function, scope.live, scope.when)
+            )
 
     def claim(self, node: ast.AST, scope: Scope) -> None:
         """Take an assertion for the function that it is in, and those around that."""

@@ -137,7 +137,7 @@ class Call:
 class Branch:
     """An `if` that compares by size, or whose body ends in `raise` or in the end of the process.
 
-    Also `return new > old`, without a body.
+    Also `return new > old` and `accepted = new > old`, without a body.
 
     Attributes:
         end: last line of its body; `test`: source of at most 200 characters.

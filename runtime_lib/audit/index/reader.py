@@ -71,6 +71,7 @@ class Reader(Importer):
 
     def _assign(self, node: ast.Assign, scope: Scope) -> None:
         self.visit(node.value, scope)
+        self.judge(node, node.value, scope)
         for target in node.targets:
             if isinstance(target, ast.Subscript):
                 self.visit(target.slice, scope)
@@ -175,11 +176,9 @@ class Reader(Importer):
             return
         self.visit(node.value, scope)
         if compares_sizes(node.value):
-            line = self._at[node.lineno]
-            text = self.text(node.value)
-            self.branches.append(
-                Branch(line, line, text, False, True, scope.function, scope.live, scope.when)
-            )
+            line, text = self._at[node.lineno], self.text(node.value)
+            found = Branch(line, line, text, False, True, scope.function, scope.live, scope.when)
+            self.branches.append(found)
         what = resolve(node.value, scope)
         if scope.function and what.endswith("()") and not what.startswith("?"):
             owner = (

@@ -268,6 +268,9 @@ def test_branches_that_may_be_gates_are_kept():
             if new < old:
                 return False
             return new > old
+        accepted = new >= old.score
+        mask = table["a"] > 3
+        f(accepted=new > old)
         """
     )
     assert [
@@ -278,6 +281,8 @@ def test_branches_that_may_be_gates_are_kept():
         (9, 10, "new > old", False, False, "promote"),
         (13, 14, "new < old", False, True, "promote"),
         (15, 15, "new > old", False, True, "promote"),
+        (16, 16, "accepted = new >= old.score", False, False, ""),
+        (18, 18, "accepted=new > old", False, False, ""),
     ]
 
 

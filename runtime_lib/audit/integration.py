@@ -1,0 +1,127 @@
+"""Tests that run several parts together: a service, a command line, a pipeline, training from end to end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from runtime_lib.audit.index.model import Call, Evidence, Module, Repo
+from runtime_lib.audit.queries import at, commands, homes
+from runtime_lib.audit.testcases import Case, cases, is_own, runs_script
+
+if TYPE_CHECKING:
+    from runtime_lib.audit.project import Project
+
+__all__ = ["integration"]
+
+_SERVICE = re.compile(
+    r"(?:^|\.)(?:\w*TestClient|test_client|APIClient|AppTest\.from_\w+|testing\.create_client)(?:\(\)\.\w+)?$"
+    r"|^(?:django\.test\.(?:Client|RequestFactory)|testcontainers\..*|docker\..*\.run|httpx\.ASGITransport)$"
+)
+_ASKS = re.compile(r"^(?:requests|httpx|urllib\.request|aiohttp)\b.*\.(?:get|post|put|urlopen|request)$")
+_LOCAL = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])")
+_COMMAND = re.compile(r"CliRunner\(\)\.invoke$|^script_runner\.|^\?\.(?:invoke|run_script)$")
+_PIPELINE = re.compile(
+    r"(?:KedroSession.*|SequentialRunner\(\)|ParallelRunner\(\)|LocalDagRunner\(\))\.run$|^luigi\.build$"
+    r"|^papermill\.execute_notebook$|^nbclient\.|ExecutePreprocessor\(\)\.preprocess$|^testbook\.testbook$"
+    r"|^dagster\.(?:materialize\w*|execute_\w+)$|\.execute_in_process$|^dvc\.(?:repo|api)\b.*\.reproduce$|\bdag\w*\.test$|DagBag\(\)\.get_dag\(\)\.test$|^metaflow\.Runner"
+)
+_STARTS = re.compile(
+    r"(?:^|\.)(?:main|train|training|run_training|run_train|run_pipeline|run_experiment|run_\w*pipeline|cli"
+    r"|train_pipeline|training_pipeline|train_and_\w+|execute_pipeline|run_workflow|start_training|run_all"
+    r"|end_to_end|e2e|main_\w*train\w*|train_main)$"
+)
+_FLOWS = re.compile(
+    r"^(?:prefect|zenml|metaflow|dagster|airflow|flytekit|kfp)\b.*(?:flow|pipeline|job|dag|workflow)$"
+)
+_PLACE = re.compile(
+    r"integration|end_?to_?end|end2end|e2e|functional_test|system_test|acceptance", re.IGNORECASE
+)
+_MODEL = re.compile(r"train|fit|predict|infer|evaluat", re.IGNORECASE)
+_MINOR = re.compile(
+    r"(?:^|/)(?:utils?|config|configs?|constants?|settings|logger|logging|helpers?|__init__|schemas?)\.py$"
+)
+_NOTEBOOKS = re.compile(r"--nbmake|--nbval|\btreon\b")
+_PARTS = 3
+
+
+def integration(repo: Repo, project: Project) -> list[Evidence]:
+    """What shows tests of several parts; `what` names the kind: "service", "command line", "pipeline" …"""
+    found = [one for case in cases(repo) for one in _shown(repo, project, case)]
+    return found or list(_in_ci(repo))
+
+
+def _shown(repo: Repo, project: Project, case: Case) -> Iterator[Evidence]:
+    if not case.own and not case.calls:
+        return
+    for module, call in case.calls:
+        kind = _kind(repo, case, module, call)
+        if kind:
+            yield at(case.module, case.function.line, f"{kind}: {case.function.name} calls {call.name}")
+            return
+    if case.own and (_PLACE.search(case.module.path) or any(map(_PLACE.search, case.function.decorators))):
+        yield at(case.module, case.function.line, f"integration: {case.function.name}")
+    elif project.kind != "library" and case.is_real and _is_chain(case):
+        yield at(case.module, case.function.line, f"several parts: {case.function.name}")
+
+
+def _kind(repo: Repo, case: Case, module: Module, call: Call) -> str:
+    if _SERVICE.search(call.name) and (case.own or case.asserts):
+        return "service"
+    if _ASKS.search(call.name) and any(_LOCAL.match(one) for one in call.args if isinstance(one, str)):
+        return "service"
+    if _COMMAND.search(call.name) and (case.own or call.name.startswith("?")) and (case.own or case.asserts):
+        return "command line" if case.own else ""
+    if runs_script(repo, call):
+        return "command line"
+    if call.name.startswith("subprocess.") and _bakes(case):
+        return "pipeline"
+    if _PIPELINE.search(call.name):
+        return "pipeline"
+    paths = is_own(repo, call.name, module)
+    if paths and case.asserts:
+        return _started(repo, module, call, paths)
+    return ""
+
+
+def _bakes(case: Case) -> bool:
+    """Whether a project is made of the template, before something is run in it."""
+    return any(re.search(r"\.bake$|^copier\.|^cookiecutter\.", call.name) for _, call in case.calls)
+
+
+def _started(repo: Repo, module: Module, call: Call, paths: list[str]) -> str:
+    """Own code that is a whole: a flow, a pipeline, the training."""
+    last = call.name.rpartition(".")[2]
+    for path in paths:
+        for function in repo.modules[path].functions:
+            if function.name == last and any(_FLOWS.search(one) for one in function.decorators):
+                return "pipeline"
+    if not _STARTS.search(call.name) or "()." in call.name:
+        return ""
+    if last in ("main", "cli"):
+        return "command line"
+    return "training" if homes(repo, call.name, module.path) or paths else ""
+
+
+def _is_chain(case: Case) -> bool:
+    """Whether a test itself calls parts of several modules, one of which has to do with the model."""
+    parts = {path for path in case.direct if not _MINOR.search(path)}
+    names = [
+        call.name for its, call in case.calls if its is case.module and call.function == case.function.name
+    ]
+    return len(parts) >= _PARTS and any(_MODEL.search(name.rpartition(".")[2]) for name in names)
+
+
+def _in_ci(repo: Repo) -> Iterator[Evidence]:
+    """A service that CI starts and asks, notebooks that it runs as tests."""
+    for _, job, one in commands(repo, r"\bcurl\b|--nb\w+|\btreon\b"):
+        starts = any(re.search(r"docker|uvicorn|gunicorn|flask run|serve", its.text) for its in job.commands)
+        if "curl" in one.text and _LOCAL.search(_with_scheme(one.text)) and starts:
+            yield at(one.path, one.line, f"service: {one.text}")
+        elif _NOTEBOOKS.search(one.text):
+            yield at(one.path, one.line, f"pipeline: {one.text}")
+
+
+def _with_scheme(text: str) -> str:
+    return re.sub(r"(?<![/\w.])(localhost|127\.0\.0\.1|0\.0\.0\.0)(?=[:/])", r"http://\1", text)
