@@ -1,4 +1,4 @@
-"""The audit's facts of small repositories, each written for a trap or a tool; repositories/*.txt say which."""
+"""The facts of small repositories, each written for a trap or a tool; repositories/*.txt say which."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from runtime_lib.audit.run import audit
 from tests.support.labelled import FACTS, Labelled, Tally, compare, read_labelled
 from tests.support.trees import plant
 
-REPOSITORIES = [read_labelled(path) for path in sorted((Path(__file__).parent / "repositories").glob("*.txt"))]
+REPOSITORIES = [
+    read_labelled(path) for path in sorted((Path(__file__).parent / "repositories").glob("*.txt"))
+]
 PRECISION, RECALL, CANNOT_TELL = 0.95, 0.90, 0.10
 
 
@@ -35,7 +37,9 @@ def answers(one: Labelled, folder: Path) -> dict[str, object]:
 def test_there_are_enough_of_both_kinds():
     assert len(REPOSITORIES) >= 40
     for fact in set(FACTS) - {"kind", "level", "notebook_share"}:
-        outcomes = [compare(fact, one.facts[fact], False)["absent"] for one in REPOSITORIES if fact in one.facts]
+        outcomes = [
+            compare(fact, one.facts[fact], False)["absent"] for one in REPOSITORIES if fact in one.facts
+        ]
         assert 3 <= sum(outcomes) <= len(outcomes) - 2, fact
 
 

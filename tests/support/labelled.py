@@ -1,7 +1,7 @@
-"""Small repositories with what is true of each, one text file per repository, and how answers compare to it.
+"""Small repositories with what is true of each, a text file per repository, and how answers compare to it.
 
-A file begins with what the repository is there for. After a blank line come its facts, as YAML; one that is not
-named is false, none, no, or level 0, one under `undecided` is not judged. Then its files:
+A file begins with what the repository is there for. After a blank line come its facts, as YAML; one that is
+not named is false, none, no, or level 0, one under `undecided` is not judged. Then its files:
 
     --- path/of/file
     --- path/of/file | latin-1        in this encoding: latin-1, utf-16, bom (UTF-8 with a mark)
@@ -125,7 +125,7 @@ class Tally:
 
 
 def compare(fact: str, wanted: Any, told: Any) -> Counter[str]:
-    """Return which of true, absent, false positive, false negative, unknown an answer is; a wrong name is two."""
+    """Return what an answer is: true, absent, unknown, false positive or negative; a wrong name is both."""
     if wanted == "unknown" and told == "unknown":
         return Counter({"true": 1})
     if told == "unknown":
@@ -142,7 +142,8 @@ def compare(fact: str, wanted: Any, told: Any) -> Counter[str]:
         return Counter({"absent": 1} if "" in want else {"false negative": 1})
     if want == {""}:
         return Counter({"false positive": 1})
-    if want & have or want == {"true"} or have == {"true"}:
+    bare = {"true"} if fact != "seeds" else set()
+    if want & have or bare in (want, have):
         return Counter({"true": 1})
     return Counter({"false positive": 1, "false negative": 1})
 
