@@ -103,7 +103,7 @@ def judge(
 
 def _ask(check: Check, repo: Repo, project: Project, strict: bool) -> Finding:
     try:
-        return check.ask(repo, project)
+        return _sound(check, check.ask(repo, project), repo)
     except Exception as error:
         if strict:
             raise
@@ -111,6 +111,15 @@ def _ask(check: Check, repo: Repo, project: Project, strict: bool) -> Finding:
         return Finding(
             "unknown", f"the check failed: {type(error).__name__}: {error}"[:300], confidence="low"
         )
+
+
+def _sound(check: Check, finding: Finding, repo: Repo) -> Finding:
+    """Refuse what nothing shows: a mistake of the check, ours or a plug-in's."""
+    if wrong := [one.path for one in finding.evidence if one.path not in repo.files]:
+        raise ValueError(f"{check.id} shows {wrong[0]!r}, which is no file of the repository")
+    if finding.verdict in ("pass", "partial") and not finding.evidence:
+        raise ValueError(f"{check.id} is {finding.verdict} without evidence")
+    return finding
 
 
 def _tools(repo: Repo, project: Project, findings: Mapping[str, Finding]) -> set[str]:

@@ -98,13 +98,15 @@ def audited(
     accepted: Mapping[str, str] | None = None,
     left_out: tuple[LeftOut, ...] = (),
 ) -> Audit:
-    """Judge findings: those given, by id, and `every` for all others."""
+    """Judge findings: those given, by id, and `every` for all others. Files that they show are there."""
     found = dict(records or checks())
+    files = dict(repo.files)
     for id, record in found.items():
         given = (verdicts or {}).get(id, every)
         made = given if isinstance(given, Finding) else finding(id, given)
+        files |= {one.path: 1 for one in made.evidence}
         found[id] = Check(**{**vars(record), "ask": lambda repo, project, made=made: made})
-    repo = Repo(**{**vars(repo), "left_out": left_out})
+    repo = Repo(**{**vars(repo), "files": files, "left_out": left_out})
     return judge(repo, project, found, accepted=Accepted(accepted or {}), strict=True)
 
 

@@ -57,7 +57,7 @@ def _looked(repo: Repo) -> tuple[str, ...]:
     priority="high",
     false_answers="Own validation is known by the names of its functions.",
     tools=("pandera", "great_expectations", "deepchecks"),
-    brings="`mlops data check` holds a table against the schema in params.yaml",
+    brings="`mlops run` refuses months that break your `schema`; `mlops quality` shows the rates of bad rows",
 )
 def _data(repo: Repo, project: Project) -> Finding:
     if project.kind == "library":

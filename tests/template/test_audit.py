@@ -1,0 +1,42 @@
+"""A new project audits itself: nothing critical is missing, and what is missing is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime_lib.audit.run import audit
+from tests.support.trees import git
+
+PROJECTS = {
+    "as it comes": {},
+    "gitlab": {"ci_provider": "gitlab"},
+    "blank": {"start": "blank"},
+    "images": {"example": "images"},
+    "no Airflow": {"with_orchestration": False},
+    "nothing served": {"with_serving": False, "with_monitoring": False},
+    "quick": {"tier": "quick"},
+}
+
+
+@pytest.fixture(scope="module", params=PROJECTS)
+def found(request, render):
+    project = render(**PROJECTS[request.param])
+    git(project, "init", "--quiet")
+    git(project, "add", "--all")
+    return request.param, audit(project, strict=True)
+
+
+def test_no_gap_is_critical(found):
+    _, told = found
+    assert [step for step in told.recommendations if step.priority == "critical"] == []
+
+
+def test_it_is_a_project_that_trains_by_the_library(found):
+    name, told = found
+    assert told.project.kind == "project"
+    assert "runtime-lib" in told.project.frameworks
+    assert ("api" in told.project.targets) == (name != "nothing served")
+
+
+def test_nox_audits_it_from_standard_on(render):
+    assert '"mlops", "audit"' in (render() / "noxfile.py").read_text()
