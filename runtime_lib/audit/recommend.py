@@ -203,7 +203,7 @@ def _step(
     elif check.tools:
         how.append(f"For example with {check.tools[0]}.")
     if check.brings:
-        how.append(check.brings)
+        how.append(check.brings.removesuffix(".") + ".")
     return Recommendation(
         check.id,
         check.principle,

@@ -23,7 +23,9 @@ _Priority = Literal["critical", "high", "medium", "low"]
 def audit(
     folder: Annotated[Path, typer.Argument(help="The repository: a folder.")] = Path(),
     form: Annotated[_Form, typer.Option("--format", help="What to make of it.")] = "terminal",
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it there, not to stdout.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it there, not to stdout.")
+    ] = None,
     fail_on: Annotated[
         _Priority | None, typer.Option(help="Exit with 4 if a gap is as urgent as this, or more.")
     ] = None,

@@ -1,4 +1,4 @@
-"""The checks, a module for each part of a principle. One is entered by standing in a module of this package."""
+"""The checks, a module for each part of a principle. Standing in a module of this package enters one."""
 
 from importlib import import_module
 from pkgutil import iter_modules

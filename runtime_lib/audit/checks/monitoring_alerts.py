@@ -68,7 +68,7 @@ _TELLS = (
     effort="hours",
     priority="high",
     tools=("alertmanager", "grafana", "slack", "pagerduty", "cloudwatch"),
-    brings="`mlops monitor` posts to `monitoring.webhook`; `mlops metrics` writes rules for Alertmanager.",
+    brings="`mlops monitor` tells the channels below `[monitoring.alerts]`; `mlops metrics` writes rules for Alertmanager.",
 )
 def alerts(repo: Repo, project: Project) -> Finding:
     return judged(

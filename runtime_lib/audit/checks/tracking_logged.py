@@ -185,7 +185,7 @@ def _artifacts(repo: Repo, project: Project) -> Finding:
     priority="medium",
     false_answers="A server that only the environment names is not seen.",
     tools=("mlflow", "wandb"),
-    brings="A project of this template (`copier copy`) brings a tracking server with a database for a team",
+    brings="In a project of this template (`copier copy`) `tracking.uri` in mlops.toml names the server",
 )
 def _shared(repo: Repo, project: Project) -> Finding:
     used = [one for one in uses(repo, project) if one.tool and one.on]
