@@ -39,6 +39,7 @@ _HOOKS = re.compile(
 _HOOK_NAME = re.compile(
     r"slack|teams_|discord|pagerduty|telegram|opsgenie|mattermost|alert\w*_?(?:url|hook)|webhook", re.I
 )
+_OURS = ("monitoring.webhook", "monitoring.alerts.*", "environments.*.monitoring.alerts.*")
 _POSTS = (
     "requests.post",
     "httpx.post",
@@ -68,7 +69,8 @@ _TELLS = (
     effort="hours",
     priority="high",
     tools=("alertmanager", "grafana", "slack", "pagerduty", "cloudwatch"),
-    brings="`mlops monitor` tells the channels below `[monitoring.alerts]`; `mlops metrics` writes rules for Alertmanager.",
+    brings="`mlops monitor` tells the channels below `[monitoring.alerts]`; `mlops metrics export` "
+    "writes rules for Prometheus.",
 )
 def alerts(repo: Repo, project: Project) -> Finding:
     return judged(
@@ -174,8 +176,8 @@ def _configured(repo: Repo) -> Iterator[Evidence]:
             yield at(document, entry.line, str(entry.value))
     for document, entry in entries(repo, "email.receiver", "core.error-email", within="*luigi.*"):
         yield at(document, entry.line, str(entry.value))
-    for document, entry in entries(repo, "monitoring.webhook", within="/mlops.toml"):
-        yield at(document, entry.line, "monitoring.webhook")
+    for document, entry in entries(repo, *_OURS, within="/mlops.toml"):
+        yield at(document, entry.line, ".".join(map(str, entry.keys)))
 
 
 def _infrastructure(repo: Repo) -> Iterator[Evidence]:
