@@ -130,6 +130,9 @@ _OLD |= {
     "staging",
     "saved",
 }
+# These say by themselves that models are compared.
+_CHALLENGERS = frozenset({"challenger", "candidate"})
+_CHAMPIONS = frozenset({"champion", "incumbent", "production", "prod", "baseline", "reference", "current"})
 _LOOPS = re.compile(
     r"epoch|val_loss|best_(?:val|loss|acc|score|metric|f1|auc|miou|map|dice|epoch|test|eval|valid)", re.I
 )
@@ -164,6 +167,8 @@ def is_relative(text: str) -> bool:
             if _is_number(new) or _is_number(old):
                 continue
             ours, theirs = _words(new), _words(old)
+            if ours & _CHALLENGERS and theirs & _CHAMPIONS:
+                return True
             about = (ours | theirs) & (_METRICS | {"model"})
             if about and theirs & _OLD and not (theirs & _NEW and not ours & _OLD) and _differ(ours, theirs):
                 return True
