@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import lru_cache, wraps
-from pathlib import PurePosixPath
-from typing import TypeVar
-from weakref import WeakKeyDictionary
+from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
 
 from runtime_lib.audit.index.model import (
     Call,
@@ -22,6 +19,7 @@ from runtime_lib.audit.index.model import (
     Repo,
     Text,
 )
+from runtime_lib.audit.reaching import homes, once, reached
 
 __all__ = [
     "at",
@@ -37,21 +35,7 @@ __all__ = [
     "uses",
 ]
 
-T = TypeVar("T")
 Paths = Collection[str] | None
-
-
-def once(ask: Callable[[Repo], T]) -> Callable[[Repo], T]:
-    """Keep what a function of the repository returns for as long as the repository is kept."""
-    kept: WeakKeyDictionary[Repo, T] = WeakKeyDictionary()
-
-    @wraps(ask)
-    def asked(repo: Repo) -> T:
-        if repo not in kept:
-            kept[repo] = ask(repo)
-        return kept[repo]
-
-    return asked
 
 
 def at(where: Module | Document | Text | Pipeline | str, line: int, what: str) -> Evidence:
@@ -85,24 +69,6 @@ def imports(repo: Repo, *packages: str, within: Paths = None) -> Iterator[tuple[
         found = (one for one in module.imports if one.name in packages or one.name.startswith(below))
         if (one := next(found, None)) is not None:
             yield module, at(module, one.line, f"import {one.name}")
-
-
-def homes(repo: Repo, name: str, by: str) -> list[str]:
-    """Paths of the modules here that a dotted name in the module `by` belongs to; [] if it is foreign."""
-    return _targets(name.replace("()", ""), by, _suffixes(repo))
-
-
-def reached(repo: Repo, paths: Iterable[str]) -> frozenset[str]:
-    """The paths and the modules of this repository that they import, directly or by way of others."""
-    done: set[str] = set()
-    todo = [path for path in paths if path in repo.modules or path in repo.notebooks]
-    edges = _edges(repo)
-    while todo:
-        path = todo.pop()
-        if path not in done:
-            done.add(path)
-            todo += edges.get(path, ())
-    return frozenset(done)
 
 
 def commands(
@@ -241,55 +207,3 @@ def _importers(repo: Repo) -> dict[str, list[Module]]:
 def _importing(repo: Repo, packages: tuple[str, ...]) -> list[Module]:
     found = {one.path: one for package in packages for one in _importers(repo).get(package, ())}
     return [found[path] for path in sorted(found)]
-
-
-@once
-def _edges(repo: Repo) -> dict[str, tuple[str, ...]]:
-    """Path → paths of the modules that it imports."""
-    named = _suffixes(repo)
-    return {
-        module.path: tuple(
-            {path for one in module.imports for path in _targets(one.name, module.path, named)}
-        )
-        for module in repo.code()
-    }
-
-
-@once
-def _suffixes(repo: Repo) -> dict[str, list[str]]:
-    """Every name that a module may be imported by, which depends on where Python is started."""
-    named: dict[str, list[str]] = defaultdict(list)
-    for path in repo.modules:
-        parts = PurePosixPath(path).with_suffix("").parts
-        parts = parts[:-1] if parts[-1] == "__init__" else parts
-        for start in range(len(parts)):
-            named[".".join(parts[start:])].append(path)
-    return named
-
-
-def _targets(name: str, by: str, named: dict[str, list[str]]) -> list[str]:
-    """The modules of an import: of several with this name those nearest to who imports."""
-    parts = name.split(".")
-    for end in range(len(parts), 0, -1):
-        known = [path for path in named.get(".".join(parts[:end]), ()) if path != by]
-        # `import torch` beside a file models/torch.py elsewhere means the package.
-        known = known if end > 1 else [path for path in known if _beside(path, by)]
-        if known:
-            near = max(_common(path, by) for path in known)
-            return [path for path in known if _common(path, by) == near]
-    return []
-
-
-def _beside(path: str, by: str) -> bool:
-    """Whether a folder of `by`, the root or `src` at the root holds the module."""
-    folder = PurePosixPath(path.removesuffix("/__init__.py")).parent
-    return str(folder) in (".", "src") or folder in PurePosixPath(by).parents
-
-
-def _common(path: str, by: str) -> int:
-    count = 0
-    for one, other in zip(path.split("/")[:-1], by.split("/")[:-1], strict=False):
-        if one != other:
-            break
-        count += 1
-    return count

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from runtime_lib.audit.checks.monitoring import judged
-from runtime_lib.audit.index.model import Call, Document, Evidence, Module, Repo
+from runtime_lib.audit.index.model import Call, Document, Entry, Evidence, Module, Repo
 from runtime_lib.audit.parts import mentioned, started
 from runtime_lib.audit.project import Project
-from runtime_lib.audit.queries import at, calls, commands, entries, lines, reached, uses
+from runtime_lib.audit.queries import at, calls, entries, lines, reached
 from runtime_lib.audit.records import Finding, check
 from runtime_lib.audit.tools import used
 
@@ -51,6 +51,7 @@ _POSTS = (
 _JOBS = re.compile(
     r"train|deploy|monitor|drift|predict|infer|scor|data|retrain|model|evaluat|pipeline", re.IGNORECASE
 )
+_ISSUES = r"\bgh issue create\b|https://hooks\.slack\.com|curl .*SLACK_WEBHOOK|curl .*DISCORD_WEBHOOK"
 _TELLS = (
     r"(?i)slack|action-send-mail|ms-?teams|discord|telegram|pagerduty|create-an-issue|opsgenie|send-email"
 )
@@ -240,11 +241,17 @@ def _to_hook(module: Module, call: Call) -> bool:
 
 def _from_ci(repo: Repo) -> Iterator[Evidence]:
     """Jobs that run by the clock, or train, deploy or watch, and tell how it went."""
-    for pipeline, job, name, line in uses(repo, _TELLS):
-        if any(one.kind == "schedule" for one in job.triggers) or _JOBS.search(f"{job.name} {pipeline.path}"):
-            yield at(pipeline, line, name)
-    for _, job, one in commands(
-        repo, r"\bgh issue create\b|hooks\.slack\.com|SLACK_WEBHOOK|az monitor action-group"
-    ):
-        if any(trigger.kind == "schedule" for trigger in job.triggers) or _JOBS.search(job.name):
-            yield at(one.path, one.line, one.text)
+    # Steps for the case of failure are no part of what a job does, so the documents are asked.
+    for pipeline in repo.ci:
+        document = repo.documents.get(pipeline.path)
+        if document is None or not pipeline.active or all(job.disabled for job in pipeline.jobs):
+            continue
+        clock = any(one.kind == "schedule" for one in pipeline.triggers)
+        names = " ".join([pipeline.path, *(job.name for job in pipeline.jobs)])
+        if clock or _JOBS.search(names):
+            yield from (at(document, one.line, str(one.value)) for one in document.entries if _tells(one))
+
+
+def _tells(entry: Entry) -> bool:
+    key, value = str(entry.keys[-1]) if entry.keys else "", str(entry.value)
+    return bool(re.search(_TELLS, value) if key in ("uses", "template") else re.search(_ISSUES, value))

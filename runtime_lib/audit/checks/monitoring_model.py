@@ -110,12 +110,13 @@ def _exported(repo: Repo, project: Project) -> Iterator[Evidence]:
         if module.path in project.tests or not one.args or not isinstance(one.args[0], str):
             continue
         name, labels = one.args[0], str([*one.args[2:3], one.keywords.get("labelnames", "")])
-        value = _PREDICTED.search(name) and not _TECHNICAL.search(name) and not one.name.endswith("Counter")
-        if value or (_PREDICTED.search(name) and _GROUPS.search(labels)):
+        value = not _TECHNICAL.search(name) and not one.name.endswith("Counter")
+        grouped = _GROUPS.search(labels) and not _TECHNICAL.search(re.sub("count|total", "", name))
+        if _PREDICTED.search(name) and (value or grouped):
             yield at(module, one.line, f"{one.name}({name!r})")
 
 
-def _own_quality(repo: Repo, within: Collection[str]) -> Iterator[Evidence]:
+def _own_quality(repo: Repo, within: frozenset[str]) -> Iterator[Evidence]:
     """Modules that compute quality from predictions that were kept: in a database, or named monitoring."""
     named_so = {
         path
