@@ -138,7 +138,7 @@ _LOOPS = re.compile(
 )
 _ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 _CALLS = {"assertGreater": ">", "assertGreaterEqual": ">=", "assertLess": "<", "assertLessEqual": "<="}
-_LONGEST = 3
+_SIZES = re.compile(r"[<>]|assert(?:Greater|Less)")
 # What a gate lets through.
 PROMOTES = re.compile(
     r"register|promot|deploy|transition|push|upload|set_registered_model_alias|publish|rollout|release|copy|replace"
@@ -196,6 +196,8 @@ def _differ(ours: set[str], theirs: set[str]) -> bool:
 @lru_cache(maxsize=4096)
 def _comparisons(text: str) -> tuple[tuple[str, str], ...]:
     """(left, right) of the comparisons by size in a source that may be cut."""
+    if not _SIZES.search(text):
+        return ()
     tree = _parsed(text)
     found: list[tuple[str, str]] = []
     for node in ast.walk(tree) if tree else ():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from runtime_lib.audit.index.model import Call, Evidence, Module, Repo
-from runtime_lib.audit.queries import at, commands, homes
+from runtime_lib.audit.queries import at, commands, once
 from runtime_lib.audit.testcases import Case, cases, is_own, runs_script
 
 if TYPE_CHECKING:
@@ -44,15 +44,24 @@ _MINOR = re.compile(
 )
 _NOTEBOOKS = re.compile(r"--nbmake|--nbval|\btreon\b")
 _PARTS = 3
+_CHAIN = "several parts"
 
 
 def integration(repo: Repo, project: Project) -> list[Evidence]:
     """What shows tests of several parts; `what` names the kind: "service", "command line", "pipeline" …"""
-    found = [one for case in cases(repo) for one in _shown(repo, project, case)]
+    found = _in_tests(repo)
+    if project.kind == "library":
+        # Tests of a library use several of its modules as they please.
+        found = [one for one in found if not one.what.startswith(_CHAIN)]
     return found or list(_in_ci(repo))
 
 
-def _shown(repo: Repo, project: Project, case: Case) -> Iterator[Evidence]:
+@once
+def _in_tests(repo: Repo) -> list[Evidence]:
+    return [one for case in cases(repo) for one in _shown(repo, case)]
+
+
+def _shown(repo: Repo, case: Case) -> Iterator[Evidence]:
     if not case.own and not case.calls:
         return
     for module, call in case.calls:
@@ -62,8 +71,8 @@ def _shown(repo: Repo, project: Project, case: Case) -> Iterator[Evidence]:
             return
     if case.own and (_PLACE.search(case.module.path) or any(map(_PLACE.search, case.function.decorators))):
         yield at(case.module, case.function.line, f"integration: {case.function.name}")
-    elif project.kind != "library" and case.is_real and _is_chain(case):
-        yield at(case.module, case.function.line, f"several parts: {case.function.name}")
+    elif case.is_real and _is_chain(case):
+        yield at(case.module, case.function.line, f"{_CHAIN}: {case.function.name}")
 
 
 def _kind(repo: Repo, case: Case, module: Module, call: Call) -> str:
@@ -81,7 +90,7 @@ def _kind(repo: Repo, case: Case, module: Module, call: Call) -> str:
         return "pipeline"
     paths = is_own(repo, call.name, module)
     if paths and case.asserts:
-        return _started(repo, module, call, paths)
+        return _started(repo, call, paths)
     return ""
 
 
@@ -90,7 +99,7 @@ def _bakes(case: Case) -> bool:
     return any(re.search(r"\.bake$|^copier\.|^cookiecutter\.", call.name) for _, call in case.calls)
 
 
-def _started(repo: Repo, module: Module, call: Call, paths: list[str]) -> str:
+def _started(repo: Repo, call: Call, paths: list[str]) -> str:
     """Own code that is a whole: a flow, a pipeline, the training."""
     last = call.name.rpartition(".")[2]
     for path in paths:
@@ -101,7 +110,7 @@ def _started(repo: Repo, module: Module, call: Call, paths: list[str]) -> str:
         return ""
     if last in ("main", "cli"):
         return "command line"
-    return "training" if homes(repo, call.name, module.path) or paths else ""
+    return "training"
 
 
 def _is_chain(case: Case) -> bool:

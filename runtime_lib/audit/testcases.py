@@ -6,6 +6,7 @@ import re
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -97,8 +98,17 @@ def is_own(repo: Repo, name: str, by: Module) -> list[str]:
         return []
     if by.name and clean.startswith(f"{by.name}."):
         return []
-    found = homes(repo, clean, by.path) or _elsewhere(repo, clean)
-    return [path for path in found if path not in tests(repo)]
+    kept = _owned(repo)
+    key = (by.path, clean)
+    if key not in kept:
+        found = homes(repo, clean, by.path) or _elsewhere(repo, clean)
+        kept[key] = [path for path in found if path not in tests(repo)]
+    return kept[key]
+
+
+@once
+def _owned(repo: Repo) -> dict[tuple[str, str], list[str]]:
+    return {}
 
 
 def words(call: Call) -> list[str]:
@@ -136,6 +146,7 @@ def _stems(repo: Repo) -> dict[str, list[str]]:
     return found
 
 
+@lru_cache(maxsize=1)
 def _foreign() -> frozenset[str]:
     roles = ("framework", "tracker", "pipeline", "config", "data_tests", "serving")
     tools = {name.partition(".")[0] for role in roles for tool in named(role) for name in tool.imports}
@@ -198,7 +209,7 @@ def _case(repo: Repo, module: Module, function: Function) -> Case:
 
 def _runs(repo: Repo, module: Module, call: Call) -> list[str]:
     """Paths of own code that a call runs: its own name, what it is handed, a script in a process."""
-    found = is_own(repo, call.name, module)
+    found = list(is_own(repo, call.name, module))
     for name in call.names.values():
         found += is_own(repo, name, module)
     found += runs_script(repo, call)

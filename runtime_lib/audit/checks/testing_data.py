@@ -20,8 +20,8 @@ __all__: list[str] = []
 
 # Functions that validate data, by their names.
 _VALIDATES = re.compile(
-    r"(?:valid|check|verify|assert|ensure)\w*_(?:data|dataset|schema|columns?|dataframe|df|inputs?_data|features|types"
-    r"|dtypes|missing|nulls?|quality|ranges?|number_of_columns|all_columns|drift|distribution)"
+    r"(?:valid|check|verify|assert|ensure)\w*_(?:data|dataset|schema|columns?|dataframe|df|inputs?_data"
+    r"|dtypes|missing_values|nulls?|data_quality|number_of_columns|all_columns)(?:_|$)"
     r"|(?:data|dataset|schema|columns?|dataframe)_(?:valid\w*|checks?|quality|tests?)|^(?:data_)?validation$",
     re.IGNORECASE,
 )
