@@ -14,7 +14,6 @@ from collections.abc import Collection
 from pathlib import Path
 
 from runtime_lib.audit.index.ci import read_ci
-from runtime_lib.audit.index.ci import read_ci
 from runtime_lib.audit.index.contents import Contents
 from runtime_lib.audit.index.dependencies import read_dependencies
 from runtime_lib.audit.index.dependencies.entry_points import read_entry_points

@@ -68,7 +68,7 @@ class Contents:
         self.documents = dict(sorted(self.documents.items()))
 
     def _within(self, kind: DocumentKind) -> Iterator[str]:
-        """Documents of a kind, the small ones first: the large ones are data. Beyond a bound none are read."""
+        """Documents of a kind, the small ones first: large ones are data. Beyond a bound none is read."""
         left = TOGETHER[kind]
         paths = sorted(self.paths[kind], key=lambda path: (path.count("/") > 0, self._sizes[path]))
         for number, path in enumerate(paths):

@@ -71,8 +71,8 @@ def _names(kind: str, text: str) -> Iterator[tuple[str, str]]:
         yield from _json(kind, text)
     elif kind == "conda-lock":
         yield from ((normalised(name), version) for name, version in CONDA.findall(text))
-    elif kind == "pixi":
-        for pattern in (CONDA_FILE, WHEEL):
+    elif kind == "pixi":  # from version 5 on names are parts of addresses
+        for pattern in (CONDA, CONDA_FILE, WHEEL):
             yield from ((normalised(name), version) for name, version in pattern.findall(text))
     else:
         for body in PACKAGE.findall(text):
