@@ -60,6 +60,10 @@ def _trigger(path: str, lines: Lines, name: str, settings: Any) -> Iterator[Trig
         )
     elif name == "pull_request" and listed(own.get("types")) in (["labeled"], ["unlabeled"]):
         yield Trigger("event", path, line, "pull_request labeled")
+    elif name == "pull_request" and listed(own.get("types")) == ["closed"]:
+        yield Trigger("pull_request", path, line, "closed")
+    elif name == "repository_dispatch":
+        yield Trigger("event", path, line, " ".join([name, *map(str, listed(own.get("types")))]))
     elif name in _KINDS:
         what = ", ".join(map(str, listed(own.get("branches")))) if _what(name) == "" else name
         yield Trigger(_KINDS[name], path, line, what)

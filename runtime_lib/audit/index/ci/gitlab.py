@@ -113,8 +113,9 @@ def read(sources: Sources, document: Document, *, active: bool) -> Pipeline:
     merged = _merged(sources, document)
     found: list[Job] = []
     for name in merged.data:
-        named = isinstance(name, str) and name not in _NO_JOBS and not name.startswith(".")
-        if named and isinstance(merged.data[name], dict):
+        job = merged.data[name]
+        # `image` and `cache` may be mappings, too, but those have no script.
+        if isinstance(job, dict) and not name.startswith(".") and (name not in _NO_JOBS or "script" in job):
             found += _job(sources, merged, name)
     if merged.unknown:
         found.append(Job("include", 1, (Trigger("push", document.path, 1),), unknown=tuple(merged.unknown)))

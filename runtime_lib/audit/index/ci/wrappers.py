@@ -64,7 +64,7 @@ _COUNTED = {"timeout": 1, "gtimeout": 1, "travis_wait": 1}
 _AS_MODULE = frozenset(
     {"nox", "tox", "pre_commit", "poethepoet", "invoke", "pdm", "poetry", "hatch", "uv", "pipenv"}
 )
-_SHELL_OPTIONS = re.compile(r"^-[a-zA-Z]*c$")
+_SHELL_OPTIONS = re.compile(r"^-[a-zA-Z]*c[a-zA-Z]*$")
 _SHELLS = frozenset({"bash", "sh", "zsh", "/bin/bash", "/bin/sh", "dash"})
 _DOCKER_VALUES = frozenset(
     [

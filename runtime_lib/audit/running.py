@@ -1,0 +1,299 @@
+"""What a command starts in this repository, and whether that trains a model."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from runtime_lib.audit.index.ci.shell import words as split
+from runtime_lib.audit.index.model import Call, Module, Repo
+from runtime_lib.audit.parts import fits, tests, web
+from runtime_lib.audit.queries import calls, once
+
+__all__ = [
+    "Node",
+    "function_trains",
+    "leads_to",
+    "named_functions",
+    "started_by",
+    "starts_training",
+    "trains",
+]
+
+Node = tuple[str, str]  # a path and a function in it, "" for what stands outside of functions
+
+# Calls that start training somewhere else, or by a framework's own command line.
+_SUBMITS = (
+    "*LightningCLI", "*.create_training_job", "*.start_pipeline_execution", "*.create_run_from_pipeline_func",
+    "*.create_run_from_pipeline_package", "kfp*Client().run_pipeline", "*.create_hyper_parameter_tuning_job",
+    "azureml*Experiment().submit", "*PublishedPipeline*.submit", "*.jobs.create_or_update", "*.jobs.run_now",
+    "mlflow.projects.run", "mlflow.run", "*PipelineJob().submit", "*PipelineJob().run",
+    "sagemaker*Pipeline().start", "*get_pipeline().start", "spacy.cli.train*", "*.AutoMLRun",
+    "*.run_training",
+)  # fmt: skip
+# Commands that train by themselves, whatever the repository has.
+_TRAIN = re.compile(
+    r"^(rasa train|(python\S* -m )?spacy (train|project run)|yolo\b.*\btrain|autotrain\b"
+    r"|mlflow run|mlflow recipes run"
+    r"|kedro run|az ml run|aws sagemaker (create-training-job|start-pipeline-execution|create-auto-ml-job)"
+    r"|gcloud (beta )?ai (custom-jobs|hp-tuning-jobs) create|gcloud ai-platform jobs submit training"
+    r"|(vh|valohai) (exec\w*|pipeline) run|guild run|ludwig (train|experiment)|fastchat-train|axolotl train"
+    r"|llamafactory-cli train|nnUNetv2_train|ploomber build)\b"
+)
+# Commands that start a pipeline of which the name has to say that it trains.
+_START = re.compile(
+    r"^(az ml (job|pipeline) |databricks (jobs run-now|runs submit|jobs submit|bundle run)"
+    r"|dbx (launch|execute)"
+    r"|kfp run|argo (submit|cron)|airflow (dags )?(trigger|test|backfill|trigger_dag)|zenml pipeline"
+    r"|aws stepfunctions start-execution|sky (launch|exec)|polyaxon run|prefect deployment run"
+    r"|pyflyte run|curl\b|gh workflow run|snakemake\b|nextflow run|dagster job|luigi\b|sbatch\b"
+    r"|kubectl create job)"
+)
+_SAYS_TRAIN = re.compile(r"train|\bfit\b|learn", re.IGNORECASE)
+_RUNNERS = re.compile(
+    r"^(python[\d.]*|ipython\d?|torchrun|accelerate|deepspeed|spark-submit|horovodrun|mpirun|mpiexec"
+    r"|papermill|jupyter|runipy|ray|modal|srun|pypy\d?|py|flow|streaming|time|coverage|Rscript|julia|sbatch)$"
+)
+_OTHERWISE = re.compile(
+    r"^(-h|--help|--version|evaluate|eval|predict|serve|test|infer\w*|preprocess|deploy|lint)$"
+)
+# Metaflow's words to deliver a flow or to look at it.
+_DESCRIBES = re.compile(r"\.py\b.* ((step-functions|argo-workflows|airflow) (create|terminate)|show|check)\b")
+_R_TRAINS = re.compile(r"\b(train|fit|xgb\.train|randomForest|ranger|lm|glm|tune_grid|lgb\.train|gbm)\s*\(")
+
+
+def trains(repo: Repo, command: str) -> str:
+    """What in a command trains, as a sentence's end; "" if nothing does."""
+    if _TRAIN.match(command):
+        return "trains by itself"
+    if re.match(r"dvc (repro|exp|experiments|dag)\b", command) and "dag" not in command.split()[1:2]:
+        return "runs the stages of dvc.yaml, which train" if _stages_train(repo) else ""
+    if _START.match(command):
+        named = _SAYS_TRAIN.search(command) or any(_file_trains(repo, word) for word in split(command))
+        return "starts a pipeline that trains" if named else ""
+    if _DESCRIBES.search(command):
+        return ""
+    words = split(command)
+    if any(_OTHERWISE.match(word) for word in words[1:]) and not _SAYS_TRAIN.search(" ".join(words[2:])):
+        return ""
+    for path, function in started_by(repo, words):
+        if path.endswith((".R", ".r")):
+            lines = repo.texts[path].lines
+            if any(_R_TRAINS.search(line) and not line.lstrip().startswith("#") for line in lines):
+                return f"{path} trains"
+        elif starts_training(repo, path) if not function else function_trains(repo, path, function):
+            return f"{path} trains"
+    return ""
+
+
+def _file_trains(repo: Repo, word: str) -> bool:
+    """Whether a job's or pipeline's file has a command that trains."""
+    if not word.endswith((".yml", ".yaml", ".json")):
+        return False
+    plain = word.rpartition("=")[2].removeprefix("@").removeprefix("./")
+    for path, document in repo.documents.items():
+        if path == plain or path.endswith("/" + plain):
+            for one in document.entries:
+                written = isinstance(one.value, str) and bool({"command", "cmd", "args"} & set(one.keys))
+                if written and trains(repo, str(one.value)):
+                    return True
+    return False
+
+
+@once
+def _stages_train(repo: Repo) -> bool:
+    for path, document in repo.documents.items():
+        if path.rpartition("/")[2] == "dvc.yaml":
+            for one in document.entries:
+                if one.keys[:1] == ("stages",) and "cmd" in one.keys and isinstance(one.value, str):
+                    named = _SAYS_TRAIN.search(str(one.keys[1]))
+                    if named or (not one.value.startswith("dvc") and trains(repo, one.value)):
+                        return True
+    return False
+
+
+def started_by(repo: Repo, words: list[str]) -> Iterator[Node]:
+    """Modules, notebooks and R scripts that a command starts; with a function for an installed command."""
+    if not words:
+        return
+    if words[0] in repo.entry_points:
+        yield from _entry(repo, words)
+        return
+    runner = _RUNNERS.match(words[0].rpartition("/")[2])
+    if not runner and not words[0].endswith((".py", ".R")):
+        return
+    if words[0] == "jupyter" and "--execute" not in words and "execute" not in words:
+        return
+    for at, word in enumerate(words):
+        if word == "-m" and at + 1 < len(words):
+            found = _modules(repo, words[at + 1])
+            yield from ((path, "") for path in found)
+            if found:
+                return
+        if word == "-c" and at + 1 < len(words) and runner:
+            named = re.findall(r"(?:from|import)\s+([\w.]+)", words[at + 1])
+            yield from ((path, "") for name in named for path in _modules(repo, name))
+            return
+        if re.search(r"\.(py|ipynb|R|r)$", word):
+            yield from ((path, "") for path in _files(repo, word))
+            return
+
+
+def _entry(repo: Repo, words: list[str]) -> Iterator[Node]:
+    name, _, function = repo.entry_points[words[0]].partition(":")
+    for path in _modules(repo, name):
+        own = {one.name for one in repo.modules[path].functions}
+        commands = [word.replace("-", "_") for word in words[1:] if word.replace("-", "_") in own]
+        yield from ((path, one) for one in commands or [function])
+
+
+def _modules(repo: Repo, name: str) -> list[str]:
+    tail = name.replace(".", "/")
+    ends = (f"{tail}.py", f"{tail}/__main__.py", f"{tail}/__init__.py")
+    found = [path for path in repo.modules if path in ends]
+    return found or [path for path in repo.modules if path.endswith(tuple(f"/{end}" for end in ends))]
+
+
+def _files(repo: Repo, word: str) -> list[str]:
+    """Files that a word may mean: where a command is run is not known to the inch."""
+    plain = re.sub(r"^(\$\{?\w+\}?|\$\(\w+\)|\.\.?)/", "", word)
+    plain = str(PurePosixPath(plain)).lstrip("/")
+    while plain.startswith("../"):
+        plain = plain[3:]
+    everything = (repo.modules, repo.notebooks, repo.texts)
+    for found in everything:
+        if plain in found:
+            return [plain]
+    return [path for found in everything for path in found if path.endswith("/" + plain)]
+
+
+def starts_training(repo: Repo, path: str) -> bool:
+    """Whether running this module or notebook trains a model, or has one trained elsewhere."""
+    if path in tests(repo):
+        return False
+    if (path, "") in _leading(repo):
+        return True
+    # Work that is handed over in ways that cannot be followed; a service is started, not trained.
+    return path in {one for one, _ in _trained_at(repo)} and path not in web(repo)
+
+
+def function_trains(repo: Repo, path: str, function: str) -> bool:
+    """Whether this function leads to training."""
+    return (path, function) in _leading(repo)
+
+
+@once
+def _trained_at(repo: Repo) -> frozenset[Node]:
+    """Functions that train or start training themselves."""
+    found = {(module.path, call.function) for module, call in fits(repo) if call.live}
+    aside = tests(repo)
+    found |= {
+        (module.path, call.function) for module, call in calls(repo, *_SUBMITS) if module.path not in aside
+    }
+    return frozenset(found)
+
+
+@once
+def _leading(repo: Repo) -> frozenset[Node]:
+    return leads_to(repo, _trained_at(repo))
+
+
+def leads_to(repo: Repo, goals: frozenset[Node]) -> frozenset[Node]:
+    """All functions from which one of these is reached by calls."""
+    back = _callers(repo)
+    done = set(goals)
+    todo = list(goals)
+    while todo:
+        for one in back.get(todo.pop(), ()):
+            if one not in done:
+                done.add(one)
+                todo.append(one)
+    return frozenset(done)
+
+
+@once
+def _callers(repo: Repo) -> dict[Node, set[Node]]:
+    """Function → who calls it, hands it over, or holds it."""
+    back: dict[Node, set[Node]] = defaultdict(set)
+    later = _run_later(repo)
+    for module in repo.code():
+        for call in module.calls:
+            if call.live:
+                for target in named_functions(repo, module, call):
+                    if target not in later:
+                        back[target].add((module.path, call.function))
+        for one in module.functions:
+            outer, _, name = one.name.rpartition(".")
+            if outer and outer not in module.classes:
+                back[module.path, one.name].add((module.path, outer))
+            # A command of a command line is run by it; a step, asset or task by its pipeline.
+            if any(
+                re.search(r"\.(command|callback|main|step|task|asset|op)$", each) for each in one.decorators
+            ):
+                back[module.path, one.name].add((module.path, ""))
+            if name == "step" or (outer in module.classes and _is_flow(module, outer)):
+                back[module.path, one.name].add((module.path, ""))
+    return back
+
+
+def _run_later(repo: Repo) -> frozenset[Node]:
+    """Components of Kubeflow: to call them in a pipeline is to describe it."""
+    return frozenset(
+        (module.path, one.name)
+        for module in repo.code()
+        for one in module.functions
+        if any(name.startswith("kfp.") and name.endswith("component") for name in one.decorators)
+    )
+
+
+def _is_flow(module: Module, name: str) -> bool:
+    """Classes whose methods a framework calls: flows and tasks."""
+    return any(re.search(r"FlowSpec|luigi\..*Task", base) for base in module.classes[name][0])
+
+
+def named_functions(repo: Repo, module: Module, call: Call) -> Iterator[Node]:
+    """The functions of this repository that a call calls or is given."""
+    for name in (call.name, *call.names.values()):
+        plain = name.replace("()", "")
+        known = _functions(repo).get(plain.rpartition(".")[2], ())
+        if plain.startswith("?."):
+            near = [one for one in known if one[0] == module.path] or list(known)
+            if len(near) == 1 and "." in near[0][1]:
+                yield near[0]
+            continue
+        for path, function in known:
+            shown = function.removesuffix(".__init__")
+            if plain == shown and path == module.path:
+                yield path, function
+            elif plain.endswith("." + shown):
+                where = plain[: -len(shown) - 1]
+                dotted = "." + _dotted(path)
+                if (
+                    dotted.endswith("." + where)
+                    or f".{where}." in dotted + "."
+                    or _last(where) == _last(dotted)
+                ):
+                    yield path, function
+
+
+def _last(dotted: str) -> str:
+    return dotted.rpartition(".")[2]
+
+
+def _dotted(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+@once
+def _functions(repo: Repo) -> dict[str, list[Node]]:
+    """Last name → functions; of a class its `__init__`, or the class itself."""
+    found: dict[str, list[Node]] = defaultdict(list)
+    for module in repo.code():
+        own = {one.name for one in module.functions}
+        for name in own:
+            found[name.rpartition(".")[2]].append((module.path, name))
+        for name in module.classes:
+            found[name].append((module.path, f"{name}.__init__"))
+    return found
