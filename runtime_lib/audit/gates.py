@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-__all__ = ["PROMOTES", "bounds", "is_quality", "is_relative"]
+__all__ = ["PROMOTES", "bounds", "is_quality", "is_relative", "switches"]
 
 _METRICS = frozenset(
     {
@@ -158,6 +158,14 @@ def bounds(text: str) -> Iterator[str]:
         for metric, bound in ((left, right), (right, left)):
             if _is_metric(metric) and _is_bound(bound, metric):
                 yield bound
+
+
+def switches(text: str) -> Iterator[str]:
+    """Names that have to hold beside a comparison: `strict` of "strict and new_auc < old_auc"."""
+    tree = _parsed(text)
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
+            yield from (ast.unparse(one) for one in node.values if isinstance(one, ast.Name | ast.Attribute))
 
 
 def is_relative(text: str) -> bool:

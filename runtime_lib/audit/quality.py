@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from runtime_lib.audit import parts
-from runtime_lib.audit.gates import PROMOTES, bounds, is_quality, is_relative
+from runtime_lib.audit.gates import PROMOTES, bounds, is_quality, is_relative, switches
 from runtime_lib.audit.index.model import Branch, Evidence, Module, Repo
 from runtime_lib.audit.queries import at, calls, commands
 from runtime_lib.audit.switches import is_on, values
@@ -162,7 +162,7 @@ def _is_active(repo: Repo, module: Module, branch: Branch) -> bool:
 
 def _is_off(repo: Repo, module: Module, branch: Branch) -> bool:
     """`if accuracy < bound and fail_on_low:` where the second is false by default."""
-    for name in re.findall(r"\b(?:and|or)\s+(?:not\s+)?([A-Za-z_][\w.]*)(?!\s*[<>=(\w.\[])", branch.test):
+    for name in switches(branch.test):
         found = values(repo, module, branch.function, name)
         if found and not any(found):
             return True

@@ -49,8 +49,8 @@ def _looked(repo: Repo) -> tuple[str, ...]:
     "Q5",
     "testing",
     "Is the data checked?",
-    looks_for="Schemas, expectations and ranges: pandera, Great Expectations, deepchecks, TFDV, dbt, pydantic for "
-    "rows of files, own validation in the pipeline, tests that assert on the data itself.",
+    looks_for="Schemas, expectations and ranges: pandera, Great Expectations, deepchecks, TFDV, dbt, "
+    "pydantic for rows of files, own validation in the pipeline, tests that assert on the data itself.",
     why="A column that changes its unit or goes missing breaks a model without an error.",
     fix="Declare the columns, types and ranges that training expects, and check each new table against them.",
     effort="hours",

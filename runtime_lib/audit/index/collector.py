@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from runtime_lib.audit.index.model import Branch, Call, Function, Import
@@ -39,6 +39,7 @@ _CHILDREN: dict[type, tuple[str, ...]] = {
 _NOTHING: Mapping[str, Any] = {}
 _ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 _NAMED = (ast.Name, ast.Attribute, ast.Call)
+_MOST_NAMES = 10
 _LONGEST_TEXT = 200
 _MOST_STRINGS = 5000
 
@@ -96,12 +97,18 @@ class Collector:
         keywords, names = _NOTHING, _NOTHING
         if node.args:
             args = tuple([constant(one, scope) for one in node.args])
-            names = {str(n): found for n, one in enumerate(node.args) if (found := _called(one, scope))}
+            names = {
+                key: found for n, one in enumerate(node.args) for key, found in _called(str(n), one, scope)
+            }
         if node.keywords:
             keywords = {one.arg or "**": constant(one.value, scope) for one in node.keywords}
             for one in node.keywords:
                 self.judge(one, one.value, scope)
-            named = {one.arg or "**": found for one in node.keywords if (found := _called(one.value, scope))}
+            named = {
+                key: found
+                for one in node.keywords
+                for key, found in _called(one.arg or "**", one.value, scope)
+            }
             names = {**names, **named} if names else named
         line = self._at[node.lineno]
         self.calls.append(
@@ -142,12 +149,17 @@ class Collector:
         return " ".join(line.strip() for line in lines)[:_LONGEST_TEXT]
 
 
-def _called(node: ast.AST, scope: Scope) -> str:
-    """What an argument is, as `Call.names` has it; "" for a constant and for what has no name."""
-    if not isinstance(node, _NAMED):
-        return ""
-    found = resolve(node, scope)
-    return written(node) if found.startswith("?") else found
+def _called(key: str, node: ast.AST, scope: Scope) -> Iterator[tuple[str, str]]:
+    """What an argument is, as `Call.names` has it; nothing for a constant and for what has no name."""
+    if isinstance(node, _NAMED):
+        found = resolve(node, scope)
+        found = written(node) if found.startswith("?") else found
+        if found:
+            yield key, found
+    elif isinstance(node, ast.List | ast.Tuple):
+        for n, one in enumerate(node.elts[:_MOST_NAMES]):
+            if isinstance(one, _NAMED):
+                yield from _called(f"{key}.{n}", one, scope)
 
 
 def _is_claim(name: str, scope: Scope) -> bool:

@@ -116,7 +116,8 @@ class Call:
         args, keywords: constants (also lists, tuples and dicts of them), else `UNKNOWN`; `**x` is the keyword
             "**".
         names: of arguments that are names, attributes or calls, what they are, by keyword or by place ("0"):
-            resolved like `name`, else as written: "config.SEED", "args.seed".
+            resolved like `name`, else as written: "config.SEED", "args.seed"; of what is in a list by both:
+            "callbacks.0".
         when: conditions of the `if`s around it within its function, the outermost first: a name or attribute
             resolved like `names`, with "not " before it if it must be false; anything else as source.
         function: in which function or method, as "Trainer.run"; "" at module level.

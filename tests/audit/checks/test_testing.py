@@ -1,0 +1,364 @@
+"""Tests, gates and checks of data in small trees: what counts, and what only looks like it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from runtime_lib.audit.index import index
+from runtime_lib.audit.plugins import load_checks
+from runtime_lib.audit.project import assess
+from runtime_lib.audit.records import Finding
+
+Tree = Callable[..., Path]
+
+OWN = {
+    "src/shop/__init__.py": "",
+    "src/shop/features.py": "def ratio(a, b):\n    return a / b\nclass Scaler:\n"
+    "    def scale(self, x):\n        return x\n",
+    "src/shop/train.py": "from sklearn.svm import SVC\nfrom shop.features import ratio\n"
+    "def main():\n    SVC().fit(ratio(1, 2), y)\nif __name__ == '__main__':\n    main()\n",
+    "src/shop/app.py": "import joblib\nfrom fastapi import FastAPI\napp = FastAPI()\n"
+    "model = joblib.load('m')\n"
+    "@app.post('/predict')\ndef predict(x: int):\n    return model.predict([[x]])\n",
+    "src/shop/data.py": "import pandas as pd\ndef load_data():\n    return pd.read_csv('data.csv')\n",
+    "src/shop/model.py": "import joblib\ndef load_model():\n    return joblib.load('m')\n",
+}
+TEST = "tests/test_a.py"
+
+
+def ask(tree: Tree, id: str, files: Mapping[str, str]) -> Finding:
+    repo = index(tree(files, commit=False))
+    checks, _ = load_checks()
+    found = checks[id].ask(repo, assess(repo))
+    assert all(one.path in repo.files and one.line >= 1 for one in found.evidence)
+    assert found.evidence or found.verdict in ("fail", "unknown", "n/a")
+    return found
+
+
+def verdict(tree: Tree, id: str, source: str, **more: str) -> str:
+    files = {path.replace("__", "/") + ".py": text for path, text in more.items()}
+    return ask(tree, id, {**OWN, TEST: source, **files}).verdict
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from shop.features import ratio\ndef test_it():\n    assert ratio(1, 2) == 0.5\n",
+        "import shop.features as f\nclass TestIt:\n    def test_it(self):\n        assert f.ratio(1, 2)\n",
+        "import unittest\nfrom shop.features import ratio\nclass A(unittest.TestCase):\n"
+        "    def test_it(self):\n"
+        "        self.assertEqual(ratio(1, 2), 0.5)\n",
+        "import unittest\nfrom shop.features import Scaler\nclass A(unittest.TestCase):\n"
+        "    def setUp(self):\n"
+        "        self.s = Scaler()\n    def test_it(self):\n        self.assertEqual(self.s.scale(1), 1)\n",
+        "import pytest\nfrom shop.features import ratio\ndef test_it():\n"
+        "    with pytest.raises(ZeroDivisionError):\n"
+        "        ratio(1, 0)\n",
+        "import pytest\nfrom shop.features import Scaler\n@pytest.fixture\ndef scaler():\n"
+        "    return Scaler()\n"
+        "def test_it(scaler):\n    assert scaler.scale(1) == 1\n",
+        "from shop.features import ratio\ndef check(a):\n    assert ratio(a, 1) == a\n"
+        "def test_it():\n    check(1)\n",
+        "def test_it():\n    from shop.features import ratio\n    assert ratio(1, 2)\n",
+        "import pytest\nfrom shop.features import Scaler\n@pytest.mark.parametrize('c', [Scaler])\n"
+        "def test_it(c):\n"
+        "    assert c().scale(1) == 1\n",
+        "from features import ratio\ndef test_it():\n    assert ratio(1, 2)\n",
+        "from src.shop.features import ratio\ndef test_it():\n    assert ratio(1, 2)\n",
+        "import pandas as pd\nfrom shop.features import ratio\ndef test_it():\n"
+        "    assert pd.Series([1]).apply(ratio).sum() == 1\n",
+    ],
+)
+def test_a_unit_test_runs_own_code_and_asserts(tree: Tree, source: str):
+    assert verdict(tree, "Q1", source) == "pass"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def test_it():\n    assert 1 + 1 == 2\n",
+        "import shop\ndef test_it():\n    assert shop\n",
+        "from shop.features import ratio\ndef test_it():\n    ratio(1, 2)\n",
+        "from shop.features import ratio\ndef helper():\n    assert ratio(1, 2)\n",
+        "import pandas as pd\ndef test_it():\n    assert pd.DataFrame().empty\n",
+        "import pytest\nfrom shop.features import ratio\n@pytest.mark.skip\ndef test_it():\n"
+        "    assert ratio(1, 2)\n",
+        "# from shop.features import ratio\ndef test_it():\n    pass  # assert ratio(1, 2)\n",
+    ],
+)
+def test_what_is_no_unit_test(tree: Tree, source: str):
+    assert verdict(tree, "Q1", source) == "fail"
+
+
+def test_a_script_that_predicts_is_no_test(tree: Tree):
+    script = "from shop.features import ratio\ndef test(model, loader):\n    assert ratio(1, 2)\ntest(1, 2)\n"
+    assert ask(tree, "Q1", {**OWN, "test.py": script}).verdict == "fail"
+    called = script.replace("def test(", "def test_model(").replace("\ntest(", "\ntest_model(")
+    assert ask(tree, "Q1", {**OWN, "test_model.py": called}).verdict == "fail"
+
+
+def test_fixtures_of_folders_above_are_followed(tree: Tree):
+    fixture = "@pytest.fixture()\ndef scaler():\n    return Scaler()\n"
+    conftest = f"import pytest\nfrom shop.features import Scaler\n{fixture}"
+    source = "def test_it(scaler):\n    assert scaler.scale(1) == 1\n"
+    files = {**OWN, "tests/conftest.py": conftest, "tests/unit/test_a.py": source}
+    assert ask(tree, "Q1", files).verdict == "pass"
+
+
+def test_tests_that_cannot_be_read_are_unknown(tree: Tree):
+    assert verdict(tree, "Q1", "print 'a'\ndef test_it(): pass\n") == "unknown"
+
+
+def test_testthat_counts(tree: Tree):
+    files = {
+        "R/a.R": "f <- function(x) x\n",
+        "tests/testthat/test-a.R": "test_that('a', { expect_equal(f(1), 1) })\n",
+    }
+    assert ask(tree, "Q1", files).verdict == "pass"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from fastapi.testclient import TestClient\nfrom shop.app import app\nclient = TestClient(app)\n"
+        "def test_it():\n    assert client.post('/predict').status_code == 200\n",
+        "import pytest\nfrom shop.app import app\n@pytest.fixture\ndef client():\n"
+        "    return app.test_client()\n"
+        "def test_it(client):\n    assert client.get('/').status_code == 200\n",
+        "from click.testing import CliRunner\nfrom shop.train import main\ndef test_it():\n"
+        "    assert CliRunner().invoke(main, []).exit_code == 0\n",
+        "import subprocess, sys\ndef test_it():\n"
+        "    subprocess.run([sys.executable, 'src/shop/train.py'], check=True)\n",
+        "import subprocess\ndef test_it():\n"
+        "    subprocess.run('python -m shop.train', shell=True, check=True)\n",
+        "import os\nfrom shop.train import main\ndef test_it(tmp_path):\n    main()\n"
+        "    assert os.path.exists('m')\n",
+        "import requests\ndef test_it():\n    assert requests.get('http://localhost:8000/health').ok\n",
+        "import pytest\nfrom shop.features import ratio\n@pytest.mark.integration\ndef test_it():\n"
+        "    assert ratio(1, 2)\n",
+        "from shop import data, features, model\ndef test_it():\n    d = data.load_data()\n"
+        "    f = features.ratio(d, 1)\n"
+        "    assert model.load_model().predict(f) is not None\n",
+        "import papermill as pm\ndef test_it():\n    pm.execute_notebook('a.ipynb', 'b.ipynb')\n",
+    ],
+)
+def test_an_integration_test_runs_parts_together(tree: Tree, source: str):
+    assert verdict(tree, "Q2", source) == "pass"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from shop.features import ratio\ndef test_it():\n    assert ratio(1, 2)\n",
+        "import subprocess\ndef test_it():\n    subprocess.run(['ls'], check=True)\n",
+        "import requests\ndef test_it():\n    assert requests.get('https://example.com').ok\n",
+        "from shop.app import app\ndef test_it():\n    assert app.title\n",
+    ],
+)
+def test_what_runs_one_part_is_no_integration_test(tree: Tree, source: str):
+    assert verdict(tree, "Q2", source) == "fail"
+
+
+def test_a_service_that_ci_starts_and_asks_is_integration(tree: Tree):
+    steps = "docker run -d -p 80:80 x\n          curl --fail http://localhost:80/health"
+    job = f"on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: |\n          {steps}\n"
+    assert ask(tree, "Q2", {**OWN, ".github/workflows/a.yml": job}).verdict == "pass"
+
+
+QUALITY = [
+    "from shop.model import load_model\ndef test_it():\n    assert load_model().score(x, y) > 0.8\n",
+    "import joblib, unittest\nclass A(unittest.TestCase):\n    def test_it(self):\n"
+    "        m = joblib.load('m')\n"
+    "        self.assertGreaterEqual(m.score(x, y), 0.8)\n",
+    "import pandas as pd\nfrom shop.model import load_model\nMIN_F1 = 0.7\ndef test_it():\n"
+    "    d = pd.read_csv('a')\n"
+    "    f1 = f1_score(d.y, load_model().predict(d))\n    assert f1 >= MIN_F1\n",
+    "from shop.model import load_model\ndef test_behaviour_invariance():\n"
+    "    assert load_model().predict('a') == 1\n",
+    "import joblib\ndef test_it():\n    pred = joblib.load('m').predict(['so good'])\n"
+    "    assert pred == 'positive'\n",
+]
+GATES = [
+    "def check(accuracy):\n    if accuracy < 0.8:\n        raise ValueError('bad')\n",
+    "import sys\nMIN_AUC = 0.7\ndef gate(auc):\n    if auc < MIN_AUC:\n        sys.exit(1)\n",
+    "def trigger(accuracy, min_accuracy):\n    return accuracy > min_accuracy\n",
+    "import mlflow\ndef register(rmse, threshold=10):\n    if rmse < threshold:\n"
+    "        mlflow.register_model('a', 'b')\n",
+    "from sagemaker.workflow.conditions import ConditionGreaterThanOrEqualTo as C\nC(left=1, right=0.8)\n",
+    "import mlflow\nmlflow.validate_evaluation_results(a, b)\n",
+    "accuracy = 1\nassert accuracy > 0.9\n",
+]
+NO_GATES = [
+    "def check(accuracy):\n    print(accuracy)\n",
+    "def check(accuracy):\n    if accuracy < 0.8:\n        print('bad')\n",
+    "def check(accuracy, fail=False):\n    if fail:\n        if accuracy < 0.8:\n"
+    "            raise ValueError\n",
+    "def check(accuracy, fail=False):\n    if accuracy < 0.8 and fail:\n        raise ValueError\n",
+    "def check(accuracy, min_accuracy=0.0):\n    if accuracy < min_accuracy:\n        raise ValueError\n",
+    "def fit(loss, best_loss):\n    if loss < best_loss:\n        save()\n",
+    "def check(score_threshold):\n    if score_threshold < 0.5:\n        raise ValueError\n",
+    "def check(test_size):\n    if test_size > 0.5:\n        raise ValueError\n",
+    "def check(loss):\n    assert loss > 0\n",
+]
+
+
+@pytest.mark.parametrize("source", QUALITY)
+def test_a_model_test_fails_on_a_bad_model(tree: Tree, source: str):
+    assert verdict(tree, "Q3", source) == "pass"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from shop.model import load_model\ndef test_it():\n    print(load_model().score(x, y) > 0.8)\n",
+        "from shop.model import load_model\ndef test_it():\n    assert 0 <= load_model().score(x, y) <= 1\n",
+        "from shop.model import load_model\ndef test_it():\n"
+        "    assert load_model().predict(x).shape == (1, 2)\n",
+        "from shop.model import load_model\ndef test_it():\n    assert len(load_model().predict(x)) > 3\n",
+        "from sklearn.metrics import f1_score\ndef test_it():\n    assert f1_score([1], [1]) == 1\n",
+        "import pandas as pd\nfrom shop.train import fit\ndef test_it():\n"
+        "    m, r2 = fit(pd.DataFrame({'x': [1]}))\n"
+        "    assert r2 > 0.9\n",
+    ],
+)
+def test_what_any_model_passes_is_no_model_test(tree: Tree, source: str):
+    assert verdict(tree, "Q3", source) == "fail"
+
+
+@pytest.mark.parametrize("source", GATES)
+def test_a_gate_stops_a_bad_model(tree: Tree, source: str):
+    assert verdict(tree, "Q3", "", src__shop__gate=source) == "pass"
+
+
+@pytest.mark.parametrize("source", NO_GATES)
+def test_what_stops_nothing_is_no_gate(tree: Tree, source: str):
+    assert verdict(tree, "Q3", "", src__shop__gate=source) == "fail"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def promote(new_auc, champion_auc):\n    if new_auc <= champion_auc:\n        raise ValueError\n",
+        "import mlflow\ndef f(candidate, production):\n    if candidate > production:\n"
+        "        mlflow.register_model(1)\n",
+        "def f(new_mse, current_mse):\n    return Result(is_accepted=new_mse < current_mse)\n",
+        "def should_deploy(new_model_f1, best_model_f1):\n    return new_model_f1 > best_model_f1\n",
+        "from mlflow.models import MetricThreshold\nMetricThreshold(min_relative_change=0.1)\n",
+        "import tensorflow_model_analysis as tfma\ntfma.GenericChangeThreshold(absolute={'value': 1})\n",
+    ],
+)
+def test_a_worse_model_is_stopped(tree: Tree, source: str):
+    assert verdict(tree, "Q4", "", src__shop__gate=source) == "pass"
+    assert verdict(tree, "Q3", "", src__shop__gate=source) == "pass"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def fit(val_loss, best_loss):\n    if val_loss < best_loss:\n        save_model()\n",
+        "def f(score, best_score):\n    if score > best_score:\n        best_score = score\n",
+        "def f(new_auc, champion_auc):\n    if new_auc < champion_auc:\n        print('worse')\n",
+        "def f(new_version, current_version):\n    if new_version < current_version:\n"
+        "        raise ValueError\n",
+        "def f(new_auc, old_auc, strict=False):\n    if strict and new_auc < old_auc:\n"
+        "        raise ValueError\n",
+    ],
+)
+def test_an_epoch_is_no_earlier_model(tree: Tree, source: str):
+    assert verdict(tree, "Q4", "", src__shop__gate=source) == "fail"
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("src__shop__check", "import pandera as pa\nschema = pa.DataFrameSchema({})\n"),
+        ("src__shop__check", "import pandera.pandas as pa\nclass Rows(pa.DataFrameModel):\n    a: int\n"),
+        ("src__shop__check", "import great_expectations as gx\ngx.get_context()\n"),
+        (
+            "src__shop__check",
+            "def validate_columns(df):\n    if df.a.isna().sum() > 3:\n        raise ValueError\n"
+            "validate_columns(d)\n",
+        ),
+        (
+            "src__shop__check",
+            "from pydantic import BaseModel\nclass Row(BaseModel):\n    a: int\nfor row in rows:\n"
+            "    Row(**row)\n",
+        ),
+        (
+            "tests__test_a",
+            "from shop.data import load_data\ndef test_it():\n    assert load_data().a.notna().all()\n",
+        ),
+        (
+            "tests__test_a",
+            "import pandas as pd\ndef test_it():\n    d = pd.read_csv('d')\n"
+            "    assert d.a.between(0, 1).all()\n",
+        ),
+    ],
+)
+def test_data_is_checked(tree: Tree, path: str, source: str):
+    assert verdict(tree, "Q5", "", **{path: source}) == "pass"
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("src__shop__check", "import pandas as pd\nd = pd.read_csv('a').dropna()\n"),
+        ("src__shop__check", "from pydantic import BaseModel\nclass Request(BaseModel):\n    a: int\n"),
+        (
+            "src__shop__check",
+            "def check_code_quality(a):\n    if a > 3:\n        raise ValueError\ncheck_code_quality(1)\n",
+        ),
+        (
+            "src__shop__check",
+            "def validate_columns(df):\n    if df.a.isna().sum() > 3:\n        raise ValueError\n",
+        ),
+        (
+            "tests__test_a",
+            "import pandas as pd\nfrom shop.features import ratio\ndef test_it():\n"
+            "    assert list(ratio(pd.DataFrame(), 1).columns) == ['a']\n",
+        ),
+    ],
+)
+def test_what_does_not_check_data(tree: Tree, path: str, source: str):
+    assert verdict(tree, "Q5", "", **{path: source}) == "fail"
+
+
+def test_slices(tree: Tree):
+    assert (
+        verdict(tree, "Q6", "", src__shop__s="from fairlearn.metrics import MetricFrame\nMetricFrame()\n")
+        == "pass"
+    )
+    assert verdict(tree, "Q6", "") == "fail"
+
+
+def test_requests_are_asked_for_where_there_is_a_service(tree: Tree):
+    source = "from fastapi.testclient import TestClient\nfrom shop.app import app\ndef test_it():\n"
+    assert verdict(tree, "Q7", f"{source}    assert TestClient(app).get('/').status_code == 200\n") == "pass"
+    assert verdict(tree, "Q7", "") == "fail"
+    assert ask(tree, "Q7", {"train.py": "import sklearn.svm\nsklearn.svm.SVC().fit(x)\n"}).verdict == "n/a"
+
+
+@pytest.mark.parametrize(
+    ("step", "wanted"), [("pytest", "pass"), ("pytest || true", "fail"), ("ruff check", "n/a")]
+)
+def test_tests_in_ci_can_fail(tree: Tree, step: str, wanted: str):
+    job = f"on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: {step}\n"
+    assert ask(tree, "Q8", {**OWN, ".github/workflows/a.yml": job}).verdict == wanted
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "wanted"),
+    [
+        ("pyproject.toml", "[tool.coverage.report]\nfail_under = 80\n", "pass"),
+        ("pyproject.toml", "[tool.coverage.report]\nfail_under = 0\n", "fail"),
+        ("pyproject.toml", "[tool.pytest.ini_options]\naddopts = '--cov-fail-under=80'\n", "pass"),
+        ("codecov.yml", "coverage:\n  status:\n    project:\n      default:\n        target: 80%\n", "pass"),
+        ("pyproject.toml", "[tool.coverage.run]\nbranch = true\n", "fail"),
+    ],
+)
+def test_coverage_has_a_floor(tree: Tree, path: str, text: str, wanted: str):
+    source = "from shop.features import ratio\ndef test_it():\n    assert ratio(1, 2)\n"
+    assert ask(tree, "Q9", {**OWN, TEST: source, path: text}).verdict == wanted
