@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from runtime_lib.audit import facts, score
 from runtime_lib.audit.accepted import NOTHING, Accepted, read_accepted
+from runtime_lib.audit.library import known
 from runtime_lib.audit.plugins import load_checks
 from runtime_lib.audit.recommend import Recommendation, recommend
 from runtime_lib.audit.records import Check, Finding
@@ -78,6 +79,9 @@ def judge(
 ) -> Audit:
     """Ask every check of an indexed repository, and draw the conclusions."""
     findings = {id: _ask(check, repo, project, strict) for id, check in checks.items()}
+    for id, finding in known(repo, project).items():
+        if id in findings and findings[id].verdict != "pass":
+            findings[id] = finding
     level = score.level(findings, project)
     steps = recommend(
         checks,
