@@ -141,7 +141,7 @@ _CALLS = {"assertGreater": ">", "assertGreaterEqual": ">=", "assertLess": "<", "
 _SIZES = re.compile(r"[<>]|assert(?:Greater|Less)")
 # What a gate lets through.
 PROMOTES = re.compile(
-    r"register|promot|deploy|transition|push|upload|set_registered_model_alias|publish|rollout|release|copy|replace"
+    r"register|promot|deploy|transition|cancel|abort|push|upload|set_registered_model_alias|publish|rollout|release|copy|replace"
     r"|set_tag|update_endpoint|save_model|\.put",
     re.IGNORECASE,
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from runtime_lib.audit import parts
 from runtime_lib.audit.gates import PROMOTES, bounds, is_quality, is_relative, switches
 from runtime_lib.audit.index.model import Branch, Evidence, Module, Repo
-from runtime_lib.audit.queries import at, calls, commands
+from runtime_lib.audit.queries import at, calls, commands, once
 from runtime_lib.audit.switches import is_on, values
 from runtime_lib.audit.testcases import Case, cases
 
@@ -20,7 +20,7 @@ __all__ = ["behaviour", "comparing_tools", "gates", "relative_gates", "relative_
 
 _MODEL = re.compile(
     r"(?:^|\.)(?:\w*fit|\w*train\w*|\w*predict\w*|\w*score|\w*evaluat\w*|load_model|from_pretrained|load_checkpoint"
-    r"|load_from_checkpoint|\w*load\w*model\w*|\w*get\w*model\w*|\w*classify\w*|\w*infer\w*|\w*metrics?)$"
+    r"|load_from_checkpoint|\w*load\w*model\w*|\w*get\w*model\w*|\w*classify\w*|\w*infer\w*|\w*metrics?|main)$"
     r"|^(?:joblib|pickle|torch|cloudpickle|dill)\.load$|^sklearn\.metrics\."
 )
 _TRAINED = re.compile(
@@ -33,7 +33,7 @@ _MAKES = re.compile(
 )
 _READS = re.compile(
     r"^(?:joblib|pickle|torch|cloudpickle|dill)\.load$|(?:^|\.)(?:read_\w+|scan_\w+|load_model|from_pretrained"
-    r"|load_from_checkpoint|load_dataset|\w*load\w*(?:data|model|csv|split|artifact|pipeline)\w*|get_data\w*)$"
+    r"|load_from_checkpoint|load_dataset|datasets\.(?:load|fetch)_\w+|\w*load\w*(?:data|model|csv|split|artifact|pipeline)\w*|get_data\w*)$"
 )
 _PREDICTS = re.compile(r"(?:^|\.)\w*(?:predict|classify|get_label|infer|forecast)\w*$", re.IGNORECASE)
 _BEHAVIOUR = re.compile(r"behavio|invarian|directional|minimum_functionality|metamorphic", re.IGNORECASE)
@@ -45,7 +45,10 @@ _SHAPES = re.compile(
 _LITERAL = re.compile(r"(?:==|is)\s*(?:['\"\d\[(]|True|False|expected|label|y_true|target)|^\w+\.assertEqual")
 # Functions whose answer lets a model through, and names of such an answer.
 _DECIDES = re.compile(
-    r"deploy|promot|trigger|gate|valid|accept|approv|check|decision|should|branch|better|quality", re.I
+    r"deploy|promot|trigger|(?:^|_)gate|accept|approv|should|is_better|branch|decision"
+    r"|(?:valid|check|verify|assess)\w*_(?:model|metric|accuracy|performance|quality)"
+    r"|(?:model|metric|accuracy|performance|quality)\w*_(?:valid|check|gate|ok|pass)",
+    re.IGNORECASE,
 )
 _ANSWER = re.compile(
     r"^\s*(?:\w*\.)?\w*(?:accept|better|promot|deploy|approv|should|improv|pass|valid|bless)\w*\s*=", re.I
@@ -64,12 +67,17 @@ _SUITES = (
     "giskard.*Suite*",
     "giskard.scan",
 )
+# What only tells of an answer.
+_SAYS = frozenset(
+    {"print", "logging.info", "logging.warning", "logging.error", "?.info", "?.warning", "?.error"}
+)
 _CHANGES = ("*.GenericChangeThreshold",)
 
 
 def _gate_modules(repo: Repo, project: Project) -> Iterator[Module]:
-    """Code in which a gate stands: no tests; of a library, what trains."""
+    """Code in which a gate stands: no tests, no service, of a library no examples."""
     aside = parts.tests(repo) | (parts.examples(repo) if project.kind == "library" else frozenset())
+    aside |= project.serving - project.training
     return (module for module in repo.code() if module.path not in aside)
 
 
@@ -112,7 +120,11 @@ def gates(repo: Repo, project: Project) -> Iterator[Evidence]:
     """Branches and assertions that stop at a bound of a metric, and are on by default."""
     for module in _gate_modules(repo, project):
         for branch in module.branches:
-            if is_quality(branch.test) and _has_effect(module, branch) and _is_active(repo, module, branch):
+            if (
+                is_quality(branch.test)
+                and _has_effect(repo, module, branch)
+                and _is_active(repo, module, branch)
+            ):
                 yield at(module, branch.line, f"if {branch.test}")
         yield from (at(module, line, text) for line, text in _claims(module) if is_quality(text))
     for _, _, one in commands(repo, r"\b(?:assert|sys\.exit|exit 1)\b"):
@@ -127,25 +139,40 @@ def _claims(module: Module) -> Iterator[tuple[int, str]]:
         yield from function.asserts
 
 
-def _has_effect(module: Module, branch: Branch) -> bool:
-    if branch.stops:
+def _has_effect(repo: Repo, module: Module, branch: Branch) -> bool:
+    """Whether a comparison stops something, or lets it through."""
+    if branch.stops or branch.else_stops:
         return True
-    if branch.leaves:
-        return bool(_DECIDES.search(branch.function))
-    return _promotes(module, branch)
+    if branch.leaves and _DECIDES.search(branch.function):
+        return True
+    answers = [branch.test.partition("=")[0].strip()] if _ANSWER.search(branch.test) else []
+    answers += [one for one in branch.sets if _ANSWER.search(f"{one} =")]
+    return any(_is_asked(repo, one.rpartition(".")[2]) for one in answers) or _acts(module, branch)
 
 
-def _promotes(module: Module, branch: Branch) -> bool:
-    return branch.end > branch.line and any(
-        branch.line < one.line <= branch.end
-        and one.function == branch.function
-        and PROMOTES.search(_last(one.name))
-        for one in module.calls
-    )
+def _acts(module: Module, branch: Branch) -> bool:
+    last = max(branch.end, branch.last)
+    inside = [
+        one for one in module.calls if branch.line < one.line <= last and one.function == branch.function
+    ]
+    return any(PROMOTES.search(one.name.rpartition(".")[2]) for one in inside)
 
 
-def _last(name: str) -> str:
-    return name.rpartition(".")[2]
+@once
+def _asked(repo: Repo) -> frozenset[str]:
+    """Words of the conditions under which something is done, or stopped."""
+    found: set[str] = set()
+    for module in repo.code():
+        for text in {one for call in module.calls if call.name not in _SAYS for one in call.when}:
+            found.update(re.findall(r"\w+", text))
+        for branch in module.branches:
+            if branch.stops:
+                found.update(re.findall(r"\w+", branch.test))
+    return frozenset(found)
+
+
+def _is_asked(repo: Repo, name: str) -> bool:
+    return name in _asked(repo)
 
 
 def _is_active(repo: Repo, module: Module, branch: Branch) -> bool:
@@ -205,7 +232,7 @@ def relative_gates(repo: Repo, project: Project) -> Iterator[Evidence]:
 
 
 def _decides(repo: Repo, module: Module, branch: Branch) -> bool:
-    if not _has_effect(module, branch) and not _ANSWER.search(branch.test):
+    if not _has_effect(repo, module, branch):
         return False
     return is_on(repo, module, branch) is not False and not _is_off(repo, module, branch)
 

@@ -122,9 +122,7 @@ class Collector:
         if not isinstance(value, ast.Compare) or len(value.ops) != 1:
             return
         sides = (value.left, value.comparators[0])
-        if isinstance(value.ops[0], _ORDER) and all(
-            isinstance(one, ast.Name | ast.Attribute) for one in sides
-        ):
+        if isinstance(value.ops[0], _ORDER) and all(map(_is_plain, sides)):
             line = self._at[value.lineno]
             text = self.text(node)
             self.branches.append(
@@ -160,6 +158,13 @@ def _called(key: str, node: ast.AST, scope: Scope) -> Iterator[tuple[str, str]]:
         for n, one in enumerate(node.elts[:_MOST_NAMES]):
             if isinstance(one, _NAMED):
                 yield from _called(f"{key}.{n}", one, scope)
+
+
+def _is_plain(node: ast.AST) -> bool:
+    """A number by its name, perhaps with something added to it."""
+    if isinstance(node, ast.BinOp):
+        return _is_plain(node.left) and (isinstance(node.right, ast.Constant) or _is_plain(node.right))
+    return isinstance(node, ast.Name | ast.Attribute)
 
 
 def _is_claim(name: str, scope: Scope) -> bool:

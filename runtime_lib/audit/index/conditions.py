@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from runtime_lib.audit.index.model import UNKNOWN
 from runtime_lib.audit.index.scopes import Scope, constant, resolve, written
 
-__all__ = ["compares_sizes", "condition", "is_main", "stops", "truth"]
+__all__ = ["assigned", "compares_sizes", "condition", "is_main", "stops", "truth"]
 
 _ENDS = frozenset(
     {"sys.exit", "exit", "quit", "os._exit", "os.abort", "pytest.fail", "typer.Exit", "self.fail"}
@@ -57,6 +57,15 @@ def compares_sizes(test: ast.expr) -> bool:
         return False
     ordered = ast.Lt | ast.LtE | ast.Gt | ast.GtE
     return any(isinstance(one, ordered) for one in ast.walk(test))
+
+
+def assigned(body: Sequence[ast.stmt]) -> tuple[str, ...]:
+    """Names that the statements of a body assign, those of deeper ones left out."""
+    found: list[str] = []
+    for one in body:
+        if isinstance(one, ast.Assign):
+            found += [name for target in one.targets if (name := written(target))]
+    return tuple(found)
 
 
 def stops(body: Sequence[ast.stmt], scope: Scope) -> bool:

@@ -143,6 +143,7 @@ class Branch:
     Attributes:
         end: last line of its body; `test`: source of at most 200 characters.
         stops: its body ends in `raise`, `sys.exit(…)`, `exit(…)`; `leaves`: in `return`.
+        last: last line of its `else`; `else_stops`: that ends so; `sets`: names that either assigns.
         function, live, when: as in `Call`.
     """
 
@@ -154,6 +155,9 @@ class Branch:
     function: str = ""
     live: bool = True
     when: tuple[str, ...] = ()
+    last: int = 0
+    else_stops: bool = False
+    sets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from runtime_lib.audit.index.bindings import annotate, arguments, bind, defaults_of
-from runtime_lib.audit.index.conditions import compares_sizes, condition, is_main, stops, truth
+from runtime_lib.audit.index.conditions import assigned, compares_sizes, condition, is_main, stops, truth
 from runtime_lib.audit.index.imports import Importer
 from runtime_lib.audit.index.model import Branch, Call, Function
 from runtime_lib.audit.index.scopes import Scope, class_of, resolve, written
@@ -140,12 +140,17 @@ class Reader(Importer):
 
     def _branch(self, node: ast.If, scope: Scope) -> None:
         stop = stops(node.body, scope)
-        if stop or compares_sizes(node.test):
-            line, end = self._at[node.lineno], self._at[node.body[-1].end_lineno or node.lineno]
-            leaves = isinstance(node.body[-1], ast.Return)
-            self.branches.append(
-                Branch(line, end, self.text(node.test), stop, leaves, scope.function, scope.live, scope.when)
-            )
+        # An `elif` is a branch of its own.
+        other = [] if len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If) else node.orelse
+        else_stop = bool(other) and stops(other, scope)
+        if not (stop or else_stop or compares_sizes(node.test)):
+            return
+        line, end = self._at[node.lineno], self._at[node.body[-1].end_lineno or node.lineno]
+        last = self._at[other[-1].end_lineno or node.lineno] if other else end
+        leaves = isinstance(node.body[-1], ast.Return)
+        text, sets = self.text(node.test), assigned([*node.body, *other])
+        place = (scope.function, scope.live, scope.when)
+        self.branches.append(Branch(line, end, text, stop, leaves, *place, last, else_stop, sets))
 
     def _try(self, node: Any, scope: Scope) -> None:
         self._body(node.body, scope)

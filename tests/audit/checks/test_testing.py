@@ -190,6 +190,9 @@ GATES = [
     "from sagemaker.workflow.conditions import ConditionGreaterThanOrEqualTo as C\nC(left=1, right=0.8)\n",
     "import mlflow\nmlflow.validate_evaluation_results(a, b)\n",
     "accuracy = 1\nassert accuracy > 0.9\n",
+    "def check(f1):\n    if f1 > 0.8:\n        print('good')\n    else:\n        raise ValueError\n",
+    "def check(f1, bound_f1):\n    accepted = f1 > bound_f1\n    if not accepted:\n        return\n"
+    "    push()\n",
 ]
 NO_GATES = [
     "def check(accuracy):\n    print(accuracy)\n",
@@ -202,6 +205,8 @@ NO_GATES = [
     "def check(score_threshold):\n    if score_threshold < 0.5:\n        raise ValueError\n",
     "def check(test_size):\n    if test_size > 0.5:\n        raise ValueError\n",
     "def check(loss):\n    assert loss > 0\n",
+    "def risk(score):\n    if score > 0.7:\n        return 'high'\n    return 'low'\n",
+    "def check(f1, bound_f1):\n    accepted = f1 > bound_f1\n    print(accepted)\n",
 ]
 
 
@@ -244,7 +249,12 @@ def test_what_stops_nothing_is_no_gate(tree: Tree, source: str):
         "def promote(new_auc, champion_auc):\n    if new_auc <= champion_auc:\n        raise ValueError\n",
         "import mlflow\ndef f(candidate, production):\n    if candidate > production:\n"
         "        mlflow.register_model(1)\n",
-        "def f(new_mse, current_mse):\n    return Result(is_accepted=new_mse < current_mse)\n",
+        "def f(new_mse, current_mse):\n    return Result(is_accepted=new_mse < current_mse)\n"
+        "def g(r):\n    if not r.is_accepted:\n        raise ValueError\n",
+        "ok = promote_new = False\nif new_mse < production_mse:\n    promote_new = True\n"
+        "if promote_new:\n    save()\n",
+        "if new_mse < production_mse:\n    print('good')\nelse:\n    run.parent.cancel()\n",
+        "accept = new_auc > (prod_auc + margin)\nif accept:\n    save()\n",
         "def should_deploy(new_model_f1, best_model_f1):\n    return new_model_f1 > best_model_f1\n",
         "from mlflow.models import MetricThreshold\nMetricThreshold(min_relative_change=0.1)\n",
         "import tensorflow_model_analysis as tfma\ntfma.GenericChangeThreshold(absolute={'value': 1})\n",
@@ -261,6 +271,7 @@ def test_a_worse_model_is_stopped(tree: Tree, source: str):
         "def fit(val_loss, best_loss):\n    if val_loss < best_loss:\n        save_model()\n",
         "def f(score, best_score):\n    if score > best_score:\n        best_score = score\n",
         "def f(new_auc, champion_auc):\n    if new_auc < champion_auc:\n        print('worse')\n",
+        "def f(new_mse, current_mse):\n    return Result(is_accepted=new_mse < current_mse)\n",
         "def f(new_version, current_version):\n    if new_version < current_version:\n"
         "        raise ValueError\n",
         "def f(new_auc, old_auc, strict=False):\n    if strict and new_auc < old_auc:\n"
