@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+from runtime_lib.audit.calling import Node, leads_to
 from runtime_lib.audit.index.ci.known import role_of
 from runtime_lib.audit.index.ci.shell import words as split
 from runtime_lib.audit.index.model import Command, Evidence, Job, Pipeline, Repo
 from runtime_lib.audit.queries import at, calls, once
-from runtime_lib.audit.running import Node, leads_to, started_by
+from runtime_lib.audit.running import started_by
 from runtime_lib.audit.tools import named
 
 __all__ = ["delivered", "delivers"]
@@ -39,6 +40,20 @@ _PLUGINS = re.compile(
     r"|gcp-cloud-run|aws-sam-serverless|serverless-framework|aws-elastic-beanstalk)"
     r"/\S*(push|deploy|publish|update|release|install|upgrade)"
 )
+_DEPLOYS = re.compile(
+    r"/\S*(deploy(?!ment)|publish-to|pypi-(publish|upload)|docker-(push|publish)|push-to-(hub|ecr|hf))"
+)
+_NOT_DEPLOYS = re.compile(
+    r"pages|docs?\b|site|report|result|preview|comment|status|coverage|test-", re.IGNORECASE
+)
+# Packages that reach a cloud, a store or another machine.
+_CLIENTS = frozenset(
+    (
+        "azure", "azureml", "boto3", "bentoml", "docker", "fabric", "google", "huggingface_hub", "kfp",
+        "kubernetes", "mlflow", "modal", "paramiko", "prefect", "requests", "sagemaker", "subprocess", "vertexai",
+        "wandb",
+    )
+)  # fmt: skip
 _TRAVIS = re.compile(r"^deploy/(?!pages|script|bintray)(\w+)")
 # Calls that deliver, in what a job runs.
 _CALLS = (
@@ -66,13 +81,22 @@ def delivered(repo: Repo, pipeline: Pipeline, job: Job) -> Iterator[tuple[str, E
         _LOCAL.search(name) for name, _, _ in job.uses
     )
     for command in job.commands:
-        what = delivers(repo, command)
+        what = "a service" if _starts_service(job, command) else delivers(repo, command)
         if what and not (local and what in ("a service", "infrastructure")):
             yield what, at(command.path, command.line, command.text)
     for name, line, inputs in job.uses:
         what = _used(name, inputs)
         if what and not (local and what in ("a service", "infrastructure")):
             yield what, at(pipeline, line, name)
+
+
+def _starts_service(job: Job, command: Command) -> bool:
+    """Containers that a job called Deploy starts, on the machine that it runs on."""
+    said = " ".join((job.name, *command.by))
+    started = re.match(
+        r"(docker-compose|docker compose)( \S+)* up\b|docker run( \S+)* (-d|--detach)\b", command.text
+    )
+    return bool(started) and bool(re.search(r"deploy|release|\bcd\b|prod", said, re.IGNORECASE))
 
 
 def delivers(repo: Repo, command: Command) -> str:
@@ -86,11 +110,14 @@ def delivers(repo: Repo, command: Command) -> str:
         if pattern.match(text) and not _DOCS.search(text):
             return what
     started = list(started_by(repo, split(text)))
-    return "a model or pipeline" if any(_reaches(repo, one) for one in started) else ""
+    found = any(one in _delivering(repo) or _is_deployment(repo, one[0]) for one in started)
+    return "a model or pipeline" if found else ""
 
 
-def _reaches(repo: Repo, node: Node) -> bool:
-    return node in _delivering(repo)
+def _is_deployment(repo: Repo, path: str) -> bool:
+    """A script that is called after delivery and talks to something outside."""
+    named = re.search(r"(^|[/_-])(deploy|publish|release|register_?model|upload_?model)[^/]*\.py$", path)
+    return bool(named) and path in repo.modules and bool(repo.modules[path].packages & _CLIENTS)
 
 
 @once
@@ -124,4 +151,8 @@ def _used(name: str, inputs: Mapping[str, str]) -> str:
         return "a service"
     if _PLUGINS.search(name) and low.get("dry_run") != "true":
         return "an image or service"
-    return "a package or service" if _TRAVIS.match(name) else ""
+    if _TRAVIS.match(name):
+        return "a package or service"
+    # An action of somebody's, called after what it does.
+    named = not role and "/" in name and "@" in name and not name.startswith(".")
+    return "a service" if named and _DEPLOYS.search(name) and not _NOT_DEPLOYS.search(name) else ""

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from runtime_lib.audit.calling import named_functions
 from runtime_lib.audit.index.model import Call, Evidence, Module, Repo
 from runtime_lib.audit.parts import tests
 from runtime_lib.audit.pipeline_files import written
 from runtime_lib.audit.queries import at, calls, once, reached
-from runtime_lib.audit.running import function_trains, named_functions, trains
+from runtime_lib.audit.running import function_trains, trains
 
 __all__ = ["Definition", "commands_of", "definitions", "says_train"]
 
@@ -24,6 +25,8 @@ _NAME = re.compile(
     r"|(model|classifier|regressor|pipeline)[-_ ]?(re)?train|^fit([-_ ]model\w*)?$|[-_ ]fit$"
     r"|Train(Model|ing|er|Step|Op|Job)|^tune|hyper_?param"
 )
+# Steps that do nothing.
+_EMPTY = re.compile(r"(Empty|Dummy)Operator$")
 # Keywords that hold a command or the name of what is run.
 _COMMANDS: tuple[str, ...] = (
     "bash_command", "command", "commands", "cmds", "arguments", "args", "application", "script", "code",
@@ -95,16 +98,23 @@ def _marked(repo: Repo, patterns: tuple[str, ...]) -> list[tuple[Module, int, st
     found = [(module, one.line, f"{one.name}(…)") for module, one in calls(repo, *patterns)]
     seen = {(module.path, line) for module, line, _ in found}
     wanted = re.compile("|".join(re.escape(one).replace(r"\*", ".*") for one in patterns))
+    for module, line, name, what in _named(repo):
+        if wanted.fullmatch(name) and not any((module.path, line - n) in seen for n in range(6)):
+            found.append((module, line, what))
+    return found
+
+
+@once
+def _named(repo: Repo) -> list[tuple[Module, int, str, str]]:
+    """Decorators and bases of classes, with what is written."""
+    found = []
     for module in repo.code():
         for function in module.functions:
-            for name in function.decorators:
-                if wanted.fullmatch(name) and not any(
-                    (module.path, function.line - n) in seen for n in range(6)
-                ):
-                    found.append((module, function.line, f"@{name} {function.name}"))
+            found += [
+                (module, function.line, name, f"@{name} {function.name}") for name in function.decorators
+            ]
         for name, (bases, line) in module.classes.items():
-            if any(wanted.fullmatch(base) for base in bases):
-                found.append((module, line, f"class {name}({', '.join(bases)})"))
+            found += [(module, line, base, f"class {name}({base})") for base in bases]
     return found
 
 
@@ -127,14 +137,17 @@ def _training(repo: Repo, tool: _Tool, module: Module, scope: frozenset[str]) ->
     for other, call in calls(repo, *tool.trains, within=scope) if tool.trains else ():
         yield at(other, call.line, f"{call.name}(…)")
     for call in module.calls:
-        if call.live and (what := _says(repo, call)):
+        if call.live and not _EMPTY.search(call.name) and (what := _says(repo, module, call)):
             yield at(module, call.line, what)
     for function in module.functions:
         if function.decorators and says_train(function.name.rpartition(".")[2]):
             yield at(module, function.line, f"step {function.name}")
 
 
-def _says(repo: Repo, call: Call) -> str:
+def _says(repo: Repo, module: Module, call: Call) -> str:
+    given = [one for one in commands_of(call) if one.strip()]
+    if given and all(re.match(r"echo\b|sleep\b|true$", one) for one in given):
+        return ""
     for command in commands_of(call):
         if trains(repo, command) or re.search(
             r"(^|[\W_])(re)?train(ing)?(_\w+)?\.(py|ipynb|R|sh)\b", command
@@ -144,7 +157,8 @@ def _says(repo: Repo, call: Call) -> str:
         name = call.keywords.get(key)
         if isinstance(name, str) and says_train(name):
             return f"{key}={name}"
-    return next((name for name in call.names.values() if says_train(name.rpartition(".")[2].strip("()"))), "")
+    handed = (function for _, function in named_functions(repo, module, call))
+    return next((one for one in handed if says_train(one.rpartition(".")[2])), "")
 
 
 def commands_of(call: Call) -> Iterator[str]:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from runtime_lib.audit.calling import Node, leads_to
 from runtime_lib.audit.index.ci.shell import words as split
-from runtime_lib.audit.index.model import Call, Module, Repo
-from runtime_lib.audit.parts import fits, tests, web
+from runtime_lib.audit.index.model import Repo
+from runtime_lib.audit.kinds import kind
+from runtime_lib.audit.parts import examples, fits, tests, web
 from runtime_lib.audit.queries import calls, once
 
 __all__ = [
-    "Node",
     "function_trains",
-    "leads_to",
-    "named_functions",
+    "image_steps",
     "started_by",
     "starts_training",
     "trains",
 ]
 
-Node = tuple[str, str]  # a path and a function in it, "" for what stands outside of functions
 
 # Calls that start training somewhere else, or by a framework's own command line.
 _SUBMITS = (
@@ -61,6 +59,9 @@ _OTHERWISE = re.compile(
 )
 # Metaflow's words to deliver a flow or to look at it.
 _DESCRIBES = re.compile(r"\.py\b.* ((step-functions|argo-workflows|airflow) (create|terminate)|show|check)\b")
+_BUILDS = re.compile(r"(docker|podman) (buildx )?build\b")
+# Scripts that fit something to try, measure or show it.
+_ASIDE = re.compile(r"(^|/)(check|bench|test|demo|example|profile|lint|smoke|validate)\w*\.(py|ipynb)$")
 _R_TRAINS = re.compile(r"\b(train|fit|xgb\.train|randomForest|ranger|lm|glm|tune_grid|lgb\.train|gbm)\s*\(")
 
 
@@ -68,13 +69,15 @@ def trains(repo: Repo, command: str) -> str:
     """What in a command trains, as a sentence's end; "" if nothing does."""
     if _TRAIN.match(command):
         return "trains by itself"
-    if re.match(r"dvc (repro|exp|experiments|dag)\b", command) and "dag" not in command.split()[1:2]:
+    if re.match(r"(dvc (repro|exp|experiments)|mlops run)\b", command):
         return "runs the stages of dvc.yaml, which train" if _stages_train(repo) else ""
     if _START.match(command):
         named = _SAYS_TRAIN.search(command) or any(_file_trains(repo, word) for word in split(command))
         return "starts a pipeline that trains" if named else ""
     if _DESCRIBES.search(command):
         return ""
+    if _BUILDS.match(command):
+        return next((one for line in image_steps(repo, command) if (one := trains(repo, line))), "")
     words = split(command)
     if any(_OTHERWISE.match(word) for word in words[1:]) and not _SAYS_TRAIN.search(" ".join(words[2:])):
         return ""
@@ -86,6 +89,17 @@ def trains(repo: Repo, command: str) -> str:
         elif starts_training(repo, path) if not function else function_trains(repo, path, function):
             return f"{path} trains"
     return ""
+
+
+def image_steps(repo: Repo, command: str) -> Iterator[str]:
+    """The commands of the Dockerfile that `docker build …` builds."""
+    named = re.search(r"(?:-f|--file)[ =](\S+)", command)
+    folder = command.split()[-1].strip("./")
+    name = named[1].removeprefix("./") if named else f"{folder}/Dockerfile".lstrip("/")
+    text = repo.texts.get(name) or (None if named else repo.texts.get("Dockerfile"))
+    for line in text.lines if text is not None else ():
+        if found := re.match(r"\s*RUN\s+(.*)", line):
+            yield from re.split(r"\s*(?:&&|;)\s*", found[1])
 
 
 def _file_trains(repo: Repo, word: str) -> bool:
@@ -171,7 +185,7 @@ def _files(repo: Repo, word: str) -> list[str]:
 
 def starts_training(repo: Repo, path: str) -> bool:
     """Whether running this module or notebook trains a model, or has one trained elsewhere."""
-    if path in tests(repo):
+    if path in tests(repo) or path in _shown(repo) or _ASIDE.search(path):
         return False
     if (path, "") in _leading(repo):
         return True
@@ -182,6 +196,14 @@ def starts_training(repo: Repo, path: str) -> bool:
 def function_trains(repo: Repo, path: str, function: str) -> bool:
     """Whether this function leads to training."""
     return (path, function) in _leading(repo)
+
+
+@once
+def _shown(repo: Repo) -> frozenset[str]:
+    """Of a library, all that is not called after training: its scripts try it out."""
+    if kind(repo)[0] != "library":
+        return frozenset()
+    return frozenset(one.path for one in repo.code() if not _SAYS_TRAIN.search(one.path)) | examples(repo)
 
 
 @once
@@ -198,102 +220,3 @@ def _trained_at(repo: Repo) -> frozenset[Node]:
 @once
 def _leading(repo: Repo) -> frozenset[Node]:
     return leads_to(repo, _trained_at(repo))
-
-
-def leads_to(repo: Repo, goals: frozenset[Node]) -> frozenset[Node]:
-    """All functions from which one of these is reached by calls."""
-    back = _callers(repo)
-    done = set(goals)
-    todo = list(goals)
-    while todo:
-        for one in back.get(todo.pop(), ()):
-            if one not in done:
-                done.add(one)
-                todo.append(one)
-    return frozenset(done)
-
-
-@once
-def _callers(repo: Repo) -> dict[Node, set[Node]]:
-    """Function → who calls it, hands it over, or holds it."""
-    back: dict[Node, set[Node]] = defaultdict(set)
-    later = _run_later(repo)
-    for module in repo.code():
-        for call in module.calls:
-            if call.live:
-                for target in named_functions(repo, module, call):
-                    if target not in later:
-                        back[target].add((module.path, call.function))
-        for one in module.functions:
-            outer, _, name = one.name.rpartition(".")
-            if outer and outer not in module.classes:
-                back[module.path, one.name].add((module.path, outer))
-            # A command of a command line is run by it; a step, asset or task by its pipeline.
-            if any(
-                re.search(r"\.(command|callback|main|step|task|asset|op)$", each) for each in one.decorators
-            ):
-                back[module.path, one.name].add((module.path, ""))
-            if name == "step" or (outer in module.classes and _is_flow(module, outer)):
-                back[module.path, one.name].add((module.path, ""))
-    return back
-
-
-def _run_later(repo: Repo) -> frozenset[Node]:
-    """Components of Kubeflow: to call them in a pipeline is to describe it."""
-    return frozenset(
-        (module.path, one.name)
-        for module in repo.code()
-        for one in module.functions
-        if any(name.startswith("kfp.") and name.endswith("component") for name in one.decorators)
-    )
-
-
-def _is_flow(module: Module, name: str) -> bool:
-    """Classes whose methods a framework calls: flows and tasks."""
-    return any(re.search(r"FlowSpec|luigi\..*Task", base) for base in module.classes[name][0])
-
-
-def named_functions(repo: Repo, module: Module, call: Call) -> Iterator[Node]:
-    """The functions of this repository that a call calls or is given."""
-    for name in (call.name, *call.names.values()):
-        plain = name.replace("()", "")
-        known = _functions(repo).get(plain.rpartition(".")[2], ())
-        if plain.startswith("?."):
-            near = [one for one in known if one[0] == module.path] or list(known)
-            if len(near) == 1 and "." in near[0][1]:
-                yield near[0]
-            continue
-        for path, function in known:
-            shown = function.removesuffix(".__init__")
-            if plain == shown and path == module.path:
-                yield path, function
-            elif plain.endswith("." + shown):
-                where = plain[: -len(shown) - 1]
-                dotted = "." + _dotted(path)
-                if (
-                    dotted.endswith("." + where)
-                    or f".{where}." in dotted + "."
-                    or _last(where) == _last(dotted)
-                ):
-                    yield path, function
-
-
-def _last(dotted: str) -> str:
-    return dotted.rpartition(".")[2]
-
-
-def _dotted(path: str) -> str:
-    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-
-
-@once
-def _functions(repo: Repo) -> dict[str, list[Node]]:
-    """Last name → functions; of a class its `__init__`, or the class itself."""
-    found: dict[str, list[Node]] = defaultdict(list)
-    for module in repo.code():
-        own = {one.name for one in module.functions}
-        for name in own:
-            found[name.rpartition(".")[2]].append((module.path, name))
-        for name in module.classes:
-            found[name].append((module.path, f"{name}.__init__"))
-    return found

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from runtime_lib.audit.calling import named_functions
 from runtime_lib.audit.index.model import UNKNOWN, Call, Evidence, Module, Repo
 from runtime_lib.audit.parts import examples, tests
 from runtime_lib.audit.pipelines import commands_of, definitions, says_train
 from runtime_lib.audit.queries import at, calls, reached
-from runtime_lib.audit.running import function_trains, named_functions, trains
+from runtime_lib.audit.running import function_trains, trains
 
 __all__ = ["in_python"]
 
@@ -20,7 +21,14 @@ _WHEN: tuple[str, ...] = (
     "schedule", "schedule_interval", "timetable", "cron", "interval", "rrule", "schedules", "cron_schedule",
     "cron_expression", "trigger", "triggers", "recurrence",
 )  # fmt: skip
-_FLOWS = ("airflow.*DAG", "airflow.DAG", "airflow.decorators.dag", "airflow.sdk.dag", "prefect.Flow")
+_FLOWS = (
+    "runtime_lib.pipeline.airflow.pipeline_dag",
+    "airflow.*DAG",
+    "airflow.DAG",
+    "airflow.decorators.dag",
+    "airflow.sdk.dag",
+    "prefect.Flow",
+)
 _DEPLOYS = (
     "*.serve",
     "*.deploy",
@@ -92,6 +100,7 @@ def _reaches(repo: Repo, module: Module, training: frozenset[str]) -> bool:
     return any(
         trains(repo, command) or says_train(command)
         for call in module.calls
+        if not re.search(r"(Empty|Dummy)Operator$", call.name)
         for command in (*commands_of(call), *_named(call))
     )
 

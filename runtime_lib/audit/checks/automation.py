@@ -14,7 +14,7 @@ from runtime_lib.audit.index.model import Command, Evidence, Job, Pipeline, Repo
 from runtime_lib.audit.project import Project
 from runtime_lib.audit.queries import at
 from runtime_lib.audit.records import Finding, check
-from runtime_lib.audit.running import started_by, trains
+from runtime_lib.audit.running import image_steps, started_by, trains
 
 __all__ = ["CHANGES", "jobs"]
 
@@ -148,7 +148,7 @@ def is_test(repo: Repo, project: Project, command: Command) -> bool:
     if _TESTS.match(text) or _BY_NAME.match(text):
         return True
     if re.match(r"docker (buildx )?build\b", text):
-        return _built_with_tests(repo, text)
+        return any(_TESTS.match(line) for line in image_steps(repo, text))
     return text.startswith("python") and any(
         path in _cases(project) for path, _ in started_by(repo, split(text))
     )
@@ -156,15 +156,6 @@ def is_test(repo: Repo, project: Project, command: Command) -> bool:
 
 def _cases(project: Project) -> frozenset[str]:
     return frozenset(one for one in project.tests if re.search(r"(^|/)(test_[^/]*|[^/]*_test)\.py$", one))
-
-
-def _built_with_tests(repo: Repo, text: str) -> bool:
-    """An image whose build runs the tests."""
-    named = re.search(r"(?:-f|--file)[ =](\S+)", text)
-    names = [named[1].removeprefix("./")] if named else ["Dockerfile"]
-    found = [one for path, one in repo.texts.items() if path in names]
-    run = (line for one in found for line in one.lines if re.match(r"\s*RUN\b", line))
-    return any(re.search(r"\bpytest\b", line) and "install" not in line for line in run)
 
 
 def _unclear(found: list[tuple[Pipeline, Job]], pattern: re.Pattern[str]) -> tuple[Evidence, ...]:

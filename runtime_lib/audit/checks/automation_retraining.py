@@ -16,7 +16,8 @@ from runtime_lib.audit.schedules import in_python
 
 __all__: list[str] = []
 
-# What an event from outside is called when it is about data, time, drift or quality.
+# Paths of data; what an event from outside is called when it is about data, time, drift or quality.
+_DATA = re.compile(r"^(\*\*/)?(data|datasets?|raw)/|\.(csv|tsv|parquet|dvc|xlsx|jsonl)$")
 _EVENTS = re.compile(
     r"repository_dispatch.*(train|data|drift|perform|degrad|alert|schedule|monitor)", re.IGNORECASE
 )
@@ -56,6 +57,9 @@ def _in_ci(repo: Repo) -> Iterator[Evidence]:
 
 
 def _counts(trigger: Trigger) -> bool:
+    if trigger.kind == "push":  # of nothing but data
+        paths = [one for one in trigger.what.partition("; paths: ")[2].split(", ") if one]
+        return bool(paths) and all(_DATA.search(one) for one in paths)
     return trigger.kind == "schedule" or (trigger.kind == "event" and bool(_EVENTS.search(trigger.what)))
 
 

@@ -76,7 +76,9 @@ def _push(path: str, line: int, settings: dict[str, Any]) -> Iterator[Trigger]:
     ignored = listed(settings.get("branches-ignore"))
     only_tags = bool(tags or "tags-ignore" in settings) and not branches and not ignored
     if not only_tags and ignored not in (["**"], ["*", "**"]) and settings.get("branches") != []:
-        yield Trigger("push", path, line, ", ".join(map(str, branches)))
+        paths = [str(one) for one in listed(settings.get("paths"))]
+        what = ", ".join(map(str, branches))
+        yield Trigger("push", path, line, f"{what}; paths: {', '.join(paths)}" if paths else what)
     if tags and tags != ["!**"]:
         yield Trigger("tag", path, line, ", ".join(map(str, tags)))
 
@@ -113,5 +115,6 @@ def _ref(name: str, trigger: Trigger) -> str | None:
         return "refs/tags/v"
     if trigger.kind == "pull_request":
         return "refs/pull/1/merge"
-    plain = trigger.kind == "push" and trigger.what and not set("*,!?[") & set(trigger.what)
-    return f"refs/heads/{trigger.what}" if plain else None
+    branch = trigger.what.partition("; paths: ")[0]
+    plain = trigger.kind == "push" and branch and not set("*,!?[") & set(branch)
+    return f"refs/heads/{branch}" if plain else None
