@@ -32,19 +32,21 @@ _NO_PARAMETERS = re.compile(
     r"|pipfile|cookiecutter\.json|copier\.ya?ml|dvc\.ya?ml|\.flake8|\.coveragerc|mypy\.ini)$|\.dvc$"
 )
 _READERS = (
-    "yaml.safe_load*", "yaml.load*", "yaml.full_load*", "ruamel.yaml*.load", "*OmegaConf.load", "json.load",
-    "json.loads", "tomllib.load*", "toml.load*", "tomli.load*", "tomlkit.*", "*ConfigParser().read*",
-    "dynaconf.Dynaconf", "gin.parse_config*", "*.merge_from_file", "*.fromfile", "*.parse_json_file",
-    "*.parse_yaml_file", "*.parse_file", "dvc.api.params_show", "jsonargparse.*", "*LightningCLI", "anyconfig.load",
-    "*.from_yaml", "*.load_yaml", "*.read_yaml", "*.load_config", "*.read_config", "*.get_config", "configargparse.*",
-    "pyhocon.*", "hjson.load*", "*.parse_yaml*", "*.YAML().load", "*.from_json_file", "json5.load*", "munch.*",
-    "*.add_config_arguments", "*.parse_args_and_config", "*.load_params", "*.read_params", "box.*", "confuse.*",
+    "yaml.safe_load*", "yaml.load*", "yaml.full_load*", "ruamel.yaml*.load", "*OmegaConf.load",
+    "json.load", "json.loads", "tomllib.load*", "toml.load*", "tomli.load*", "tomlkit.*",
+    "*ConfigParser().read*", "dynaconf.Dynaconf", "gin.parse_config*", "*.merge_from_file",
+    "*.fromfile", "*.parse_json_file", "*.parse_yaml_file", "*.parse_file", "dvc.api.params_show",
+    "jsonargparse.*", "*LightningCLI", "anyconfig.load", "*.from_yaml", "*.load_yaml", "*.read_yaml",
+    "*.load_config", "*.read_config", "*.get_config", "configargparse.*", "pyhocon.*", "hjson.load*",
+    "*.parse_yaml*", "*.YAML().load", "*.from_json_file", "json5.load*", "munch.*",
+    "*.add_config_arguments", "*.parse_args_and_config", "*.load_params", "*.read_params", "box.*",
+    "confuse.*",
 )  # fmt: skip
 _HYDRA = ("hydra.main", "hydra.compose", "hydra.initialize*", "hydra.*.main", "hydra.experimental.*")
 # Programs that train by a file alone.
 _TOOLS = re.compile(
-    r"\b(?:spacy (?:train|ray)|rasa train|llamafactory-cli train|axolotl|tune run|mim train|ludwig train|nequip-train"
-    r"|allennlp train|onmt_train|fairseq-hydra-train|yolo .*cfg=|python\S* -m \w+\.\w*train\w*|litgpt)\b"
+    r"\b(?:spacy (?:train|ray)|rasa train|llamafactory-cli train|axolotl|tune run|mim train|ludwig train"
+    r"|nequip-train|allennlp train|onmt_train|fairseq-hydra-train|yolo .*cfg=|python\S* -m \w+\.\w*train\w*|litgpt)\b"
 )
 _WORD = re.compile(r"[\w./{}*-]+\.(?:ya?ml|json|toml|ini|cfg|gin|conf)\b")
 _FOLDER = re.compile(
@@ -55,9 +57,7 @@ _FOLDER = re.compile(
 def parameter_files(repo: Repo) -> dict[str, Document]:
     """Tracked documents with values that have names of parameters."""
     return {
-        path: one
-        for path, one in repo.documents.items()
-        if not _NO_PARAMETERS.search(path) and one.kind != "" and _line(one)
+        path: one for path, one in repo.documents.items() if not _NO_PARAMETERS.search(path) and _line(one)
     }
 
 
@@ -147,7 +147,7 @@ def _named_in_code(repo: Repo, where: frozenset[str], documents: dict[str, Docum
 
 
 def _in_folder(repo: Repo, where: frozenset[str], documents: dict[str, Document]) -> tuple[Evidence, ...]:
-    """What reads takes a path from its arguments, and there is a folder of configurations that has parameters."""
+    """What reads takes a path from its arguments, and a folder of configurations has parameters."""
     reads = next(iter(calls(repo, *_READERS, within=where)), None)
     if reads is None:
         return ()

@@ -50,9 +50,8 @@ def environment(repo: Repo, project: Project) -> Environment:
         return Environment("none")
     if "" in by_folder:
         return by_folder[""]
-    near = [
-        by_folder[folder] for path in project.training if (folder := _nearest(path, by_folder)) is not None
-    ]
+    above = (_nearest(path, by_folder) for path in sorted(project.training))
+    near = [by_folder[one] for one in above if one is not None]
     chosen = near or list(by_folder.values())
     most = Counter(one.grade for one in chosen).most_common()
     grade = max((grade for grade, count in most if count == most[0][1]), key=RANK.__getitem__)

@@ -10,7 +10,7 @@ from runtime_lib.audit.environment import locks
 from runtime_lib.audit.index.dependencies.requirement import is_exact, parse
 from runtime_lib.audit.index.model import Evidence, Notebook, Repo
 from runtime_lib.audit.queries import at, once
-from runtime_lib.audit.records import Finding, check
+from runtime_lib.audit.records import Finding, Verdict, check
 
 if TYPE_CHECKING:
     from runtime_lib.audit.project import Project
@@ -27,9 +27,19 @@ _PIP = re.compile(r"\bpip3?\s+install\s+(.*)")
 _INSTALLS = re.compile(
     r"\b(?:pip3?|conda|mamba|micromamba|uv|poetry|pdm|pipenv|pixi)\s+(?:pip\s+|env\s+)?(?:install|sync|create|update)\b"
 )
-_VALUED = {"-i", "--index-url", "--extra-index-url", "-f", "--find-links", "-t", "--target", "--trusted-host", "-c",
-           "--constraint", "-r", "--requirement", "--prefix", "--root", "--python", "--timeout", "--retries", "--platform",
-           "--progress-bar", "--cache-dir"}  # fmt: skip
+_VALUED = {"-i", "--index-url", "--extra-index-url", "-f", "--find-links", "-t", "--target", "--trusted-host"}
+_VALUED |= {
+    "-c",
+    "--constraint",
+    "-r",
+    "--requirement",
+    "--prefix",
+    "--root",
+    "--python",
+    "--timeout",
+    "--retries",
+}
+_VALUED |= {"--platform", "--progress-bar", "--cache-dir"}
 _TOOLING = {
     "pip",
     "setuptools",
@@ -78,7 +88,7 @@ def _run(repo: Repo, path: str) -> Iterator[tuple[int, str]]:
     "R6",
     "reproducibility",
     "Is the image built from the lock?",
-    looks_for="`uv sync`, `poetry install`, or `pip install -r` of a file that fixes all versions, in images.",
+    looks_for="`uv sync`, `poetry install`, or `pip install -r` of a file that fixes all versions.",
     why="Else the image of today is not that of yesterday, although nothing changed.",
     fix="Copy the lock into the image and install from it: `uv sync --locked`.",
     effort="hours",
@@ -240,7 +250,7 @@ def _order(repo: Repo, project: Project) -> Finding:
             f"{len(run)} notebooks were run in order",
             tuple(at(book.path, 1, "in order") for book in run[:5]),
         )
-    verdict = "partial" if len(mixed) <= len(run) / 2 else "fail"
+    verdict: Verdict = "partial" if len(mixed) <= len(run) / 2 else "fail"
     return Finding(verdict, f"{len(mixed)} of {len(run)} notebooks were run out of order", tuple(mixed[:5]))
 
 

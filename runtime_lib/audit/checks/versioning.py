@@ -69,8 +69,8 @@ def _git(repo: Repo, project: Project) -> Finding:
     "V2",
     "versioning",
     "Are the data versioned by a tool?",
-    looks_for="Data that DVC or Git LFS tracks, lakeFS, Delta with a pinned version, a cloud's registry of datasets; "
-    "a CSV in git, an import alone and words in a README are none.",
+    looks_for="Data that DVC or Git LFS tracks, lakeFS, Delta with a pinned version, a cloud's registry of "
+    "datasets; a CSV in git, an import alone and words in a README are none.",
     why="A model can only be made again, or judged, with the data it was made of.",
     fix="`dvc add data/…` and a remote; the pointer goes into git.",
     effort="hours",
@@ -217,8 +217,8 @@ def _registered(repo: Repo, project: Project) -> list[tuple[str, Evidence]]:
     "V3",
     "versioning",
     "Are models registered, version by version?",
-    looks_for="Calls that register a version: `mlflow.register_model`, `registered_model_name=…`, `Model.register`, "
-    "`link_model`, `push_to_hub`; logging a model, or a folder called registry, is none.",
+    looks_for="Calls that register a version: `mlflow.register_model`, `registered_model_name=…`, "
+    "`Model.register`, `link_model`, `push_to_hub`; logging a model, or a folder called registry, is none.",
     why="Whoever deploys or rolls back has to know which model is which, and where it came from.",
     fix="Register the model at the end of training: `log_model(…, registered_model_name=…)`.",
     effort="minutes",
@@ -280,8 +280,8 @@ def _on(repo: Repo, own: frozenset[str]) -> list[tuple[str, Evidence]]:
     "V4",
     "versioning",
     "Do parameters of training stand in tracked files that the code reads?",
-    looks_for="YAML, TOML, JSON or INI with values such as a learning rate, read in the reach of training; constants "
-    "and options of a command line are none.",
+    looks_for="YAML, TOML, JSON or INI with values such as a learning rate, read in the reach of training; "
+    "constants and options of a command line are none.",
     why="What changes between experiments should show in a diff, and not need a change of code.",
     fix="Move parameters into `params.yaml` and read it where training begins.",
     effort="hours",

@@ -1,0 +1,314 @@
+"""Versioning: what must not be in git, where data go, and what ties a model to its commit."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from runtime_lib.audit.index.model import Evidence, Notebook, Repo
+from runtime_lib.audit.queries import at, calls
+from runtime_lib.audit.records import CHECKS, Finding, check
+from runtime_lib.audit.trackers import scope, uses
+
+if TYPE_CHECKING:
+    from runtime_lib.audit.project import Project
+
+__all__: list[str] = []
+
+_KEYS = re.compile(
+    r"-----BEGIN (?:RSA |EC |OPENSSH |DSA |ENCRYPTED )?PRIVATE KEY-----|\bAKIA[0-9A-Z]{16}\b"
+    r"|\bgh[pousr]_[A-Za-z0-9]{36}\b"
+    r"|\bgithub_pat_\w{60,}|\bglpat-[\w-]{20}\b|\bhf_[A-Za-z]{34}\b|\bsk-(?:proj-|ant-)?[A-Za-z0-9_-]{40,}"
+    r"|\bxox[abprs]-\d{8,}-[\w-]{10,}|\bhooks\.slack\.com/services/T\w{8,}/B\w{8,}/\w{20,}|\bdapi[0-9a-f]{32}\b"
+    r"|\bAIza[0-9A-Za-z_-]{35}\b|\bSG\.[\w-]{22}\.[\w-]{43}|AccountKey=[A-Za-z0-9+/]{80,}=="
+)
+_EXAMPLE = re.compile(
+    r"(?i)example|dummy|fake|placeholder|xxxx|0{8,}|1234567|abcdef|your|changeme|<|\*{3}|test"
+)
+_ENV = re.compile(
+    r"^\s*(?:export\s+)?([A-Z0-9_]*(?:SECRET|TOKEN|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY)[A-Z0-9_]*)\s*=\s*['\"]?([^'\"\s#]{8,})"
+)
+_ENV_FILE = re.compile(r"(?:^|/)\.env(?:\.(?!example|sample|template|dist|test)\w+)?$")
+_ASIDE = re.compile(
+    r"(?i)(?:^|/)(?:tests?|testing|fixtures?|mocks?|examples?|docs?)/|example|sample|template|\.md$|\.rst$"
+)
+_MODELS = re.compile(
+    r"(?i)\.(?:pkl|pickle|joblib|h5|hdf5|keras|pt|pth|ckpt|onnx|pb|tflite|safetensors|bin|model|mlmodel|pmml|gguf|caffemodel|sav|dill|cbm)$"
+)
+_BASES = re.compile(r"(?i)\.(?:db|sqlite3?|duckdb|mdb|rdb)$")
+_DATA = re.compile(
+    r"(?i)\.(?:csv|tsv|parquet|feather|arrow|npy|npz|jsonl|tfrecords?|zip|gz|tgz|tar|bz2|xz|7z|wav|mp3|mat|rds|rdata|xlsx?|avro|nc|tiff?|dcm)$"
+)
+_LARGE_DATA, _LARGE_MODEL = 1_000_000, 100_000
+_COMMITS = (
+    "*.head.object.hexsha", "*.head.commit.hexsha", "*.repo.head.*", "git.Repo*", "*.get_git_revision_hash",
+    "*.get_git_commit", "*.get_commit_hash", "pygit2.*",
+)  # fmt: skip
+# These note the commit of a script by themselves.
+_AUTOMATIC = {
+    "mlflow",
+    "wandb",
+    "comet",
+    "clearml",
+    "neptune",
+    "dvclive",
+    "aim",
+    "sacred",
+    "azureml",
+    "polyaxon",
+}
+
+
+@check(
+    "V5",
+    "versioning",
+    "Do the versioned data have a place that others can reach?",
+    looks_for="A remote in `.dvc/config`; the host of git for Git LFS; the service of other tools.",
+    why="Pointers without a remote are worth nothing on any other machine.",
+    fix="`dvc remote add -d storage s3://…` and `dvc push`.",
+    effort="hours",
+    priority="high",
+    tools=("dvc",),
+    brings="Projects of this template ask for the remote and set it",
+)
+def _remote(repo: Repo, project: Project) -> Finding:
+    data = CHECKS["V2"].ask(repo, project)
+    if data.verdict != "pass":
+        return Finding("n/a", "no tool versions the data", looked_at=data.looked_at)
+    if data.value != "dvc":
+        return Finding("pass", f"{data.value} keeps the data at its host", data.evidence[:1])
+    for path, document in repo.documents.items():
+        for entry in document.entries if path.endswith(".dvc/config") else ():
+            if entry.keys[-1] == "url":
+                url = str(entry.value)
+                if "://" in url or url.startswith(("azure:", "gs:")):
+                    return Finding("pass", "DVC has a remote", (at(path, entry.line, url),))
+                return Finding(
+                    "partial", "the remote is a folder of one machine", (at(path, entry.line, url),)
+                )
+    return Finding("fail", "DVC has no remote", looked_at=(".dvc/config",))
+
+
+@check(
+    "V6",
+    "versioning",
+    "Is the repository free of passwords and keys?",
+    looks_for="Private keys, keys of service accounts, tokens with known beginnings, a tracked `.env` with "
+    "values, `.dvc/config.local`; examples and placeholders are none.",
+    why="Whoever can read the repository, or a copy, has them for good: history keeps what was removed.",
+    fix="Revoke the key first, then remove it, and read it from the environment.",
+    effort="hours",
+    priority="critical",
+    false_answers="A password without a known form is not seen, neither is one in the history.",
+    tools=("gitleaks", "detect-secrets"),
+    brings="The template's pre-commit looks for keys",
+)
+def _secrets(repo: Repo, project: Project) -> Finding:
+    found = [*_secret_files(repo), *_secret_lines(repo)]
+    if found:
+        return Finding("fail", f"{len(found)} keys or passwords are tracked", tuple(found[:5]))
+    if not repo.files:
+        return Finding("n/a", "no files", looked_at=("tracked files",))
+    path = ".gitignore" if ".gitignore" in repo.files else next(iter(repo.files))
+    return Finding(
+        "pass",
+        f"none found in {len(repo.files):,} files",
+        (at(path, 1, "first of the files looked at"),),
+        confidence="medium",
+    )
+
+
+def _secret_files(repo: Repo) -> list[Evidence]:
+    found = [
+        at(path, 1, "settings of one person")
+        for path in repo.files
+        if path.endswith(".dvc/config.local") and _says_secret(repo, path)
+    ]
+    for path, document in repo.documents.items():
+        data = document.data
+        if isinstance(data, dict) and data.get("type") == "service_account" and not _ASIDE.search(path):
+            key = str(data.get("private_key", ""))
+            if "PRIVATE KEY" in key and not _EXAMPLE.search(key) and len(key) > 400:
+                found.append(at(path, document.line_of("private_key"), "the key of a service account"))
+        if (
+            path.rpartition("/")[2] == "kaggle.json"
+            and isinstance(data, dict)
+            and len(str(data.get("key", ""))) == 32
+        ):
+            found.append(at(path, document.line_of("key"), "a key of Kaggle"))
+    return found
+
+
+def _says_secret(repo: Repo, path: str) -> bool:
+    document = repo.documents.get(path)
+    return document is None or any(
+        re.search(r"secret|password|key|token", str(one.keys[-1])) for one in document.entries
+    )
+
+
+def _secret_lines(repo: Repo) -> list[Evidence]:
+    found = []
+    for path, text in repo.texts.items():
+        if not _ASIDE.search(path):
+            is_env = bool(_ENV_FILE.search(path))
+            for number, line in enumerate(text.lines, 1):
+                hit = _KEYS.search(line) or (_ENV.match(line) if is_env else None)
+                if hit and not _EXAMPLE.search(line) and not (is_env and "$" in line):
+                    found.append(at(path, number, "a key or password"))
+    for path, document in repo.documents.items():
+        if not _ASIDE.search(path):
+            found += [
+                at(path, one.line, "a key or password") for one in document.entries if _is_key(one.value)
+            ]
+    for module in repo.code():
+        if not _ASIDE.search(module.path):
+            found += [at(module, line, "a key or password") for line, text in module.strings if _is_key(text)]
+    return found
+
+
+def _is_key(value: object) -> bool:
+    if not isinstance(value, str) or len(value) < 20:
+        return False
+    hit = _KEYS.search(value)
+    # A pattern that looks for keys has their beginnings too.
+    return bool(hit) and not _EXAMPLE.search(value) and (not hit[0].startswith("-----") or len(value) > 100)  # type: ignore[index]
+
+
+@check(
+    "V7",
+    "versioning",
+    "Is git free of data, models and databases?",
+    looks_for="Tracked data above 1 MB, models above 100 KB, any database; pointers of Git LFS are none.",
+    why="Each version stays in every clone for good, and nobody sees which model belongs to which data.",
+    fix="`git rm --cached` the file and give it to DVC or Git LFS.",
+    effort="hours",
+    priority="medium",
+    false_answers="Small data of tests below these sizes do not count; larger ones do.",
+    tools=("dvc", "git-lfs"),
+    brings="Projects of this template keep data and models with DVC",
+)
+def _no_data(repo: Repo, project: Project) -> Finding:
+    if not repo.git or not repo.files:
+        return Finding("n/a", "no repository of git", looked_at=(f"{len(repo.files):,} files",))
+    found = sorted(((size, path) for path, size in repo.files.items() if _is_kept(path, size)), reverse=True)
+    if found:
+        size = sum(size for size, _ in found)
+        evidence = tuple(at(path, 1, f"{size / 1e6:.1f} MB") for size, path in found[:5])
+        return Finding("fail", f"{len(found)} files of data or models, {size / 1e6:.1f} MB", evidence)
+    path = ".gitignore" if ".gitignore" in repo.files else next(iter(repo.files))
+    return Finding(
+        "pass", f"none among {len(repo.files):,} files", (at(path, 1, "first of the files looked at"),)
+    )
+
+
+def _is_kept(path: str, size: int) -> bool:
+    if _BASES.search(path):
+        return size > 1000
+    return (bool(_MODELS.search(path)) and size > _LARGE_MODEL) or (
+        bool(_DATA.search(path)) and size > _LARGE_DATA
+    )
+
+
+@check(
+    "V8",
+    "versioning",
+    "Are notebooks tracked without their outputs?",
+    looks_for="Code cells without outputs, or a filter or hook that strips them (`nbstripout`).",
+    why="Outputs make a diff unreadable, and may show data that nobody should have.",
+    fix="`pre-commit` with `nbstripout`, then commit all notebooks once.",
+    effort="minutes",
+    priority="low",
+    false_answers="Where outputs are meant to be read, as in a course, the check does not apply.",
+    tools=("nbstripout", "jupytext"),
+)
+def _stripped(repo: Repo, project: Project) -> Finding:
+    books = [book for book in repo.notebooks.values() if book.cells]
+    if not books or project.kind in ("course", "docs"):
+        why = "outputs are meant to be read" if books else "no notebooks"
+        return Finding("n/a", why, looked_at=(f"{len(repo.notebooks)} notebooks",))
+    full = [book for book in books if any(cell.has_output for cell in book.cells)]
+    strips = _strips(repo)
+    if not full:
+        evidence = strips or tuple(at(book.path, book.cells[0].line, "no outputs") for book in books[:5])
+        return Finding("pass", f"{len(books)} notebooks have no outputs", evidence)
+    shown = tuple(_output(book) for book in full[:5])
+    if strips or len(full) <= len(books) / 2:
+        return Finding(
+            "partial", f"{len(full)} of {len(books)} notebooks have outputs", (*strips[:1], *shown)
+        )
+    return Finding("fail", f"{len(full)} of {len(books)} notebooks have outputs", shown)
+
+
+def _output(book: Notebook) -> Evidence:
+    line = next(cell.line for cell in book.cells if cell.has_output)
+    return at(book.path, line, "a cell with an output")
+
+
+def _strips(repo: Repo) -> tuple[Evidence, ...]:
+    found = []
+    for path, document in repo.documents.items():
+        if path.endswith(".pre-commit-config.yaml"):
+            found += [
+                at(path, one.line, str(one.value))
+                for one in document.entries
+                if re.search(r"nbstripout|nb-clean|clear-output", str(one.value))
+            ]
+    for path, text in repo.texts.items():
+        if path.rpartition("/")[2] == ".gitattributes":
+            found += [
+                at(path, number, line)
+                for number, line in enumerate(text.lines, 1)
+                if "filter=nbstripout" in line
+            ]
+    return tuple(found)
+
+
+@check(
+    "V9",
+    "versioning",
+    "Does a model know the commit and the data that it was made of?",
+    looks_for="A tracker that notes the commit, code that asks git for it, `dvc.lock` beside the model.",
+    why="Months later that is the only way from a prediction back to its cause.",
+    fix="Log the commit and the version of the data with the model, as tags of its run.",
+    effort="hours",
+    priority="medium",
+    false_answers="MLflow and others note the commit only of a script that runs in a repository.",
+    tools=("mlflow", "dvc", "wandb"),
+    brings="Models of this template carry their commit and the version of their data",
+)
+def _origin(repo: Repo, project: Project) -> Finding:
+    if not project.ml:
+        return Finding("n/a", "nothing here trains a model", looked_at=(f"{len(repo.modules)} modules",))
+    commit = _commit(repo, project)
+    data = CHECKS["V2"].ask(repo, project)
+    if commit and data.verdict == "pass":
+        return Finding(
+            "pass",
+            f"the commit is noted, and {data.value} versions the data",
+            (*commit[:3], *data.evidence[:2]),
+        )
+    if commit:
+        return Finding("partial", "the commit is noted, the version of the data is not", commit[:3])
+    if data.verdict == "pass":
+        return Finding("partial", "the data have a version, but no model notes the commit", data.evidence[:3])
+    return Finding(
+        "fail",
+        "neither commit nor data are noted",
+        looked_at=(f"{len(scope(repo, project))} modules of training",),
+    )
+
+
+def _commit(repo: Repo, project: Project) -> tuple[Evidence, ...]:
+    where = scope(repo, project)
+    found = [
+        at(module, call.line, f"{call.name}(…)") for module, call in calls(repo, *_COMMITS, within=where)
+    ]
+    for module in repo.code():
+        if module.path in where:
+            found += [
+                at(module, line, text)
+                for line, text in module.strings
+                if re.search(r"rev-parse|git describe|^(?:GITHUB_SHA|CI_COMMIT_SHA|GIT_COMMIT)$", text)
+            ]
+    found += [one.evidence for one in uses(repo, project) if one.on and one.tool in _AUTOMATIC]
+    return tuple(found)
