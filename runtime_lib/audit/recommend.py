@@ -199,7 +199,10 @@ def _step(
     if finding.evidence:
         how.append("Look at " + ", ".join(f"{one.path}:{one.line}" for one in finding.evidence[:3]) + ".")
     if there:
-        how.append(f"{' and '.join(there[:2])} {'is' if len(there) == 1 else 'are'} here already: use it.")
+        one = len(there) == 1
+        how.append(
+            f"{there[0]} is here already: use it." if one else f"Use {' or '.join(there[:2])}: they are here."
+        )
     elif check.tools:
         how.append(f"For example with {check.tools[0]}.")
     if check.brings:

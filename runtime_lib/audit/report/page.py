@@ -5,6 +5,7 @@ Written by hand and not by a template: the audit needs no more than the light co
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import Any
@@ -102,10 +103,14 @@ def _tiles(document: Mapping[str, Any]) -> Iterator[str]:
         pillars = " · ".join(map(_pillar, one["pillars"]))
         yield (
             f'<div class="card tile {_SIGNS[one["symbol"]]}">{words.principle(one["principle"])}'
-            f'<b><span class="sign">{one["symbol"]}</span> {escape(words.mark(one))}</b>'
+            f'<b><span class="sign">{one["symbol"]}</span> {_mark(one)}</b>'
             f'<span class="muted">{pillars}</span></div>'
         )
     yield "</section>"
+
+
+def _mark(one: Mapping[str, Any]) -> str:
+    return "n/a" if one["mark"] is None else escape(words.mark(one))
 
 
 def _pillar(one: Mapping[str, Any]) -> str:
@@ -121,7 +126,7 @@ def _steps(document: Mapping[str, Any]) -> Iterator[str]:
     for step in document["recommendations"]:
         tools = f"<p><small>{escape(', '.join(step['tools']))}</small></p>" if step["tools"][1:] else ""
         yield (
-            f'<section class="card step"><h3>{escape(step["id"])} {escape(step["recommendation"])}</h3>'
+            f'<section class="card step"><h3>{escape(step["id"])} {_words(step["recommendation"])}</h3>'
             f'<p><span class="tag {_URGENT.get(step["priority"], "")}">{step["priority"]}</span> '
             f'<span class="tag">{step["effort"]}</span> <span class="tag">{step["principle"]}</span></p>'
             f"<p>{escape(step['gap'])}</p>{_list(step['implementation'])}{tools}</section>"
@@ -180,4 +185,9 @@ def _asides(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _list(lines: Iterable[str]) -> str:
-    return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+    return "<ul>" + "".join(f"<li>{_words(line)}</li>" for line in lines) + "</ul>"
+
+
+def _words(text: str) -> str:
+    """Escaped, with what stands in backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
