@@ -125,8 +125,16 @@ def files(repo: Repo, *globs: str) -> list[str]:
 
     `*` stands for any text, also with `/`; case does not matter.
     """
-    wanted = [_glob(one) for one in globs]
-    return [path for path in repo.files if any(one.match(path) for one in wanted)]
+    known = _files(repo)
+    if globs not in known:
+        wanted = [_glob(one) for one in globs]
+        known[globs] = [path for path in repo.files if any(one.match(path) for one in wanted)]
+    return list(known[globs])
+
+
+@once
+def _files(repo: Repo) -> dict[tuple[str, ...], list[str]]:
+    return {}
 
 
 @lru_cache(maxsize=1024)
