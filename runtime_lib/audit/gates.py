@@ -110,6 +110,53 @@ _NO_METRIC = frozenset(
         "dim",
     }
 )
+# A score may be one of a customer or of an alarm: then other words stand beside it than these.
+_WEAK = frozenset({"score", "scores", "error", "quality", "similarity", "performance", "lift", "correlation"})
+_WEAK |= {"reward", "rewards", "metric", "metrics", "precision", "recall", "sensitivity"}
+_BESIDE = frozenset(
+    {"test", "val", "valid", "validation", "train", "training", "model", "cv", "mean", "avg", "eval"}
+)
+_BESIDE |= {
+    "evaluation",
+    "new",
+    "trained",
+    "self",
+    "final",
+    "best",
+    "current",
+    "result",
+    "results",
+    "x",
+    "y",
+    "get",
+}
+_BESIDE |= {
+    "average",
+    "macro",
+    "micro",
+    "weighted",
+    "holdout",
+    "clf",
+    "classifier",
+    "regressor",
+    "pipeline",
+    "df",
+}
+_BESIDE |= {
+    "estimator",
+    "primary",
+    "key",
+    "args",
+    "config",
+    "m",
+    "data",
+    "s",
+    "overall",
+    "total",
+    "dev",
+    "out",
+    "of",
+}
 _BOUNDS = re.compile(
     r"thresh|min|max|target|limit|require|expect|baseline|tolerance|bound|cutoff|goal|accept|floor|criteri|desired",
     re.I,
@@ -243,7 +290,10 @@ def _is_number(text: str) -> bool:
 
 def _is_metric(text: str) -> bool:
     found = _words(text)
-    return bool(found & _METRICS) and not found & _NO_METRIC and not _is_number(text)
+    about = found & _METRICS
+    if not about or found & _NO_METRIC or _is_number(text):
+        return False
+    return bool(about - _WEAK) or found <= _WEAK | _BESIDE
 
 
 def _is_bound(text: str, metric: str) -> bool:

@@ -83,7 +83,8 @@ def _uses(repo: Repo, project: Project) -> list[Use]:
     within = frozenset(one.path for one in repo.code()) - aside
     if project.kind == "library":
         within &= trains
-    found = [*_called(repo, within, trains), *_reported(repo, within, trains), *_hooked(repo, within)]
+    found = list(_called(repo, within, trains, project.kind == "library"))
+    found += [*_reported(repo, within, trains), *_hooked(repo, within)]
     found += [Use(tool, one, on) for tool, one, on in tracker_configs.uses(repo)]
     return sorted(found, key=lambda one: (not one.on, not one.trains))
 
@@ -112,10 +113,10 @@ def _reached(repo: Repo) -> dict[str, frozenset[str]]:
     return {path: reached(repo, [path]) for path in parts.started(repo)}
 
 
-def _called(repo: Repo, within: Collection[str], trains: Collection[str]) -> Iterator[Use]:
+def _called(repo: Repo, within: Collection[str], trains: Collection[str], library: bool) -> Iterator[Use]:
     for tool in named("tracker"):
         for module, call in calls(repo, *tool.calls, within=within, live=False):
-            why = _off(repo, module, call)
+            why = _off(repo, module, call) or (_unused(repo, module, call) if library else "")
             yield Use(
                 tool.name, at(module, call.line, f"{call.name}(…)"), not why, module.path in trains, why
             )
@@ -137,6 +138,14 @@ def _off(repo: Repo, module: Module, call: Call) -> str:
     if call.keywords.get("disabled") is True:
         return "disabled=True"
     return _switched(module) if call.name.startswith("wandb.") else ""
+
+
+def _unused(repo: Repo, module: Module, call: Call) -> str:
+    """A library offers loggers that it does not use itself: nothing in it makes or calls them."""
+    first = call.function.partition(".")[0]
+    if not first or any(True for _ in calls(repo, f"*.{first}", first)):
+        return ""
+    return f"nothing here uses {first}"
 
 
 def _switched(module: Module) -> str:

@@ -10,7 +10,7 @@ from runtime_lib.audit import parts
 from runtime_lib.audit.index.model import Evidence, Module, Repo
 from runtime_lib.audit.queries import at, calls, entries, files
 from runtime_lib.audit.records import Finding, check
-from runtime_lib.audit.testcases import Case, cases
+from runtime_lib.audit.testcases import Case, cases, is_own
 from runtime_lib.audit.tools import used
 
 if TYPE_CHECKING:
@@ -20,21 +20,29 @@ __all__: list[str] = []
 
 # Functions that validate data, by their names.
 _VALIDATES = re.compile(
-    r"(?:valid|check|verify|assert|ensure)\w*_(?:data|dataset|schema|columns?|dataframe|df|inputs?_data"
+    r"(?:valid|check|verify|assert)\w*_(?:data|dataset|schema|columns?|dataframe|df|inputs?_data"
     r"|dtypes|missing_values|nulls?|data_quality|number_of_columns|all_columns)(?:_|$)"
     r"|(?:data|dataset|schema|columns?|dataframe)_(?:valid\w*|checks?|quality|tests?)|^(?:data_)?validation$",
     re.IGNORECASE,
 )
 _CLASSES = re.compile(
-    r"Data\w*(?:Validat|Check|Quality)\w*|(?:Schema|Dataset)Validat\w*|Validat\w*Data\w*", re.I
+    r"Data\w*(?:Validat|Check|Quality)\w*|(?:Schema|Dataset)Validat\w*|Validat\w*Data\w*", re.IGNORECASE
 )
 _LOADS = re.compile(
     r"^(?:pandas|polars|dask\.dataframe|geopandas|pyarrow\.\w+)\.(?:read_|scan_)\w+$|(?:^|\.)(?:load|read|get|fetch)_\w*"
     r"(?:data|dataset|df|csv|frame|raw|train|table)\w*$|spark\.read|use_artifact|\.read\.(?:csv|parquet)$"
 )
 _ABOUT = re.compile(
-    r"isnull|isna\b|notnull|notna|\.columns|dtypes?\b|\.between\(|\.isin\(|duplicated|nunique|\.unique\(|is_unique"
-    r"|\.min\(\)|\.max\(\)|value_counts|known_\w+|expected_columns|\.shape\[0\]|kstest|ks_2samp|is_monotonic"
+    r"isnull|isna\b|notnull|notna|\.columns|dtypes?\b|\.between\(|\.isin\(|duplicated|nunique|\.unique\("
+    r"|is_unique|\.min\(\)|\.max\(\)|value_counts|known_\w+|expected_columns|kstest|ks_2samp|is_monotonic"
+)
+_BRINGS = re.compile(
+    r"load|read|get|fetch|data|clean|prep|process|split|ingest|extract|valid|schema|check|import"
+)
+# What a model made is no data that it learns from.
+_RESULTS = re.compile(r"pred|output|result|proba|forecast|score|metric", re.IGNORECASE)
+_MODELS = re.compile(
+    r"(?:^|\.)(?:fit|predict|fit_predict|evaluate|forward|train|training_step|fit_transform)$"
 )
 _MADE = re.compile(r"tmp_path|tmpdir|StringIO|BytesIO|tempfile")
 _RULES = re.compile(r"\.(?:isnull|isna|notnull|notna|between|duplicated|isin|dtypes|is_unique)$")
@@ -147,8 +155,15 @@ def _is_called(repo: Repo, name: str) -> bool:
 
 def _in_tests(repo: Repo) -> Iterator[Evidence]:
     for case in cases(repo):
-        if case.asserts and any(_ABOUT.search(text) for _, text in case.asserts) and _reads(case):
+        about = [text for _, text in case.asserts if _ABOUT.search(text) and not _RESULTS.search(text)]
+        if about and _reads(case) and _is_about_data(repo, case):
             yield at(case.module, case.function.line, f"def {case.function.name}")
+
+
+def _is_about_data(repo: Repo, case: Case) -> bool:
+    """Whether the own code that a test runs is what brings and prepares data."""
+    own = [call.name for module, call in case.calls if is_own(repo, call.name, module)]
+    return all(_BRINGS.search(name.replace("()", "").rpartition(".")[2]) for name in own)
 
 
 def _reads(case: Case) -> bool:
@@ -157,4 +172,5 @@ def _reads(case: Case) -> bool:
         return False
     if set(case.function.parameters) & {"tmp_path", "tmpdir"}:
         return False
-    return any(_LOADS.search(call.name) for _, call in case.calls)
+    names = [call.name for _, call in case.calls]
+    return any(map(_LOADS.search, names)) and not any(map(_MODELS.search, names))
