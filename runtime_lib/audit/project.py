@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from runtime_lib.audit import parts
 from runtime_lib.audit.index.model import Evidence, Repo
 from runtime_lib.audit.kinds import Kind, Stage, kind, stage
-from runtime_lib.audit.queries import at, entries
+from runtime_lib.audit.queries import at, calls, entries
 from runtime_lib.audit.targets import Target, targets
 from runtime_lib.audit.tools import named, used
 
@@ -95,17 +95,23 @@ def _frameworks(repo: Repo) -> dict[str, Evidence]:
     )
     found: dict[str, Evidence] = {}
     seen: Counter[str] = Counter()
-    for name, one in [
-        *used(repo, "framework", by=("calls",), within=within),
-        *_derived(repo, within),
-        *_named(repo),
-    ]:
+    for name, one in [*_called(repo, within), *_derived(repo, within), *_named(repo)]:
         found.setdefault(name, one)
         seen[name] += 1
     if not found and parts.predicts(repo):
         # A service that loads a model from a file need not import what made it.
         found = {name: one for name, one in used(repo, "framework", by=("packages",)) if name != "llm-api"}
     return dict(sorted(found.items(), key=lambda item: -seen[item[0]]))
+
+
+def _called(repo: Repo, within: frozenset[str]) -> Iterator[tuple[str, Evidence]]:
+    """The first call of each module that uses a framework."""
+    for tool in named("framework"):
+        seen = ""
+        for module, one in calls(repo, *tool.calls, within=within):
+            if module.path != seen:
+                seen = module.path
+                yield tool.name, at(module, one.line, f"{one.name}(…)")
 
 
 def _derived(repo: Repo, within: frozenset[str]) -> list[tuple[str, Evidence]]:

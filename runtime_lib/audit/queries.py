@@ -193,14 +193,12 @@ def _called(repo: Repo) -> _Names:
 
 
 def _matched(names: _Names, patterns: tuple[str, ...]) -> Iterator[tuple[Module, set[str]]]:
-    found: dict[str, tuple[Module, set[str]]] = {}
+    wanted: set[str] = set()
     for pattern in patterns:
-        wanted = _regex((pattern,))
-        for name in names.like(pattern):
-            if wanted.fullmatch(name):
-                for module in names.who[name]:
-                    found.setdefault(module.path, (module, set()))[1].add(name)
-    return iter(found[path] for path in sorted(found))
+        matches = _regex((pattern,)).fullmatch
+        wanted.update(name for name in names.like(pattern) if name not in wanted and matches(name))
+    found = {module.path: module for name in wanted for module in names.who[name]}
+    return iter((found[path], wanted) for path in sorted(found))
 
 
 @once
