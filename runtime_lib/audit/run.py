@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,9 +65,22 @@ def audit(root: Path, *, strict: bool = False) -> Audit:
         raise SettingsError(f"{root} {what}: name the folder of a repository.")
     checks, notes = load_checks()
     accepted = read_accepted(root, checks, forgive=bool(notes))
-    repo = index(root)
-    project = assess(repo)
-    return judge(repo, project, checks, accepted=accepted, notes=notes, strict=strict)
+    with _without_collection():
+        repo = index(root)
+        project = assess(repo)
+        return judge(repo, project, checks, accepted=accepted, notes=notes, strict=strict)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Look for no garbage: to walk an index of millions of objects takes a tenth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def judge(
