@@ -114,7 +114,7 @@ _NO_METRIC = frozenset(
 _WEAK = frozenset({"score", "scores", "error", "quality", "similarity", "performance", "lift", "correlation"})
 _WEAK |= {"reward", "rewards", "metric", "metrics", "precision", "recall", "sensitivity"}
 _BESIDE = frozenset(
-    {"test", "val", "valid", "validation", "train", "training", "model", "cv", "mean", "avg", "eval"}
+    {"load", "test", "val", "valid", "validation", "train", "training", "model", "cv", "mean", "avg", "eval"}
 )
 _BESIDE |= {
     "evaluation",

@@ -163,7 +163,7 @@ def _in_tests(repo: Repo) -> Iterator[Evidence]:
 def _is_about_data(repo: Repo, case: Case) -> bool:
     """Whether the own code that a test runs is what brings and prepares data."""
     own = [call.name for module, call in case.calls if is_own(repo, call.name, module)]
-    return all(_BRINGS.search(name.replace("()", "").rpartition(".")[2]) for name in own)
+    return all(_BRINGS.search(name.partition("()")[0].rpartition(".")[2].lower()) for name in own)
 
 
 def _reads(case: Case) -> bool:
