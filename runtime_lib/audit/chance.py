@@ -157,9 +157,9 @@ def trains(module: Module) -> Collection[str]:
     return found
 
 
-def committed_seed(repo: Repo, keyword: str) -> list[Any]:
-    """What configurations set a seed to."""
-    return committed(repo, keyword)
+def committed_seed(repo: Repo) -> list[Any]:
+    """What configurations set seeds to."""
+    return [value for name in ("seed", "random_state", "random_seed") for value in committed(repo, name)]
 
 
 def rule_of(call: Call) -> Rule | None:

@@ -46,7 +46,7 @@ _HYDRA = ("hydra.main", "hydra.compose", "hydra.initialize*", "hydra.*.main", "h
 # Programs that train by a file alone.
 _TOOLS = re.compile(
     r"\b(?:spacy (?:train|ray)|rasa train|llamafactory-cli train|axolotl|tune run|mim train|ludwig train"
-    r"|nequip-train|allennlp train|onmt_train|fairseq-hydra-train|yolo .*cfg=|python\S* -m \w+\.\w*train\w*|litgpt)\b"
+    r"|nequip-train|allennlp train|onmt_train|fairseq-hydra-train|yolo .*cfg=|litgpt)\b"
 )
 _WORD = re.compile(r"[\w./{}*-]+\.(?:ya?ml|json|toml|ini|cfg|gin|conf)\b")
 _FOLDER = re.compile(

@@ -159,7 +159,8 @@ def _is_fixed(
     name = call.names.get(key, "")
     if _CHANCE.search(name):
         return False
-    found = argument(repo, module, call, keyword, place)
+    # Of `config["seed"]` the name is not known; what is committed under such names is.
+    found = argument(repo, module, call, keyword, place) if name else chance.committed_seed(repo)
     return any(_is_number(one) for one in found) if found else True
 
 
@@ -173,4 +174,4 @@ def _unpacked(repo: Repo, module: Module, call: Call, keyword: str) -> bool:
     value = module.constants.get(name, (None, 0))[0]
     if isinstance(value, dict):
         return _is_number(value.get(keyword))
-    return any(_is_number(one) for one in chance.committed_seed(repo, keyword))
+    return any(_is_number(one) for one in chance.committed_seed(repo))
