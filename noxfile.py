@@ -101,6 +101,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "tests/bench_monitoring.py")
     session.run("python", "tests/bench_drift.py")
     session.run("python", "tests/bench_monitored.py")
+    session.run("python", "tests/bench_audit.py")
 
 
 @nox.session

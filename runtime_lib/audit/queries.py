@@ -99,17 +99,10 @@ def entries(repo: Repo, *patterns: str, within: str = "*") -> Iterator[tuple[Doc
 
     `within`: glob of the document's path.
     """
-    wanted = _regex(patterns)
-    tails = {one.rpartition(".")[2] for one in patterns}
-    known = None if any("*" in one for one in tails) else tails
-    where = _glob(within)
-    for path, document in repo.documents.items():
-        if not where.match(path):
-            continue
-        for entry in document.entries:
-            last = str(entry.keys[-1]) if entry.keys else ""
-            if (known is None or last in known) and wanted.fullmatch(".".join(map(str, entry.keys))):
-                yield document, entry
+    wanted, where = _regex(patterns), _glob(within)
+    for document, entry in _ending(repo, {one.rpartition(".")[2] for one in patterns}):
+        if where.match(document.path) and wanted.fullmatch(".".join(map(str, entry.keys))):
+            yield document, entry
 
 
 def lines(repo: Repo, pattern: str, *, within: str = "*") -> Iterator[tuple[Text, int, str]]:
@@ -199,6 +192,30 @@ def _matched(names: _Names, patterns: tuple[str, ...]) -> Iterator[tuple[Module,
         wanted.update(name for name in names.like(pattern) if name not in wanted and matches(name))
     found = {module.path: module for name in wanted for module in names.who[name]}
     return iter((found[path], wanted) for path in sorted(found))
+
+
+def _ending(repo: Repo, tails: set[str]) -> Iterator[tuple[Document, Entry]]:
+    """Values by the last part of their keys, in the order of files and lines."""
+    known = _ends(repo)
+    plain = {tail for tail in tails if "*" not in tail}
+    if tails == plain:
+        names = plain & known.keys()
+    else:
+        ends = _regex(tuple(tails))
+        names = {name for name in known if ends.fullmatch(name)}
+    found = [one for name in names for one in known[name]]
+    documents = list(repo.documents.values())
+    return ((documents[at], documents[at].entries[place]) for at, place in sorted(found))
+
+
+@once
+def _ends(repo: Repo) -> dict[str, list[tuple[int, int]]]:
+    """The last part of keys → where they are: which document, which entry. A key may have dots itself."""
+    found: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for at, document in enumerate(repo.documents.values()):
+        for place, entry in enumerate(document.entries):
+            found[str(entry.keys[-1]).rpartition(".")[2] if entry.keys else ""].append((at, place))
+    return found
 
 
 @once
