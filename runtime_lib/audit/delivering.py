@@ -46,12 +46,15 @@ _DEPLOYS = re.compile(
 _NOT_DEPLOYS = re.compile(
     r"pages|docs?\b|site|report|result|preview|comment|status|coverage|test-", re.IGNORECASE
 )
+_DEPLOYMENT = re.compile(
+    r"(^|[/_-])(deploy[^/]*|(publish|release|register|upload|push)(_?(model|package|image|pipeline)\w*)?)\.py$"
+)
 # Packages that reach a cloud, a store or another machine.
 _CLIENTS = frozenset(
     (
         "azure", "azureml", "boto3", "bentoml", "docker", "fabric", "google", "huggingface_hub", "kfp",
-        "kubernetes", "mlflow", "modal", "paramiko", "prefect", "requests", "sagemaker", "subprocess", "vertexai",
-        "wandb",
+        "kubernetes", "mlflow", "modal", "paramiko", "prefect", "requests", "sagemaker", "subprocess",
+        "vertexai", "wandb",
     )
 )  # fmt: skip
 _TRAVIS = re.compile(r"^deploy/(?!pages|script|bintray)(\w+)")
@@ -116,7 +119,7 @@ def delivers(repo: Repo, command: Command) -> str:
 
 def _is_deployment(repo: Repo, path: str) -> bool:
     """A script that is called after delivery and talks to something outside."""
-    named = re.search(r"(^|[/_-])(deploy|publish|release|register_?model|upload_?model)[^/]*\.py$", path)
+    named = _DEPLOYMENT.search(path)
     return bool(named) and path in repo.modules and bool(repo.modules[path].packages & _CLIENTS)
 
 

@@ -188,7 +188,7 @@ def _rules(repo: Repo, text: Text, says: Says, tool: str, pattern: re.Pattern[st
         return
     training = [at(text, line, f"step {name}") for name, line in names if says(name)]
     for line, one in enumerate(text.lines, 1):
-        plain = one.strip().strip("\"',")
+        plain = re.sub(r"^\s*(?:\w+:)?\s*", "", one).strip().strip("\"',").strip()
         if not plain.startswith("#") and (trains(repo, plain) or _names_training(plain)):
             training.append(at(text, line, plain))
     yield tool, len(names), at(text, names[0][1], f"{len(names)} steps"), tuple(training)

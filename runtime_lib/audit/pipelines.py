@@ -88,7 +88,7 @@ def _of_tool(repo: Repo, tool: _Tool) -> Iterator[Definition]:
         near = [one for one in steps if one[0].path in scope]
         if tool.name == "kedro":  # nodes of one pipeline each, put together by a registry
             near = steps
-        count = max(len({(one[0].path, one[1]) for one in near}), _called(repo, module, tool))
+        count = max(len(near), _called(repo, module, tool))
         training = tuple(_training(repo, tool, module, scope))
         yield Definition(tool.name, count, at(module, line, what), training)
 

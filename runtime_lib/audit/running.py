@@ -54,6 +54,10 @@ _RUNNERS = re.compile(
     r"^(python[\d.]*|ipython\d?|torchrun|accelerate|deepspeed|spark-submit|horovodrun|mpirun|mpiexec"
     r"|papermill|jupyter|runipy|ray|modal|srun|pypy\d?|py|flow|streaming|time|coverage|Rscript|julia|sbatch)$"
 )
+# Modules that run another script.
+_LAUNCHERS = re.compile(
+    r"torch\.distributed|accelerate|deepspeed|coverage|horovod|papermill|jupyter|ipykernel"
+)
 _OTHERWISE = re.compile(
     r"^(-h|--help|--version|evaluate|eval|predict|serve|test|infer\w*|preprocess|deploy|lint)$"
 )
@@ -141,11 +145,9 @@ def started_by(repo: Repo, words: list[str]) -> Iterator[Node]:
     if words[0] == "jupyter" and "--execute" not in words and "execute" not in words:
         return
     for at, word in enumerate(words):
-        if word == "-m" and at + 1 < len(words):
-            found = _modules(repo, words[at + 1])
-            yield from ((path, "") for path in found)
-            if found:
-                return
+        if word == "-m" and at + 1 < len(words) and not _LAUNCHERS.match(words[at + 1]):
+            yield from ((path, "") for path in _modules(repo, words[at + 1]))
+            return
         if word == "-c" and at + 1 < len(words) and runner:
             named = re.findall(r"(?:from|import)\s+([\w.]+)", words[at + 1])
             yield from ((path, "") for name in named for path in _modules(repo, name))

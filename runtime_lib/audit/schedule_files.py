@@ -33,7 +33,6 @@ def in_files(repo: Repo) -> Iterator[Evidence]:
             for read in (_databricks, _prefect, _kubernetes, _azureml, _cloud, _serverless, _taskcluster):
                 yield from read(repo, document)
     yield from _crontabs(repo)
-    yield from _terraform(repo)
     yield from _timers(repo)
 
 
@@ -239,28 +238,6 @@ def _runs_training(repo: Repo, command: str) -> bool:
         if any(trains(repo, line.strip()) for one in found for line in one.lines):
             return True
     return False
-
-
-def _terraform(repo: Repo) -> Iterator[Evidence]:
-    kinds = "aws_cloudwatch_event_rule|aws_scheduler_schedule|google_cloud_scheduler_job"
-    pattern = rf'^resource\s+"({kinds})"\s+"([^"]+)"'
-    for path, text in repo.texts.items():
-        if not path.endswith(".tf") or _ASIDE.search(path):
-            continue
-        for number, line in enumerate(text.lines, 1):
-            found = re.match(pattern, line)
-            if not found:
-                continue
-            rest = text.lines[number:]
-            end = next((place for place, one in enumerate(rest) if one.startswith("}")), len(rest))
-            body = "\n".join(one for one in rest[:end] if not one.lstrip().startswith("#"))
-            off = re.search(r"is_enabled\s*=\s*false|state\s*=\s*\"DISABLED\"|paused\s*=\s*true", body)
-            if (
-                re.search(r"schedule(_expression)?\s*=", body)
-                and not off
-                and _TRAINS.search(f"{found[2]} {body}")
-            ):
-                yield at(text, number, line)
 
 
 def _timers(repo: Repo) -> Iterator[Evidence]:

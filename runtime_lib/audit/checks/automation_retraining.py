@@ -12,6 +12,7 @@ from runtime_lib.audit.project import Project
 from runtime_lib.audit.queries import at
 from runtime_lib.audit.records import Finding, check
 from runtime_lib.audit.schedule_files import in_files
+from runtime_lib.audit.schedule_terraform import in_terraform
 from runtime_lib.audit.schedules import in_python
 
 __all__: list[str] = []
@@ -39,7 +40,7 @@ _EVENTS = re.compile(
     brings="The template has an Airflow DAG that trains by time or when data drifts.",
 )
 def retrained(repo: Repo, project: Project) -> Finding:
-    found = chain(_in_ci(repo), in_python(repo), in_files(repo))
+    found = chain(_in_ci(repo), in_python(repo), in_files(repo), in_terraform(repo))
     shown = tuple(islice(dict.fromkeys(found), 5))
     looked = (f"{len(repo.ci)} CI configurations", f"{len(repo.documents):,} configuration files")
     if shown:
