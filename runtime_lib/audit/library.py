@@ -6,7 +6,7 @@ champion. Other tools are told by the table of tools; of this one it takes its s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from runtime_lib.audit.index.model import Evidence, Repo
 from runtime_lib.audit.project import Project
@@ -18,8 +18,12 @@ __all__ = ["known"]
 _ONCE = ("", "@once")
 
 
-def known(repo: Repo, project: Project) -> dict[str, Finding]:
-    """Checks that pass by what the library does, as the project's settings have it."""
+def known(repo: Repo, project: Project, findings: Mapping[str, Finding]) -> dict[str, Finding]:
+    """Checks that pass by what the library does, as the project's settings have it.
+
+    Args:
+        findings: of the checks themselves; CI that runs the tests trains, if one of them runs the pipeline.
+    """
     if "runtime-lib" not in repo.dependencies.names or not any(
         entries(repo, "project.package", within="/mlops.toml")
     ):
@@ -28,6 +32,8 @@ def known(repo: Repo, project: Project) -> dict[str, Finding]:
     for id, evidence, message in _shown(repo, project):
         before = found[id].evidence if id in found else ()
         found[id] = Finding("pass", message, (*before, evidence), value="yes" if id == "R1" else True)
+    if "Q2" in found and "A4" in findings and findings["A4"].verdict == "pass":
+        found["A5"] = Finding("pass", "CI runs a test that trains.", found["Q2"].evidence, value=True)
     return found
 
 
@@ -38,6 +44,10 @@ def _shown(repo: Repo, project: Project) -> Iterator[tuple[str, Evidence, str]]:
         for document, entry in entries(repo, "train.seed", within="/params.yaml"):
             if isinstance(entry.value, int) and not isinstance(entry.value, bool):
                 yield "R1", at(document, entry.line, f"train.seed: {entry.value}"), "Training takes one seed."
+        for document, entry in entries(repo, "train.*", within="/params.yaml"):
+            where = ".".join(map(str, entry.keys))
+            yield "V4", at(document, entry.line, where), "Training reads params.yaml."
+            break
     for evidence in _scheduled(repo, project):
         yield "A7", evidence, "A schedule trains, judges and promotes."
         yield "A6", evidence, "A model that passes the gate is promoted, and servers follow it."

@@ -94,7 +94,7 @@ def judge(
 ) -> Audit:
     """Ask every check of an indexed repository, and draw the conclusions."""
     findings = {id: _ask(check, repo, project, strict) for id, check in checks.items()}
-    for id, finding in known(repo, project).items():
+    for id, finding in known(repo, project, findings).items():
         if id in findings and findings[id].verdict != "pass":
             findings[id] = finding
     level = score.level(findings, project)

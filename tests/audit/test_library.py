@@ -71,7 +71,7 @@ PROJECT = {
         monitoring = monitoring_dag(Path(), schedule="@daily")
     """,
 }
-BROUGHT = {"A6", "A7", "A8", "A9", "Q3", "Q4", "R1"}
+BROUGHT = {"A6", "A7", "A8", "A9", "Q3", "Q4", "R1", "V4"}
 
 
 def passed(tree, **changes):
@@ -112,3 +112,34 @@ def test_what_the_library_does_counts(tree):
 )
 def test_what_is_off_does_not(tree, changes, gone):
     assert passed(tree, **changes)[0] == BROUGHT - gone
+
+
+RUNS = """
+    import subprocess
+
+
+    def mlops(folder, *words):
+        done = subprocess.run(["mlops", *words], cwd=folder)
+        assert done.returncode == 0
+
+
+    def test_the_pipeline_runs(tmp_path):
+        mlops(tmp_path, "run", "--set=train.epochs=2")
+        assert (tmp_path / "reports").exists()
+"""
+CI = """
+    on: pull_request
+    jobs:
+      checks:
+        runs-on: ubuntu-latest
+        steps:
+          - run: uv run pytest
+"""
+
+
+@pytest.mark.parametrize("ci", [True, False])
+def test_a_test_that_runs_the_pipeline_trains_where_ci_runs_it(tree, ci):
+    pipeline = {".github/workflows/ci.yml": CI} if ci else {}
+    facts = audit(tree({**PROJECT, **pipeline, "tests/test_flow.py": RUNS}), strict=True).facts
+    assert facts["integration_tests"].value is True
+    assert facts["ci_trains"].value is ci

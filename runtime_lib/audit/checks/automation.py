@@ -80,7 +80,7 @@ def _where(repo: Repo) -> tuple[str, ...]:
     effort="hours",
     priority="high",
     tools=("github-actions", "gitlab-ci", "azure-pipelines", "circleci", "jenkins"),
-    brings="The template has workflows for GitHub, GitLab and Azure.",
+    brings="`copier copy` of this template writes pipelines for GitHub or GitLab.",
 )
 def configured(repo: Repo, project: Project) -> Finding:
     active = [one for one in repo.ci if one.active and one.provider not in _ENGINES]
@@ -115,7 +115,7 @@ def configured(repo: Repo, project: Project) -> Finding:
     effort="hours",
     priority="high",
     tools=("pytest", "nox", "tox"),
-    brings="The template's pipelines run its tests on each change.",
+    brings="`copier copy` of this template: its pipelines run the tests on each change.",
 )
 def tested(repo: Repo, project: Project) -> Finding:
     changed = [(pipeline, job) for pipeline, job in jobs(repo) if _kinds(job) & CHANGES]
@@ -181,7 +181,7 @@ def _unclear(found: list[tuple[Pipeline, Job]], pattern: re.Pattern[str]) -> tup
     effort="hours",
     priority="medium",
     tools=("dvc", "cml", "make"),
-    brings="The template's CI runs the pipeline on a small sample.",
+    brings="`copier copy` of this template: tests/test_flow.py trains on three months.",
 )
 def trained(repo: Repo, project: Project) -> Finding:
     found = [(job, one) for pipeline, job in jobs(repo) for one in training_of(repo, pipeline, job)]
@@ -222,7 +222,7 @@ def training_of(repo: Repo, pipeline: Pipeline, job: Job) -> Iterator[Evidence]:
     effort="days",
     priority="high",
     tools=("docker/build-push-action", "pypa/gh-action-pypi-publish", "helm", "terraform"),
-    brings="The template's release pipeline builds and pushes the image of the service.",
+    brings="`mlops promote` hands a model that passes to the servers that run; a DAG does so by schedule.",
 )
 def delivering(repo: Repo, project: Project) -> Finding:
     automatic = [(pipeline, job) for pipeline, job in jobs(repo) if _is_automatic(job)]

@@ -44,7 +44,7 @@ def _none(repo: Repo, project: Project, why: str) -> Finding:
     effort="hours",
     priority="high",
     tools=("dvc", "make", "kedro", "metaflow", "airflow"),
-    brings="The template defines its steps in dvc.yaml.",
+    brings="`copier copy` of this template writes the steps into dvc.yaml; `mlops run` runs them.",
 )
 def defined(repo: Repo, project: Project) -> Finding:
     found = pipelines(repo, project)
@@ -75,7 +75,7 @@ def _value(names: list[str]) -> str | list[str]:
     effort="hours",
     priority="medium",
     tools=("dvc", "make"),
-    brings="The template's pipeline trains.",
+    brings="`copier copy` of this template: the step `train` of dvc.yaml.",
 )
 def training(repo: Repo, project: Project) -> Finding:
     found = pipelines(repo, project)

@@ -88,7 +88,7 @@ def _is_gate(module: Module, branch: Branch) -> bool:
     effort="days",
     priority="low",
     tools=("argo rollouts", "kserve", "helm --atomic", "istio"),
-    brings="`mlops rollback` goes back to the model before.",
+    brings="`mlops rollback` gives all traffic back; `mlops deploy` releases as a canary.",
 )
 def undone(repo: Repo, project: Project) -> Finding:
     shown = tuple(islice(dict.fromkeys(_ways_back(repo)), 5))

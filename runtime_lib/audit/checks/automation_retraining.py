@@ -37,7 +37,7 @@ _EVENTS = re.compile(
     effort="days",
     priority="medium",
     tools=("airflow", "github-actions schedule", "prefect"),
-    brings="The template has an Airflow DAG that trains by time or when data drifts.",
+    brings="`copier copy` of this template writes a DAG by schedule; `mlops monitor` retrains after a drop.",
 )
 def retrained(repo: Repo, project: Project) -> Finding:
     found = chain(_in_ci(repo), in_python(repo), in_files(repo), in_terraform(repo))

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-_BRINGS = "Projects of this template (`copier copy`) build their image from the lock"
 _FROZEN = re.compile(
     r"\buv sync\b|\bpoetry install\b|\bpdm (?:sync|install)\b|\bpipenv (?:sync|install)\b"
     r"|\bpixi install\b|\bconda-lock install\b|--require-hashes|\buv pip (?:sync|install)\b.*(?:lock|pylock)"
@@ -95,7 +94,6 @@ def _run(repo: Repo, path: str) -> Iterator[tuple[int, str]]:
     priority="medium",
     false_answers="Installs in a script that the Dockerfile calls are not seen.",
     tools=("uv", "pip-tools", "docker"),
-    brings=_BRINGS,
 )
 def _image(repo: Repo, project: Project) -> Finding:
     found = _dockerfiles(repo)

@@ -69,7 +69,7 @@ _AUTOMATIC = {
     effort="hours",
     priority="high",
     tools=("dvc",),
-    brings="Projects of this template ask for the remote and set it",
+    brings="`copier copy` of this template asks for the remote and sets it.",
 )
 def _remote(repo: Repo, project: Project) -> Finding:
     data = CHECKS["V2"].ask(repo, project)
@@ -101,7 +101,7 @@ def _remote(repo: Repo, project: Project) -> Finding:
     priority="critical",
     false_answers="A password without a known form is not seen, neither is one in the history.",
     tools=("gitleaks", "detect-secrets"),
-    brings="The template's pre-commit looks for keys",
+    brings="`copier copy` of this template sets up a hook that looks for keys.",
 )
 def _secrets(repo: Repo, project: Project) -> Finding:
     found = [*_secret_files(repo), *_secret_lines(repo)]
@@ -185,7 +185,7 @@ def _is_key(value: object) -> bool:
     priority="medium",
     false_answers="Small data of tests below these sizes do not count; larger ones do.",
     tools=("dvc", "git-lfs"),
-    brings="Projects of this template keep data and models with DVC",
+    brings="`copier copy` of this template keeps data and models with DVC.",
 )
 def _no_data(repo: Repo, project: Project) -> Finding:
     if not repo.git or not repo.files:
@@ -274,7 +274,7 @@ def _strips(repo: Repo) -> tuple[Evidence, ...]:
     priority="medium",
     false_answers="MLflow and others note the commit only of a script that runs in a repository.",
     tools=("mlflow", "dvc", "wandb"),
-    brings="Models of this template carry their commit and the version of their data",
+    brings="`mlops run` notes commit and versions of the data with each model.",
 )
 def _origin(repo: Repo, project: Project) -> Finding:
     if not project.ml:
