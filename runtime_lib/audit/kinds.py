@@ -63,6 +63,10 @@ def _template(repo: Repo) -> Iterator[Evidence]:
     yield from (at(path, 1, "settings of a template") for path in files(repo, *marks))
     pattern = re.compile(r"(?:[^/]+/)?\{[{%] ?-? ?cookiecutter\.[^/]*/")
     yield from (at(path, 1, path) for path in repo.files if pattern.match(path))
+    # A package that writes projects holds their modules, unfilled.
+    unfilled = files(repo, "*.py.j2", "*.py.jinja", "*.py.jinja2", "*.py.tmpl", "*.py.tpl", "*.py.mustache")
+    if len(unfilled) >= 3:
+        yield from (at(path, 1, path) for path in unfilled)
 
 
 def _course(repo: Repo) -> Iterator[Evidence]:
@@ -124,8 +128,10 @@ def _public(repo: Repo) -> Iterator[tuple[int, Evidence]]:
             ),
         )
     said = [*entries(repo, "project.classifiers.*", "tool.poetry.classifiers.*", within="/pyproject.toml")]
-    if said:
-        yield 1, at(said[0][0], said[0][1].line, str(said[0][1].value))
+    audience = re.compile("Development Status|Intended Audience|Topic ::")
+    for document, entry in sorted(said, key=lambda one: not audience.match(str(one[1].value)))[:1]:
+        # Who says how mature it is and for whom speaks to others.
+        yield 1 + bool(audience.match(str(entry.value))), at(document, entry.line, str(entry.value))
 
 
 def _name(repo: Repo) -> str:

@@ -70,7 +70,7 @@ def targets(repo: Repo, kind: str) -> tuple[tuple[Target, ...], tuple[Evidence, 
         ("streaming", _streaming(repo)),
         ("embedded", _embedded(repo)),
         ("batch", _batch(repo)),
-        ("cli", _cli(repo)),
+        ("cli", _cli(repo, kind)),
     ):
         for one in shown:
             if one.path not in aside:
@@ -155,12 +155,13 @@ def _batch(repo: Repo) -> Iterator[Evidence]:
             yield at(path, 1, "a script that predicts")
 
 
-def _cli(repo: Repo) -> Iterator[Evidence]:
+def _cli(repo: Repo, kind: str) -> Iterator[Evidence]:
     """A command that is installed, or a script with options, that predicts."""
     able, trains = predicts(repo), training(repo)
     installed = {target.partition(":")[0] for target in repo.entry_points.values()}
     for path, module in repo.modules.items():
-        if module.name in installed and reached(repo, [path]) & able:
+        # What a library or a template installs is what it is made for.
+        if module.name in installed and (kind in ("library", "template") or reached(repo, [path]) & able):
             yield at(path, 1, "an installed command")
     options = (
         "argparse.ArgumentParser",

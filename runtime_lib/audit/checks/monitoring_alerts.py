@@ -28,7 +28,7 @@ _NOBODY = re.compile(
     re.IGNORECASE,
 )
 _OCCASION = re.compile(
-    r"alert|alarm|notif|watch|fail|drift|monitor|error|warn|incident|on_call|oncall|report|degrad|anomal|health|quality"
+    r"alert|alarm|notif|watch|fail|drift|monitor|error|warn|incident|on_call|oncall|degrad|anomal|health"
     r"|callback|retrain",
     re.IGNORECASE,
 )

@@ -98,6 +98,8 @@ def _watched(repo: Repo, project: Project) -> Iterator[Evidence]:
     for name, one in used(repo, "drift", by=("calls",), within=within):
         if name in _LIBRARIES and _of_now(repo, project, one.path) and _has_predictions(repo, one.path):
             yield one
+    if project.kind != "library":
+        yield from (one for one in _own_drift(repo, within) if _has_predictions(repo, one.path))
     yield from _exported(repo, project)
     yield from _own_quality(repo, within - project.training)
 
