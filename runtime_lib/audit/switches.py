@@ -7,6 +7,7 @@ of classes); what is off there may be on in a committed configuration, or in a s
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,6 +19,8 @@ from runtime_lib.audit.queries import calls, once
 __all__ = ["argument", "is_on", "values"]
 
 _DEEPEST = 3
+# One of several processes does what is done once.
+_FIRST = re.compile(r"rank|master|main_process|is_main|__name__|primary|leader")
 Values = list[Any]
 
 
@@ -94,6 +97,8 @@ def _truth(node: ast.AST, known: Callable[[str], Values]) -> bool | None:
     if isinstance(node, ast.Compare) and len(node.ops) == 1:
         return _compared(node, known)
     found = _found(node, known)
+    if not found and _FIRST.search(_name(node)):
+        return True
     return any(map(_yes, found)) if found else None
 
 
@@ -102,6 +107,8 @@ def _yes(value: Any) -> bool:
 
 
 def _compared(node: ast.Compare, known: Callable[[str], Values]) -> bool | None:
+    if _FIRST.search(_name(node.left)):
+        return True
     left, right = _found(node.left, known), _found(node.comparators[0], known)
     if not left or not right:
         return None
@@ -186,6 +193,9 @@ def _in_code(repo: Repo, module: Module, function: str, name: str, depth: int) -
             if one and name in one.parameters:
                 return _passed(repo, module, one, name, depth)
             around = around.rpartition(".")[0]
+        if any(name == one.name or one.name.endswith(f".{name}") for one in module.imports):
+            # `if wandb:` after `try: import wandb`
+            return [True]
         return [module.constants[name][0]] if name in module.constants else []
     owner = (
         name.removeprefix(f"{module.name}.").rpartition(".")[0] if module.name else name.rpartition(".")[0]

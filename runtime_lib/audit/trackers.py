@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from runtime_lib.audit import parts, tracker_configs
@@ -22,13 +22,15 @@ __all__ = ["Use", "best", "looked", "scope", "shown", "uses"]
 
 @dataclass(frozen=True)
 class Use:
-    """A use of a tracker. `on`: as the repository comes; `why` not; `trains`: in what trains a model."""
+    """A use of a tracker. `on`: as the repository comes; `why` not; `trains`: in what trains a model;
+    `sure`: nothing unknown decides about it."""
 
     tool: str
     evidence: Evidence
     on: bool
     trains: bool = True
     why: str = ""
+    sure: bool = True
 
 
 # As `report_to` of transformers and `log_with` of accelerate name them.
@@ -50,6 +52,8 @@ _HOOKS: tuple[tuple[str, str], ...] = (
     ("Mlflow", "mlflow"),
 )
 _HOOKS += (("Neptune", "neptune"), ("ClearML", "clearml"), ("DVCLive", "dvclive"), ("Aim", "aim"))
+_BEGINS = ("wandb.init", "swanlab.init", "trackio.init")
+_LOGS = ("wandb.log(", "wandb.watch(", "swanlab.log(", "trackio.log(")
 _OFF = {"disabled", "none", "null", "", "false", "debug", "[]"}
 
 
@@ -81,17 +85,26 @@ def _uses(repo: Repo, project: Project) -> list[Use]:
     trains = scope(repo, project)
     aside = parts.tests(repo) | (parts.examples(repo) if project.kind in ("library", "docs") else frozenset())
     within = frozenset(one.path for one in repo.code()) - aside
-    if project.kind == "library":
+    if project.kind == "library" and trains:
         within &= trains
     found = list(_called(repo, within, trains, project.kind == "library"))
     found += [*_reported(repo, within, trains), *_hooked(repo, within)]
     found += [Use(tool, one, on) for tool, one, on in tracker_configs.uses(repo)]
-    return sorted(found, key=lambda one: (not one.on, not one.trains))
+    return sorted(_begun(found), key=lambda one: (not one.on, not one.trains))
+
+
+def _begun(found: list[Use]) -> list[Use]:
+    """What is logged to a run that nothing begins by default is off too."""
+    begins = [one for one in found if one.evidence.what.startswith(_BEGINS)]
+    off = {one.tool: one.why for one in begins} if begins and not any(one.on for one in begins) else {}
+    logs = [one for one in found if one.tool in off and one.on and one.evidence.what.startswith(_LOGS)]
+    return [replace(one, on=False, why=off[one.tool]) if one in logs else one for one in found]
 
 
 def best(found: Collection[Use]) -> str:
     """The tool that is used most; curves for TensorBoard are written beside another tracker."""
     on = [one for one in found if one.on] or list(found)
+    on = [one for one in on if one.sure] or on
     trains = [one for one in on if one.trains] or on
     others = [one for one in trains if one.tool != "tensorboard"]
     others = others or [one for one in on if one.tool != "tensorboard"] or trains
@@ -116,10 +129,10 @@ def _reached(repo: Repo) -> dict[str, frozenset[str]]:
 def _called(repo: Repo, within: Collection[str], trains: Collection[str], library: bool) -> Iterator[Use]:
     for tool in named("tracker"):
         for module, call in calls(repo, *tool.calls, within=within, live=False):
-            why = _off(repo, module, call) or (_unused(repo, module, call) if library else "")
-            yield Use(
-                tool.name, at(module, call.line, f"{call.name}(…)"), not why, module.path in trains, why
-            )
+            held = is_on(repo, module, call)
+            why = _off(repo, module, call, held) or (_unused(repo, module, call) if library else "")
+            what = at(module, call.line, f"{call.name}(…)")
+            yield Use(tool.name, what, not why, module.path in trains, why, held is True)
     for module, call in calls(repo, "stable_baselines3.*", "sb3_contrib.*", within=within):
         if call.keywords.get("tensorboard_log"):
             yield Use("tensorboard", at(module, call.line, "tensorboard_log=…"), True, module.path in trains)
@@ -128,9 +141,9 @@ def _called(repo: Repo, within: Collection[str], trains: Collection[str], librar
             yield Use("vertex", at(module, call.line, "init(experiment=…)"), True, module.path in trains)
 
 
-def _off(repo: Repo, module: Module, call: Call) -> str:
+def _off(repo: Repo, module: Module, call: Call, held: bool | None) -> str:
     """What turns a call off; "" if it is on."""
-    if is_on(repo, module, call) is False:
+    if held is False:
         return f"only if {call.when[-1]}" if call.when else "nothing calls it by default"
     mode = argument(repo, module, call, "mode")
     if mode and all(str(one).lower() in _OFF for one in mode):

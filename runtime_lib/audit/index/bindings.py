@@ -50,21 +50,27 @@ def _bind_name(target: ast.Name, value: ast.AST | None, scope: Scope, at: Sequen
     what = resolve(value, scope) if value is not None else "?"
     given = constant(value, scope) if value is not None else UNKNOWN
     # `logger = None` where there is no logger does not make it unknown where there is one.
-    if given is not None or name not in scope.names:
+    absent = given is None and scope.names.get(name, "?") != "?"
+    if not absent:
         scope.names[name] = "?" if what.startswith("?") or given is not UNKNOWN else what
-    if name in scope.assigned and scope.values.get(name, UNKNOWN) != given:
-        scope.values[name] = UNKNOWN
-    else:
-        scope.values[name] = given
+    again = name in scope.assigned
+    scope.values[name] = UNKNOWN if absent or (again and scope.values.get(name, UNKNOWN) != given) else given
     scope.assigned.add(name)
     if scope.function:
         return
     if scope.classname:
         scope.attributes[name] = scope.names[name]
         given = _default(value, scope) if given is UNKNOWN else given
-    if given is not UNKNOWN:
-        owner = f"{scope.classname}." if scope.classname else ""
-        scope.constants.setdefault(owner + name, (given, at[target.lineno]))
+    _keep(name, UNKNOWN if absent else given, scope, at[target.lineno])
+
+
+def _keep(name: str, given: Any, scope: Scope, line: int) -> None:
+    """Keep a constant of the module or class; what is later bound to something else is none."""
+    owner = f"{scope.classname}." if scope.classname else ""
+    if given is UNKNOWN:
+        scope.constants.pop(owner + name, None)
+    else:
+        scope.constants.setdefault(owner + name, (given, line))
 
 
 def _default(value: ast.AST | None, scope: Scope) -> Any:
@@ -80,8 +86,14 @@ def _bind_attribute(target: ast.Attribute, value: ast.AST, scope: Scope, at: Seq
     known = scope.attributes.get(target.attr, "?")
     scope.attributes[target.attr] = known if what.startswith("?") else what
     given = constant(value, scope)
-    if given is not UNKNOWN:
-        scope.constants.setdefault(f"{scope.classname}.{target.attr}", (given, at[target.lineno]))
+    name = f"{scope.classname}.{target.attr}"
+    if name in scope.constants and scope.constants[name][0] != given and name in scope.assigned:
+        given = UNKNOWN
+    if given is UNKNOWN and name in scope.constants:
+        del scope.constants[name]
+    elif given is not UNKNOWN and name not in scope.assigned:
+        scope.constants.setdefault(name, (given, at[target.lineno]))
+    scope.assigned.add(name)
 
 
 def arguments(given: ast.arguments) -> list[ast.arg]:

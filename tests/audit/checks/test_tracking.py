@@ -107,6 +107,10 @@ ON_WANDB = {
         "train.py": HYDRA_MAIN["train.py"],
         "conf.yaml": "logger:\n  _target_: pytorch_lightning.loggers.WandbLogger\n",
     },
+    "an import that may fail": {
+        "train.py": "try:\n    import wandb\nexcept ImportError:\n    wandb = None\n"
+        f"if wandb and rank == 0:\n    wandb.init()\n{FIT}"
+    },
     "beside tensorboard": {
         "train.py": "import wandb\nfrom torch.utils.tensorboard import SummaryWriter\nw = SummaryWriter()\n"
         f"w.add_scalar('a', 1)\nw.add_scalar('b', 1)\nwandb.init()\n{FIT}"
@@ -144,6 +148,18 @@ OFF = {
         "    use_mlflow: bool = False\n",
         "train.py": "import mlflow\nfrom settings import Settings\nsettings = Settings()\n"
         f"if settings.use_mlflow:\n    mlflow.start_run()\n{FIT}",
+    },
+    "what is logged to a run that nothing begins": {
+        "train.py": "import wandb\nfrom sklearn.svm import SVC\ndef train(project=None):\n    if project:\n"
+        "        wandb.init(project=project)\n    SVC().fit(x, y)\n    wandb.log({})\ntrain()\n",
+    },
+    "a logger that a library offers": {
+        "pyproject.toml": "[project]\nname = 'lib'\nversion = '1'\n"
+        "classifiers = ['Topic :: Software Development']\n",
+        "lib/__init__.py": "from lib.fit import fit\n",
+        "lib/loggers.py": "import wandb\nclass OurLogger:\n    def log(self, m):\n        wandb.log(m)\n",
+        "lib/fit.py": "from sklearn.svm import SVC\ndef fit(x, y):\n    return SVC().fit(x, y)\n",
+        "tests/test_a.py": "from lib import fit\ndef test_a():\n    assert fit(1, 2)\n",
     },
     "mode": {"train.py": f"import wandb\nwandb.init(mode='disabled')\n{FIT}"},
     "mode by an option": {
