@@ -38,5 +38,16 @@ def test_it_is_a_project_that_trains_by_the_library(found):
     assert ("api" in told.project.targets) == (name != "nothing served")
 
 
+def test_its_level_is_three_with_airflow_and_without_waits_for_delivery_alone(found):
+    name, told = found
+    lacks = [lack.checks for lack in told.level.lacks]
+    assert (told.level.value, lacks) == ((1, [("A6",)]) if name == "no Airflow" else (3, []))
+
+
+def test_nothing_cannot_be_told(found):
+    _, told = found
+    assert [id for id, one in told.findings.items() if one.verdict == "unknown"] == []
+
+
 def test_nox_audits_it_from_standard_on(render):
     assert '"mlops", "audit"' in (render() / "noxfile.py").read_text()
