@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from runtime_lib.audit.recommend import GAPS
 from runtime_lib.audit.run import audit
+from tests.support.audit_page import PAGE
 from tests.support.trees import git
 
 PROJECTS = {
@@ -23,7 +27,17 @@ def found(request, render):
     project = render(**PROJECTS[request.param])
     git(project, "init", "--quiet")
     git(project, "add", "--all")
+    names = audit(project, strict=True).repo.dependencies.names
+    (project / "uv.lock").write_text("version = 1\n" + "".join(map(locked, sorted(names))))
+    git(project, "add", "--all")
     return request.param, audit(project, strict=True)
+
+
+def locked(name: str) -> str:
+    """What `uv sync` would write of a package: locking for real needs an index."""
+    return (
+        f'\n[[package]]\nname = "{name}"\nversion = "1.0"\nsource = {{ registry = "https://example.org" }}\n'
+    )
 
 
 def test_no_gap_is_critical(found):
@@ -42,6 +56,23 @@ def test_its_level_is_three_with_airflow_and_without_waits_for_delivery_alone(fo
     name, told = found
     lacks = [lack.checks for lack in told.level.lacks]
     assert (told.level.value, lacks) == ((1, [("A6",)]) if name == "no Airflow" else (3, []))
+
+
+def explained(*tiers: str) -> set[str]:
+    rows = re.findall(
+        r"^\| ([A-Z]\d[A-Z\d, ]*) \| ([\w ]+) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    return {id for ids, tier in rows for id in ids.split(", ") if tier in tiers}
+
+
+def test_every_gap_is_explained_in_the_docs_and_no_other(found):
+    name, told = found
+    gaps = {id for id, one in told.findings.items() if one.verdict in GAPS}
+    also = {"quick": "quick", "no Airflow": "without Airflow", "blank": "blank start"}.get(name, "all")
+    if name == "nothing served":
+        assert gaps <= explained("all", also)
+    else:
+        assert gaps == explained("all", also)
 
 
 def test_nothing_cannot_be_told(found):
