@@ -28,8 +28,8 @@ _NOBODY = re.compile(
     re.IGNORECASE,
 )
 _OCCASION = re.compile(
-    r"alert|alarm|notif|watch|fail|drift|monitor|error|warn|incident|on_call|oncall|degrad|anomal|health"
-    r"|callback|retrain",
+    r"alert|alarm|watch|fail|drift|monitor|error|warn|incident|on_call|oncall|degrad|anomal|health"
+    r"|retrain|outage|crash",
     re.IGNORECASE,
 )
 _HOOKS = re.compile(
@@ -213,18 +213,19 @@ def _messages(repo: Repo, project: Project) -> Iterator[Evidence]:
             continue
         module = repo.modules[path]
         call = next(one for one in module.calls if one.line == line)
-        if not _OCCASION.search(f"{path} {call.function} {_around(module, call)}"):
+        if not _OCCASION.search(f"{path} {call.function} {_around(repo, module, call)}"):
             continue
         if not call.function or call.function.rpartition(".")[2] in mentioned(repo):
             yield shown
 
 
-def _around(module: Module, call: Call) -> str:
-    """What the call says, and the names of what calls the function it is in."""
+def _around(repo: Repo, module: Module, call: Call) -> str:
+    """What the call says, and what those say who call the function that it is in."""
     function = call.function.rpartition(".")[2]
-    callers = {one.function for one in module.calls if function and one.name.rpartition(".")[2] == function}
+    callers = calls(repo, f"*.{function}", function) if function else ()
+    asked = (f"{where.path} {one.function} {one.args} {one.keywords}" for where, one in callers)
     near = (text for line, text in module.strings if abs(line - call.line) <= 4)
-    return f"{call.keywords} {call.args} {' '.join(callers)} {' '.join(near)}"
+    return f"{call.keywords} {call.args} {' '.join(asked)} {' '.join(near)}"
 
 
 def _to_hook(module: Module, call: Call) -> bool:
