@@ -8,6 +8,7 @@ import pytest
 
 from runtime_lib.audit.recommend import GAPS
 from runtime_lib.audit.run import audit
+from runtime_lib.audit.score import total
 from tests.support.audit_page import PAGE
 from tests.support.trees import git
 
@@ -73,6 +74,23 @@ def test_every_gap_is_explained_in_the_docs_and_no_other(found):
         assert gaps <= explained("all", also)
     else:
         assert gaps == explained("all", also)
+
+
+def test_a_step_that_is_taken_raises_the_score(render):
+    project = render()
+    git(project, "init", "--quiet")
+    scores = []
+    names = audit(project, strict=True).repo.dependencies.names
+    for file, text in (
+        ("mlops.toml", ""),
+        ("uv.lock", "version = 1\n" + "".join(map(locked, sorted(names)))),
+        ("mlops.toml", '\n[monitoring.alerts.team-chat]\nkind = "slack"\n'),
+    ):
+        with (project / file).open("a") as opened:
+            opened.write(text)
+        git(project, "add", "--all")
+        scores.append(total(audit(project, strict=True).marks))
+    assert scores == [(5, 5, 6), (5.5, 5.5, 6), (6, 6, 6)]
 
 
 def test_nothing_cannot_be_told(found):
