@@ -41,6 +41,8 @@ def kind(repo: Repo) -> tuple[Kind, tuple[Evidence, ...]]:
     if not files(repo, *_SOURCE):
         written = files(repo, "*.md", "*.rst", "*.txt", "*.adoc", "*.html")
         return ("docs", (at(written[0], 1, "text and no code"),)) if written else ("project", ())
+    if found := tuple(_list(repo)):
+        return "docs", found
     if files(repo, "/description") and files(repo, "/namespace"):
         return "library", (at("DESCRIPTION", 1, "a package of R"),)
     if found := tuple(_course(repo)):
@@ -67,6 +69,16 @@ def _template(repo: Repo) -> Iterator[Evidence]:
     unfilled = files(repo, "*.py.j2", "*.py.jinja", "*.py.jinja2", "*.py.tmpl", "*.py.tpl", "*.py.mustache")
     if len(unfilled) >= 3:
         yield from (at(path, 1, path) for path in unfilled)
+
+
+def _list(repo: Repo) -> Iterator[Evidence]:
+    """A list of links, with no more code than what checks them."""
+    code = sum(module.lines for module in repo.modules.values())
+    if code < 200 and not repo.notebooks and len(files(repo, *_SOURCE)) <= 5:
+        said = lines(
+            repo, r"(?i)^#\s.*\b(?:awesome|curated|reading list|list of)\b|awesome\.re/", within="/readme*"
+        )
+        yield from (at(text, line, words) for text, line, words in said if line <= 10)
 
 
 def _course(repo: Repo) -> Iterator[Evidence]:

@@ -121,7 +121,8 @@ def _managed(repo: Repo) -> Iterator[Evidence]:
             yield at(document, entry.line, str(entry.value))
     yield from (at(path, 1, "cog.yaml") for path in files(repo, "cog.yaml"))
     pattern = (
-        r"\baz ml online-(?:endpoint|deployment) create\b|\bgcloud ai endpoints deploy-model\b|\bcog push\b"
+        r"\baz ml (?:online-(?:endpoint|deployment) create|model deploy)\b"
+        r"|\bgcloud ai endpoints deploy-model\b|\bcog push\b"
     )
     yield from (at(one.path, one.line, one.text) for _, _, one in commands(repo, pattern))
 

@@ -29,20 +29,22 @@ _NOW = re.compile(
 _DRIFT_NAME = re.compile(
     r"(?:^|_)(?:drift\w*|psi|population_stability\w*|data_drift\w*|concept_drift\w*)(?:_|$)", re.IGNORECASE
 )
-_STATISTICS = (
+_TESTS = (
     "scipy.stats.ks_2samp", "scipy.stats.chi2_contingency", "scipy.stats.wasserstein_distance",
     "scipy.stats.entropy", "scipy.spatial.distance.jensenshannon", "scipy.stats.anderson_ksamp",
     "scipy.stats.mannwhitneyu", "numpy.histogram", "scipy.stats.kstest", "scipy.stats.ttest_ind",
-    "scipy.stats.chisquare", "scipy.stats.energy_distance", "numpy.percentile", "numpy.quantile",
-    "numpy.log", "numpy.mean", "numpy.std", "*.mean", "*.std", "*.value_counts", "*.quantile",
-    "pandas.cut",
+    "scipy.stats.chisquare", "scipy.stats.energy_distance",
+)  # fmt: skip
+_STATISTICS = (
+    "numpy.percentile", "numpy.quantile", "numpy.log", "numpy.mean", "numpy.std", "*.mean", "*.std",
+    "*.value_counts", "*.quantile", "pandas.cut", "pandas.qcut", "*.approxQuantile",
 )  # fmt: skip
 _PREDICTED = re.compile(
     r"predict|output|score|class|confidence|probabilit|proba|sentiment|label", re.IGNORECASE
 )
 _TECHNICAL = re.compile(
     r"latency|duration|seconds|_time|time_|request|error|fail|count|total|_ms\b|memory|cpu|batch|queue|in_progress|inprogress"
-    r"|load|size|rate|exception|timeout",
+    r"|token|bytes|length|load|size|rate|exception|timeout",
     re.IGNORECASE,
 )
 _GROUPS = re.compile(
@@ -100,7 +102,7 @@ def _watched(repo: Repo, project: Project) -> Iterator[Evidence]:
             yield one
     if project.kind != "library":
         yield from (one for one in _own_drift(repo, within) if _has_predictions(repo, one.path))
-    yield from _exported(repo, project)
+        yield from _exported(repo, project)
     yield from _own_quality(repo, within - project.training)
 
 
@@ -199,7 +201,10 @@ def _written(repo: Repo) -> Iterator[Evidence]:
 
 def _own_drift(repo: Repo, within: Collection[str]) -> Iterator[Evidence]:
     """Functions of this repository named after drift, that compute something and are called."""
-    counting = {module.path for module, _ in calls(repo, *_STATISTICS, within=within)}
+    counting = {module.path for module, _ in calls(repo, *_TESTS, within=within)}
+    # Means and logarithms are compared for drift too, but a clock and a price drift as well.
+    weighing = {module.path for module, _ in calls(repo, *_STATISTICS, within=within)} - counting
+    counting |= {path for path in weighing if _says_what_was(_module(repo, path))}
     for path in sorted(within):
         module = _module(repo, path)
         for function in module.functions if path in counting else ():
@@ -212,8 +217,13 @@ def _own_drift(repo: Repo, within: Collection[str]) -> Iterator[Evidence]:
                 yield at(module, function.line, f"def {function.name}")
 
 
+def _says_what_was(module: Module) -> bool:
+    words = " ".join(text for _, text in module.strings).lower()
+    return "drift" in words and any(word in words for word in ("reference", "baseline", "training", "psi"))
+
+
 def _computes(module: Module, first: int, last: int) -> bool:
-    wanted = re.compile("|".join(re.escape(one).replace(r"\*", ".*") for one in _STATISTICS))
+    wanted = re.compile("|".join(re.escape(one).replace(r"\*", ".*") for one in (*_TESTS, *_STATISTICS)))
     inside = [one for one in module.calls if first <= one.line <= last]
     if any(wanted.fullmatch(one.name) for one in inside):
         return True
@@ -239,15 +249,16 @@ def _running(repo: Repo, project: Project) -> frozenset[str]:
 def _of_now(repo: Repo, project: Project, path: str) -> bool:
     """Whether the frames compared in a module are what was then and what is now.
 
-    In a notebook names must say so; elsewhere it is enough that they do not name a split of training.
+    In notebooks and where a model is trained names must say so; elsewhere it is enough that they do not name
+    a split of training.
     """
     module = _module(repo, path)
     pairs = [pair for one in module.calls if (pair := _pair(one)) is not None]
     if any(_NOW.search(new) and not _SPLIT.search(new) for _, new in pairs):
         return True
-    if path in repo.notebooks:
+    if path in repo.notebooks or path in project.training:
         return False
-    return not pairs or not all(_SPLIT.search(old) and _SPLIT.search(new) for old, new in pairs)
+    return not pairs or not all(_SPLIT.search(new) and (not old or _SPLIT.search(old)) for old, new in pairs)
 
 
 def _pair(call: Call) -> tuple[str, str] | None:
