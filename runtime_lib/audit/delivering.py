@@ -18,6 +18,7 @@ from runtime_lib.audit.tools import named
 
 __all__ = ["delivered", "delivers"]
 
+_LONGEST = 5000  # of a command, as far as it is looked at
 # Not delivered: pages, a trial run.
 _DOCS = re.compile(r"gh-pages|mkdocs|github\.io|docs?[-_/]|\bsite/|readthedocs|coverage|--dry-run|--check\b")
 # A cluster that the job makes for its own tests.
@@ -104,10 +105,10 @@ def _starts_service(job: Job, command: Command) -> bool:
 
 def delivers(repo: Repo, command: Command) -> str:
     """What a command delivers; "" if nothing."""
-    text = " ".join(command.text.split())
+    text = " ".join(command.text[:_LONGEST].split())
     if text.startswith(("echo ", "printf ", "#")):
         return ""
-    if text.startswith("ssh ") and _REMOTE.search(text):
+    if text.startswith("ssh ") and ("<<" in text or _REMOTE.search(text)):
         return "a service"
     for what, pattern in _patterns():
         if pattern.match(text) and not _DOCS.search(text):

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from runtime_lib.audit.calling import Node, leads_to
 from runtime_lib.audit.index.ci.shell import words as split
-from runtime_lib.audit.index.model import Repo
+from runtime_lib.audit.index.model import Repo, Text
 from runtime_lib.audit.kinds import kind
 from runtime_lib.audit.parts import examples, fits, tests, web
 from runtime_lib.audit.queries import calls, once
@@ -31,6 +31,7 @@ _SUBMITS = (
     "sagemaker*Pipeline().start", "*get_pipeline().start", "spacy.cli.train*", "*.AutoMLRun",
     "*.run_training",
 )  # fmt: skip
+_LONGEST = 5000  # of a command, as far as it is looked at
 # Commands that train by themselves, whatever the repository has.
 _TRAIN = re.compile(
     r"^(rasa train|(python\S* -m )?spacy (train|project run)|yolo\b.*\btrain|autotrain\b"
@@ -42,7 +43,8 @@ _TRAIN = re.compile(
 )
 # Commands that start a pipeline of which the name has to say that it trains.
 _START = re.compile(
-    r"^(az ml (job|pipeline) |databricks (jobs run-now|runs submit|jobs submit|bundle run)"
+    r"^(az ml (job|pipeline) |anyscale jobs? submit"
+    r"|databricks (jobs run-now|runs submit|jobs submit|bundle run)"
     r"|dbx (launch|execute)"
     r"|kfp run|argo (submit|cron)|airflow (dags )?(trigger|test|backfill|trigger_dag)|zenml pipeline"
     r"|aws stepfunctions start-execution|sky (launch|exec)|polyaxon run|prefect deployment run"
@@ -71,6 +73,7 @@ _R_TRAINS = re.compile(r"\b(train|fit|xgb\.train|randomForest|ranger|lm|glm|tune
 
 def trains(repo: Repo, command: str) -> str:
     """What in a command trains, as a sentence's end; "" if nothing does."""
+    command = command[:_LONGEST]
     if _TRAIN.match(command):
         return "trains by itself"
     if re.match(r"(dvc (repro|exp|experiments)|mlops run)\b", command):
@@ -80,6 +83,8 @@ def trains(repo: Repo, command: str) -> str:
         return "starts a pipeline that trains" if named else ""
     if _DESCRIBES.search(command):
         return ""
+    if (text := _script(repo, command)) is not None:
+        return next((one for line in text.lines if (one := trains(repo, _plain(line)))), "")
     if _BUILDS.match(command):
         return next((one for line in image_steps(repo, command) if (one := trains(repo, line))), "")
     words = split(command)
@@ -93,6 +98,18 @@ def trains(repo: Repo, command: str) -> str:
         elif starts_training(repo, path) if not function else function_trains(repo, path, function):
             return f"{path} trains"
     return ""
+
+
+def _script(repo: Repo, command: str) -> Text | None:
+    """The shell script that a command starts."""
+    found = re.match(r"(?:(?:bash|sh|source)\s+(?:-\w+\s+)*|\./)([\w./-]+\.sh)\b", command)
+    name = found[1].removeprefix("./") if found else ""
+    return next((one for path, one in repo.texts.items() if name and f"/{path}".endswith(f"/{name}")), None)
+
+
+def _plain(line: str) -> str:
+    """A line of a script as a command; one that starts another script ends here."""
+    return "" if re.match(r"\s*(#|bash\b|sh\b|\./|source\b)", line) else line.strip()
 
 
 def image_steps(repo: Repo, command: str) -> Iterator[str]:
@@ -114,7 +131,9 @@ def _file_trains(repo: Repo, word: str) -> bool:
     for path, document in repo.documents.items():
         if path == plain or path.endswith("/" + plain):
             for one in document.entries:
-                written = isinstance(one.value, str) and bool({"command", "cmd", "args"} & set(one.keys))
+                written = isinstance(one.value, str) and bool(
+                    {"command", "cmd", "args", "entrypoint", "run"} & set(one.keys)
+                )
                 if written and trains(repo, str(one.value)):
                     return True
     return False

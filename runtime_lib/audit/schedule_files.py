@@ -192,7 +192,7 @@ def _handler_trains(repo: Repo, handler: Any) -> bool:
 def _taskcluster(repo: Repo, document: Document) -> Iterator[Evidence]:
     """Hooks: with the file of tasks that their command names."""
     data = table(document.data)
-    if "hookId" not in data or not data.get("schedule"):
+    if not data.get("schedule") or not isinstance(table(data.get("task")).get("payload"), dict):
         return
     words = [word for one in _commands(data.get("task"), 0) for word in str(one).split()]
     named = [
@@ -201,7 +201,7 @@ def _taskcluster(repo: Repo, document: Document) -> Iterator[Evidence]:
         if any(path.endswith(word) for word in words if "." in word)
     ]
     if _says(repo, _commands(data.get("task"), 0)) or any(_says(repo, one.data) for one in named):
-        yield at(document, document.line_of("schedule"), f"hook {data['hookId']}")
+        yield at(document, document.line_of("schedule"), "a hook that trains")
 
 
 def _crontabs(repo: Repo) -> Iterator[Evidence]:

@@ -163,6 +163,9 @@ def _job_trains(repo: Repo, module: Module, call: Call) -> bool:
     """Whether what a scheduler calls trains: a function that it is given, or that it decorates."""
     if call.name.startswith("modal") and _when(module, call) == "":
         return False
+    if call.name.startswith("celery"):  # a table of tasks by their names
+        near = (text for line, text in module.strings if call.line - 4 <= line <= call.line + 1)
+        return any(says_train(text.rpartition(".")[2]) for text in near)
     given = list(named_functions(repo, module, call))
     if any(function_trains(repo, *one) for one in given):
         return True

@@ -65,6 +65,8 @@ ON: dict[str, dict[str, str]] = {
     "a script in a crontab": {"crontab": "@weekly /app/run.sh\n", "run.sh": "python train.py\n"},
     "a scheduler in a process": {"s.py": "import schedule\nfrom train import train\nschedule.every().day.do(train)\n"},
     "another": {"s.py": "from apscheduler.schedulers.blocking import BlockingScheduler\nfrom train import train\ns = BlockingScheduler()\ns.add_job(train, 'cron', hour=3)\ns.start()\n"},
+    "celery": {"c.py": "from celery import Celery\nfrom celery.schedules import crontab\napp = Celery('x')\napp.conf.beat_schedule = {\n    'nightly': {\n        'task': 'tasks.retrain',\n        'schedule': crontab(hour=3),\n    },\n}\n"},
+    "taskcluster": {"infra/hook.json": '{"schedule": ["0 0 1 * *"], "task": {"payload": {"command": ["run", "p.yml"]}}}', "infra/p.yml": "tasks:\n  - ID: t\n    payload: {command: [python, train.py]}\n"},
     "kubeflow": {"p.py": "import kfp\nfrom kfp import dsl\nfrom train import train\n\n\n@dsl.component\ndef c():\n    train()\n\n\n@dsl.pipeline\ndef p():\n    c()\n\n\nkfp.Client().create_recurring_run(experiment_id='e', job_name='j', cron_expression='0 0 0 * * *', pipeline_func=p)\n"},
     "azure ml": {"s.yml": "trigger: {type: cron, expression: '0 0 * * *'}\ncreate_job: file:./train-job.yml\n", "train-job.yml": "type: command\ncommand: python train.py\n"},
 }  # fmt: skip
@@ -105,6 +107,7 @@ OFF: dict[str, dict[str, str]] = {
     "terraform that cleans": {"main.tf": TERRAFORM % ("cleanup", "")},
     "a commented crontab": {"crontab": "# 0 3 * * 1 python train.py\n"},
     "a scheduler of something else": {"s.py": "import schedule\nfrom train import train\nschedule.every().day.do(print)\n"},
+    "celery that cleans": {"c.py": "from celery import Celery\nfrom celery.schedules import crontab\napp = Celery('x')\napp.conf.beat_schedule = {'nightly': {'task': 'tasks.clean', 'schedule': crontab(hour=3)}}\n"},
     "a thread's lock": {"s.py": "import threading\nlock = threading.Lock()\n"},
     "a schedule of the learning rate": {"s.py": "from torch.optim.lr_scheduler import StepLR\nschedule = StepLR(o, 1)\n"},
     "a key that is null": {"config.yaml": "retrain:\n  schedule: null\n"},

@@ -15,6 +15,7 @@ _RUNNERS: dict[tuple[str, ...], frozenset[str]] = {
     ("command",): frozenset(),
     ("exec",): frozenset(),
     ("nohup",): frozenset(),
+    ("sshpass",): frozenset({"-p", "-f"}),
     ("time",): frozenset(),
     ("travis_retry",): frozenset(),
     ("retry",): frozenset({"-t", "-d"}),
