@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from runtime_lib.audit.index.model import Call, Evidence, Module, Repo
-from runtime_lib.audit.queries import at, commands, once
+from runtime_lib.audit.queries import at, calls, commands, once
 from runtime_lib.audit.testcases import Case, cases, is_own, runs_script
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _STARTS = re.compile(
     r"|train_pipeline|training_pipeline|train_and_\w+|execute_pipeline|run_workflow|start_training|run_all"
     r"|end_to_end|e2e|main_\w*train\w*|train_main)$"
 )
+_COMMANDS = re.compile(r"\.command$|^hydra\.main$")
 _FLOWS = re.compile(
     r"^(?:prefect|zenml|metaflow|dagster|airflow|flytekit|kfp)\b.*(?:flow|pipeline|job|dag|workflow)$"
 )
@@ -53,7 +55,18 @@ def integration(repo: Repo, project: Project) -> list[Evidence]:
     if project.kind == "library":
         # Tests of a library use several of its modules as they please.
         found = [one for one in found if not one.what.startswith(_CHAIN)]
-    return found or list(_in_ci(repo))
+    return found or [*_in_scripts(repo), *_in_ci(repo)]
+
+
+def _in_scripts(repo: Repo) -> Iterator[Evidence]:
+    """Scripts that ask a running service and assert on its answer, without a function."""
+    for module, call in calls(repo, "requests.*", "httpx.*", "boto3.*", within=set(repo.modules)):
+        local = any(
+            _LOCAL.match(one) for one in (*call.args, *call.keywords.values()) if isinstance(one, str)
+        )
+        name = PurePosixPath(module.path).name
+        if module.asserts and local and ("test" in name or _PLACE.search(module.path)):
+            yield at(module, call.line, f"service: {call.name}")
 
 
 @once
@@ -104,8 +117,11 @@ def _started(repo: Repo, call: Call, paths: list[str]) -> str:
     last = call.name.rpartition(".")[2]
     for path in paths:
         for function in repo.modules[path].functions:
-            if function.name == last and any(_FLOWS.search(one) for one in function.decorators):
+            if function.name == last and any(map(_FLOWS.search, function.decorators)):
                 return "pipeline"
+            if function.name == last and any(map(_COMMANDS.search, function.decorators)):
+                # `train` of a command line, called as a function, is all of it.
+                return "training"
     if not _STARTS.search(call.name) or "()." in call.name:
         return ""
     if last in ("main", "cli"):

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from runtime_lib.audit import parts
+from runtime_lib.audit.defaults import committed
 from runtime_lib.audit.gates import PROMOTES, bounds, is_quality, is_relative, switches
 from runtime_lib.audit.index.model import Branch, Evidence, Module, Repo
-from runtime_lib.audit.queries import at, calls, commands, once
+from runtime_lib.audit.queries import at, calls, commands, entries, once
 from runtime_lib.audit.switches import is_on, values
 from runtime_lib.audit.testcases import Case, cases
 
@@ -199,17 +200,24 @@ def _is_off(repo: Repo, module: Module, branch: Branch) -> bool:
 def tools(repo: Repo, project: Project) -> Iterator[Evidence]:
     """Gates of pipelines and suites of tools that fail on a model."""
     within = frozenset(module.path for module in _gate_modules(repo, project)) | project.tests
-    for module, call in calls(repo, *_PIPELINE_GATES, within=within):
-        yield at(module, call.line, f"{call.name}(…)")
+    found = list(calls(repo, *_PIPELINE_GATES, within=within))
     for module, call in calls(repo, "mlflow.*evaluate", "mlflow.models.MetricThreshold", within=within):
-        if call.keywords.keys() & {"validation_thresholds", "threshold"}:
-            yield at(module, call.line, f"{call.name}(…)")
+        if call.keywords.keys() & {"validation_thresholds", "threshold"} and not _is_dry(repo, module):
+            found.append((module, call))
     for module, call in calls(repo, "kfp.*Condition", "kfp.*.If", within=within):
         if any("thresh" in text.lower() for _, text in module.strings) or _takes_bound(module):
-            yield at(module, call.line, f"{call.name}(…)")
-    for module, call in calls(repo, *_SUITES, within=within):
-        if _is_judged(module):
-            yield at(module, call.line, f"{call.name}(…)")
+            found.append((module, call))
+    found += [one for one in calls(repo, *_SUITES, within=within) if _is_judged(one[0])]
+    on = [(module, call) for module, call in found if is_on(repo, module, call) is not False]
+    yield from (at(module, call.line, f"{call.name}(…)") for module, call in on)
+    for document, entry in entries(repo, "*validation_criteria.*.threshold"):
+        yield at(document, entry.line, f"threshold: {entry.value}")
+
+
+def _is_dry(repo: Repo, module: Module) -> bool:
+    """Whether a validation only tells what it would do, in all configurations."""
+    modes = committed(repo, "run_mode") if any("dry_run" in text for _, text in module.strings) else []
+    return bool(modes) and all(str(one) in ("dry_run", "disabled") for one in modes)
 
 
 def _takes_bound(module: Module) -> bool:

@@ -115,7 +115,8 @@ def _models(repo: Repo, project: Project) -> Iterator[Evidence]:
         )
     }
     for module, call in calls(repo, *models, *(f"{one}.model_validate" for one in models)) if models else ():
-        given = " ".join(call.names.values())
+        beside = [one.name for one in module.calls if one.line == call.line]
+        given = " ".join([*call.names.values(), *(f"{one}()" for one in beside)])
         row = re.search(r"to_dict\(\)|\brow\b|\brecord\b|iterrows|itertuples", given)
         if row and module.path not in project.tests and not any("requests" in one for one in module.packages):
             yield at(module, call.line, f"{call.name}(…)")

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from runtime_lib.audit.index.conditions import condition, truth
 from runtime_lib.audit.index.model import Branch, Call, Function, Import
 from runtime_lib.audit.index.scopes import Scope, constant, resolve, written
 
@@ -78,6 +79,9 @@ class Collector:
                 continue
             if kind is ast.Call:
                 self._call(node, scope)  # type: ignore[arg-type]
+            elif kind is ast.IfExp:
+                self._either(node, scope)  # type: ignore[arg-type]
+                continue
             elif kind is ast.NamedExpr:
                 scope.names[node.target.id] = resolve(node.value, scope)  # type: ignore[attr-defined]
             elif kind is ast.comprehension:
@@ -88,6 +92,16 @@ class Collector:
                     waiting.extend(child)
                 elif child is not None:
                     waiting.append(child)
+
+    def _either(self, node: ast.IfExp, scope: Scope) -> None:
+        """`Logger() if args.log else None`: each side under its condition."""
+        self.visit(node.test, scope)
+        live, when, known = scope.live, scope.when, truth(node.test, scope)
+        for side, met in ((node.body, True), (node.orelse, False)):
+            scope.when = (*when, condition(node.test, self.text, scope, met))
+            scope.live = live and known is not (not met)
+            self.visit(side, scope)
+        scope.live, scope.when = live, when
 
     def _call(self, node: ast.Call, scope: Scope) -> None:
         name = resolve(node.func, scope)

@@ -23,6 +23,8 @@ OWN = {
     "src/shop/app.py": "import joblib\nfrom fastapi import FastAPI\napp = FastAPI()\n"
     "model = joblib.load('m')\n"
     "@app.post('/predict')\ndef predict(x: int):\n    return model.predict([[x]])\n",
+    "src/shop/cli.py": "import typer\napp = typer.Typer()\n@app.command()\ndef fit_model(config):\n"
+    "    pass\n",
     "src/shop/data.py": "import pandas as pd\ndef load_data():\n    return pd.read_csv('data.csv')\n",
     "src/shop/model.py": "import joblib\ndef load_model():\n    return joblib.load('m')\n",
 }
@@ -142,6 +144,9 @@ def test_testthat_counts(tree: Tree):
         "from shop import data, features, model\ndef test_it():\n    d = data.load_data()\n"
         "    f = features.ratio(d, 1)\n"
         "    assert model.load_model().predict(f) is not None\n",
+        "from shop.cli import fit_model\ndef test_it():\n    assert fit_model(config={}).metrics\n",
+        "import requests\nurl = 'http://localhost:80'\nanswer = requests.post(url, json={})\n"
+        "assert answer.ok\n",
         "import papermill as pm\ndef test_it():\n    pm.execute_notebook('a.ipynb', 'b.ipynb')\n",
     ],
 )
@@ -236,6 +241,18 @@ def test_what_any_model_passes_is_no_model_test(tree: Tree, source: str):
 @pytest.mark.parametrize("source", GATES)
 def test_a_gate_stops_a_bad_model(tree: Tree, source: str):
     assert verdict(tree, "Q3", "", src__shop__gate=source) == "pass"
+
+
+def test_a_recipe_has_its_bounds_in_a_file(tree: Tree):
+    recipe = "steps:\n  evaluate:\n    validation_criteria:\n      - metric: rmse\n        threshold: 10\n"
+    assert ask(tree, "Q3", {**OWN, "recipe.yaml": recipe}).verdict == "pass"
+
+
+def test_a_validation_that_runs_dry_stops_nothing(tree: Tree):
+    gate = "import mlflow\nif mode == 'dry_run':\n    print(1)\nmlflow.evaluate(validation_thresholds={})\n"
+    files = {**OWN, "gate.py": gate, "jobs.yml": "run_mode: dry_run\n"}
+    assert ask(tree, "Q3", files).verdict == "fail"
+    assert ask(tree, "Q3", {**files, "jobs.yml": "run_mode: enabled\n"}).verdict == "pass"
 
 
 @pytest.mark.parametrize("source", NO_GATES)

@@ -143,6 +143,13 @@ OFF = {
         "p.add_argument('--track', action='store_true')\nargs = p.parse_args()\ndef start():\n"
         f"    mlflow.start_run()\nif args.track:\n    start()\n{FIT}",
     },
+    "one side of an expression": {
+        "train.py": "import argparse\nfrom lightning import Trainer\n"
+        "from lightning.pytorch.loggers import WandbLogger\n"
+        "p = argparse.ArgumentParser()\np.add_argument('--wandb', action='store_true')\n"
+        "args = p.parse_args()\n"
+        "logger = WandbLogger() if args.wandb else None\nTrainer(logger=logger).fit(model)\n",
+    },
     "a field of settings": {
         "settings.py": "from dataclasses import dataclass\n@dataclass\nclass Settings:\n"
         "    use_mlflow: bool = False\n",

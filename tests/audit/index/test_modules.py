@@ -232,6 +232,7 @@ def test_what_never_runs_is_not_live_and_conditions_are_kept():
                 if quick:
                     return
                 h()
+            j() if flag else k()
             if False:
                 def late():
                     i()
@@ -248,6 +249,8 @@ def test_what_never_runs_is_not_live_and_conditions_are_kept():
         "g": (True, ("not args.wandb", "use_wandb")),
         "h": (True, ("not quick",)),
         "i": (False, ()),
+        "j": (True, ("flag",)),
+        "k": (True, ("not flag",)),
     }
 
 
