@@ -199,9 +199,9 @@ def _sampled(call: Call) -> bool:
 
 
 def parameters(call: Call) -> dict[str, Any]:
-    """The dict of parameters that a booster is given: `lgb.train(params, …)`."""
-    value = call.keywords.get("params", call.args[0] if call.args else None)
-    return value if isinstance(value, dict) else {}
+    """Parameters in a dict: `lgb.train(params, …)`, `RandomForestClassifier(**params)`."""
+    found = (call.keywords.get("**"), call.keywords.get("params"), call.args[0] if call.args else None)
+    return next((one for one in found if isinstance(one, dict)), {})
 
 
 def _never(call: Call) -> bool:
@@ -212,6 +212,7 @@ _BOOSTER = ("random_state", "seed", "random_seed")
 _RULES: tuple[tuple[re.Pattern[str], Rule], ...] = tuple(
     (re.compile(rf"(?:{pattern})\Z"), rule)
     for pattern, rule in (
+        (r"torch\.Generator\(\)\.manual_seed", Rule("torch", ("seed",), 0)),
         (r"numpy\.random\.(?:RandomState|default_rng|Generator)", Rule("numpy", ("seed",), 0)),
         (r"jax\.random\.(?:PRNGKey|key)", Rule("jax", ("seed",), 0)),
         (r"(?:xgboost|lightgbm)\.(?:XGB|LGBM|train\Z|cv\Z)\w*", Rule("numpy", _BOOSTER, counts=_sampled)),

@@ -32,7 +32,7 @@ _NO_PARAMETERS = re.compile(
     r"|pipfile|cookiecutter\.json|copier\.ya?ml|dvc\.ya?ml|\.flake8|\.coveragerc|mypy\.ini)$|\.dvc$"
 )
 _READERS = (
-    "yaml.safe_load*", "yaml.load*", "yaml.full_load*", "ruamel.yaml*.load", "*OmegaConf.load",
+    "strictyaml.*", "yaml.safe_load*", "yaml.load*", "yaml.full_load*", "ruamel.yaml*.load", "*OmegaConf.load",
     "json.load", "json.loads", "tomllib.load*", "toml.load*", "tomli.load*", "tomlkit.*",
     "*ConfigParser().read*", "dynaconf.Dynaconf", "gin.parse_config*", "*.merge_from_file",
     "*.fromfile", "*.parse_json_file", "*.parse_yaml_file", "*.parse_file", "dvc.api.params_show",
@@ -91,15 +91,12 @@ def _shown(document: Document) -> Evidence:
 def _hydra(repo: Repo, where: frozenset[str], documents: dict[str, Document]) -> tuple[Evidence, ...]:
     for module, call in calls(repo, *_HYDRA, within=where):
         name = str(call.keywords.get("config_name") or "config").removesuffix(".yaml")
-        folder = (
-            str(call.keywords.get("config_path") or next(iter(call.args), "") or "")
-            .strip("./")
-            .rpartition("/")[2]
-        )
+        # A path from the module, or a package: "pkg://project.configs".
+        place = str(call.keywords.get("config_path") or next(iter(call.args), None) or "")
+        folder = re.split(r"[/.]", place.removeprefix("pkg://").rstrip("/"))[-1]
         for path, document in documents.items():
-            if path.rpartition("/")[2].removesuffix(".yaml") == name or (
-                folder and f"/{folder}/" in f"/{path}"
-            ):
+            is_main = path.rpartition("/")[2].removesuffix(".yaml") == name
+            if is_main or (folder and f"/{folder}/" in f"/{path}"):
                 return _shown(document), at(module, call.line, f"{call.name}(…)")
     return ()
 

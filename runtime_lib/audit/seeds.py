@@ -62,7 +62,7 @@ def seeds(repo: Repo, project: Project) -> Seeds:
     for root in _roots(repo, project, training):
         paths = reached(repo, [root]) - project.tests
         trained = paths & training
-        if not trained and not any(_splits(modules[path]) for path in (root,) if path in modules):
+        if not trained and not _splits(modules[root]):
             continue
         for path in paths - known.keys():
             known[path] = tuple(_steps(repo, modules[path], path in training))
@@ -74,12 +74,13 @@ def seeds(repo: Repo, project: Project) -> Seeds:
 
 
 def _roots(repo: Repo, project: Project, training: frozenset[str]) -> list[str]:
-    begun = started(repo) | training
+    begun = started(repo) | training | {module.path for module in repo.code() if _splits(module)}
+    begun &= {module.path for module in repo.code()}
     return sorted(begun - project.tests, key=lambda path: (path not in training, path))[:_MOST_ROOTS]
 
 
 def _splits(module: Module) -> bool:
-    return any(call.name.endswith(".train_test_split") for call in module.calls)
+    return any(call.name.endswith((".train_test_split", ".random_split")) for call in module.calls)
 
 
 def _together(best: dict[str, Seeds]) -> Seeds:
@@ -108,9 +109,13 @@ def _steps(repo: Repo, module: Module, trains: bool) -> Iterator[Step]:
     """The steps of a module; of a library's own randomness one for the whole module."""
     used = mentioned(repo)
     for call in module.calls:
-        if call.live and _is_reached(call, used):
+        if not call.live:
+            continue
+        is_reached = _is_reached(call, used)
+        if is_reached:
             yield from _global(repo, module, call)
-            yield from _own(repo, module, call)
+        # In what nobody here calls a seed of its own is one all the same, for whoever calls it.
+        yield from (step for step in _own(repo, module, call) if is_reached or step.fixed)
     for library in chance.trains(module) if trains else ():
         first = next((one.line for one in module.imports if one.name.startswith(chance.PACKAGES[library])), 1)
         yield Step(library, False, at(module, first, f"training in {library} without a seed"))
@@ -171,7 +176,9 @@ def _is_number(value: Any) -> bool:
 def _unpacked(repo: Repo, module: Module, call: Call, keyword: str) -> bool:
     """Whether `**params` has the keyword, by a dict in the module or a name that is committed."""
     name = call.names.get("**", "").rpartition(".")[2]
-    value = module.constants.get(name, (None, 0))[0]
+    value = call.keywords["**"]
+    if not isinstance(value, dict):
+        value = module.constants.get(name, (None, 0))[0]
     if isinstance(value, dict):
         return _is_number(value.get(keyword))
     return any(_is_number(one) for one in chance.committed_seed(repo))

@@ -81,6 +81,6 @@ def _letter(text: str) -> str:
     if text == "?":
         return "[^/]"
     if text.startswith("[") and len(text) > 2:
-        inside = text[1:-1].replace("\\", "\\\\")
+        inside = re.sub(r"([\[\]\\&~|^])", r"\\\1", text[1:-1])
         return "[" + ("^" + inside[1:] if inside.startswith("!") else inside) + "]"
     return re.escape(text)
