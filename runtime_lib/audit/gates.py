@@ -9,177 +9,45 @@ from functools import lru_cache
 
 __all__ = ["PROMOTES", "bounds", "is_quality", "is_relative", "switches"]
 
-_METRICS = frozenset(
-    {
-        "accuracy",
-        "acc",
-        "auc",
-        "roc",
-        "auroc",
-        "f1",
-        "fbeta",
-        "precision",
-        "recall",
-        "rmse",
-        "mae",
-        "mse",
-        "mape",
-    }
-    | {
-        "loss",
-        "r2",
-        "score",
-        "scores",
-        "error",
-        "perplexity",
-        "ppl",
-        "bleu",
-        "rouge",
-        "iou",
-        "miou",
-        "dice",
-        "wer",
-    }
-    | {
-        "cer",
-        "ndcg",
-        "mrr",
-        "silhouette",
-        "psnr",
-        "ssim",
-        "reward",
-        "rewards",
-        "kappa",
-        "logloss",
-        "gini",
-        "mcc",
-    }
-    | {
-        "smape",
-        "fid",
-        "metric",
-        "metrics",
-        "performance",
-        "acc1",
-        "top1",
-        "map50",
-        "sensitivity",
-        "specificity",
-    }
-    | {
-        "correlation",
-        "spearman",
-        "pearson",
-        "rmsle",
-        "quality",
-        "accuracies",
-        "r2score",
-        "auprc",
-        "lift",
-        "similarity",
-    }
+
+def _of(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_METRICS = _of(
+    "acc acc1 accuracies accuracy auc auprc auroc bleu cer correlation dice error f1 fbeta fid gini "
+    "iou kappa lift logloss loss mae map50 mape mcc metric metrics miou mrr mse ndcg pearson "
+    "performance perplexity ppl precision psnr quality r2 r2score recall reward rewards rmse rmsle "
+    "roc rouge score scores sensitivity silhouette similarity smape spearman specificity ssim top1 "
+    "wer"
 )
-_NO_METRIC = frozenset(
-    {
-        "threshold",
-        "thresh",
-        "weight",
-        "weights",
-        "fn",
-        "func",
-        "name",
-        "names",
-        "num",
-        "len",
-        "shape",
-        "size",
-        "column",
-    }
-    | {
-        "columns",
-        "count",
-        "index",
-        "epoch",
-        "epochs",
-        "step",
-        "patience",
-        "dtype",
-        "type",
-        "beta",
-        "ndim",
-        "dim",
-    }
+_NO_METRIC = _of(
+    "beta column columns count dim dtype epoch epochs fn func index len name names ndim num patience "
+    "shape size step thresh threshold type weight weights"
 )
 # A score may be one of a customer or of an alarm: then other words stand beside it than these.
-_WEAK = frozenset({"score", "scores", "error", "quality", "similarity", "performance", "lift", "correlation"})
-_WEAK |= {"reward", "rewards", "metric", "metrics", "precision", "recall", "sensitivity"}
-_BESIDE = frozenset(
-    {"load", "test", "val", "valid", "validation", "train", "training", "model", "cv", "mean", "avg", "eval"}
+_WEAK = _of(
+    "correlation error lift metric metrics performance precision quality recall reward rewards score "
+    "scores sensitivity similarity"
 )
-_BESIDE |= {
-    "evaluation",
-    "new",
-    "trained",
-    "self",
-    "final",
-    "best",
-    "current",
-    "result",
-    "results",
-    "x",
-    "y",
-    "get",
-}
-_BESIDE |= {
-    "average",
-    "macro",
-    "micro",
-    "weighted",
-    "holdout",
-    "clf",
-    "classifier",
-    "regressor",
-    "pipeline",
-    "df",
-}
-_BESIDE |= {
-    "estimator",
-    "primary",
-    "key",
-    "args",
-    "config",
-    "m",
-    "data",
-    "s",
-    "overall",
-    "total",
-    "dev",
-    "out",
-    "of",
-}
+_BESIDE = _of(
+    "args average avg best classifier clf config current cv data dev df estimator eval evaluation "
+    "final get holdout key load m macro mean micro model new of out overall pipeline primary "
+    "regressor result results s self test total train trained training val valid validation weighted "
+    "x y"
+)
 _BOUNDS = re.compile(
     r"thresh|min|max|target|limit|require|expect|baseline|tolerance|bound|cutoff|goal|accept|floor|criteri|desired",
     re.I,
 )
-_NEW = frozenset({"new", "candidate", "challenger", "trained", "latest", "retrained", "this", "updated"})
-_OLD = frozenset(
-    {"old", "prod", "production", "champion", "previous", "prev", "existing", "deployed", "incumbent"}
+_NEW = _of("candidate challenger latest new retrained this trained updated")
+_OLD = _of(
+    "active baseline benchmark champion current deployed existing incumbent last live old prev "
+    "previous prod production reference registered saved staging"
 )
-_OLD |= {
-    "baseline",
-    "reference",
-    "registered",
-    "current",
-    "active",
-    "last",
-    "benchmark",
-    "live",
-    "staging",
-    "saved",
-}
 # These say by themselves that models are compared.
-_CHALLENGERS = frozenset({"challenger", "candidate"})
-_CHAMPIONS = frozenset({"champion", "incumbent", "production", "prod", "baseline", "reference", "current"})
+_CHALLENGERS = _of("candidate challenger")
+_CHAMPIONS = _of("baseline champion current incumbent prod production reference")
 _LOOPS = re.compile(
     r"epoch|val_loss|best_(?:val|loss|acc|score|metric|f1|auc|miou|map|dice|epoch|test|eval|valid)", re.I
 )
@@ -188,8 +56,8 @@ _CALLS = {"assertGreater": ">", "assertGreaterEqual": ">=", "assertLess": "<", "
 _SIZES = re.compile(r"[<>]|assert(?:Greater|Less)")
 # What a gate lets through.
 PROMOTES = re.compile(
-    r"register|promot|deploy|transition|cancel|abort|push|upload|set_registered_model_alias|publish|rollout|release|copy|replace"
-    r"|set_tag|update_endpoint|save_model|\.put",
+    r"^shutil\.(?:copy|move)|(?:^|\.)\w*(?:register|promot|deploy|transition_|cancel|abort|push_|upload|publish|rollout"
+    r"|release|set_registered_model_alias|set_tag|update_endpoint|save_model|copy_model|copy_artifact)\w*$",
     re.IGNORECASE,
 )
 

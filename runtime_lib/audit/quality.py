@@ -156,7 +156,7 @@ def _acts(module: Module, branch: Branch) -> bool:
     inside = [
         one for one in module.calls if branch.line < one.line <= last and one.function == branch.function
     ]
-    return any(PROMOTES.search(one.name.rpartition(".")[2]) for one in inside)
+    return any(PROMOTES.search(one.name) for one in inside)
 
 
 @once

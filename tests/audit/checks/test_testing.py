@@ -210,6 +210,7 @@ NO_GATES = [
     "def check(score_threshold):\n    if score_threshold < 0.5:\n        raise ValueError\n",
     "def check(test_size):\n    if test_size > 0.5:\n        raise ValueError\n",
     "def check(loss):\n    assert loss > 0\n",
+    "def near(f1, threshold, text):\n    if f1 > threshold:\n        text = text.replace('a', 'b').copy()\n",
     "def risk(score):\n    if score > 0.7:\n        return 'high'\n    return 'low'\n",
     "def check(f1, bound_f1):\n    accepted = f1 > bound_f1\n    print(accepted)\n",
 ]
