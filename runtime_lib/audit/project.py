@@ -18,6 +18,8 @@ __all__ = ["Kind", "Project", "Stage", "Target", "assess"]
 
 # Modules that turn a model of one framework into another's do not work with the framework.
 _CONVERTS = re.compile(r"convert|export|onnx|coreml|tflite", re.IGNORECASE)
+# What is loaded or asked is a model, whatever made it.
+_MODELS = ("joblib.load", "*.load_model", "*.predict", "*.predict_proba", "*.InferenceSession")
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def assess(repo: Repo) -> Project:
         frameworks=tuple(frameworks),
         notebook_share=share,
         targets=ways,
-        ml=bool(frameworks or training),
+        ml=bool(frameworks or training) or next(calls(repo, *_MODELS), None) is not None,
         training=training,
         serving=parts.serving(repo),
         tests=parts.tests(repo),

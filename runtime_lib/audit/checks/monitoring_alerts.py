@@ -6,13 +6,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from runtime_lib.audit.checks.messages import NOBODY, messages
 from runtime_lib.audit.checks.monitoring import judged
-from runtime_lib.audit.index.model import Call, Document, Entry, Evidence, Module, Repo
-from runtime_lib.audit.parts import mentioned, started
+from runtime_lib.audit.index.model import UNKNOWN, Document, Entry, Evidence, Repo
 from runtime_lib.audit.project import Project
-from runtime_lib.audit.queries import at, calls, entries, lines, reached
+from runtime_lib.audit.queries import at, calls, entries, lines
 from runtime_lib.audit.records import Finding, check
-from runtime_lib.audit.tools import used
 
 __all__: list[str] = []
 
@@ -21,33 +20,7 @@ _TARGETS = {
     "channel", "service_key", "bot_token", "api_key", "chat_id", "user_key", "token", "routingkey",
     "servicekey", "addresses", "apikey", "topic_arn", "room_id", "recipient", "urlsecret",
 }  # fmt: skip
-# Addresses of documentation, and of the machine itself: nobody is told.
-_NOBODY = re.compile(
-    r"^\s*$|@example\.|example\.(?:com|org)|localhost|127\.0\.0\.1|^<.*>$|your[-_ ]|changeme|airflow@airflow"
-    r"|T00000000|XXXX|placeholder|^(?:none|null|todo)$",
-    re.IGNORECASE,
-)
-_OCCASION = re.compile(
-    r"alert|alarm|watch|fail|drift|monitor|error|warn|incident|on_call|oncall|degrad|anomal|health"
-    r"|retrain|outage|crash",
-    re.IGNORECASE,
-)
-_HOOKS = re.compile(
-    r"hooks\.slack\.com|api\.telegram\.org/bot|discord(?:app)?\.com/api/webhooks|events\.pagerduty\.com"
-    r"|webhook\.office\.com|api\.opsgenie\.com|api\.pushover\.net|ntfy\.sh|chat\.googleapis\.com"
-)
-_HOOK_NAME = re.compile(
-    r"slack|teams_|discord|pagerduty|telegram|opsgenie|mattermost|alert\w*_?(?:url|hook)|webhook", re.I
-)
 _OURS = ("monitoring.webhook", "monitoring.alerts.*", "environments.*.monitoring.alerts.*")
-_POSTS = (
-    "requests.post",
-    "httpx.post",
-    "requests.request",
-    "urllib.request.urlopen",
-    "*.Session().post",
-    "urllib3*.request",
-)
 _JOBS = re.compile(
     r"train|deploy|monitor|drift|predict|infer|scor|data|retrain|model|evaluat|pipeline", re.IGNORECASE
 )
@@ -84,7 +57,7 @@ def _told(repo: Repo, project: Project) -> Iterator[Evidence]:
     yield from _airflow(repo, project)
     yield from _configured(repo)
     yield from _infrastructure(repo)
-    yield from _messages(repo, project)
+    yield from messages(repo, project)
     yield from _from_ci(repo)
 
 
@@ -131,10 +104,14 @@ def _receives(receiver: Any) -> bool:
     for key, value in receiver.items():
         if str(key).lower().endswith(("_configs", "configs")) and isinstance(value, list):
             ways += [one for one in value if isinstance(one, dict)]
+    return any(_reaches({str(key).lower(): value for key, value in way.items() if value}) for way in ways)
+
+
+def _reaches(way: dict[str, Any]) -> bool:
+    """Whether an address is given, or where none is a channel of the one given for all."""
+    addresses = {key: value for key, value in way.items() if key in _TARGETS and key != "channel"}
     return any(
-        str(key).lower() in _TARGETS and value and not _NOBODY.search(str(value))
-        for way in ways
-        for key, value in way.items()
+        not NOBODY.search(str(value)) for value in (addresses or {"": way.get("channel", "")}).values()
     )
 
 
@@ -149,15 +126,16 @@ def _airflow(repo: Repo, project: Project) -> Iterator[Evidence]:
             if isinstance(nested := call.keywords.get("default_args"), dict):
                 given.append((nested, call.line))
         for options, line in given:
-            if options.get("email_on_failure", True) is not False and (
-                to := _addresses(options.get("email"))
-            ):
+            wanted = options.get("email_on_failure", True)
+            if wanted is not False and (to := _addresses(options.get("email"))):
                 yield at(module, line, f"email on failure: {to}")
+            elif wanted is True and options.get("email_on_failure") and options.get("email") is UNKNOWN:
+                yield at(module, line, "email on failure, to whom a variable says")
 
 
 def _addresses(value: Any) -> str:
     found = [one for one in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(one, str)]
-    return ", ".join(one for one in found if "@" in one and not _NOBODY.search(one))
+    return ", ".join(one for one in found if "@" in one and not NOBODY.search(one))
 
 
 def _configured(repo: Repo) -> Iterator[Evidence]:
@@ -167,7 +145,7 @@ def _configured(repo: Repo) -> Iterator[Evidence]:
         "*notifications.emails.*", "*alertEmail*", "*slack_webhook", "*AlarmActions.*", "*AlarmActions",
     )  # fmt: skip
     for document, entry in entries(repo, *wanted):
-        if entry.value and not _NOBODY.search(str(entry.value)) and not _aside(document):
+        if entry.value and not NOBODY.search(str(entry.value)) and not _aside(document):
             yield at(document, entry.line, f"{entry.keys[-1]}: {entry.value}")
     for document, entry in entries(repo, "*routes.*"):
         # Taskcluster.
@@ -199,45 +177,6 @@ def _infrastructure(repo: Repo) -> Iterator[Evidence]:
     for module, one in calls(repo, "*AlertConfiguration", "*EmailAlertConfig"):
         if one.args or any(one.keywords.get(key) for key in ("email_addresses", "user_emails")):
             yield at(module, one.line, one.name)
-
-
-def _messages(repo: Repo, project: Project) -> Iterator[Evidence]:
-    """Messages that code sends on an occasion, in functions that something calls."""
-    within = reached(repo, started(repo)) - project.tests
-    found = {(one.path, one.line): one for _, one in used(repo, "alerts", by=("calls",), within=within)}
-    for module, one in calls(repo, *_POSTS, within=within):
-        if _to_hook(module, one):
-            found[module.path, one.line] = at(module, one.line, f"{one.name}(…) to a hook")
-    for (path, line), shown in sorted(found.items()):
-        if path not in repo.modules:
-            continue
-        module = repo.modules[path]
-        call = next(one for one in module.calls if one.line == line)
-        if not _OCCASION.search(f"{path} {call.function} {_around(repo, module, call)}"):
-            continue
-        if not call.function or call.function.rpartition(".")[2] in mentioned(repo):
-            yield shown
-
-
-def _around(repo: Repo, module: Module, call: Call) -> str:
-    """What the call says, and what those say who call the function that it is in."""
-    function = call.function.rpartition(".")[2]
-    callers = calls(repo, f"*.{function}", function) if function else ()
-    asked = (f"{where.path} {one.function} {one.args} {one.keywords}" for where, one in callers)
-    near = (text for line, text in module.strings if abs(line - call.line) <= 4)
-    return f"{call.keywords} {call.args} {' '.join(asked)} {' '.join(near)}"
-
-
-def _to_hook(module: Module, call: Call) -> bool:
-    if any(_HOOK_NAME.search(name) for name in call.names.values()):
-        return True
-    near = {text for line, text in module.strings if abs(line - call.line) <= 15}
-    if any(_HOOKS.search(text) for text in near) or any(
-        _HOOK_NAME.search(text) and text.isupper() for text in near
-    ):
-        return True
-    constants = {name: value for name, (value, _) in module.constants.items() if isinstance(value, str)}
-    return any(_HOOKS.search(constants.get(name.rpartition(".")[2], "")) for name in call.names.values())
 
 
 def _from_ci(repo: Repo) -> Iterator[Evidence]:

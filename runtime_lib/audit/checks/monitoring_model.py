@@ -29,6 +29,10 @@ _NOW = re.compile(
 _DRIFT_NAME = re.compile(
     r"(?:^|_)(?:drift\w*|psi|population_stability\w*|data_drift\w*|concept_drift\w*)(?:_|$)", re.IGNORECASE
 )
+_QUALITY_NAME = re.compile(
+    r"^(?!_?(?:log|plot|save|load|print)_).*(?:accuracy|performance|quality|predictions?_?(?:distribution|stat\w*|metrics))",
+    re.IGNORECASE,
+)
 _TESTS = (
     "scipy.stats.ks_2samp", "scipy.stats.chi2_contingency", "scipy.stats.wasserstein_distance",
     "scipy.stats.entropy", "scipy.spatial.distance.jensenshannon", "scipy.stats.anderson_ksamp",
@@ -101,7 +105,7 @@ def _watched(repo: Repo, project: Project) -> Iterator[Evidence]:
         if name in _LIBRARIES and _of_now(repo, project, one.path) and _has_predictions(repo, one.path):
             yield one
     if project.kind != "library":
-        yield from (one for one in _own_drift(repo, within) if _has_predictions(repo, one.path))
+        yield from (one for one in _own_drift(repo, project, within) if _has_predictions(repo, one.path))
         yield from _exported(repo, project)
     yield from _own_quality(repo, within - project.training)
 
@@ -137,6 +141,13 @@ def _own_quality(repo: Repo, within: frozenset[str]) -> Iterator[Evidence]:
     for module, one in calls(repo, *metrics, within=named_so):
         if _has_predictions(repo, module.path):
             yield at(module, one.line, one.name)
+    for path in sorted(named_so):
+        module = _module(repo, path)
+        for function in module.functions if _has_predictions(repo, path) else ():
+            own = function.name.rpartition(".")[2]
+            asked = _QUALITY_NAME.search(own) and own in mentioned(repo)
+            if asked and _computes(module, function.line, function.end):
+                yield at(module, function.line, f"def {function.name}")
     joins = ("*.merge", "*.join", "sklearn.metrics.*")
     asked = re.compile(r"(?is)\bselect\b.*\bfrom\b.*predict|\bselect\b.*predict.*\bfrom\b")
     joined = {module.path for module, _ in calls(repo, *joins, within=within - predicts(repo))}
@@ -189,7 +200,7 @@ def _drifts(repo: Repo, project: Project) -> Iterator[Evidence]:
         if name not in _LIBRARIES or _of_now(repo, project, one.path):
             yield one
     yield from _written(repo)
-    yield from _own_drift(repo, within)
+    yield from _own_drift(repo, project, within)
 
 
 def _written(repo: Repo) -> Iterator[Evidence]:
@@ -199,7 +210,7 @@ def _written(repo: Repo) -> Iterator[Evidence]:
             yield one
 
 
-def _own_drift(repo: Repo, within: Collection[str]) -> Iterator[Evidence]:
+def _own_drift(repo: Repo, project: Project, within: Collection[str]) -> Iterator[Evidence]:
     """Functions of this repository named after drift, that compute something and are called."""
     counting = {module.path for module, _ in calls(repo, *_TESTS, within=within)}
     # Means and logarithms are compared for drift too, but a clock and a price drift as well.
@@ -207,7 +218,7 @@ def _own_drift(repo: Repo, within: Collection[str]) -> Iterator[Evidence]:
     counting |= {path for path in weighing if _says_what_was(_module(repo, path))}
     for path in sorted(within):
         module = _module(repo, path)
-        for function in module.functions if path in counting else ():
+        for function in module.functions if path in counting and project.ml else ():
             own = function.name.rpartition(".")[2]
             if (
                 _DRIFT_NAME.search(own)

@@ -80,6 +80,24 @@ TOLD = {
     },
     "this library": {"mlops.toml": "[monitoring]\nwebhook = 'https://alerts.acme.org/hook'\n"},
 }
+CALLBACK = """
+    from airflow import DAG
+    from notify import notify_failure
+
+    default_args = {"retries": 1, "on_failure_callback": notify_failure}
+    dag = DAG("train", default_args=default_args)
+    """
+TOLD |= {
+    "airflow to whom a variable says": {
+        "dags/train.py": "from airflow import DAG\nfrom airflow.models import Variable\n"
+        "DAG('a', default_args={'email': Variable.get('TEAM'), 'email_on_failure': True})\n"
+    },
+    "airflow's callback": {"notify.py": SEND, "dags/train.py": CALLBACK},
+    "the occasion is that of who calls": {
+        "notify.py": SEND.replace("notify_failure", "post"),
+        "main.py": USE.replace("notify_failure", "post").replace("'no'", "'training failed'"),
+    },
+}
 UNTOLD = {
     "nothing": {},
     "rules alone": {"rules.yml": RULES},
@@ -89,6 +107,19 @@ UNTOLD = {
     "an empty receiver": manager("slack_configs: []"),
     "a receiver without a target": manager("webhook_configs: [{url: 'http://127.0.0.1:5001/'}]"),
     "a receiver by name alone": manager("{}").copy() | {"alertmanager.yml": "receivers:\n  - name: team\n"},
+    "a receiver to fill in": manager(
+        "slack_configs: [{channel: '#ml', api_url: 'https://hooks.slack.com/services/YOUR/WEBHOOK/URL'}]"
+    ),
+    "a hook to fill in": {
+        "notify.py": SEND.replace(
+            'os.environ["SLACK_WEBHOOK_URL"]', '"https://hooks.slack.com/services/XXXX"'
+        ),
+        "main.py": USE,
+    },
+    "an address of documentation": {
+        "notify.py": "import smtplib\n\n\ndef alert(text):\n"
+        "    smtplib.SMTP('localhost').sendmail('a@example.com', 'b@example.com', text)\n\n\nalert('failed')\n"
+    },
     "in comments": manager("# slack_configs: [{api_url: 'https://hooks.slack.com/x'}]"),
     "a dashboard's annotations": {
         "board.json": json.dumps(

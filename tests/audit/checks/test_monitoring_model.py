@@ -139,6 +139,27 @@ def test_drift_that_nobody_computes(ask, files):
     assert (found.verdict, found.value) == ("fail", False), found.evidence
 
 
+def test_a_monitor_that_computes_quality_from_what_was_logged(ask):
+    monitor = """
+        import numpy as np
+
+
+        class Monitor:
+            def accuracy(self, rows):
+                return float(np.mean([row["prediction"] == row["label"] for row in rows]))
+        """
+    use = "from monitoring import Monitor\n\nif __name__ == '__main__':\n    Monitor().accuracy([])\n"
+    assert ask("M2", SERVED | {"monitoring.py": monitor, "job.py": use}).value is True
+    assert ask("M2", SERVED | {"monitoring.py": monitor, "job.py": "import monitoring\n"}).value is False
+
+
+def test_drift_of_a_clock_is_none(ask):
+    clock = (
+        "import numpy as np\n\ndef estimate_drift(ticks):\n    return np.mean(ticks)\n\nestimate_drift([1])\n"
+    )
+    assert ask("M3", SERVED | {"clock.py": clock}).value is False
+
+
 def test_a_library_of_detectors_watches_nothing(ask):
     pyproject = "[build-system]\nrequires = ['hatchling']\n[project]\nname = 'drifty'\nversion = '1'\n"
     files = {"pyproject.toml": pyproject, "drifty/__init__.py": "from drifty.watch import detect_drift\n"}
