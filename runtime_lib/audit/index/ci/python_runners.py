@@ -20,7 +20,7 @@ def nox(sources: Sources, words: list[str], place: Place) -> list[Script] | None
     sessions = _decorated(module, "session")
     chosen = _chosen(words)
     if not chosen:
-        default = _default(module)
+        default = _default(module, sessions)
         chosen = [name for name in sessions if not default or name in default]
     found = []
     for name in chosen:
@@ -89,10 +89,11 @@ def _name(module: Module, function: Function, kind: str) -> str:
     return function.name
 
 
-def _default(module: Module) -> tuple[str, ...]:
-    """`nox.options.sessions`, if it is written as a constant."""
-    value, _ = module.constants.get("nox.options.sessions", ((), 0))
-    return tuple(str(one) for one in value) if isinstance(value, list | tuple) else ()
+def _default(module: Module, sessions: dict[str, Function]) -> set[str]:
+    """What `nox.options.sessions` lists: names of sessions that stand outside of functions and decorators."""
+    inside = {line for one in module.functions for line in range(one.line, one.end + 1)}
+    inside |= {call.line for call in module.calls if call.name.endswith("session")}
+    return {text for line, text in module.strings if text in sessions and line not in inside}
 
 
 def _session(sessions: dict[str, Function], name: str) -> Function | None:

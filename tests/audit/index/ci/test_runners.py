@@ -77,6 +77,7 @@ def test_a_command_is_followed_to_what_it_runs(ci, name):
     [
         ("make lint", {"Makefile": "test:\n\tpytest\nlint:\n\truff\n"}),
         ("nox -s lint", {"noxfile.py": "import nox\n@nox.session\ndef lint(session):\n    session.run('ruff')\n@nox.session\ndef tests(session):\n    session.run('pytest')\n"}),
+        ("nox", {"noxfile.py": "import nox\nnox.options.sessions = ['lint']\n@nox.session\ndef lint(session):\n    session.run('ruff')\n@nox.session(name='tests')\ndef t(session):\n    session.run('pytest')\n"}),
         ("tox -e lint", {"tox.ini": "[testenv]\ncommands = pytest\n[testenv:lint]\ncommands = ruff\n"}),
         ("npm run lint", {"package.json": '{"scripts": {"lint": "eslint", "test": "pytest"}}'}),
         ("npm install", {"package.json": '{"scripts": {"install": "pytest", "test": "pytest"}}'}),
