@@ -34,6 +34,8 @@ def written(repo: Repo, says: Says) -> Iterator[Found]:
         name = path.rpartition("/")[2].lower()
         if name == "snakefile" or path.endswith(".smk"):
             yield from _rules(repo, text, says, "snakemake", _RULE)
+        elif name == "_targets.r":
+            yield from _targets(text)
         elif path.endswith(".nf"):
             yield from _rules(repo, text, says, "nextflow", _PROCESS)
         elif name in ("makefile", "gnumakefile"):
@@ -47,12 +49,18 @@ def _steps(
     """A pipeline of steps by name, each with what it runs, as text or nested, and its line."""
     if not steps:
         return
-    training = []
-    for name, (what, line) in steps.items():
-        if says(name) or any(trains(repo, one) or _names_training(one) for one in _texts(what, 0)):
-            training.append(at(document, line, f"step {name}"))
+    named = [name for name in steps if says(name)]
+    # One command line may run all steps, each by its name: then the names tell more than the code.
+    chosen = named or [
+        name for name, (what, _) in steps.items() if any(_trains(repo, one) for one in _texts(what, 0))
+    ]
+    training = [at(document, steps[name][1], f"step {name}") for name in chosen]
     first = min(line for _, line in steps.values())
     yield tool, len(steps), at(document, first, f"{len(steps)} steps"), tuple(training)
+
+
+def _trains(repo: Repo, text: str) -> bool:
+    return trains(repo, text) != "" or _names_training(text)
 
 
 def _names_training(text: str) -> bool:
@@ -192,6 +200,19 @@ def _rules(repo: Repo, text: Text, says: Says, tool: str, pattern: re.Pattern[st
         if not plain.startswith("#") and (trains(repo, plain) or _names_training(plain)):
             training.append(at(text, line, plain))
     yield tool, len(names), at(text, names[0][1], f"{len(names)} steps"), tuple(training)
+
+
+_TARGET = re.compile(r"\btar_target\(\s*(\w+)\s*(?:,|$)")
+_FITS = re.compile(r"\b(?:\w+_)?(?:fit|train)\w*\(|\b(?:lm|glm|randomForest|xgb\.train|ranger|xgboost)\(")
+
+
+def _targets(text: Text) -> Iterator[Found]:
+    """Targets of R's package of that name."""
+    plain = [(number, line) for number, line in enumerate(text.lines, 1) if not line.lstrip().startswith("#")]
+    named = [(found[1], number) for number, line in plain for found in _TARGET.finditer(line)]
+    training = tuple(at(text, number, line) for number, line in plain if _FITS.search(line))
+    if named:
+        yield "targets", len(named), at(text, named[0][1], f"{len(named)} steps"), training
 
 
 def _make(repo: Repo, text: Text) -> Iterator[Found]:

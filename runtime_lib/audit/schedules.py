@@ -59,11 +59,8 @@ def in_python(repo: Repo) -> Iterator[Evidence]:
     aside = tests(repo) | examples(repo)
     training = _training(repo)
     for module, call in calls(repo, *_FLOWS):
-        if (
-            module.path not in aside
-            and (when := _flow_when(module, call))
-            and _reaches(repo, module, training)
-        ):
+        when = _flow_when(module, call) if module.path not in aside else ""
+        if when and (_reaches(repo, module, training) or _follows_stages(repo, call)):
             yield at(module, call.line, f"{call.name}({when})")
     for module, call in calls(repo, *_DEPLOYS):
         when = _when(module, call) if module.path not in aside else ""
@@ -76,6 +73,12 @@ def in_python(repo: Repo) -> Iterator[Evidence]:
     for module, call in calls(repo, *_JOBS):
         if module.path not in aside and _job_trains(repo, module, call):
             yield at(module, call.line, f"{call.name}(…)")
+
+
+def _follows_stages(repo: Repo, call: Call) -> bool:
+    """This library makes a DAG of the stages of dvc.yaml."""
+    stages = any(one.tool == "dvc" and one.training for one in definitions(repo))
+    return call.name.startswith("runtime_lib.") and stages
 
 
 def _training(repo: Repo) -> frozenset[str]:

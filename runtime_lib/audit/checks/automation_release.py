@@ -17,7 +17,7 @@ __all__: list[str] = []
 _GATES = (
     "sagemaker.workflow*ConditionStep", "tfx.*Evaluator", "tensorflow_model_analysis*.EvalConfig",
     "kfp.*Condition", "kfp.dsl.If", "mlflow*.validate_evaluation_results", "mlflow.models.MetricThreshold",
-    "*.BranchPythonOperator", "*.ShortCircuitOperator",
+    "*.BranchPythonOperator", "*.ShortCircuitOperator", "runtime_lib.pipeline.airflow.pipeline_dag",
 )  # fmt: skip
 _METRIC = re.compile(
     r"acc(uracy)?|f1|auc|precision|recall|rmse|mse|mae|\br2\b|score|metric|loss|threshold|baseline|champion"

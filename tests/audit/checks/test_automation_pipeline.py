@@ -29,6 +29,7 @@ TOOLS: dict[str, tuple[str, dict[str, str]]] = {
     "nextflow": ("nextflow", {"main.nf": "process load {\n}\nprocess train {\n}\n"}),
     "mlflow": ("mlflow", {"MLproject": "name: x\nentry_points:\n  load: {command: python src/load.py}\n  main: {command: python src/steps.py}\n"}),
     "make": ("make", {"Makefile": "model.pkl: data.csv\n\tpython src/steps.py\ndata.csv:\n\tpython src/load.py\n"}),
+    "targets": ("targets", {"_targets.R": "library(targets)\nlist(\n  tar_target(raw, read('d.csv')),\n  tar_target(model, fit_it(raw))\n)\n"}),
     "argo": ("argo", {"w.yaml": "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nspec:\n  templates:\n    - name: main\n      dag:\n        tasks:\n          - {name: load, template: run}\n          - {name: train, template: run}\n"}),
 }  # fmt: skip
 

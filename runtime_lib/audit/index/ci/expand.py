@@ -16,6 +16,8 @@ __all__ = ["commands"]
 
 _DEPTH = 5
 _MOST = 400  # of one script; what includes itself in many ways ends here
+# `x=$(command)` runs the command.
+_CAPTURED = re.compile(r"^(?:export\s+|local\s+|readonly\s+)?\w+=\"?\$\((?!\()(.*)\)\"?$", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+)|\{\{\s*env\.(\w+)\s*\}\})")
 
 
@@ -71,6 +73,9 @@ def _command(
     sources: Sources, text: str, place: Place, seen: frozenset[tuple[str, str]]
 ) -> Iterator[Command]:
     """What one command runs at last: itself, or what a runner knows of it."""
+    if (captured := _CAPTURED.match(text)) and (text, "") not in seen:
+        yield from _script(sources, captured[1], place, seen | {(text, "")})
+        return
     parts = words(text)
     for _ in range(8):
         if not parts:

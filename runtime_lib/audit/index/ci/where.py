@@ -131,9 +131,10 @@ def _is_cloudbuild(data: dict[Any, Any]) -> bool:
     if not isinstance(steps, list) or not steps or "runs" in data:
         return False
     plain = [table(one) for one in steps]
-    return all(
-        "name" in one and ("/" in str(one["name"]) or "$" in str(one["name"])) for one in plain
-    ) and any({"args", "entrypoint", "script"} & one.keys() for one in plain)
+    named = all(
+        isinstance(one.get("name"), str) and {"args", "entrypoint", "script"} & one.keys() for one in plain
+    )
+    return named and any("/" in str(one["name"]) for one in plain)
 
 
 def _is_pipeline(document: Document) -> bool:

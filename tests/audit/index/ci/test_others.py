@@ -67,7 +67,7 @@ FOUND = {
     "codebuild": ("ci/buildspec.yml", "version: 0.2\nphases:\n  build:\n    commands: [pytest tests]\n"),
     "cloudbuild": (
         "cloudbuild.yaml",
-        "steps:\n  - name: gcr.io/p/python\n    entrypoint: bash\n    args: ['-c', 'pytest tests']\n",
+        "steps:\n  - name: gcr.io/p/docker\n    args: [build, .]\n  - name: python:3\n    entrypoint: bash\n    args: ['-c', 'pytest tests']\n",
     ),
     "tekton": (
         ".tekton/a.yaml",

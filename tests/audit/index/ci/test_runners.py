@@ -48,6 +48,7 @@ FOLLOWED = {
     "invoke": ("inv run-tests", {"tasks.py": "from invoke import task\n@task\ndef run_tests(c):\n    c.run('pytest')\n"}),
     "a script": ("./ci/run.sh", {"ci/run.sh": "#!/bin/bash\nset -e\npytest\n"}),
     "a script by bash": ("bash ci/run.sh x", {"ci/run.sh": "pytest\n"}),
+    "a command whose answer is kept": ("answer=$(make test)", {"Makefile": "test:\n\tpytest\n"}),
     "bash -c": ('bash -lc "cd x && pytest"', {}),
     "pre-commit": (
         "pre-commit run --all-files",
