@@ -103,3 +103,12 @@ def test_small_urgent_steps_come_first():
     )
     found = steps({"V9": "fail", "R7": "fail", "R8": "fail"}, records=records, repo=REPO)
     assert {id: step.when for id, step in found.items()} == {"R7": "week", "V9": "quarter", "R8": "month"}
+
+
+def test_a_critical_step_waits_for_the_one_that_it_builds_on():
+    records = checks(Q3={"priority": "medium", "effort": "days"}, A8={"effort": "hours"})
+    found = steps({"A8": "fail", "Q3": "fail"}, records=records)
+    assert [(id, step.priority, step.when) for id, step in found.items()] == [
+        ("Q3", "high", "month"),
+        ("A8", "critical", "month"),
+    ]
