@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-__all__ = ["PROMOTES", "bounds", "is_quality", "is_relative", "switches"]
+__all__ = ["PROMOTES", "bounds", "is_bare", "is_quality", "is_relative", "switches"]
 
 
 def _of(words: str) -> frozenset[str]:
@@ -83,6 +83,12 @@ def switches(text: str) -> Iterator[str]:
             yield from (ast.unparse(one) for one in node.values if isinstance(one, ast.Name | ast.Attribute))
 
 
+def is_bare(text: str) -> bool:
+    """Whether a source compares "new > old" without a word of what that is."""
+    pairs = [(_words(left), _words(right)) for left, right in _comparisons(text)]
+    return any((a <= _NEW and b <= _OLD) or (a <= _OLD and b <= _NEW) for a, b in pairs)
+
+
 def is_relative(text: str) -> bool:
     """Whether a source compares a new model with an earlier one: "new_auc > champion_auc"."""
     for left, right in _comparisons(text):
@@ -107,6 +113,8 @@ def is_relative(text: str) -> bool:
 
 def _differ(ours: set[str], theirs: set[str]) -> bool:
     """The new one says so, or is a metric by its name alone: "accuracy >= baseline_accuracy"."""
+    if theirs == {"current"}:
+        return bool(ours & _METRICS)
     if theirs & {"last", "saved", "active", "live", "current", "reference"} == theirs & _OLD:
         return bool(ours & (_NEW - theirs))
     return (

@@ -84,6 +84,8 @@ def _shown(repo: Repo, case: Case) -> Iterator[Evidence]:
             return
     if case.own and (_PLACE.search(case.module.path) or any(map(_PLACE.search, case.function.decorators))):
         yield at(case.module, case.function.line, f"integration: {case.function.name}")
+    elif case.is_real and _trains(case):
+        yield at(case.module, case.function.line, f"training: {case.function.name}")
     elif case.is_real and _is_chain(case):
         yield at(case.module, case.function.line, f"{_CHAIN}: {case.function.name}")
 
@@ -127,6 +129,12 @@ def _started(repo: Repo, call: Call, paths: list[str]) -> str:
     if last in ("main", "cli"):
         return "command line"
     return "training"
+
+
+def _trains(case: Case) -> bool:
+    """Whether a test trains with a trainer, and looks at what comes of it."""
+    ends = {call.name.rpartition(".")[2] for _, call in case.calls if "()." in call.name}
+    return "train" in ends and bool(ends & {"evaluate", "predict", "test", "save"})
 
 
 def _is_chain(case: Case) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from runtime_lib.audit import parts
 from runtime_lib.audit.defaults import committed
-from runtime_lib.audit.gates import PROMOTES, bounds, is_quality, is_relative, switches
+from runtime_lib.audit.gates import PROMOTES, bounds, is_bare, is_quality, is_relative, switches
 from runtime_lib.audit.index.model import Branch, Evidence, Module, Repo
 from runtime_lib.audit.queries import at, calls, commands, entries, once
 from runtime_lib.audit.switches import is_on, values
@@ -46,7 +46,7 @@ _SHAPES = re.compile(
 _LITERAL = re.compile(r"(?:==|is)\s*(?:['\"\d\[(]|True|False|expected|label|y_true|target)|^\w+\.assertEqual")
 # Functions whose answer lets a model through, and names of such an answer.
 _DECIDES = re.compile(
-    r"deploy|promot|trigger|(?:^|_)gate|accept|approv|should|is_better|branch|decision"
+    r"deploy|promot|trigger|(?:^|_)gate|accept|approv|should|is_better|branch|decision|^compare"
     r"|(?:valid|check|verify|assess)\w*_(?:model|metric|accuracy|performance|quality)"
     r"|(?:model|metric|accuracy|performance|quality)\w*_(?:valid|check|gate|ok|pass)",
     re.IGNORECASE,
@@ -144,11 +144,19 @@ def _has_effect(repo: Repo, module: Module, branch: Branch) -> bool:
     """Whether a comparison stops something, or lets it through."""
     if branch.stops or branch.else_stops:
         return True
-    if branch.leaves and _DECIDES.search(branch.function):
+    if branch.leaves and (_DECIDES.search(branch.function) or _saves_later(module, branch)):
         return True
     answers = [branch.test.partition("=")[0].strip()] if _ANSWER.search(branch.test) else []
     answers += [one for one in branch.sets if _ANSWER.search(f"{one} =")]
     return any(_is_asked(repo, one.rpartition(".")[2]) for one in answers) or _acts(module, branch)
+
+
+def _saves_later(module: Module, branch: Branch) -> bool:
+    """Whether leaving a function keeps it from saving a model."""
+    later = [one for one in module.calls if one.function == branch.function and one.line > branch.end]
+    return branch.end > branch.line and any(
+        re.search(r"\.dump$|save_model|log_model", one.name) for one in later
+    )
 
 
 def _acts(module: Module, branch: Branch) -> bool:
@@ -234,9 +242,16 @@ def relative_gates(repo: Repo, project: Project) -> Iterator[Evidence]:
     """Branches that let a model through only if it is better than the earlier one."""
     for module in _gate_modules(repo, project):
         for branch in module.branches:
-            if is_relative(branch.test) and _decides(repo, module, branch):
+            compares = is_relative(branch.test) or (is_bare(branch.test) and _measures(module, branch))
+            if compares and _decides(repo, module, branch):
                 yield at(module, branch.line, branch.test)
         yield from (at(module, line, text) for line, text in _claims(module) if is_relative(text))
+
+
+def _measures(module: Module, branch: Branch) -> bool:
+    """Whether the function of a branch measures models."""
+    before = [one for one in module.calls if one.line < branch.line and one.function == branch.function]
+    return any(re.search(r"sklearn\.metrics\.|\.(?:predict|score|evaluate)$", one.name) for one in before)
 
 
 def _decides(repo: Repo, module: Module, branch: Branch) -> bool:

@@ -147,6 +147,8 @@ def test_testthat_counts(tree: Tree):
         "from shop.cli import fit_model\ndef test_it():\n    assert fit_model(config={}).metrics\n",
         "import requests\nurl = 'http://localhost:80'\nanswer = requests.post(url, json={})\n"
         "assert answer.ok\n",
+        "from shop.features import Scaler\ndef test_it():\n    t = Scaler()\n    t.train()\n"
+        "    assert t.evaluate()['a']\n",
         "import papermill as pm\ndef test_it():\n    pm.execute_notebook('a.ipynb', 'b.ipynb')\n",
     ],
 )
@@ -272,6 +274,10 @@ def test_what_stops_nothing_is_no_gate(tree: Tree, source: str):
         "ok = promote_new = False\nif new_mse < production_mse:\n    promote_new = True\n"
         "if promote_new:\n    save()\n",
         "if new_mse < production_mse:\n    print('good')\nelse:\n    run.parent.cancel()\n",
+        "import joblib\ndef f(a, b):\n    new, old = a.score(x, y), b.score(x, y)\n"
+        "    if new < old:\n        return\n"
+        "    joblib.dump(a, 'a')\n",
+        "def compare(metrics, current):\n    return metrics['r2'] > current\n",
         "accept = new_auc > (prod_auc + margin)\nif accept:\n    save()\n",
         "def should_deploy(new_model_f1, best_model_f1):\n    return new_model_f1 > best_model_f1\n",
         "from mlflow.models import MetricThreshold\nMetricThreshold(min_relative_change=0.1)\n",
@@ -287,6 +293,7 @@ def test_a_worse_model_is_stopped(tree: Tree, source: str):
     "source",
     [
         "def fit(val_loss, best_loss):\n    if val_loss < best_loss:\n        save_model()\n",
+        "def f(new, old):\n    if new > old:\n        raise ValueError\n",
         "def f(score, best_score):\n    if score > best_score:\n        best_score = score\n",
         "def f(new_auc, champion_auc):\n    if new_auc < champion_auc:\n        print('worse')\n",
         "def f(new_mse, current_mse):\n    return Result(is_accepted=new_mse < current_mse)\n",
