@@ -89,6 +89,7 @@ def _library(repo: Repo, kind: str) -> Iterator[Evidence]:
 def _api(repo: Repo) -> Iterator[Evidence]:
     names = tuple(part for tool in named("serving") for part in tool.imports)
     # Where there is no model at all, what answers requests is what is deployed.
+    yield from (at(path, 1, path) for path in files(repo, "plumber.r", "/app.r", "/server.r"))
     answers = serving(repo) or (frozenset() if predicts(repo) or training(repo) else web(repo))
     yield from (one for _, one in imports(repo, *names, within=answers))
     yield from (at(path, 1, "a handler of requests") for path in sorted(answers))
@@ -143,6 +144,11 @@ def _embedded(repo: Repo) -> Iterator[Evidence]:
 
 def _batch(repo: Repo) -> Iterator[Evidence]:
     yield from (at(module, one.line, one.name) for module, one in calls(repo, *_BATCH))
+    for document, entry in entries(repo, "*$schema"):
+        if re.search(r"batch(?:Endpoint|Deployment)", str(entry.value)):
+            yield at(document, entry.line, str(entry.value))
+    for _, _, command in commands(repo, r"\baz ml batch-(?:endpoint|deployment) create\b"):
+        yield at(command.path, command.line, command.text)
     able, trains = predicts(repo), training(repo)
     tools = tuple(part for tool in named("pipeline") for part in tool.imports)
     for module, shown in imports(repo, *tools):

@@ -19,6 +19,7 @@ _TARGETS = {
     "url", "api_url", "apiurl", "webhook_url", "webhookurl", "url_file", "api_url_file", "to", "routing_key",
     "channel", "service_key", "bot_token", "api_key", "chat_id", "user_key", "token", "routingkey",
     "servicekey", "addresses", "apikey", "topic_arn", "room_id", "recipient", "urlsecret",
+    "integrationkey", "endpointurl",
 }  # fmt: skip
 _OURS = ("monitoring.webhook", "monitoring.alerts.*", "environments.*.monitoring.alerts.*")
 _JOBS = re.compile(
@@ -168,6 +169,9 @@ def _infrastructure(repo: Repo) -> Iterator[Evidence]:
         r'|pagerduty_service\w*)"'
     )
     yield from (at(text, line, words) for text, line, words in lines(repo, groups, within="*.tf"))
+    # Datadog's monitors name those they tell in their message.
+    told = r"^\s*message\s*=.*@(?:slack-|pagerduty|opsgenie|teams-|webhook-|[\w.+-]+@)"
+    yield from (at(text, line, words) for text, line, words in lines(repo, told, within="*.tf"))
     for document, entry in entries(repo, "*type"):
         if re.fullmatch(r"(?i)microsoft\.insights/actiongroups", str(entry.value)):
             yield at(document, entry.line, str(entry.value))

@@ -118,7 +118,7 @@ UNTOLD = {
     },
     "an address of documentation": {
         "notify.py": "import smtplib\n\n\ndef alert(text):\n"
-        "    smtplib.SMTP('localhost').sendmail('a@example.com', 'b@example.com', text)\n\n\nalert('failed')\n"
+        "    smtplib.SMTP('localhost').sendmail('', 'b@example.com', text)\n\n\nalert('failed')\n"
     },
     "in comments": manager("# slack_configs: [{api_url: 'https://hooks.slack.com/x'}]"),
     "a dashboard's annotations": {
