@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from runtime_lib.audit.index.model import Document, Evidence, Repo
@@ -32,7 +33,8 @@ _NO_PARAMETERS = re.compile(
     r"|pipfile|cookiecutter\.json|copier\.ya?ml|dvc\.ya?ml|\.flake8|\.coveragerc|mypy\.ini)$|\.dvc$"
 )
 _READERS = (
-    "strictyaml.*", "yaml.safe_load*", "yaml.load*", "yaml.full_load*", "ruamel.yaml*.load", "*OmegaConf.load",
+    "strictyaml.*",
+    "yaml.safe_load*", "yaml.load*", "yaml.full_load*", "ruamel.yaml*.load", "*OmegaConf.load",
     "json.load", "json.loads", "tomllib.load*", "toml.load*", "tomli.load*", "tomlkit.*",
     "*ConfigParser().read*", "dynaconf.Dynaconf", "gin.parse_config*", "*.merge_from_file",
     "*.fromfile", "*.parse_json_file", "*.parse_yaml_file", "*.parse_file", "dvc.api.params_show",
@@ -63,10 +65,10 @@ def parameter_files(repo: Repo) -> dict[str, Document]:
 
 def read_by_training(repo: Repo, project: Project) -> tuple[Evidence, ...]:
     """The parameter files that something in the reach of training reads, and where; () if there are none."""
-    documents = parameter_files(repo)
+    where = scope(repo, project) or frozenset(module.path for module, _ in fits(repo))
+    documents = parameter_files(repo) if where else {}
     if not documents:
         return ()
-    where = scope(repo, project) or frozenset(module.path for module, _ in fits(repo))
     for find in (_hydra, _kedro, _snakemake, _named_in_code, _in_folder, _named_in_commands):
         if found := find(repo, where - project.tests, documents):
             return found
@@ -76,10 +78,14 @@ def read_by_training(repo: Repo, project: Project) -> tuple[Evidence, ...]:
 def _line(document: Document) -> int:
     """Where the first parameter stands; 0 without one."""
     for entry in document.entries:
-        names = [key for key in entry.keys if isinstance(key, str)]
-        if names and any(_PARAMETER.fullmatch(name) for name in names[-2:]) and entry.value is not None:
+        if entry.value is not None and any(_is_parameter(key) for key in entry.keys[-2:]):
             return entry.line
     return 0
+
+
+@lru_cache(maxsize=10_000)
+def _is_parameter(key: str | int) -> bool:
+    return isinstance(key, str) and bool(_PARAMETER.fullmatch(key))
 
 
 def _shown(document: Document) -> Evidence:

@@ -297,8 +297,8 @@ def _config(repo: Repo, project: Project) -> Finding:
     found = read_by_training(repo, project)
     if found:
         return Finding("pass", f"training reads {found[0].path}", found, value=True)
-    documents = parameter_files(repo)
     if not project.ml:
         return _no_ml(repo)
+    documents = parameter_files(repo)
     looked = (f"{len(documents)} files with values that look like parameters",)
     return Finding("fail", "training reads no tracked file of parameters", looked_at=looked, value=False)

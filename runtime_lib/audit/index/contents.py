@@ -18,12 +18,16 @@ __all__ = ["Contents"]
 # So many files of one kind in one folder are data.
 CROWDS: Mapping[str, int] = {".json": 100, ".txt": 100, ".yaml": 1000, ".yml": 1000, ".md": 1000, ".sql": 300}
 KINDS: tuple[DocumentKind, ...] = ("yaml", "toml", "json", "ini")
-# Bytes of all documents of a kind: each takes a few dozen bytes of memory.
-TOGETHER: Mapping[DocumentKind, int] = {
-    "yaml": 3_000_000,
-    "toml": 1_500_000,
-    "json": 1_500_000,
-    "ini": 1_000_000,
+# Bytes of all files of a kind. A document takes some thirty times its size of memory, code ten times.
+TOGETHER: Mapping[Kind, int] = {
+    "python": 30_000_000,
+    "notebook": 300_000_000,
+    "yaml": 2_000_000,
+    "toml": 1_000_000,
+    "json": 800_000,
+    "ini": 500_000,
+    "text": 12_000_000,
+    "lock": 30_000_000,
 }
 # A file without a suffix may be anything.
 NAMELESS = 100_000
@@ -49,6 +53,8 @@ class Contents:
         self.paths: dict[Kind, list[str]] = {kind: [] for kind in LIMITS}
         for path in self._own(files.sizes):
             self.paths[kind_of(path)].append(path)
+        for kind, paths in self.paths.items():
+            self.paths[kind] = self._within(kind, paths)
 
     def read(self) -> None:
         """Read texts, documents and locks."""
@@ -59,7 +65,7 @@ class Contents:
             if (text := self.text(path)) is not None:
                 self.texts[path] = Text(path, lines_of(text))
         for kind in KINDS:
-            for path in self._within(kind):
+            for path in self.paths[kind]:
                 if (text := self.text(path)) is not None:
                     document = read_document(path, text, kind)
                     self.documents[path] = document
@@ -67,17 +73,21 @@ class Contents:
                         self.texts[path] = Text(path, lines_of(text))
         self.documents = dict(sorted(self.documents.items()))
 
-    def _within(self, kind: DocumentKind) -> Iterator[str]:
-        """Documents of a kind, the small ones first: large ones are data. Beyond a bound none is read."""
-        left = TOGETHER[kind]
-        paths = sorted(self.paths[kind], key=lambda path: (path.count("/") > 0, self._sizes[path]))
-        for number, path in enumerate(paths):
+    def _within(self, kind: Kind, paths: list[str]) -> list[str]:
+        """As many paths as the bound of their kind allows; of the rest the number is said."""
+        if sum(self._sizes[path] for path in paths) <= TOGETHER[kind]:
+            return paths
+        left, kept = TOGETHER[kind], []
+        # Large documents are data; code in deep folders is seldom the project's main one.
+        by_size = kind in KINDS
+        for path in sorted(paths, key=lambda path: (self._sizes[path] if by_size else path.count("/"), path)):
             left -= min(self._sizes[path], LIMITS[kind])
             if left < 0:
-                count = len(paths) - number
-                self._left_out.append(LeftOut(".", f"{count:,} files of {kind.upper()}, too many in all"))
-                return
-            yield path
+                break
+            kept.append(path)
+        what = "text files" if kind == "text" else f"files of {kind}"
+        self._left_out.append(LeftOut(".", f"{len(paths) - len(kept):,} {what}, too many in all"))
+        return sorted(kept)
 
     def text(self, path: str) -> str | None:
         """The text of a file; None, and a reason in `left_out`, if there is none."""

@@ -342,3 +342,13 @@ def test_nothing_is_written(tree):
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
     index(root)
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
+
+
+def test_code_has_a_bound_in_all(tree, monkeypatch):
+    from runtime_lib.audit.index import contents
+
+    root = tree({"a/b/c/deep.py": "x = 1\n", "main.py": "x = 1\n", "a/b.py": "x = 1\n"})
+    monkeypatch.setitem(contents.TOGETHER, "python", 13)
+    repo = index(root)
+    assert list(repo.modules) == ["a/b.py", "main.py"]
+    assert why(repo, ".") == "1 files of python, too many in all"
