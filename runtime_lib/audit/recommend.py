@@ -69,6 +69,7 @@ class Recommendation:
     Attributes:
         implementation: what to do, in order; with a command where the template or this library brings it.
         tools: those that the repository has, else the usual ones.
+        after: the check of the step that it builds on, where that is open too.
     """
 
     check: str
@@ -80,6 +81,7 @@ class Recommendation:
     tools: tuple[str, ...]
     effort: Effort
     when: When
+    after: str | None = None
 
 
 def recommend(
@@ -194,8 +196,10 @@ def _step(
     known = {_plain(name) for name in has}
     there = tuple(tool for tool in check.tools if _plain(tool) in known)
     how = []
-    if _AFTER.get(check.id) in urgent:
-        how.append(f"First close {_AFTER[check.id]}, which this builds on.")
+    after = _AFTER.get(check.id)
+    after = after if after in urgent else None
+    if after:
+        how.append(f"First close {after}, which this builds on.")
     if finding.evidence:
         how.append("Look at " + ", ".join(f"{one.path}:{one.line}" for one in finding.evidence[:3]) + ".")
     if there:
@@ -217,6 +221,7 @@ def _step(
         there or check.tools,
         check.effort,
         when,
+        after,
     )
 
 

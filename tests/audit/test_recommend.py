@@ -58,6 +58,7 @@ def test_no_step_comes_before_the_one_that_it_builds_on():
         assert order.index(earlier) < order.index(later), f"{later} builds on {earlier}"
         assert place[earlier] <= place[later], f"{later} is planned before {earlier}"
     assert found["A2"].implementation[0] == "First close A1, which this builds on."
+    assert (found["A2"].after, found["A1"].after, found["Q8"].after) == ("A1", None, "A4")
 
 
 def test_what_others_build_on_is_as_urgent_as_they_are():

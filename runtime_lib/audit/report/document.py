@@ -148,6 +148,7 @@ def _step(step: Recommendation) -> dict[str, Any]:
         "tools": list(step.tools),
         "effort": step.effort,
         "when": step.when,
+        "after": step.after,
     }
 
 

@@ -34,6 +34,7 @@ _STYLE = """
 .step { margin-top: 12px; } .step p { margin: 4px 0 0; } .step ul { margin: 6px 0 0; padding-left: 20px; }
 details { border-top: 1px solid var(--line); padding: 8px 0; } details:first-of-type { border-top: 0; }
 summary { cursor: pointer; } summary .id { color: var(--muted); display: inline-block; min-width: 2.2em; }
+.later { border: 0; padding: 14px 0 0; } .later > summary { font-weight: 600; }
 details .inner { padding: 6px 0 4px 22px; } code { font: 12.5px ui-monospace, Menlo, Consolas, monospace; }
 """
 _TONES = {"pass": "good", "partial": "look", "fail": "bad", "unknown": "early", "n/a": "early"}
@@ -123,14 +124,24 @@ def _steps(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"<h2>{title}</h2>"
     if not document["recommendations"]:
         yield '<section class="card"><p>Nothing to recommend.</p></section>'
-    for step in document["recommendations"]:
-        tools = f"<p><small>{escape(', '.join(step['tools']))}</small></p>" if step["tools"][1:] else ""
-        yield (
-            f'<section class="card step"><h3>{escape(step["id"])} {_words(step["recommendation"])}</h3>'
-            f'<p><span class="tag {_URGENT.get(step["priority"], "")}">{step["priority"]}</span> '
-            f'<span class="tag">{step["effort"]}</span> <span class="tag">{step["principle"]}</span></p>'
-            f"<p>{escape(step['gap'])}</p>{_list(step['implementation'])}{tools}</section>"
-        )
+    steps = document["recommendations"]
+    shown = {step["id"] for step in steps}
+    later = [step for step in steps if step["after"] in shown]
+    yield from (_step(step) for step in steps if step not in later)
+    if later:
+        yield f'<details class="later"><summary>Then, built on these: {len(later)}</summary>'
+        yield from map(_step, later)
+        yield "</details>"
+
+
+def _step(step: Mapping[str, Any]) -> str:
+    tools = f"<p><small>{escape(', '.join(step['tools']))}</small></p>" if step["tools"][1:] else ""
+    return (
+        f'<section class="card step"><h3>{escape(step["id"])} {_words(step["recommendation"])}</h3>'
+        f'<p><span class="tag {_URGENT.get(step["priority"], "")}">{step["priority"]}</span> '
+        f'<span class="tag">{step["effort"]}</span> <span class="tag">{step["principle"]}</span></p>'
+        f"<p>{escape(step['gap'])}</p>{_list(step['implementation'])}{tools}</section>"
+    )
 
 
 def _roadmap(document: Mapping[str, Any]) -> Iterator[str]:
