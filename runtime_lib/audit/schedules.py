@@ -109,7 +109,7 @@ def _reaches(repo: Repo, module: Module, training: frozenset[str]) -> bool:
 
 
 def _named(call: Call) -> Iterator[str]:
-    for key in ("pipeline_name", "display_name", "task_id", "trigger_dag_id", "name", "job_name"):
+    for key in ("pipeline_name", "display_name", "task_id", "trigger_dag_id", "job_name"):
         if isinstance(value := call.keywords.get(key), str):
             yield value
 

@@ -43,8 +43,12 @@ _BY_NAME = re.compile(
     r"|^(?:\./|bash |sh )\S*run[-_]?tests?\S*\.sh\b"
 )
 _NO_RUN = re.compile(r"--collect-only|--co\b|--version|--help|--fixtures|--setup-plan|-h$")
-_MAY_TEST = re.compile(
-    r"test|pytest|\bci\b|check|build|workflow|template|include|pipeline|library", re.IGNORECASE
+_MAY_TEST = re.compile(r"test|(^|[-_/. ])(ci|checks?)([-_/.@ ]|$)", re.IGNORECASE)
+# What a workflow or template from elsewhere does that is called like this is known well enough.
+_NO_TEST = re.compile(
+    r"lint|deploy|publish|release|docs?\b|label|stale|security|scan|codeql|semgrep|sast|secret|dependabot|format|style"
+    r"|notify|pre-?commit|docker|image|\bcla\b|assign|change-?log|version|cleanup|triage|sync|backport|welcome",
+    re.IGNORECASE,
 )
 _MAY_DELIVER = re.compile(r"deploy|publish|release|deliver|\bcd\b|push|ship", re.IGNORECASE)
 
@@ -122,7 +126,7 @@ def tested(repo: Repo, project: Project) -> Finding:
     shown = tuple(islice((one for each in changed for one in _tests(repo, project, *each)), 5))
     if shown:
         return Finding("pass", "Changes start tests.", shown, value=True)
-    unclear = _unclear(changed, _MAY_TEST)
+    unclear = _unclear(changed, _MAY_TEST, _NO_TEST)
     if unclear:
         why = f"Whether tests run cannot be told: {unclear[0].what}."
         return Finding("unknown", why, unclear[:5], looked_at=_where(repo))
@@ -158,15 +162,22 @@ def _cases(project: Project) -> frozenset[str]:
     return frozenset(one for one in project.tests if re.search(r"(^|/)(test_[^/]*|[^/]*_test)\.py$", one))
 
 
-def _unclear(found: list[tuple[Pipeline, Job]], pattern: re.Pattern[str]) -> tuple[Evidence, ...]:
-    """What could not be followed in these jobs and may be what was looked for."""
-    return tuple(
-        at(pipeline, line, what)
-        for pipeline, job in found
-        for what, line in job.unknown
-        if pattern.search(what if not what.startswith("remote workflow") else f"workflow {job.name}")
-        and not (what.startswith("action ") and not re.search(pattern, what.partition("/")[2]))
-    )
+def _unclear(
+    found: list[tuple[Pipeline, Job]], wanted: re.Pattern[str], others: re.Pattern[str] | None = None
+) -> tuple[Evidence, ...]:
+    """What could not be followed in these jobs and may be what was looked for.
+
+    others: what it is called if it is something else; without it the name has to say that it is wanted.
+    """
+    unclear = []
+    for pipeline, job in found:
+        for what, line in job.unknown:
+            small = what.startswith(("action ", "orb "))  # a step, of which the name of the job says nothing
+            name = what.partition("/")[2] if small else f"{what.partition('/')[2] or what} {job.name}"
+            broad = others is not None and not small and not others.search(name)
+            if wanted.search(name) or broad:
+                unclear.append(at(pipeline, line, what))
+    return tuple(unclear)
 
 
 @check(

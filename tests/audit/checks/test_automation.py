@@ -97,8 +97,20 @@ def test_a4_a_remote_workflow_cannot_be_told(ask):
         "train.py": TRAIN,
     }
     assert ask("A4", other).verdict == "pass"
-    action = PUSH + "jobs:\n  a:\n    runs-on: x\n    steps:\n      - uses: somebody/label-pull-requests@v1\n"
-    assert ask("A4", {".github/workflows/a.yml": action, "train.py": TRAIN}).verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        "    runs-on: x\n    steps:\n      - uses: somebody/label-pull-requests@v1\n",
+        "    runs-on: x\n    steps:\n      - uses: somebody/build-something@v1\n",
+        "    uses: org/x/.github/workflows/codeql.yml@main\n",
+        "    uses: org/x/.github/workflows/deploy.yml@main\n",
+    ],
+)
+def test_a4_what_is_remote_and_surely_no_test(ask, job):
+    files = {".github/workflows/a.yml": f"{PUSH}jobs:\n  a:\n{job}", "train.py": TRAIN}
+    assert ask("A4", files).verdict == "fail"
 
 
 @pytest.mark.parametrize(
