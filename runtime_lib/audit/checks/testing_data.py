@@ -46,6 +46,7 @@ _MODELS = re.compile(
 )
 _MADE = re.compile(r"tmp_path|tmpdir|StringIO|BytesIO|tempfile")
 _RULES = re.compile(r"\.(?:isnull|isna|notnull|notna|between|duplicated|isin|dtypes|is_unique)$")
+_VALUES = re.compile(r"\.(?:isnull|isna|notnull|notna|between|duplicated)\(")
 _DBT = ("*models/*.yml", "*models/*.yaml")
 
 
@@ -71,7 +72,14 @@ def _data(repo: Repo, project: Project) -> Finding:
     if project.kind == "library":
         found = list(_in_tests(repo))
     else:
-        found = [*_tools(repo), *_dbt(repo), *_models(repo, project), *_own(repo), *_in_tests(repo)]
+        found = [
+            *_tools(repo),
+            *_dbt(repo),
+            *_models(repo, project),
+            *_own(repo),
+            *_stopped(repo),
+            *_in_tests(repo),
+        ]
     if found:
         return Finding(
             "pass", f"data is checked: {found[0].what}", tuple(dict.fromkeys(found))[:5], value=True
@@ -139,6 +147,21 @@ def _own(repo: Repo) -> Iterator[Evidence]:
                 and _is_called(repo, last)
             ):
                 yield at(module, function.line, f"def {function.name}")
+
+
+def _stopped(repo: Repo) -> Iterator[Evidence]:
+    """What ends the program where values are missing, repeated or out of their range."""
+    aside = parts.tests(repo) | parts.examples(repo)
+    for module in repo.code():
+        if module.path in aside:
+            continue
+        found = [(one.line, one.test, one.function) for one in module.branches if one.stops and one.live]
+        found += [(line, text, "") for line, text in module.asserts]
+        found += [(line, text, one.name) for one in module.functions for line, text in one.asserts]
+        for line, text, function in found:
+            last = function.rpartition(".")[2]
+            if _VALUES.search(text) and (not last or _is_called(repo, last)):
+                yield at(module, line, text)
 
 
 def _judges(module: Module, name: str, first: int, last: int) -> bool:

@@ -342,6 +342,11 @@ def test_data_is_checked(tree: Tree, path: str, source: str):
     ("path", "source"),
     [
         ("src__shop__check", "import pandas as pd\nd = pd.read_csv('a').dropna()\n"),
+        ("src__shop__check", "def f(d):\n    if d.a.isna().any():\n        d = d.fillna(0)\n    return d\n"),
+        (
+            "src__shop__check",
+            "def f(d):\n    if not d.a.between(0, 1).all():\n        raise ValueError\nf(d)\n",
+        ),
         ("src__shop__check", "from pydantic import BaseModel\nclass Request(BaseModel):\n    a: int\n"),
         (
             "src__shop__check",
