@@ -20,7 +20,7 @@ CROWDS: Mapping[str, int] = {".json": 100, ".txt": 100, ".yaml": 1000, ".yml": 1
 KINDS: tuple[DocumentKind, ...] = ("yaml", "toml", "json", "ini")
 # Bytes of all files of a kind. A document takes some thirty times its size of memory, code ten times.
 TOGETHER: Mapping[Kind, int] = {
-    "python": 30_000_000,
+    "python": 24_000_000,
     "notebook": 300_000_000,
     "yaml": 2_000_000,
     "toml": 1_000_000,

@@ -6,6 +6,7 @@ import pytest
 
 SPLIT = "from sklearn.model_selection import train_test_split\n"
 FOREST = "from sklearn.ensemble import RandomForestClassifier\n"
+FOREST_1 = "RandomForestClassifier(random_state=1).fit(x, y)\n"
 TORCH = """
 import torch
 from torch import nn
@@ -29,16 +30,26 @@ def torch_with(seed="pass", *, before="", parameters="", arguments=""):
     return TORCH.format(seed=seed, before=before, parameters=parameters, arguments=arguments)
 
 
-ARGS = "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('--seed', type=int{default})\nargs = parser.parse_args()\n"
+ARGS = """
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument('--seed', type=int{default})
+args = parser.parse_args()
+"""
+NUMPY = "import numpy as np\n    np.random.shuffle(batches)"
+LIGHTNING = "import pytorch_lightning as pl\n    pl.seed_everything(42)\n    "
+NET = "m = keras.Sequential([])\nm.compile()\nm.fit(x, y)"
+FIXED = "train_test_split(x, random_state=1)\n"
 
 
 @pytest.mark.parametrize(
     ("source", "grade"),
     [
-        (SPLIT + FOREST + "train_test_split(x, random_state=1)\nRandomForestClassifier(random_state=2).fit(x, y)", "yes"),
-        (SPLIT + FOREST + "train_test_split(x, random_state=1)\nRandomForestClassifier().fit(x, y)", "partial"),
+        (SPLIT + FOREST + FIXED + "RandomForestClassifier(random_state=2).fit(x, y)", "yes"),
+        (SPLIT + FOREST + FIXED + "RandomForestClassifier().fit(x, y)", "partial"),
         (SPLIT + FOREST + "train_test_split(x)\nRandomForestClassifier().fit(x, y)", "no"),
-        (SPLIT + FOREST + "train_test_split(x, shuffle=False)\nRandomForestClassifier(random_state=0).fit(x, y)", "yes"),
+        (SPLIT + FOREST + "train_test_split(x, shuffle=False)\nRandomForestClassifier().fit(x, y)", "no"),
+        (SPLIT + FOREST + "train_test_split(x, shuffle=False)\n" + FOREST_1, "yes"),
         (FOREST + "RandomForestClassifier(random_state=None).fit(x, y)", "no"),
         (FOREST + "SEED = 3\nRandomForestClassifier(random_state=SEED).fit(x, y)", "yes"),
         (FOREST + "SEED = None\nRandomForestClassifier(random_state=SEED).fit(x, y)", "no"),
@@ -46,14 +57,16 @@ ARGS = "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument
         (FOREST + "import time\nRandomForestClassifier(random_state=time.time()).fit(x, y)", "no"),
         (FOREST + "import numpy as np\nnp.random.seed(1)\nRandomForestClassifier().fit(x, y)", "yes"),
         (FOREST + "# np.random.seed(1)\nRandomForestClassifier().fit(x, y)", "no"),
-        (FOREST + "PARAMS = {'max_depth': 2, 'random_state': 1}\nRandomForestClassifier(**PARAMS).fit(x, y)", "yes"),
-        (FOREST + "import numpy as np\nRandomForestClassifier(random_state=1).fit(x, np.random.rand(3))", "partial"),
+        (FOREST + "PARAMS = {'random_state': 1}\nRandomForestClassifier(**PARAMS).fit(x, y)", "yes"),
+        (FOREST + "PARAMS = {'max_depth': 1}\nRandomForestClassifier(**PARAMS).fit(x, y)", "no"),
+        (FOREST + "def f():\n    p = {'random_state': 1}\n    RandomForestClassifier(**p).fit(x)\nf()", "yes"),
+        (FOREST + FOREST_1 + "import numpy as np\nnp.random.rand(3)", "partial"),
         ("from sklearn.linear_model import LinearRegression\nLinearRegression().fit(x, y)", "no"),
         ("from sklearn.svm import SVC\nSVC(probability=True).fit(x, y)", "no"),
         ("import xgboost as xgb\nxgb.XGBClassifier(subsample=0.5).fit(x, y)", "no"),
         ("import xgboost as xgb\nxgb.train({'subsample': 0.5, 'seed': 1}, x)", "yes"),
         ("import lightgbm as lgb\nlgb.train({'bagging_fraction': 0.5}, x)", "no"),
-        (SPLIT + "import xgboost as xgb\ntrain_test_split(x, random_state=1)\nxgb.XGBClassifier().fit(x, y)", "yes"),
+        (SPLIT + FIXED + "import xgboost as xgb\nxgb.XGBClassifier().fit(x, y)", "yes"),
         (torch_with(), "no"),
         (torch_with("torch.manual_seed(0)"), "yes"),
         (torch_with("import random\n    random.seed(0)"), "partial"),
@@ -65,12 +78,12 @@ ARGS = "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument
         (torch_with("if False:\n        torch.manual_seed(0)"), "no"),
         (torch_with(before="def never():\n    torch.manual_seed(0)\n"), "no"),
         (torch_with(before="def fix():\n    torch.manual_seed(0)\n\nfix()\n"), "yes"),
-        (torch_with("torch.manual_seed(0)\n    import numpy as np\n    np.random.shuffle(batches)"), "partial"),
-        (torch_with("import pytorch_lightning as pl\n    pl.seed_everything(42)\n    import numpy as np\n    np.random.shuffle(b)"), "yes"),
-        ("import tensorflow as tf\ntf.random.set_seed(1)\nm = tf.keras.Sequential([])\nm.compile()\nm.fit(x, y)", "yes"),
-        ("import tensorflow as tf\nm = tf.keras.Sequential([])\nm.compile()\nm.fit(x, y)", "no"),
-        ("import keras\nkeras.utils.set_random_seed(1)\nm = keras.Sequential([])\nm.compile()\nm.fit(x, y)", "yes"),
-        ("from transformers import Trainer, TrainingArguments\nTrainer(m, TrainingArguments('out')).train()", "yes"),
+        (torch_with("torch.manual_seed(0)\n    " + NUMPY), "partial"),
+        (torch_with(LIGHTNING + NUMPY), "yes"),
+        ("import tensorflow as tf\nfrom tensorflow import keras\ntf.random.set_seed(1)\n" + NET, "yes"),
+        ("from tensorflow import keras\n" + NET, "no"),
+        ("import keras\nkeras.utils.set_random_seed(1)\n" + NET, "yes"),
+        ("from transformers import Trainer\nTrainer(model, arguments).train()", "yes"),
         ("import jax\nkey = jax.random.PRNGKey(0)\njax.grad(f)(key)", "yes"),
     ],
 )  # fmt: skip
@@ -83,13 +96,13 @@ def test_seeds(ask, source, grade):
 
 def test_a_seed_may_stand_in_what_starts_the_training(ask):
     model = torch_with().replace('if __name__ == "__main__":\n    main()\n', "")
-    start = "import torch\nfrom model import main\nfrom utils import fix\n\nif __name__ == '__main__':\n    fix()\n    main()\n"
-    utils = "import random\nimport torch\n\ndef fix(seed=1):\n    random.seed(seed)\n    torch.manual_seed(seed)\n"
-    assert ask("R1", {"model.py": model, "main.py": start, "utils.py": utils}).value == "yes"
-    assert (
-        ask("R1", {"model.py": model, "main.py": start.replace("    fix()\n", ""), "utils.py": utils}).value
-        == "no"
+    start = (
+        "from model import main\nfrom utils import fix\n\nif __name__ == '__main__':\n    fix()\n    main()\n"
     )
+    utils = "import torch\n\ndef fix(seed=1):\n    torch.manual_seed(seed)\n"
+    files = {"model.py": model, "main.py": start, "utils.py": utils}
+    assert ask("R1", files).value == "yes"
+    assert ask("R1", {**files, "main.py": start.replace("    fix()\n", "")}).value == "no"
 
 
 def test_a_seed_of_a_configuration_counts_if_it_is_set(ask):
@@ -171,12 +184,12 @@ def test_rebuilding_needs_steps_versions_and_data(ask):
     assert ask("R5", train).value == "no"
     some = {**train, "pyproject.toml": PROJECT.format(spec=""), "uv.lock": UV}
     assert ask("R5", some).value == "partial"
-    steps = "stages:\n  prepare:\n    cmd: python prepare.py\n    outs: [data/clean.csv]\n  train:\n    cmd: python train.py\n    deps: [data/clean.csv]\n"
-    whole = {
-        **some,
-        "dvc.yaml": steps,
-        "data/raw.csv.dvc": "outs:\n- md5: aa\n  path: raw.csv\n",
-        "prepare.py": "x = 1\n",
-    }
+    steps = """
+        stages:
+          prepare: {cmd: python prepare.py, outs: [data/clean.csv]}
+          train: {cmd: python train.py, deps: [data/clean.csv]}
+        """
+    pointer = "outs:\n- md5: aa\n  path: raw.csv\n"
+    whole = {**some, "dvc.yaml": steps, "data/raw.csv.dvc": pointer, "prepare.py": "x = 1\n"}
     assert ask("R5", whole).value == "yes"
     assert ask("R5", {"a.py": "x = 1\n"}).verdict == "n/a"

@@ -83,6 +83,7 @@ def test_registered_models(ask, source, tool):
 
 
 YAML = "import yaml\nparams = yaml.safe_load(open({path!r}))\n" + TRAIN
+HYDRA = "import hydra\n@hydra.main(config_path='conf', config_name='c')\ndef main(cfg):\n    pass\n" + TRAIN
 ARGUMENT = (
     "import argparse\nimport yaml\nparser = argparse.ArgumentParser()\nparser.add_argument('--config')\n"
     "params = yaml.safe_load(open(parser.parse_args().config))\n" + TRAIN
@@ -100,14 +101,32 @@ ARGUMENT = (
         ({"train.py": TRAIN + "LR = 0.1\n"}, False),
         ({"train.py": ARGUMENT, "configs/base.yaml": "epochs: 3\n"}, True),
         ({"train.py": ARGUMENT, "configs/base.yaml": "host: x\n"}, False),
-        ({"train.py": ARGUMENT, "p.yaml": "epochs: 3\n", "Makefile": "train:\n\tpython train.py --config p.yaml\n"}, True),
-        ({"train.py": "import hydra\n@hydra.main(config_path='conf', config_name='c')\ndef main(cfg):\n    pass\n" + TRAIN,
-          "conf/c.yaml": "model:\n  lr: 1\n"}, True),
-        ({"train.py": TRAIN + "import json\nc = json.load(open('c.json'))\n", "c.json": '{"batch_size": 3}'}, True),
-        ({"train.py": TRAIN, "other.py": YAML.format(path="params.yaml").replace(TRAIN, ""), "params.yaml": "lr: 1\n"}, False),
-        ({"Makefile": "train:\n\tspacy train c.cfg\n", "c.cfg": "[training]\nseed = 1\ndropout = 0.1\n", "train.py": TRAIN}, True),
+        (
+            {"train.py": ARGUMENT, "p.yaml": "epochs: 3\n", "Makefile": "a:\n\tpython train.py -c p.yaml\n"},
+            True,
+        ),
+        ({"train.py": HYDRA, "conf/c.yaml": "model:\n  lr: 1\n"}, True),
+        ({"train.py": HYDRA.replace("'conf'", "'pkg://a.conf'"), "a/conf/x/y.yaml": "lr: 1\n"}, True),
+        ({"train.py": HYDRA}, False),
+        (
+            {"train.py": TRAIN + "import json\njson.load(open('c.json'))\n", "c.json": '{"batch_size": 3}'},
+            True,
+        ),
+        (
+            {"train.py": TRAIN, "b.py": "import yaml\nyaml.safe_load(open('p.yaml'))\n", "p.yaml": "lr: 1\n"},
+            False,
+        ),
+        (
+            {
+                "train.py": TRAIN,
+                "Makefile": "a:\n\tspacy train c.cfg\n",
+                "c.cfg": "[training]\ndropout = 1\n",
+            },
+            True,
+        ),
+        ({"train.py": TRAIN, "Makefile": "a:\n\tother c.cfg\n", "c.cfg": "[training]\ndropout = 1\n"}, False),
     ],
-)  # fmt: skip
+)
 def test_parameters_in_files(ask, files, yes):
     found = ask("V4", files)
     assert found.verdict == ("pass" if yes else "fail"), found.message

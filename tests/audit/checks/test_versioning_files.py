@@ -86,10 +86,10 @@ def test_outputs_of_notebooks(ask):
         ({"train.py": TRAIN}, "fail"),
         ({"train.py": "import mlflow\nmlflow.start_run()\nmlflow.log_metric('a', 1)\n" + TRAIN}, "partial"),
         ({"train.py": "import git\nsha = git.Repo('.').head.object.hexsha\n" + TRAIN}, "partial"),
-        ({"train.py": "import subprocess\nsubprocess.run(['git', 'rev-parse', 'HEAD'])\n" + TRAIN, **{"x.csv.dvc": DVC["x.csv.dvc"]}}, "pass"),
+        ({**DVC, "train.py": "import os\nos.system('git rev-parse HEAD')\n" + TRAIN}, "pass"),
         (DVC, "partial"),
         ({"a.py": "x = 1\n"}, "n/a"),
     ],
-)  # fmt: skip
+)
 def test_origin_of_models(ask, files, verdict):
     assert ask("V9", files).verdict == verdict
