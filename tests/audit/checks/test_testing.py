@@ -312,6 +312,10 @@ def test_an_epoch_is_no_earlier_model(tree: Tree, source: str):
     [
         ("src__shop__check", "import pandera as pa\nschema = pa.DataFrameSchema({})\n"),
         ("src__shop__check", "import pandera.pandas as pa\nclass Rows(pa.DataFrameModel):\n    a: int\n"),
+        (
+            "src__shop__check",
+            "def f(d):\n    if not d.a.between(0, 1).all():\n        raise ValueError\nf(d)\n",
+        ),
         ("src__shop__check", "import great_expectations as gx\ngx.get_context()\n"),
         (
             "src__shop__check",
@@ -343,10 +347,6 @@ def test_data_is_checked(tree: Tree, path: str, source: str):
     [
         ("src__shop__check", "import pandas as pd\nd = pd.read_csv('a').dropna()\n"),
         ("src__shop__check", "def f(d):\n    if d.a.isna().any():\n        d = d.fillna(0)\n    return d\n"),
-        (
-            "src__shop__check",
-            "def f(d):\n    if not d.a.between(0, 1).all():\n        raise ValueError\nf(d)\n",
-        ),
         ("src__shop__check", "from pydantic import BaseModel\nclass Request(BaseModel):\n    a: int\n"),
         (
             "src__shop__check",
