@@ -21,8 +21,8 @@ __all__ = ["Definition", "commands_of", "definitions", "says_train"]
 # What a step is called that trains: "train", "train_model", "retrain"; not "load_train_data".
 _NAME = re.compile(
     r"^(re)?train(ing|er)?$|[-_ ](re)?train(ing|er)?$|^(Re)?[Tt]rain[A-Z]"
-    r"|^(re)?train(ing)?[-_ ](?!test|val|da|set|df|ds|split|size|path|start|end|year|month|row|ratio|frac|[xy]\b"
-    r"|label|image|feature|load|batch|step|epoch|file|table|url|uri|bucket|column|config|param|metric"
+    r"|^(re)?train(ing)?[-_ ](?!test|val|da|set|df|ds|split|size|path|start|end|year|month|row|ratio"
+    r"|frac|[xy]\b|label|image|feature|load|batch|step|epoch|file|table|url|uri|bucket|column|config|param|metric"
     r"|score|loss|acc)"
     r"|(model|classifier|regressor|pipeline)[-_ ]?(re)?train|^fit([-_ ]model\w*)?$|[-_ ]fit$"
     r"|Train(Model|ing|er|Step|Op|Job)|^tune|hyper_?param"

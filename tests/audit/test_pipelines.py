@@ -18,8 +18,10 @@ from runtime_lib.audit.pipelines import says_train
         "TrainModel",
         "train_xgboost",
         "fit_model",
-    ]
-    + ["ModelTrainer", "hyperparameter_search", "train-and-register"],
+        "ModelTrainer",
+        "hyperparameter_search",
+        "train-and-register",
+    ],
 )
 def test_a_step_trains_by_its_name(name):
     assert says_train(name)

@@ -146,3 +146,31 @@ def test_bitbucket_s_custom_pipelines_are_started_by_hand(ci):
         {"bitbucket-pipelines.yml": "pipelines:\n  custom:\n    x:\n      - step: {script: [pytest]}\n"}
     )
     assert [one.kind for one in pipeline.jobs[0].triggers] == ["manual"]
+
+
+def test_taskcluster_runs_each_task_of_its_conditions(ci):
+    text = """
+        version: 1
+        tasks:
+          $let: {head: "${event.after}"}
+          in:
+            $if: 'tasks_for == "github-push" || tasks_for == "github-pull-request"'
+            then:
+              - payload:
+                  command:
+                    - "/bin/bash"
+                    - "-lcx"
+                    - "git clone ${repository} &&
+                      cd app &&
+                      python -m pytest --cov=./ tests/test_*.py &&
+                      bash <(curl -s https://codecov.io/bash)"
+              - $if: 'tasks_for == "github-push"'
+                then:
+                  payload:
+                    command: [deployer, deploy-pypi]
+        """
+    (pipeline,) = ci({".taskcluster.yml": text})
+    assert {one.kind for job in pipeline.jobs for one in job.triggers} == {"push", "pull_request"}
+    found = run((pipeline,))
+    assert "python -m pytest --cov=./ tests/test_*.py" in found
+    assert "deployer deploy-pypi" in found
