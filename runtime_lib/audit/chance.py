@@ -39,9 +39,10 @@ _SEEDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"(?:pytorch_lightning|lightning)[\w.()]*\.seed_everything", _ALL),
     (r"(?:[\w.?]*\.)?LightningCLI", _ALL),
     (r"fastai[\w.]*\.set_seed", _ALL),
-    (r"(?:mm\w+|detectron2|ignite|catalyst|pytorch_toolbelt|flair|allennlp|fairseq)[\w.]*"
-     r"\.(?:set_random_seed|seed_all_rng|manual_seed|set_global_seed|set_manual_seed|set_seed|prepare_environment)",
-     _ALL),
+    (r"(?:mm\w+|detectron2|ignite|catalyst|pytorch_toolbelt|flair|allennlp|fairseq|timm|composer|torchtune|pyro"
+     r"|stable_baselines3|nemo|speechbrain|espnet2?|ultralytics|deepspeed|ray|paddlenlp|ludwig|tianshou|llmfoundry)"
+     r"[\w.]*\.(?:(?:set|init|fix)_(?:global_|manual_|random_|rng_|all_)?seeds?|seed_all(?:_rng)?|manual_seed"
+     r"|random_seed|prepare_environment|seed_everything)", _ALL),
     (r"(?:transformers|trl|sentence_transformers|setfit)(?:\.\w+)*\.\w*Trainer", _ALL),
     (r"\??\.?(?:seed_everything|set_seed|set_all_seeds|set_random_seeds?|seed_all|fix_seeds?|set_global_seed)",
      _ALL),

@@ -69,8 +69,11 @@ def _all(repo: Repo) -> list[Environment]:
         Environment("lock", one.path, (at(one.path, 1, f"{one.kind}: {len(one.names)} versions"),))
         for one in locks(repo)
     ]
+    # Of Julia, R before renv, and Nix.
     found += [
-        Environment("lock", path, (at(path, 1, "Manifest.toml"),)) for path in _named(repo, "manifest.toml")
+        Environment("lock", path, (at(path, 1, name),))
+        for name in ("manifest.toml", "packrat.lock", "flake.lock")
+        for path in _named(repo, name)
     ]
     declared: dict[str, list[Requirement]] = {}
     for one in repo.dependencies.requirements:

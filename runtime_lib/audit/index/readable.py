@@ -85,7 +85,7 @@ def kind_of(path: str) -> Kind:
         return ""
     if name in LOCKS or re.fullmatch(r"(?:conda-lock|pylock)\..+", name) or name.endswith(".conda-lock.yml"):
         return "lock"
-    if name.startswith("conda") and name.endswith(".lock"):  # `conda list --explicit`
+    if name.startswith(("conda", "requirements")) and name.endswith(".lock"):  # `conda list --explicit`, Rye
         return "text"
     if name in NAMES:
         return NAMES[name]

@@ -15,7 +15,7 @@ from runtime_lib.audit.index.readable import without_template
 __all__ = ["RequirementsFile", "as_lock", "group_of", "read_requirements"]
 
 FILE = re.compile(
-    r"(?:.*[-_.])?(?:requirements?|reqs?|constraints?|pip[-_]?requirements|deps|dependencies)(?:[-_.\d].*)?\.(?:txt|in|pip|lock)$",
+    r"(?:.*[-_.])?(?:requirements?|reqs?|constraints?|deps|dependencies|freeze)(?:[-_.\d].*)?\.(?:txt|in|pip|lock)$",
     re.IGNORECASE,
 )
 FOLDER = re.compile(r"(?i)(?:^|/)(?:requirements?|reqs|pip-requirements|constraints)$")
