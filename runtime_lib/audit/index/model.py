@@ -264,7 +264,11 @@ TriggerKind = Literal["push", "pull_request", "schedule", "manual", "tag", "rele
 
 @dataclass(frozen=True)
 class Trigger:
-    """What starts a pipeline; `what`: branches, cron line, event."""
+    """What starts a pipeline.
+
+    `what`: branches, cron line, event; of a push that only some paths start "main; paths: data/**, *.csv"; of
+    the end of a pull request "closed".
+    """
 
     kind: TriggerKind
     path: str

@@ -106,6 +106,7 @@ class _Context:
     conditions: tuple[Any, ...] = ()
     by: tuple[str, ...] = ()
     may_fail: bool = False
+    outer: int = 0  # the line of the pipeline that leads to another file
 
     def plain(self, text: str) -> str:
         text = _PARAMETER.sub(lambda found: self._known(self.parameters.get(found[1]), found[0]), text)
@@ -113,6 +114,10 @@ class _Context:
 
     def _known(self, value: Any, otherwise: str) -> str:
         return str(value) if isinstance(value, str | int | float) else otherwise
+
+    def shown(self, *keys: str | int) -> int:
+        """The line in the pipeline's own file."""
+        return self.outer or self.line(*keys)
 
     def line(self, *keys: str | int) -> int:
         return self.sources.lines(self.document).of(*keys)
@@ -131,7 +136,7 @@ def _root(context: _Context, data: dict[Any, Any], keys: Keys, depth: int) -> It
             yield from _part(context, job, place, depth)
     elif isinstance(data.get("steps"), list):
         steps = list(_steps(context, data["steps"], (*keys, "steps"), depth))
-        yield str(data.get("job", data.get("name", "steps"))), context.line(*keys, "steps"), steps
+        yield str(data.get("job", data.get("name", "steps"))), context.shown(*keys, "steps"), steps
     elif isinstance(table(data.get("extends")).get("template"), str):
         yield from _part(context, table(data["extends"]), (*keys, "extends"), depth)
 
@@ -159,7 +164,7 @@ def _part(context: _Context, part: dict[Any, Any], keys: Keys, depth: int) -> It
     if isinstance(part.get("template"), str):
         inner = _open(context, part, keys, depth)
         if isinstance(inner, Step):
-            yield part["template"], context.line(*keys, "template"), [inner]
+            yield part["template"], context.shown(*keys, "template"), [inner]
         else:
             yield from _root(inner, table(inner.document.data), (), depth + 1)
         return
@@ -174,7 +179,7 @@ def _part(context: _Context, part: dict[Any, Any], keys: Keys, depth: int) -> It
                 at = (*keys, "strategy", str(kind), str(phase))
                 if isinstance(table(hook).get("steps"), list):
                     steps = list(_steps(context, hook["steps"], (*at, "steps"), depth))
-                    yield str(part["deployment"]), context.line(*keys), steps
+                    yield str(part["deployment"]), context.shown(*keys), steps
     else:
         yield from _root(context, part, keys, depth)
 
@@ -185,7 +190,7 @@ def _open(context: _Context, part: dict[Any, Any], keys: Keys, depth: int) -> _C
     document = context.sources.documents.get(_template(context.document.path, name))
     if document is None or depth >= _DEPTH:
         return Step(
-            unknown=(f"template {name}", context.line(*keys, "template")), conditions=context.conditions
+            unknown=(f"template {name}", context.shown(*keys, "template")), conditions=context.conditions
         )
     given = {
         key: context.plain(one) if isinstance(one, str) else one
@@ -193,7 +198,11 @@ def _open(context: _Context, part: dict[Any, Any], keys: Keys, depth: int) -> _C
     }
     parameters = {**_defaults(table(document.data).get("parameters")), **given}
     return replace(
-        context, document=document, parameters=parameters, by=(*context.by, f"template {name}")[-4:]
+        context,
+        document=document,
+        parameters=parameters,
+        by=(*context.by, f"template {name}")[-4:],
+        outer=context.shown(*keys, "template"),
     )
 
 
@@ -227,7 +236,7 @@ def _step(context: _Context, step: dict[Any, Any], keys: Keys) -> Iterator[Step]
     if not isinstance(name, str):
         return
     inputs = {key: context.plain(one) for key, one in strings(step.get("inputs")).items()}
-    yield Step(used=(name, context.line(*keys, "task"), inputs), conditions=context.conditions)
+    yield Step(used=(name, context.shown(*keys, "task"), inputs), conditions=context.conditions)
     low = {key.lower(): key for key in inputs}
     for key in SCRIPT_TASKS.get(name.partition("@")[0].lower(), ()):
         if key in low and inputs[low[key]].strip():

@@ -60,6 +60,7 @@ class _Context:
     by: tuple[str, ...] = ()
     conditions: tuple[Any, ...] = ()
     may_fail: bool = False
+    outer: int = 0  # the line of the workflow that leads to another file
 
     def plain(self, text: str) -> str:
         """With the values of inputs that are known."""
@@ -183,7 +184,7 @@ def _run(context: _Context, step: dict[str, Any], keys: tuple[str | int, ...]) -
 
 
 def _use(context: _Context, step: dict[str, Any], keys: tuple[str | int, ...], depth: int) -> Iterator[Step]:
-    name, line = step["uses"].strip(), context.lines.of(*keys, "uses")
+    name, line = step["uses"].strip(), context.outer or context.lines.of(*keys, "uses")
     inputs = {key: context.plain(value) for key, value in strings(step.get("with")).items()}
     if name.startswith("."):
         yield from _local(context, name, line, inputs, depth)
@@ -195,7 +196,8 @@ def _use(context: _Context, step: dict[str, Any], keys: tuple[str | int, ...], d
     if name.startswith("pypa/cibuildwheel"):
         scripts = [text for key, text in context.variables.items() if key.startswith("CIBW_TEST_COMMAND")]
     for script in scripts:
-        where = Place(context.document.path, line, context.folder, (*context.by, name), context.may_fail)
+        there = context.lines.of(*keys, "uses")
+        where = Place(context.document.path, there, context.folder, (*context.by, name), context.may_fail)
         for one in variants(script, context.matrix):
             yield Step(one, where, conditions=context.conditions)
     if not scripts and not is_known(name):
@@ -218,6 +220,7 @@ def _local(context: _Context, name: str, line: int, inputs: Mapping[str, str], d
         inputs={**_defaults(table(document.data).get("inputs")), **inputs},
         folder="",
         by=(*context.by, f"uses {name}"),
+        outer=line,
     )
     yield from _steps(inner, runs.get("steps"), ("runs", "steps"), depth + 1)
 
@@ -231,7 +234,7 @@ def _called(
     context: _Context, job: dict[str, Any], keys: tuple[str | int, ...], depth: int
 ) -> Iterator[Step]:
     """Steps of all jobs of a reusable workflow of this repository."""
-    name, line = str(job["uses"]), context.lines.of(*keys, "uses")
+    name, line = str(job["uses"]), context.outer or context.lines.of(*keys, "uses")
     inputs = {key: context.plain(value) for key, value in strings(job.get("with")).items()}
     yield Step(used=(name, line, inputs), conditions=context.conditions)
     document = context.sources.document("", name.partition("@")[0]) if name.startswith(".") else None
@@ -246,6 +249,7 @@ def _called(
         variables=strings(table(document.data).get("env")),
         inputs={**_defaults(table(on).get("inputs")), **inputs},
         by=(*context.by, f"uses {name}"),
+        outer=line,
     )
     for one, raw in table(table(document.data).get("jobs")).items():
         described = table(raw)

@@ -50,6 +50,11 @@ class _Merged:
     origin: dict[tuple[str, str], tuple[Document, Keys]] = field(default_factory=dict)
     unknown: list[tuple[str, int]] = field(default_factory=list)
     paths: set[str] = field(default_factory=set)
+    root: str = ""
+
+    def here(self, document: Document, line: int) -> int:
+        """The line in the file that the provider reads; 1 for what stands in another."""
+        return line if document.path == self.root else 1
 
     def take(self, document: Document, data: Mapping[Any, Any]) -> None:
         for name, one in data.items():
@@ -64,7 +69,7 @@ class _Merged:
 def _merged(sources: Sources, document: Document) -> _Merged:
     key = ("gitlab", document.path)
     if key not in sources.cache:
-        merged = _Merged()
+        merged = _Merged(root=document.path)
         _include(sources, document, merged, 0)
         sources.cache[key] = merged
     found: _Merged = sources.cache[key]
@@ -86,7 +91,7 @@ def _include(sources: Sources, document: Document, merged: _Merged, depth: int) 
     merged.paths.add(document.path)
     for number, one in enumerate(listed(data.get("include"))):
         local = one if isinstance(one, str) and not one.startswith("http") else table(one).get("local")
-        line = sources.lines(document).of("include", number)
+        line = merged.here(document, sources.lines(document).of("include", number))
         if local and depth < 5:
             _local(sources, str(local), merged, depth, line)
         elif not local and (template := table(one).get("template")):
@@ -143,6 +148,7 @@ def _job(sources: Sources, merged: _Merged, name: str) -> list[Job]:
         return []
     document, keys = merged.origin[(name, "")]
     line = sources.lines(document).of(*keys)
+    here = merged.here(document, line)
     plain = {key: one for key, (_, one) in whole.items()}
     variables = {**_variables(merged.data.get("variables")), **_variables(plain.get("variables"))}
     workflow = _rules(merged, table(merged.data.get("workflow")).get("rules")) or []
@@ -151,14 +157,14 @@ def _job(sources: Sources, merged: _Merged, name: str) -> list[Job]:
     steps = list(_steps(sources, merged, whole, variables))
     if isinstance(called := plain.get("trigger"), dict | str) and not table(called).get("include"):
         steps.append(
-            Step(unknown=(f"pipeline of another project {table(called).get('project', called)}", line))
+            Step(unknown=(f"pipeline of another project {table(called).get('project', called)}", here))
         )
     image = plain.get("image", merged.data.get("image", table(merged.data.get("default")).get("image")))
     image = table(image).get("name", image) if isinstance(image, dict) else image
     if isinstance(image, str):
-        steps.append(Step(used=(image, line, {})))
+        steps.append(Step(used=(image, here, {})))
     return jobs(
-        sources, name, line, steps, triggers, lambda *_: True, disabled=not triggers, environment=variables
+        sources, name, here, steps, triggers, lambda *_: True, disabled=not triggers, environment=variables
     )
 
 

@@ -147,6 +147,8 @@ def test_local_actions_and_workflows_are_followed_with_their_inputs(ci):
     first, second = jobs(ci, text, **files)
     assert run_of(first) == ["pytest -q unit"]
     assert first.commands[0].path == ".github/actions/test/action.yml"
+    # What is used in another file is shown where the workflow leads to it.
+    assert [line for _, line, _ in first.uses] == [7]
     assert run_of(second) == ["python train.py"]
     assert second.commands[0].by == ("uses ./.github/workflows/called.yml", "make train")
 
