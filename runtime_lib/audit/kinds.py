@@ -9,7 +9,7 @@ from typing import Literal
 
 from runtime_lib.audit.index.model import Evidence, Repo
 from runtime_lib.audit.parts import examples, serving, tests, training, web
-from runtime_lib.audit.queries import at, commands, entries, files, lines, uses
+from runtime_lib.audit.queries import at, commands, distribution, entries, files, lines, uses
 from runtime_lib.audit.tools import used
 
 __all__ = ["Kind", "Stage", "kind", "stage"]
@@ -48,7 +48,7 @@ def kind(repo: Repo) -> tuple[Kind, tuple[Evidence, ...]]:
     if found := tuple(_course(repo)):
         return "course", found[:3]
     own = list(_own(repo))
-    public = list(_public(repo)) if _packaged(repo) else []
+    public = list(_public(repo, trains=bool(own))) if _packaged(repo) else []
     if sum(weight for weight, _ in public) > max(1, sum(weight for weight, _ in own)):
         return "library", tuple(one for _, one in public)[:3]
     return "project", tuple(one for _, one in own)[:3]
@@ -117,20 +117,20 @@ def _packaged(repo: Repo) -> bool:
     return any(pattern.fullmatch(path) for path in repo.files)
 
 
-def _public(repo: Repo) -> Iterator[tuple[int, Evidence]]:
-    """What speaks for a package that others install."""
+def _public(repo: Repo, *, trains: bool) -> Iterator[tuple[int, Evidence]]:
+    """What speaks for a package that others install; `trains`: something speaks for a model of its own."""
     yield from ((3, at(one.path, one.line, one.text)) for _, _, one in commands(repo, _PUBLISHES))
     yield from (
         (3, at(where, line, name)) for where, _, name, line in uses(repo, r"pypi-publish|release-to-pypi")
     )
-    name = _name(repo)
+    name = distribution(repo).replace("-", "[-_.]")
     if name:
         pattern = rf"(?i)(?:pip3? install|uv add|conda install|poetry add)\b.* [\"']?{name}\b(?![./])"
         yield from (
             (2, at(text, line, words))
             for text, line, words in list(lines(repo, pattern, within="/readme*"))[:1]
         )
-    if not (training(repo) | web(repo)) - examples(repo):
+    if not trains and not (training(repo) | web(repo)) - examples(repo):
         yield (
             2,
             at(
@@ -139,23 +139,25 @@ def _public(repo: Repo) -> Iterator[tuple[int, Evidence]]:
                 "a package that trains nothing",
             ),
         )
-    said = [*entries(repo, "project.classifiers.*", "tool.poetry.classifiers.*", within="/pyproject.toml")]
+    found = list(_classifiers(repo))
     audience = re.compile("Development Status|Intended Audience|Topic ::")
-    for document, entry in sorted(said, key=lambda one: not audience.match(str(one[1].value)))[:1]:
+    for said in sorted(found, key=lambda one: not audience.match(one.what))[:1]:
         # Who says how mature it is and for whom speaks to others.
-        yield 1 + bool(audience.match(str(entry.value))), at(document, entry.line, str(entry.value))
+        yield 1 + bool(audience.match(said.what)), said
 
 
-def _name(repo: Repo) -> str:
-    """The distribution's name as a pattern, "-" and "_" alike; "" if it is not written as a constant."""
-    for _, entry in entries(repo, "project.name", "tool.poetry.name", "metadata.name", within="/*.*"):
-        if isinstance(entry.value, str):
-            return re.sub(r"[-_.]+", "[-_.]", re.escape(entry.value).replace("\\-", "-"))
+def _classifiers(repo: Repo) -> Iterator[Evidence]:
+    keys = ("project.classifiers.*", "tool.poetry.classifiers.*", "metadata.classifiers*")
+    for document, entry in entries(repo, *keys):
+        if "/" in document.path:
+            continue
+        yield from (at(document, entry.line, word) for word in str(entry.value).splitlines() if word.strip())
     setup = repo.modules.get("setup.py")
     for call in setup.calls if setup else ():
-        if call.name.endswith("setup") and isinstance(call.keywords.get("name"), str):
-            return re.sub(r"[-_.]+", "[-_.]", re.escape(call.keywords["name"]).replace("\\-", "-"))
-    return ""
+        words = call.keywords.get("classifiers") if call.name.endswith("setup") else None
+        yield from (
+            at("setup.py", call.line, str(word)) for word in (words if isinstance(words, list) else ())
+        )
 
 
 def _own(repo: Repo) -> Iterator[tuple[int, Evidence]]:
@@ -166,10 +168,10 @@ def _own(repo: Repo) -> Iterator[tuple[int, Evidence]]:
     )[:3]:
         if path not in aside:
             yield 2, at(path, 1, path)
-    for _, one in used(repo, "pipeline", by=("calls",)):
-        if one.path not in aside:
-            yield 3, one
-            break
+    steps = [one for _, one in used(repo, "pipeline", by=("calls",)) if one.path not in aside]
+    if steps:
+        # One module among hundreds is what a library offers for that tool.
+        yield 3 if len({one.path for one in steps}) * 25 >= len(repo.modules) else 1, steps[0]
     scripts = re.compile(r"(?:scripts/|src/)?(?:[a-z]+_)?train(?:ing|er)?(?:_[a-z]+)?\.py")
     yield from ((2, at(path, 1, "a script that trains")) for path in repo.modules if scripts.fullmatch(path))
     served = sorted(serving(repo) - aside)

@@ -25,6 +25,7 @@ __all__ = [
     "at",
     "calls",
     "commands",
+    "distribution",
     "entries",
     "files",
     "homes",
@@ -128,6 +129,18 @@ def files(repo: Repo, *globs: str) -> list[str]:
 @once
 def _files(repo: Repo) -> dict[tuple[str, ...], list[str]]:
     return {}
+
+
+def distribution(repo: Repo) -> str:
+    """The name that the repository is installed by, normalised; "" if it is not written as a constant."""
+    keys = ("project.name", "tool.poetry.name", "metadata.name")
+    names = [one.value for where, one in entries(repo, *keys) if "/" not in where.path]
+    setup = repo.modules.get("setup.py")
+    names += (
+        [call.keywords.get("name") for call in setup.calls if call.name.endswith("setup")] if setup else []
+    )
+    found = next((one for one in names if isinstance(one, str)), "")
+    return re.sub(r"[-_.]+", "-", found).lower()
 
 
 @lru_cache(maxsize=1024)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from runtime_lib.audit.index.model import Evidence, Repo
-from runtime_lib.audit.queries import at, calls, commands, entries, files, imports, uses
+from runtime_lib.audit.queries import at, calls, commands, distribution, entries, files, imports, once, uses
 
 __all__ = ["ROLES", "Tool", "named", "used"]
 
@@ -93,12 +94,14 @@ def _shown(repo: Repo, tool: Tool, sign: str, within: Collection[str] | None) ->
     wanted: tuple[str, ...] = getattr(tool, sign)
     if not wanted:
         return
+    own = _own(repo)
     if sign == "calls":
-        yield from (
-            at(module, one.line, f"{one.name}(…)") for module, one in calls(repo, *wanted, within=within)
-        )
+        for module, one in calls(repo, *wanted, within=within):
+            if re.split(r"[.(]", one.name, maxsplit=1)[0] not in own:
+                yield at(module, one.line, f"{one.name}(…)")
     elif sign == "imports":
-        yield from (one for _, one in imports(repo, *wanted, within=within))
+        foreign = (one for one in wanted if one.partition(".")[0] not in own)
+        yield from (one for _, one in imports(repo, *foreign, within=within))
     elif sign == "files":
         yield from (at(path, 1, path.rpartition("/")[2]) for path in files(repo, *wanted))
     elif sign == "packages":
@@ -106,6 +109,16 @@ def _shown(repo: Repo, tool: Tool, sign: str, within: Collection[str] | None) ->
         yield from (at(one.path, one.line, f"{one.name}{one.spec}") for one in found)
     else:
         yield from _written(repo, sign, wanted)
+
+
+@once
+def _own(repo: Repo) -> frozenset[str]:
+    """Packages of the repository itself: the source of a tool is no use of it."""
+    packages = re.compile(r"(?:src/|lib/|python/)?(\w+)/__init__\.py")
+    found = {match[1] for path in repo.files if (match := packages.fullmatch(path))}
+    # A folder may be called like a package that is used; its own name is declared for its extras.
+    others = repo.dependencies.names - {distribution(repo)}
+    return frozenset(found - {name.replace("-", "_") for name in others})
 
 
 def _written(repo: Repo, sign: str, wanted: tuple[str, ...]) -> Iterator[Evidence]:

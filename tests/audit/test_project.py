@@ -108,6 +108,27 @@ def test_a_library_is_known_by_how_it_is_published(project):
     assert (found.kind, found.targets) == ("library", ("library",))
 
 
+def test_a_library_may_offer_a_pipeline_tool_to_others(project):
+    files = {
+        "setup.py": "from setuptools import setup\nsetup(name='many', classifiers=['Topic :: Software'])\n",
+        "many/__init__.py": "",
+        "many/airflow.py": "from airflow import DAG\nDAG('a')\n",
+        **{f"many/part{n}.py": "x = 1\n" for n in range(30)},
+    }
+    assert project(files).kind == "library"
+    few = {path: text for path, text in files.items() if "part" not in path}
+    assert project(few).kind == "project"
+
+
+def test_a_generator_of_projects_is_a_template(project):
+    files = {
+        "pyproject.toml": PACKAGE,
+        "nearest/__init__.py": "",
+        **{f"nearest/templates/{name}.py.j2": "x = {{ y }}\n" for name in ("train", "serve", "data")},
+    }
+    assert project(files).kind == "template"
+
+
 def test_torch_that_only_converts_is_no_framework(project):
     convert = "import torch\n\ntorch.onnx.export(torch.load('a.pt'), torch.zeros(1), 'a.onnx')\n"
     found = project({"export_onnx.py": convert, "train.py": TRAIN + STARTED})

@@ -58,3 +58,14 @@ def test_each_sign_is_found(tree):
     found = {name: (one.path, one.line) for name, one in used(repo, "pipeline")}
     assert found == {"dvc": ("dvc.yaml", 3), "snakemake": ("steps/Snakefile", 1)}
     assert [name for name, _ in used(repo, "registry")] == ["azureml"]
+
+
+def test_the_source_of_a_tool_is_no_use_of_it(tree):
+    source = {"wandb/__init__.py": "def init():\n    pass\n", "wandb/cli.py": "import wandb\nwandb.init()\n"}
+    assert used(index(tree(source)), "tracker", by=["calls", "imports"]) == []
+    # A folder may be called like a package that is used.
+    declared = {**source, "requirements.txt": "wandb==0.17\n"}
+    assert [name for name, _ in used(index(tree(declared)), "tracker")] == ["wandb"]
+    # Its own name among what it declares is for its extras.
+    own = {**declared, "pyproject.toml": '[project]\nname = "wandb"\nversion = "1"\n'}
+    assert used(index(tree(own)), "tracker") == []

@@ -42,7 +42,9 @@ _POSTS = (
 
 
 def messages(repo: Repo, project: Project) -> Iterator[Evidence]:
-    """Messages to somebody, in functions that something calls."""
+    """Messages to somebody, in functions that something calls; a library that can send them tells nobody."""
+    if project.kind == "library":
+        return
     within = reached(repo, started(repo)) - project.tests
     found = {(one.path, one.line): one for _, one in used(repo, "alerts", by=("calls",), within=within)}
     for module, one in calls(repo, *_POSTS, within=within):

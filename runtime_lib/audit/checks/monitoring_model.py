@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 
 from runtime_lib.audit.checks.monitoring import judged
 from runtime_lib.audit.index.model import Call, Evidence, Module, Repo
-from runtime_lib.audit.parts import examples, mentioned, predicts, started
+from runtime_lib.audit.parts import mentioned, predicts, started
 from runtime_lib.audit.project import Project
 from runtime_lib.audit.queries import at, calls, reached
 from runtime_lib.audit.records import Finding, check
@@ -29,6 +29,13 @@ _NOW = re.compile(
 _DRIFT_NAME = re.compile(
     r"(?:^|_)(?:drift\w*|psi|population_stability\w*|data_drift\w*|concept_drift\w*)(?:_|$)", re.IGNORECASE
 )
+_SCORES = re.compile(
+    r"^sklearn\.metrics\.|\.(?:mean_squared_error|mean_absolute_error|accuracy_score|f1_score)$"
+)
+_METERS = (
+    "prometheus_client.*", "opentelemetry*.create_*", "*statsd*.gauge", "*statsd*.histogram",
+    "*statsd*.distribution",
+)  # fmt: skip
 _QUALITY_NAME = re.compile(
     r"^(?!_?(?:log|plot|save|load|print)_).*(?:accuracy|performance|quality|predictions?_?(?:distribution|stat\w*|metrics))",
     re.IGNORECASE,
@@ -104,17 +111,15 @@ def _watched(repo: Repo, project: Project) -> Iterator[Evidence]:
     for name, one in used(repo, "drift", by=("calls",), within=within):
         if name in _LIBRARIES and _of_now(repo, project, one.path) and _has_predictions(repo, one.path):
             yield one
+    yield from (one for one in _own_drift(repo, project, within) if _has_predictions(repo, one.path))
     if project.kind != "library":
-        yield from (one for one in _own_drift(repo, project, within) if _has_predictions(repo, one.path))
         yield from _exported(repo, project)
     yield from _own_quality(repo, within - project.training)
 
 
 def _exported(repo: Repo, project: Project) -> Iterator[Evidence]:
     """Metrics whose values or labels are predictions; how many and how long tells nothing of them."""
-    for module, one in calls(
-        repo, "prometheus_client.*", "opentelemetry*.create_*", "statsd*.gauge", "statsd*.histogram"
-    ):
+    for module, one in calls(repo, *_METERS):
         if module.path in project.tests or not one.args or not isinstance(one.args[0], str):
             continue
         name, labels = one.args[0], str([*one.args[2:3], one.keywords.get("labelnames", "")])
@@ -131,26 +136,23 @@ def _own_quality(repo: Repo, within: frozenset[str]) -> Iterator[Evidence]:
         for path in within
         if re.search(r"monitor|production_metrics|model_performance|online_metrics", path, re.I)
     }
-    metrics = (
-        "sklearn.metrics.*",
-        "*.mean_squared_error",
-        "*.mean_absolute_error",
-        "*.accuracy_score",
-        "*.f1_score",
-    )
-    for module, one in calls(repo, *metrics, within=named_so):
-        if _has_predictions(repo, module.path):
-            yield at(module, one.line, one.name)
-    for path in sorted(named_so):
+    for path in sorted(path for path in named_so if _has_predictions(repo, path)):
         module = _module(repo, path)
-        for function in module.functions if _has_predictions(repo, path) else ():
+        yield from (at(path, one.line, one.name) for one in module.calls if _SCORES.search(one.name))
+        for function in module.functions:
             own = function.name.rpartition(".")[2]
             asked = _QUALITY_NAME.search(own) and own in mentioned(repo)
             if asked and _computes(module, function.line, function.end):
                 yield at(module, function.line, f"def {function.name}")
-    joins = ("*.merge", "*.join", "sklearn.metrics.*")
+    yield from _joined(repo, within - predicts(repo))
+
+
+def _joined(repo: Repo, within: Collection[str]) -> Iterator[Evidence]:
+    """Predictions from a database, put beside something else."""
     asked = re.compile(r"(?is)\bselect\b.*\bfrom\b.*predict|\bselect\b.*predict.*\bfrom\b")
-    joined = {module.path for module, _ in calls(repo, *joins, within=within - predicts(repo))}
+    joined = {
+        module.path for module, _ in calls(repo, "*.merge", "*.join", "sklearn.metrics.*", within=within)
+    }
     for module, one in calls(repo, "*read_sql*", "*.execute", "*.query", "*.sql", within=joined):
         if any(asked.search(text) for _, text in module.strings):
             yield at(module, one.line, one.name)
@@ -189,10 +191,6 @@ def drift(repo: Repo, project: Project) -> Finding:
 
 
 def _drifts(repo: Repo, project: Project) -> Iterator[Evidence]:
-    if project.kind == "library":
-        # There drift is the product, or an example of it.
-        yield from _written(repo)
-        return
     within = _running(repo, project)
     for name, one in used(repo, "drift", by=("calls",), within=within):
         if name == "tfdv" and not _with_earlier(repo, one):
@@ -252,9 +250,8 @@ def _with_earlier(repo: Repo, one: Evidence) -> bool:
 
 
 def _running(repo: Repo, project: Project) -> frozenset[str]:
-    """Code that something starts, without tests; of a library without its examples."""
-    found = reached(repo, started(repo)) - project.tests
-    return found - examples(repo) if project.kind == "library" else found
+    """Code that something starts, without tests; none of a library, where detectors are the product."""
+    return frozenset() if project.kind == "library" else reached(repo, started(repo)) - project.tests
 
 
 def _of_now(repo: Repo, project: Project, path: str) -> bool:

@@ -186,3 +186,9 @@ def test_a_dashboard(ask, there, files):
 )
 def test_a_runbook(ask, there, files):
     assert ask("M8", SERVED | files).verdict == ("pass" if there else "fail")
+
+
+def test_a_library_that_can_send_messages_tells_nobody(ask):
+    pyproject = "[build-system]\nrequires = ['hatchling']\n[project]\nname = 'notify'\nversion = '1'\n"
+    package = {"pyproject.toml": pyproject, "notify/__init__.py": SEND, "notify/__main__.py": USE}
+    assert ask("M4", package).value is False
