@@ -11,6 +11,7 @@ from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from runtime_lib.audit.index.model import Repo
+from runtime_lib.audit.index.modules import fill
 
 __all__ = ["homes", "once", "reached"]
 
@@ -82,7 +83,8 @@ def _suffixes(repo: Repo) -> dict[str, list[str]]:
     named: dict[str, list[str]] = defaultdict(list)
     for path, module in repo.modules.items():
         named[f"={module.name}"].append(path)
-        parts = PurePosixPath(path).with_suffix("").parts
+        # A template's folder is imported by the name that its hole gets in code.
+        parts = PurePosixPath(fill(path) if "{" in path else path).with_suffix("").parts
         parts = parts[:-1] if parts[-1] == "__init__" else parts
         for start in range(len(parts)):
             named[".".join(parts[start:])].append(path)

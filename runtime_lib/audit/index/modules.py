@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from runtime_lib.audit.index.model import Module
 from runtime_lib.audit.index.reader import Reader
 
-__all__ = ["parse", "quiet", "read_module", "read_tree", "why_not"]
+__all__ = ["fill", "parse", "quiet", "read_module", "read_tree", "why_not"]
 
 # A syntax tree takes about a hundred times its source.
 _LARGEST = 1_000_000
@@ -117,9 +117,14 @@ def why_not(path: str, source: str) -> str:
     return "nested too deeply"
 
 
+def fill(text: str) -> str:
+    """A template's text with a name in each hole and without its statements; lines stay where they are."""
+    filled = _HOLE.sub(lambda hole: re.sub(r"\W+", "_", hole[1]).strip("_")[-60:] or "hole", text)
+    return _TEMPLATE.sub(lambda hole: "\n" * hole[0].count("\n"), filled)
+
+
 def _filled(source: str) -> ast.Module | None:
-    """A template with a name in each hole and without its statements: most are Python then."""
+    """The tree of a template that is filled: most are Python then."""
     if "{{" not in source and "{%" not in source:
         return None
-    filled = _HOLE.sub(lambda hole: re.sub(r"\W+", "_", hole[1]).strip("_")[-60:] or "hole", source)
-    return parse(_TEMPLATE.sub(lambda hole: "\n" * hole[0].count("\n"), filled))
+    return parse(fill(source))

@@ -110,6 +110,18 @@ def test_fixtures_of_folders_above_are_followed(tree: Tree):
     assert ask(tree, "Q1", files).verdict == "pass"
 
 
+def test_tests_of_a_template_run_the_code_under_its_braces(tree: Tree):
+    package = "{{ cookiecutter.repo }}/src/{{ cookiecutter.package }}"
+    files = {
+        "cookiecutter.json": "{}",
+        f"{package}/__init__.py": "",
+        f"{package}/features.py": "def ratio(a, b):\n    return a / b\n",
+        "{{ cookiecutter.repo }}/tests/test_a.py": "from {{ cookiecutter.package }}.features import ratio\n"
+        "def test_it():\n    assert ratio(1, 2)\n",
+    }
+    assert ask(tree, "Q1", files).verdict == "pass"
+
+
 def test_tests_that_cannot_be_read_are_unknown(tree: Tree):
     assert verdict(tree, "Q1", "print 'a'\ndef test_it(): pass\n") == "unknown"
 
