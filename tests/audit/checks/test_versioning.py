@@ -9,6 +9,12 @@ from runtime_lib.audit.project import assess
 from runtime_lib.audit.records import CHECKS
 
 TRAIN = "from sklearn.svm import SVC\nSVC().fit(x, y)\n"
+OPTION = """
+import argparse
+from mlflow.sklearn import log_model
+parser = argparse.ArgumentParser()
+parser.add_argument("--register", action="store_true")
+"""
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 9\n"
 
 
@@ -57,6 +63,15 @@ def test_versions_of_data(ask, files, tool):
         ("import mlflow\nmlflow.sklearn.log_model(m, 'model', registered_model_name='x')", "mlflow"),
         ("import mlflow\nmlflow.sklearn.log_model(m, 'model', registered_model_name=None)", False),
         ("import mlflow\nmlflow.sklearn.log_model(m, 'model')", False),
+        ("import mlflow\nif False:\n    mlflow.sklearn.log_model(m, 'm', registered_model_name='x')", False),
+        (
+            (
+                OPTION + "if parser.parse_args().register:\n    log_model(m, 'm', registered_model_name='x')",
+                False,
+            ),
+            (OPTION + "log_model(m, 'm', registered_model_name='x')", "mlflow"),
+            False,
+        ),
         ("import mlflow\n# mlflow.register_model('runs:/1/model', 'x')", False),
         ("import mlflow\nif False:\n    mlflow.register_model('runs:/1/model', 'x')", False),
         ("from mlflow import MlflowClient\nMlflowClient().create_model_version('x', 's')", "mlflow"),
@@ -124,6 +139,7 @@ ARGUMENT = (
             },
             True,
         ),
+        ({"train.py": TRAIN, "c.yaml": "lr: 1\n", "Makefile": "a:\n\tpython train.py -c c.yaml\n"}, False),
         ({"train.py": TRAIN, "Makefile": "a:\n\tother c.cfg\n", "c.cfg": "[training]\ndropout = 1\n"}, False),
     ],
 )

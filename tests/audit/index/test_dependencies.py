@@ -331,6 +331,9 @@ def test_which_requirements_are_a_lock(tree):
     ) == ["uv"]
     assert kinds("a==1 \\\n    --hash=sha256:00 \\\n    --hash=sha256:11\n") == ["hashes"]
     assert kinds("requests==2.31\nflask==3.0\n") == []
+    # Deep packages alone are no freeze while those of others are missing.
+    assert kinds(pins + "six==1.16\npytz==2023.3\njoblib==1.3\n") == []
+    assert kinds(freeze + "tqdm\nrich\nattrs\n") == []
     assert kinds("certifi==2023\nidna==3\nurllib3==2\nrequests==2.31\ncharset-normalizer==3\n") == ["freeze"]
     found = deps(tree, {"requirements.in": "pandas\n", "requirements.txt": compiled})
     assert found.locks[0].manifest == "requirements.in"

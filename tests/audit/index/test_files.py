@@ -183,6 +183,9 @@ def test_what_is_no_regular_file_does_not_block(tree):
     assert list(repo.modules) == ["a.py"]
     with pytest.raises(OSError, match="regular"):
         files_module.read(root, "pipe.py", 10)
+    (root / "late.py").symlink_to(root / "a.py")  # after the files were listed
+    with pytest.raises(OSError, match="symbolic"):
+        files_module.read(root, "late.py", 10)
 
 
 def test_a_missing_file_is_named(tree):
