@@ -23,7 +23,10 @@ def app(imports: str = "", body: str = "pass", more: str = "") -> dict[str, str]
     return {"app.py": APP.format(imports=imports, body=body) + more}
 
 
-TRAIN = {"train.py": "from sklearn.svm import SVC\nimport psutil, prometheus_client\nSVC().fit(1, 2)\n"}
+TRAIN = {
+    "train.py": "from sklearn.svm import SVC\nimport psutil, prometheus_client\nSVC().fit(1, 2)\n"
+    "psutil.cpu_percent()\nprometheus_client.Counter('epochs', 'n').inc()\n"
+}
 SYSTEM = {
     "prometheus": app("import prometheus_client", "prometheus_client.Counter('requests', 'n').inc()"),
     "instrumentator": app("from prometheus_fastapi_instrumentator import Instrumentator"),

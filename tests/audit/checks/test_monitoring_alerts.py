@@ -128,6 +128,7 @@ UNTOLD = {
     },
     "a pop-up": {"notify.py": "from win10toast import ToastNotifier\nToastNotifier().show_toast('failed')\n"},
     "a function that nothing calls": {"notify.py": SEND},
+    "a function that is imported alone": {"notify.py": SEND, "main.py": "import notify\n\nprint(notify)\n"},
     "a function that a test calls": {"notify.py": SEND, "tests/test_a.py": USE},
     "airflow off": dag(email=["team@acme.org"], email_on_failure=False),
     "airflow's example": dag(email=["airflow@example.com"], email_on_failure=True),
