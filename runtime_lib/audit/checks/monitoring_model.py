@@ -36,6 +36,9 @@ _METERS = (
     "prometheus_client.*", "opentelemetry*.create_*", "*statsd*.gauge", "*statsd*.histogram",
     "*statsd*.distribution",
 )  # fmt: skip
+_ANSWERS = re.compile(
+    r"predict|\bfrom\s+\w*scores\b|^(?:scores|probability|proba|y_pred|y_hat)$", re.IGNORECASE
+)
 _QUALITY_NAME = re.compile(
     r"^(?!_?(?:log|plot|save|load|print)_).*(?:accuracy|performance|quality|predictions?_?(?:distribution|stat\w*|metrics))",
     re.IGNORECASE,
@@ -161,7 +164,7 @@ def _joined(repo: Repo, within: Collection[str]) -> Iterator[Evidence]:
 def _has_predictions(repo: Repo, path: str) -> bool:
     module = _module(repo, path)
     words = [text for _, text in module.strings] + [word for call in module.calls for word in call.keywords]
-    return any("predict" in word.lower() for word in words)
+    return any(_ANSWERS.search(word) for word in words)
 
 
 @check(

@@ -153,6 +153,15 @@ def test_a_monitor_that_computes_quality_from_what_was_logged(ask):
     assert ask("M2", SERVED | {"monitoring.py": monitor, "job.py": "import monitoring\n"}).value is False
 
 
+def test_drift_of_scores_in_a_database_watches_them_too(ask):
+    job = (
+        OWN
+        + "\n    detect_drift(read('select score from scores'), read('select score from scores_before'))\n"
+    )
+    assert ask("M2", SERVED | {"watch.py": job}).value is True
+    assert ask("M2", SERVED | {"watch.py": job.replace("scores", "inputs")}).value is False
+
+
 def test_drift_of_a_clock_is_none(ask):
     clock = (
         "import numpy as np\n\ndef estimate_drift(ticks):\n    return np.mean(ticks)\n\nestimate_drift([1])\n"
