@@ -65,13 +65,10 @@ def test_versions_of_data(ask, files, tool):
         ("import mlflow\nmlflow.sklearn.log_model(m, 'model')", False),
         ("import mlflow\nif False:\n    mlflow.sklearn.log_model(m, 'm', registered_model_name='x')", False),
         (
-            (
-                OPTION + "if parser.parse_args().register:\n    log_model(m, 'm', registered_model_name='x')",
-                False,
-            ),
-            (OPTION + "log_model(m, 'm', registered_model_name='x')", "mlflow"),
+            OPTION + "if parser.parse_args().register:\n    log_model(m, 'm', registered_model_name='x')",
             False,
         ),
+        (OPTION + "log_model(m, 'm', registered_model_name='x')", "mlflow"),
         ("import mlflow\n# mlflow.register_model('runs:/1/model', 'x')", False),
         ("import mlflow\nif False:\n    mlflow.register_model('runs:/1/model', 'x')", False),
         ("from mlflow import MlflowClient\nMlflowClient().create_model_version('x', 's')", "mlflow"),
