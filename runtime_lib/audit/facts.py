@@ -131,7 +131,7 @@ def _value(finding: Finding, fact: Fact) -> Any:
 def _dockerfile(repo: Repo) -> Answer:
     found = [path for path in repo.files if _is_dockerfile(PurePosixPath(path).name.lower())]
     if not found:
-        return Answer(False, f"none among {len(repo.files):,} files")
+        return Answer(False, f"There is no Dockerfile among {len(repo.files):,} files.")
     best = sorted(found, key=lambda path: (path.count("/"), path))[:5]
     return Answer(True, "tracked", tuple(Evidence(path, 1, "a Dockerfile") for path in best))
 

@@ -15,7 +15,7 @@ from runtime_lib.audit.records import PRINCIPLES, Check, Effort, Finding, Princi
 if TYPE_CHECKING:
     from runtime_lib.audit.score import Level
 
-__all__ = ["GAPS", "WHEN", "Recommendation", "priority_of", "recommend", "roadmap"]
+__all__ = ["GAPS", "OWN", "WHEN", "Recommendation", "priority_of", "recommend", "roadmap"]
 
 When = Literal["week", "month", "quarter"]
 WHEN: tuple[When, ...] = get_args(When)
@@ -25,6 +25,9 @@ _EFFORTS: tuple[Effort, ...] = get_args(Effort)
 _MOST_CRITICAL = 3
 # More than this many steps fit into no week and no month; what is left over moves on.
 _MOST = {"week": 5, "month": 8}
+# The package by which a project of this template is known.
+OWN = "runtime-lib"
+_FOR_OTHERS = ("copier copy", "generated project", "The template")
 # A secret that is out is critical whether or not something is served.
 _ALWAYS = "V6"
 # A check → the one that its step builds on.
@@ -203,14 +206,11 @@ def _step(
     if finding.evidence:
         how.append("Look at " + ", ".join(f"{one.path}:{one.line}" for one in finding.evidence[:3]) + ".")
     if there:
-        one = len(there) == 1
-        how.append(
-            f"{there[0]} is here already: use it." if one else f"Use {' or '.join(there[:2])}: they are here."
-        )
+        how.append(f"Use {' or '.join(there[:2])}, which the repository already has.")
     elif check.tools:
-        how.append(f"For example with {check.tools[0]}.")
-    if check.brings:
-        how.append(check.brings.removesuffix(".") + ".")
+        how.append(f"One way: {check.tools[0]}.")
+    if brought := _brought(check, OWN in has):
+        how.append(brought)
     return Recommendation(
         check.id,
         check.principle,
@@ -223,6 +223,14 @@ def _step(
         when,
         after,
     )
+
+
+def _brought(check: Check, is_ours: bool) -> str:
+    """What the template or the library has for it: `copier copy` is no advice to what was made by it."""
+    brings = check.brings.removesuffix(".") + "." if check.brings else ""
+    if is_ours:
+        return "" if any(word in brings for word in _FOR_OTHERS) else brings
+    return f"In a project of this template, {brings}" if brings.startswith("`mlops ") else brings
 
 
 def _plain(name: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from runtime_lib.audit.project import Project
 
 __all__ = ["Audit", "audit", "judge"]
+
+_ONE = re.compile(
+    r"(?<![\w.,])1 ((?:CI |test |configuration |declared )?)"
+    r"(module|notebook|file|document|function|comparison|configuration|Dockerfile)s\b"
+)
+_EMPTY = "The folder has no files: there is nothing to judge."
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,7 @@ def judge(
     strict: bool = False,
 ) -> Audit:
     """Ask every check of an indexed repository, and draw the conclusions."""
-    findings = {id: _ask(check, repo, project, strict) for id, check in checks.items()}
+    findings = {id: _counted(_ask(check, repo, project, strict)) for id, check in checks.items()}
     for id, finding in known(repo, project, findings).items():
         if id in findings and findings[id].verdict != "pass":
             findings[id] = finding
@@ -116,7 +123,7 @@ def judge(
         level,
         steps,
         accepted.reasons,
-        (*notes, *accepted.notes),
+        (*notes, *accepted.notes, *([] if repo.files else [_EMPTY])),
     )
 
 
@@ -130,6 +137,12 @@ def _ask(check: Check, repo: Repo, project: Project, strict: bool) -> Finding:
         return Finding(
             "unknown", f"the check failed: {type(error).__name__}: {error}"[:300], confidence="low"
         )
+
+
+def _counted(finding: Finding) -> Finding:
+    """With "1 module" where a check counts "1 modules"."""
+    looked = tuple(_ONE.sub(r"1 \1\2", text) for text in finding.looked_at)
+    return replace(finding, message=_ONE.sub(r"1 \1\2", finding.message), looked_at=looked)
 
 
 def _sound(check: Check, finding: Finding, repo: Repo) -> Finding:

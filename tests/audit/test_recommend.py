@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from runtime_lib.audit.recommend import WHEN, roadmap
+from runtime_lib.audit.recommend import OWN, WHEN, recommend, roadmap
+from runtime_lib.audit.score import Level
 from tests.support.audited import PROJECT, REPO, audited, checks, finding
 
 
@@ -72,16 +73,36 @@ def test_a_tool_that_is_there_is_preferred():
     records = checks(A4={"tools": ("GitLab CI", "GitHub Actions")}, T1={"tools": ("MLflow", "Aim")})
     found = steps({"A4": "fail", "A3": finding("A3", "pass", value="github"), "T1": "fail"}, records=records)
     assert found["A4"].tools == ("GitHub Actions",)
-    assert "GitHub Actions is here already: use it." in found["A4"].implementation
+    assert "Use GitHub Actions, which the repository already has." in found["A4"].implementation
     assert found["T1"].tools == ("MLflow", "Aim")
-    assert "For example with MLflow." in found["T1"].implementation
+    assert "One way: MLflow." in found["T1"].implementation
 
 
 def test_what_this_library_brings_is_told_and_where_to_look():
     records = checks(M3={"brings": "`mlops drift OLD NEW` compares two tables."})
     found = steps({"M3": "partial"}, records=records)["M3"]
-    assert found.implementation[-1] == "`mlops drift OLD NEW` compares two tables."
+    assert (
+        found.implementation[-1]
+        == "In a project of this template, `mlops drift OLD NEW` compares two tables."
+    )
     assert "Look at src/train.py:12." in found.implementation
+
+
+def test_a_project_of_the_template_is_not_told_to_be_made_from_it():
+    records = checks(
+        V5={"brings": "`copier copy` of this template asks for the remote."},
+        M3={"brings": "`mlops monitor` compares served rows."},
+    )
+    ours = recommend(
+        records,
+        {"V5": finding("V5", "fail"), "M3": finding("M3", "fail")},
+        Level(None, "", ()),
+        serves=True,
+        has={OWN},
+    )
+    told = {step.check: step.implementation for step in ours}
+    assert told["V5"] == ()
+    assert told["M3"][-1] == "`mlops monitor` compares served rows."
 
 
 def test_an_accepted_gap_is_not_recommended():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from runtime_lib.audit.records import Check, Evidence, Finding
@@ -48,3 +50,19 @@ def test_a_check_that_is_wrong_cannot_tell(ask, said):
 
 def test_a_check_that_is_right_is_believed():
     assert asked(lambda repo, project: finding("A1", "pass"), strict=True).verdict == "pass"
+
+
+def test_one_is_counted_as_one():
+    said = Finding(
+        "fail", "Outputs are stored in 1 notebooks of 11 modules.", looked_at=("1 CI configurations",)
+    )
+    found = judge(REPO, PROJECT, checks(A1={"ask": lambda repo, project: said})).findings["A1"]
+    assert found.message == "Outputs are stored in 1 notebook of 11 modules."
+    assert found.looked_at == ("1 CI configuration",)
+
+
+def test_an_empty_folder_is_told():
+    assert judge(replace(REPO, files={}), PROJECT, {}).notes == (
+        "The folder has no files: there is nothing to judge.",
+    )
+    assert judge(REPO, PROJECT, {}).notes == ()

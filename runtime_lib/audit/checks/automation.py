@@ -67,8 +67,8 @@ def _kinds(job: Job) -> set[str]:
 def _where(repo: Repo) -> tuple[str, ...]:
     active = [one for one in repo.ci if one.active and one.provider not in _ENGINES]
     aside = len(repo.ci) - len(active)
-    said = f"{len(active)} CI configurations" if active else "no CI configuration"
-    return (said, f"{aside} examples or parts of others") if aside else (said,)
+    said = f"{len(active)} CI configurations"
+    return (said, f"{aside} that are examples or parts of others") if aside else (said,)
 
 
 @check(
@@ -89,7 +89,7 @@ def _where(repo: Repo) -> tuple[str, ...]:
 def configured(repo: Repo, project: Project) -> Finding:
     active = [one for one in repo.ci if one.active and one.provider not in _ENGINES]
     if not active:
-        return Finding("fail", "No CI configuration is tracked.", looked_at=_where(repo), value=False)
+        return Finding("fail", "There is no CI configuration.", looked_at=_where(repo), value=False)
     names = [name for name, _ in Counter(one.provider for one in active).most_common()]
     value = names[0] if len(names) == 1 else names
     changed = [(pipeline, job) for pipeline, job in jobs(repo) if _kinds(job) & CHANGES]
@@ -103,7 +103,7 @@ def configured(repo: Repo, project: Project) -> Finding:
     shown = tuple(
         dict.fromkeys(at(trigger.path, trigger.line, f"on {trigger.kind}") for _, trigger in starts)
     )
-    return Finding("pass", f"Changes start pipelines of {', '.join(names)}.", shown[:5], value=value)
+    return Finding("pass", f"CI runs on changes, with {', '.join(names)}.", shown[:5], value=value)
 
 
 @check(
@@ -125,13 +125,13 @@ def tested(repo: Repo, project: Project) -> Finding:
     changed = [(pipeline, job) for pipeline, job in jobs(repo) if _kinds(job) & CHANGES]
     shown = tuple(islice((one for each in changed for one in _tests(repo, project, *each)), 5))
     if shown:
-        return Finding("pass", "Changes start tests.", shown, value=True)
+        return Finding("pass", "CI runs tests on changes.", shown, value=True)
     unclear = _unclear(changed, _MAY_TEST, _NO_TEST)
     if unclear:
         why = f"Whether tests run cannot be told: {unclear[0].what}."
         return Finding("unknown", why, unclear[:5], looked_at=_where(repo))
     others = any(True for each in jobs(repo) for _ in _tests(repo, project, *each))
-    why = "Tests run, but no change starts them." if others else "No change starts tests."
+    why = "CI runs tests, but no change starts them." if others else "CI runs no tests on changes."
     return Finding("fail", why, looked_at=_where(repo), value=False)
 
 
@@ -199,10 +199,10 @@ def trained(repo: Repo, project: Project) -> Finding:
     if not found and not project.ml:
         return Finding("n/a", "Nothing here trains or predicts.", value=False)
     if not found:
-        return Finding("fail", "No job of CI trains.", looked_at=_where(repo), value=False)
+        return Finding("fail", "No CI job trains the model.", looked_at=_where(repo), value=False)
     changed = [one for job, one in found if _kinds(job) & CHANGES]
     if changed:
-        return Finding("pass", "Changes start training.", tuple(dict.fromkeys(changed))[:5], value=True)
+        return Finding("pass", "CI trains on changes.", tuple(dict.fromkeys(changed))[:5], value=True)
     shown = tuple(dict.fromkeys(one for _, one in found))[:5]
     return Finding("partial", "CI trains, but no change starts it.", shown, value=True)
 
@@ -241,7 +241,7 @@ def delivering(repo: Repo, project: Project) -> Finding:
     if found:
         what = ", ".join(dict.fromkeys(one for one, _ in found))
         shown = tuple(dict.fromkeys(one for _, one in found))[:5]
-        return Finding("pass", f"Automation delivers {what}.", shown, value=True)
+        return Finding("pass", f"CI delivers {what}.", shown, value=True)
     unclear = _unclear(automatic, _MAY_DELIVER)
     if unclear:
         why = f"Whether something is delivered cannot be told: {unclear[0].what}."
@@ -250,7 +250,9 @@ def delivering(repo: Repo, project: Project) -> Finding:
     if by_hand:
         shown = tuple(dict.fromkeys(one for _, one in by_hand))[:5]
         return Finding("partial", "A job delivers, but only when somebody starts it.", shown, value=False)
-    return Finding("fail", "Nothing is delivered by automation.", looked_at=_where(repo), value=False)
+    return Finding(
+        "fail", "No CI job delivers a package, image, model or service.", looked_at=_where(repo), value=False
+    )
 
 
 def _is_automatic(job: Job) -> bool:

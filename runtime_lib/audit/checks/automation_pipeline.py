@@ -56,9 +56,9 @@ def defined(repo: Repo, project: Project) -> Finding:
     if found:
         why = "A pipeline is defined, but no step of it trains."
         if any(one.training for one in found):
-            why = "A pipeline is defined, but of one step."
+            why = "The pipeline has only one step."
         return Finding("partial", why, tuple(one.evidence for one in found[:5]), value=False)
-    return _none(repo, project, "No definition of the steps was found.")
+    return _none(repo, project, "The steps from data to model are not defined as a pipeline.")
 
 
 def _value(names: list[str]) -> str | list[str]:

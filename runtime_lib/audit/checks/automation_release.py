@@ -49,10 +49,12 @@ def gated(repo: Repo, project: Project) -> Finding:
     shown = tuple(islice(dict.fromkeys(_gates(repo, project)), 5))
     looked = (f"{len(repo.modules):,} modules", f"{len(repo.ci)} CI configurations")
     if shown:
-        return Finding("pass", "A gate stands before a new model.", shown, value=True)
+        return Finding("pass", "A new model has to pass a quality gate.", shown, value=True)
     if not project.ml:
         return Finding("n/a", "Nothing here trains or predicts.", looked_at=looked, value=False)
-    return Finding("fail", "No gate stands before a new model.", looked_at=looked, value=False)
+    return Finding(
+        "fail", "A new model is registered or deployed without a quality gate.", looked_at=looked, value=False
+    )
 
 
 def _gates(repo: Repo, project: Project) -> Iterator[Evidence]:
@@ -94,10 +96,10 @@ def undone(repo: Repo, project: Project) -> Finding:
     shown = tuple(islice(dict.fromkeys(_ways_back(repo)), 5))
     looked = (f"{len(repo.documents):,} configuration files", f"{len(repo.ci)} CI configurations")
     if shown:
-        return Finding("pass", "A release can be undone or tried on a few.", shown, value=True)
+        return Finding("pass", "A release can be rolled back or tried on a few first.", shown, value=True)
     if not project.serves:
         return Finding("n/a", "Nothing here answers predictions.", looked_at=looked, value=False)
-    return Finding("fail", "No way back from a release was found.", looked_at=looked, value=False)
+    return Finding("fail", "There is no automatic way back from a release.", looked_at=looked, value=False)
 
 
 _BACK = r"helm rollback|--atomic\b|rollout undo|update-traffic|--traffic\b|mlops rollback"

@@ -44,10 +44,12 @@ def retrained(repo: Repo, project: Project) -> Finding:
     shown = tuple(islice(dict.fromkeys(found), 5))
     looked = (f"{len(repo.ci)} CI configurations", f"{len(repo.documents):,} configuration files")
     if shown:
-        return Finding("pass", "Training is started again by itself.", shown, value=True)
+        return Finding("pass", "Retraining starts by itself.", shown, value=True)
     if not project.ml:
         return Finding("n/a", "Nothing here trains.", looked_at=looked, value=False)
-    return Finding("fail", "Only people and changes of code start training.", looked_at=looked, value=False)
+    return Finding(
+        "fail", "Nothing but people and code changes starts training.", looked_at=looked, value=False
+    )
 
 
 def _in_ci(repo: Repo) -> Iterator[Evidence]:

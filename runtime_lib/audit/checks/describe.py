@@ -50,7 +50,7 @@ def notebooks(repo: Repo, project: Project) -> Finding:
     share = round(project.notebook_share, 4)
     return Finding(
         "pass" if share else "n/a",
-        f"{share:.0%} of the lines of code.",
+        f"Notebooks hold {share:.0%} of the lines of code.",
         _books(repo),
         _looked(repo),
         value=share,
@@ -78,7 +78,12 @@ def targets(repo: Repo, project: Project) -> Finding:
     found = list(project.targets)
     if found == ["none"]:
         return Finding("n/a", "Predictions stay where they are made.", looked_at=_looked(repo), value=found)
-    return Finding("pass", f"As {', '.join(found)}.", project.evidence.get("targets", ()), value=found)
+    return Finding(
+        "pass",
+        f"Predictions get out as: {', '.join(found)}.",
+        project.evidence.get("targets", ()),
+        value=found,
+    )
 
 
 @check(

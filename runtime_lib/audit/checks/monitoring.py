@@ -72,8 +72,8 @@ def system(repo: Repo, project: Project) -> Finding:
         repo,
         project,
         _measured(repo, project),
-        "The running service is measured.",
-        "Nothing tells how the running service is.",
+        "The running service exports metrics, traces or errors.",
+        "The service reports no requests, latency or errors.",
     )
 
 
@@ -149,8 +149,8 @@ def prediction_log(repo: Repo, project: Project) -> Finding:
         repo,
         project,
         _kept(repo, project),
-        "Predictions are kept.",
-        "Predictions are answered and forgotten.",
+        "Predictions are stored with their inputs.",
+        "The service does not store its predictions.",
     )
 
 
@@ -186,7 +186,7 @@ def _kept(repo: Repo, project: Project) -> Iterator[Evidence]:
 )
 def health(repo: Repo, project: Project) -> Finding:
     return judged(
-        repo, project, _healthy(repo), "The service tells its health.", "Nothing asks the service's health."
+        repo, project, _healthy(repo), "The service has a health check.", "The service has no health check."
     )
 
 

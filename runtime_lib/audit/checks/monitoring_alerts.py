@@ -49,7 +49,11 @@ _TELLS = (
 )
 def alerts(repo: Repo, project: Project) -> Finding:
     return judged(
-        repo, project, _told(repo, project), "Somebody is told.", "Nothing tells anybody of a failure."
+        repo,
+        project,
+        _told(repo, project),
+        "Somebody is told when something fails.",
+        "Nobody is told when something fails.",
     )
 
 

@@ -100,8 +100,8 @@ def watched(repo: Repo, project: Project) -> Finding:
         repo,
         project,
         _watched(repo, project),
-        "Predictions are watched after deployment.",
-        "Nobody watches what is predicted after deployment.",
+        "Predictions are monitored after deployment.",
+        "Predictions are not monitored after deployment.",
     )
 
 

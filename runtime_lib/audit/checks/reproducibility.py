@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from runtime_lib.audit.environment import environment, locks
@@ -39,20 +40,20 @@ def _seeds(repo: Repo, project: Project) -> Finding:
     found = seeds(repo, project)
     looked = (f"{len(project.training)} modules and notebooks that train",)
     if found.grade == "yes":
-        return Finding("pass", "steps that are left to chance take fixed seeds", found.fixed[:5], value="yes")
+        return Finding("pass", "Random steps of training have fixed seeds.", found.fixed[:5], value="yes")
     if found.grade == "partial":
         loose = found.loose[0] if found.loose else found.fixed[0]
-        message = f"some steps have no fixed seed, as {loose.what} in {loose.path}"
+        message = f"Some random steps have no fixed seed: {loose.what} in {loose.path}."
         return Finding("partial", message, (*found.loose[:3], *found.fixed[:2]), value="partial")
     if found.grade == "no":
         return Finding(
-            "fail", "no step that is left to chance takes a fixed seed", found.loose[:5], looked, value="no"
+            "fail", "Training uses randomness without a fixed seed.", found.loose[:5], looked, value="no"
         )
     if bad := _unread(repo):
         return Finding(
             "unknown", f"{len(bad)} of {len(repo.modules)} modules cannot be read", looked_at=tuple(bad[:5])
         )
-    why = "nothing that trains is left to chance" if project.training else "nothing here trains a model"
+    why = "Nothing that trains is left to chance." if project.training else "Nothing here trains a model."
     return Finding("n/a", why, looked_at=looked, value="no")
 
 
@@ -80,17 +81,19 @@ def _unread(repo: Repo) -> list[str]:
 def _lock(repo: Repo, project: Project) -> Finding:
     found = environment(repo, project)
     if found.grade == "lock":
-        return Finding("pass", f"{found.path} fixes all versions", found.evidence, value="lock")
+        return Finding(
+            "pass", f"{found.path} fixes the versions of all packages.", found.evidence, value="lock"
+        )
     if found.grade == "pinned":
-        message = f"{found.path} fixes direct dependencies, not what they need"
+        message = f"{found.path} pins direct dependencies, but not the packages they need."
         return Finding("partial", message, found.evidence, value="pinned")
     if found.grade == "ranges":
-        message = f"{found.path} leaves versions open"
+        message = f"{found.path} leaves versions of packages open."
         return Finding(
             "fail", message, found.evidence, tuple(repo.dependencies.manifests[:5]), value="ranges"
         )
     looked = (f"{len(repo.files):,} files", "no declaration of packages")
-    return Finding("fail", "no packages are declared", looked_at=looked, value="none")
+    return Finding("fail", "No packages are declared.", looked_at=looked, value="none")
 
 
 @check(
@@ -108,12 +111,18 @@ def _lock(repo: Repo, project: Project) -> Finding:
 def _fits(repo: Repo, project: Project) -> Finding:
     pairs = [(lock, lock.manifest or lock.path) for lock in locks(repo) if lock.manifest]
     if not pairs:
-        return Finding("n/a", "no lock beside what it is made from", looked_at=("locks with a manifest",))
+        return Finding(
+            "n/a", "There is no lock next to the file it is made from.", looked_at=("locks with a manifest",)
+        )
     stale = [one for lock, manifest in pairs for one in _stale(repo, lock, manifest)]
     if stale:
-        return Finding("fail", f"{len(stale)} declared packages are not as they are locked", tuple(stale[:5]))
+        return Finding(
+            "fail",
+            f"Declared packages that the lock lacks or pins otherwise: {len(stale)}.",
+            tuple(stale[:5]),
+        )
     shown = tuple(at(lock.path, 1, f"{lock.kind}: fits {manifest}") for lock, manifest in pairs[:5])
-    return Finding("pass", "what is declared is locked", shown)
+    return Finding("pass", "The lock fits the declared packages.", shown)
 
 
 def _stale(repo: Repo, lock: Lock, manifest: str) -> list[Evidence]:
@@ -136,7 +145,7 @@ def _plain(version: str) -> str:
     "R4",
     "reproducibility",
     "Is the version of Python fixed?",
-    looks_for="`.python-version`, `requires-python` with an upper end, conda's `python=3.11`, an "
+    looks_for="`.python-version`, `requires-python` that allows one minor version, conda's `python=3.11`, an "
     "image `python:3.11`.",
     why="Another Python gets other wheels, and pickles that do not load.",
     fix="Write the minor version into `.python-version` and the image.",
@@ -152,16 +161,20 @@ def _python(repo: Repo, project: Project) -> Finding:
         spec, path, line = fixed[0]
         return Finding(
             "pass",
-            f"{path} fixes Python {spec.lstrip('=')}",
+            f"{path} fixes Python at {spec.lstrip('=')}.",
             tuple(at(p, n, f"Python {s}") for s, p, n in fixed[:5]),
         )
     if named:
         spec, path, line = named[0]
-        return Finding("partial", f"{path} leaves Python open: {spec}", (at(path, line, f"Python {spec}"),))
+        return Finding(
+            "partial",
+            f"{path} allows several versions of Python: {spec}.",
+            (at(path, line, f"Python {spec}"),),
+        )
     if not repo.modules and not repo.notebooks:
-        return Finding("n/a", "no Python", looked_at=(f"{len(repo.files):,} files",))
+        return Finding("n/a", "There is no Python code.", looked_at=(f"{len(repo.files):,} files",))
     return Finding(
-        "fail", "no version of Python is named", looked_at=("manifests", "images", ".python-version")
+        "fail", "No file names a version of Python.", looked_at=("manifests", "images", ".python-version")
     )
 
 
@@ -191,15 +204,22 @@ def _is_fixed(spec: str) -> bool:
 )
 def _rebuild(repo: Repo, project: Project) -> Finding:
     if not project.ml:
-        return Finding("n/a", "nothing here trains a model", looked_at=(f"{len(repo.modules)} modules",))
+        return Finding("n/a", "Nothing here trains a model.", looked_at=(f"{len(repo.modules)} modules",))
     parts = {"a pipeline": "A1", "a lock": "R2", "versioned data": "V2"}
     asked = {what: CHECKS[id].ask(repo, project) for what, id in parts.items() if id in CHECKS}
     have = [what for what, one in asked.items() if one.verdict == "pass"]
     lacks = [what for what, one in asked.items() if one.verdict != "pass"]
     evidence = tuple(one.evidence[0] for one in asked.values() if one.verdict == "pass" and one.evidence)
     if not lacks:
-        return Finding("pass", "steps, versions and data are in the repository", evidence, value="yes")
-    missing = f"it lacks {' and '.join(lacks)}"
+        return Finding(
+            "pass", "The pipeline, a lock and versioned data are in the repository.", evidence, value="yes"
+        )
+    missing = f"to train the same model again {_listed(lacks)} {'is' if len(lacks) == 1 else 'are'} missing."
     if have and evidence:
-        return Finding("partial", f"it has {' and '.join(have)}; {missing}", evidence, value="partial")
-    return Finding("fail", missing, looked_at=tuple(parts), value="no")
+        return Finding("partial", f"There is {_listed(have)}; {missing}", evidence, value="partial")
+    return Finding("fail", missing[0].upper() + missing[1:], looked_at=tuple(parts), value="no")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """As in "a pipeline, a lock and versioned data"."""
+    return ", ".join(names[:-1]) + (" and " if names[1:] else "") + names[-1]

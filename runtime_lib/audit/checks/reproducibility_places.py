@@ -101,17 +101,17 @@ def _image(repo: Repo, project: Project) -> Finding:
         (path, line, text) for path in found for line, text in _run(repo, path) if _INSTALLS.search(text)
     ]
     if not installs:
-        why = "no Dockerfile installs packages" if found else "no Dockerfile"
+        why = "No Dockerfile installs packages." if found else "There is no Dockerfile."
         return Finding("n/a", why, looked_at=(f"{len(found)} Dockerfiles",))
     fixed = [one for one in installs if _is_locked(repo, one[2])]
     if not fixed:
         first = installs[0]
-        return Finding("fail", f"{first[0]} does not install from a lock", (at(*first),), tuple(found[:5]))
+        return Finding("fail", f"{first[0]} does not install from a lock.", (at(*first),), tuple(found[:5]))
     others = {path for path, _, _ in installs} - {path for path, _, _ in fixed}
     evidence = tuple(at(*one) for one in fixed[:5])
     if others:
-        return Finding("partial", f"not all images install from a lock, as {min(others)}", evidence)
-    return Finding("pass", "images install from a lock", evidence)
+        return Finding("partial", f"Some images do not install from a lock: {min(others)}.", evidence)
+    return Finding("pass", "Images install from a lock.", evidence)
 
 
 def _is_locked(repo: Repo, text: str) -> bool:
@@ -152,12 +152,14 @@ def _paths(repo: Repo, project: Project) -> Finding:
     ]
     count = len(repo.modules) + len(repo.notebooks)
     if not count:
-        return Finding("n/a", "no code", looked_at=(f"{len(repo.files):,} files",))
+        return Finding("n/a", "There is no code.", looked_at=(f"{len(repo.files):,} files",))
     if found:
-        return Finding("fail", f"{len(found)} paths that only their author has", tuple(found[:5]))
+        return Finding("fail", f"Paths of one person's machine in code: {len(found)}.", tuple(found[:5]))
     first = min(one.path for one in repo.code())
     return Finding(
-        "pass", f"none in {count} modules and notebooks", (at(first, 1, "first of the modules read"),)
+        "pass",
+        f"No paths of one person's machine in {count} modules and notebooks.",
+        (at(first, 1, "first of the modules read"),),
     )
 
 
@@ -185,15 +187,17 @@ def _loose(repo: Repo, project: Project) -> Finding:
     books = [book for book in repo.notebooks.values() if book.language == "python"]
     images = _dockerfiles(repo)
     if not books and not images:
-        return Finding("n/a", "neither notebooks nor Dockerfiles", looked_at=(f"{len(repo.files):,} files",))
+        return Finding(
+            "n/a", "There are neither notebooks nor Dockerfiles.", looked_at=(f"{len(repo.files):,} files",)
+        )
     found = [at(book.path, line, text) for book in books for line, text in book.shell if _is_loose(text)]
     found += [at(path, line, text) for path in images for line, text in _run(repo, path) if _is_loose(text)]
     if found:
-        return Finding("fail", f"{len(found)} installs without a version", tuple(found[:5]))
+        return Finding("fail", f"Packages installed without a version: {len(found)}.", tuple(found[:5]))
     first = books[0].path if books else images[0]
     return Finding(
         "pass",
-        f"none in {len(books)} notebooks and {len(images)} Dockerfiles",
+        f"No package is installed without a version in {len(books)} notebooks and {len(images)} Dockerfiles.",
         (at(first, 1, "first of those read"),),
     )
 
@@ -239,17 +243,19 @@ def _order(repo: Repo, project: Project) -> Finding:
     ]
     if not run:
         return Finding(
-            "n/a", "no notebook with numbers of executions", looked_at=(f"{len(repo.notebooks)} notebooks",)
+            "n/a", "No notebook has execution numbers.", looked_at=(f"{len(repo.notebooks)} notebooks",)
         )
     mixed = [found for book in run if (found := _backwards(book))]
     if not mixed:
         return Finding(
             "pass",
-            f"{len(run)} notebooks were run in order",
+            f"Cells were run in order in {len(run)} notebooks.",
             tuple(at(book.path, 1, "in order") for book in run[:5]),
         )
     verdict: Verdict = "partial" if len(mixed) <= len(run) / 2 else "fail"
-    return Finding(verdict, f"{len(mixed)} of {len(run)} notebooks were run out of order", tuple(mixed[:5]))
+    return Finding(
+        verdict, f"Cells were run out of order in {len(mixed)} of {len(run)} notebooks.", tuple(mixed[:5])
+    )
 
 
 def _backwards(book: Notebook) -> Evidence | None:

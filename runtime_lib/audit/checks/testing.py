@@ -56,13 +56,20 @@ def _shown(found: list[Evidence]) -> tuple[Evidence, ...]:
 def _unit_tests(repo: Repo, project: Project) -> Finding:
     found = [one.evidence for one in cases(repo) if one.is_real]
     if found:
-        return Finding("pass", f"{len(found):,} test functions run own code", _shown(found), value=True)
+        return Finding(
+            "pass",
+            f"The repository's own code is run by {len(found):,} test functions.",
+            _shown(found),
+            value=True,
+        )
     if others := _other_languages(repo):
-        return Finding("pass", "tests in another language", _shown(others), confidence="medium", value=True)
+        return Finding(
+            "pass", "There are tests in another language.", _shown(others), confidence="medium", value=True
+        )
     if bad := [path for path in sorted(tests(repo)) if repo.modules[path].problem]:
         reason = f"{len(bad)} test modules cannot be read ({repo.modules[bad[0]].problem})"
         return Finding("unknown", reason, (at(bad[0], 1, "a test module"),), _looked(repo))
-    message = "no test function runs own code and asserts on it"
+    message = "No test function runs the repository's own code and asserts on it."
     return Finding("fail", message, looked_at=_looked(repo), value=False)
 
 
@@ -95,8 +102,10 @@ def _other_languages(repo: Repo) -> list[Evidence]:
 def _integration(repo: Repo, project: Project) -> Finding:
     found = integration(repo, project)
     if found:
-        return Finding("pass", found[0].what, _shown(found), value=True)
-    return Finding("fail", "no test runs several parts together", looked_at=_looked(repo), value=False)
+        return Finding(
+            "pass", f"A test runs several parts together: {found[0].what}.", _shown(found), value=True
+        )
+    return Finding("fail", "No test runs several parts together.", looked_at=_looked(repo), value=False)
 
 
 @check(
@@ -113,11 +122,11 @@ def _integration(repo: Repo, project: Project) -> Finding:
 )
 def _requests(repo: Repo, project: Project) -> Finding:
     if "api" not in project.targets:
-        return Finding("n/a", "it answers no requests")
+        return Finding("n/a", "Nothing here answers requests.")
     found = [one for one in integration(repo, project) if "service" in one.what]
     if found:
-        return Finding("pass", "requests are tested", _shown(found))
-    return Finding("fail", "no test sends a request", looked_at=_looked(repo))
+        return Finding("pass", "Tests send requests to the service.", _shown(found))
+    return Finding("fail", "No test sends a request to the service.", looked_at=_looked(repo))
 
 
 @check(
@@ -136,12 +145,12 @@ def _can_fail(repo: Repo, project: Project) -> Finding:
     run = [one for _, _, one in commands(repo, _TESTS.pattern)]
     run = [one for one in run if not re.search(r"pip\d? install|poetry add|uv add", one.text)]
     if not run:
-        return Finding("n/a", "CI runs no tests")
+        return Finding("n/a", "CI runs no tests.")
     free = [one for one in run if not one.may_fail]
     shown = tuple(at(one.path, one.line, one.text) for one in (free or run)[:5])
     if free:
-        return Finding("pass", "tests that fail stop CI", shown)
-    return Finding("fail", "the failure of tests is ignored", shown)
+        return Finding("pass", "A failing test fails the CI job.", shown)
+    return Finding("fail", "CI ignores failing tests.", shown)
 
 
 @check(
@@ -158,11 +167,11 @@ def _can_fail(repo: Repo, project: Project) -> Finding:
 )
 def _coverage(repo: Repo, project: Project) -> Finding:
     if not cases(repo):
-        return Finding("n/a", "there are no tests")
+        return Finding("n/a", "There are no tests.")
     found = list(_floors(repo))
     if found:
-        return Finding("pass", "coverage has a floor", _shown(found))
-    return Finding("fail", "coverage has no floor", looked_at=_looked(repo))
+        return Finding("pass", "Coverage must not fall below a minimum.", _shown(found))
+    return Finding("fail", "No minimum is set for test coverage.", looked_at=_looked(repo))
 
 
 def _floors(repo: Repo) -> Iterator[Evidence]:

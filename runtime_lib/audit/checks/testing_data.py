@@ -82,11 +82,11 @@ def _data(repo: Repo, project: Project) -> Finding:
         ]
     if found:
         return Finding(
-            "pass", f"data is checked: {found[0].what}", tuple(dict.fromkeys(found))[:5], value=True
+            "pass", f"The data are checked: {found[0].what}.", tuple(dict.fromkeys(found))[:5], value=True
         )
     if not project.ml:
-        return Finding("n/a", "nothing here learns from data", looked_at=_looked(repo))
-    return Finding("fail", "no check of the data", looked_at=_looked(repo), value=False)
+        return Finding("n/a", "Nothing here learns from data.", looked_at=_looked(repo))
+    return Finding("fail", "Nothing checks the data.", looked_at=_looked(repo), value=False)
 
 
 def _tools(repo: Repo) -> Iterator[Evidence]:

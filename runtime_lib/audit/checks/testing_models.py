@@ -64,10 +64,10 @@ def _model_tests(repo: Repo, project: Project) -> Finding:
         # A worse model that is stopped is one that fails on its quality.
         found = [*quality.relative_gates(repo, project), *quality.comparing_tools(repo, project)]
     if found:
-        return Finding("pass", "a bad model fails", _shown(found), value=True)
+        return Finding("pass", "A test or gate fails if the model is bad.", _shown(found), value=True)
     if not project.ml:
-        return Finding("n/a", "nothing here trains a model", looked_at=_looked(repo))
-    return Finding("fail", "nothing fails on a bad model", looked_at=_looked(repo), value=False)
+        return Finding("n/a", "Nothing here trains a model.", looked_at=_looked(repo))
+    return Finding("fail", "Nothing fails if the trained model is bad.", looked_at=_looked(repo), value=False)
 
 
 @check(
@@ -89,10 +89,10 @@ def _regression(repo: Repo, project: Project) -> Finding:
     found = [*quality.relative_gates(repo, project), *quality.relative_tests(repo)]
     found += quality.comparing_tools(repo, project)
     if found:
-        return Finding("pass", "a worse model is stopped", _shown(found), value=True)
+        return Finding("pass", "A model worse than the one before is stopped.", _shown(found), value=True)
     if not project.ml:
-        return Finding("n/a", "nothing here trains a model", looked_at=_looked(repo))
-    message = "no new model is compared with an earlier one"
+        return Finding("n/a", "Nothing here trains a model.", looked_at=_looked(repo))
+    message = "No new model is compared with an earlier one."
     return Finding("fail", message, looked_at=_looked(repo), value=False)
 
 
@@ -117,7 +117,9 @@ def _slices(repo: Repo, project: Project) -> Finding:
         if _SLICES.search(one.name.rpartition(".")[2]) and project.ml
     ]
     if found:
-        return Finding("pass", "quality is looked at by slices", _shown(found))
+        return Finding("pass", "Model quality is measured by slices of the data.", _shown(found))
     if not project.ml:
-        return Finding("n/a", "nothing here trains a model", looked_at=_looked(repo))
-    return Finding("fail", "quality is only looked at as a whole", looked_at=_looked(repo))
+        return Finding("n/a", "Nothing here trains a model.", looked_at=_looked(repo))
+    return Finding(
+        "fail", "Model quality is only measured as a whole, not by slices.", looked_at=_looked(repo)
+    )

@@ -42,13 +42,13 @@ def _calls_tracker(repo: Repo, project: Project) -> Finding:
     found = [one for one in uses(repo, project) if one.tool]
     if found:
         tool = best(found)
-        return Finding("pass", f"{tool} is called", shown(found, tool), value=tool)
+        return Finding("pass", f"Training calls {tool}.", shown(found, tool), value=tool)
     if not project.ml:
-        return Finding("n/a", "nothing here trains a model", looked_at=looked(repo))
+        return Finding("n/a", "Nothing here trains a model.", looked_at=looked(repo))
     if bad := _unread(repo):
         reason = f"{len(bad)} of {len(repo.modules)} modules cannot be read ({repo.modules[bad[0]].problem})"
         return Finding("unknown", reason, looked_at=looked(repo))
-    return Finding("fail", "no experiment tracker is called", looked_at=looked(repo), value=False)
+    return Finding("fail", "No experiment tracker is called.", looked_at=looked(repo), value=False)
 
 
 @check(
@@ -71,13 +71,16 @@ def _on_by_default(repo: Repo, project: Project) -> Finding:
     on = [one for one in found if one.on and one.tool]
     if on:
         tool = best(on)
-        return Finding("pass", f"{tool} is on by default", shown(on, tool), value=tool)
+        return Finding("pass", f"Tracking with {tool} is on by default.", shown(on, tool), value=tool)
     if found:
         first = next((one for one in found if one.why), found[0])
         what = first.why or "its configuration is not the chosen one"
         return Finding(
-            "fail", f"{first.tool or 'a tracker'} is off by default: {what}", (first.evidence,), value=False
+            "fail",
+            f"Tracking with {first.tool or 'a tracker'} is off by default: {what}.",
+            (first.evidence,),
+            value=False,
         )
     if not project.ml or _unread(repo):
-        return Finding("n/a", "no tracker is called", looked_at=looked(repo))
-    return Finding("fail", "no tracker is called", looked_at=looked(repo), value=False)
+        return Finding("n/a", "No experiment tracker is called.", looked_at=looked(repo))
+    return Finding("fail", "No experiment tracker is called.", looked_at=looked(repo), value=False)

@@ -101,10 +101,10 @@ def _logged(repo: Repo, project: Project, patterns: tuple[str, ...]) -> list[tup
 def _asked(repo: Repo, project: Project, found: list[Evidence], what: str) -> Finding:
     if not [one for one in uses(repo, project) if one.tool]:
         verdict = "fail" if project.ml else "n/a"
-        return Finding(verdict, "no tracker is called", looked_at=looked(repo))  # type: ignore[arg-type]
+        return Finding(verdict, "No experiment tracker is called.", looked_at=looked(repo))  # type: ignore[arg-type]
     if found:
-        return Finding("pass", f"{what} are logged", tuple(found[:5]))
-    return Finding("fail", f"no {what} are logged", looked_at=looked(repo))
+        return Finding("pass", f"A run's {what} are logged.", tuple(found[:5]))
+    return Finding("fail", f"A run's {what} are not logged.", looked_at=looked(repo))
 
 
 def _seen(found: list[tuple[Module, Call]]) -> list[Evidence]:
@@ -191,18 +191,18 @@ def _shared(repo: Repo, project: Project) -> Finding:
     used = [one for one in uses(repo, project) if one.tool and one.on]
     if not used:
         verdict = "fail" if project.ml else "n/a"
-        return Finding(verdict, "no tracker is on", looked_at=looked(repo))  # type: ignore[arg-type]
+        return Finding(verdict, "No experiment tracker is on.", looked_at=looked(repo))  # type: ignore[arg-type]
     if stored := files(repo, *_STORES):
-        return Finding("fail", "runs are stored in git", (at(stored[0], 1, f"{len(stored)} files of runs"),))
+        return Finding("fail", "Runs are stored in git.", (at(stored[0], 1, f"{len(stored)} files of runs"),))
     hosted = [one for one in used if one.tool in _HOSTED]
     if hosted:
-        return Finding("pass", f"{hosted[0].tool} is hosted", (hosted[0].evidence,))
+        return Finding("pass", f"Runs go to {hosted[0].tool}, which is hosted.", (hosted[0].evidence,))
     servers, local = _servers(repo)
     if servers:
-        return Finding("pass", "runs go to a server", tuple(servers[:3]))
+        return Finding("pass", "Runs go to a server.", tuple(servers[:3]))
     if local:
-        return Finding("partial", "runs go to a server on the same machine", tuple(local[:3]))
-    return Finding("fail", "runs stay on the machine", (used[0].evidence,), looked(repo))
+        return Finding("partial", "Runs go to a server on the same machine.", tuple(local[:3]))
+    return Finding("fail", "Runs stay on the machine that trains.", (used[0].evidence,), looked(repo))
 
 
 def _servers(repo: Repo) -> tuple[list[Evidence], list[Evidence]]:
@@ -253,11 +253,20 @@ def _versions(repo: Repo, project: Project) -> Finding:
     used = [one for one in uses(repo, project) if one.tool and one.on]
     if not used:
         verdict = "fail" if project.ml else "n/a"
-        return Finding(verdict, "no tracker is on", looked_at=looked(repo))  # type: ignore[arg-type]
+        return Finding(verdict, "No experiment tracker is on.", looked_at=looked(repo))  # type: ignore[arg-type]
     data = _seen(_logged(repo, project, _DATA))
     if data:
-        return Finding("pass", "runs know their data", tuple(data[:5]))
+        return Finding("pass", "Runs record which data they used.", tuple(data[:5]))
     taken = [one for one in used if one.tool in _HOSTED | {"mlflow", "dvclive", "aim", "sacred"}]
     if taken and repo.git:
-        return Finding("partial", f"{taken[0].tool} takes the commit, not the data", (taken[0].evidence,))
-    return Finding("fail", "neither code nor data is known", (used[0].evidence,), looked(repo))
+        return Finding(
+            "partial",
+            f"Runs in {taken[0].tool} record the commit, but not the version of the data.",
+            (taken[0].evidence,),
+        )
+    return Finding(
+        "fail",
+        "Runs record neither the commit nor the version of the data.",
+        (used[0].evidence,),
+        looked(repo),
+    )

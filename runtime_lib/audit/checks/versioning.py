@@ -21,7 +21,7 @@ _BRINGS = "Projects of this template (`copier copy`) have DVC, a registry and pa
 
 
 def _no_ml(repo: Repo) -> Finding:
-    return Finding("n/a", "nothing here trains a model", looked_at=(f"{len(repo.modules)} modules",))
+    return Finding("n/a", "Nothing here trains a model.", looked_at=(f"{len(repo.modules)} modules",))
 
 
 @check(
@@ -39,13 +39,13 @@ def _no_ml(repo: Repo) -> Finding:
 )
 def _git(repo: Repo, project: Project) -> Finding:
     if not repo.git:
-        return Finding("fail", "no repository of git", looked_at=(".git in the folder",))
+        return Finding("fail", "The folder is no git repository.", looked_at=(".git in the folder",))
     best = (".gitignore", "README.md", "pyproject.toml", "requirements.txt")
     path = next((one for one in best if one in repo.files), next(iter(repo.files), None))
     if path is None:
-        return Finding("fail", "a repository of git without a file", looked_at=("files that git tracks",))
+        return Finding("fail", "The git repository tracks no file.", looked_at=("files that git tracks",))
     commit = f" at {repo.commit[:10]}" if repo.commit else ""
-    return Finding("pass", f"git tracks {len(repo.files):,} files{commit}", (at(path, 1, "tracked"),))
+    return Finding("pass", f"Git tracks {len(repo.files):,} files{commit}.", (at(path, 1, "tracked"),))
 
 
 @check(
@@ -66,15 +66,15 @@ def _git(repo: Repo, project: Project) -> Finding:
 def _data(repo: Repo, project: Project) -> Finding:
     name, shown = versioned_by(repo, project)
     if name:
-        return Finding("pass", f"{name} versions the data", shown, value=name)
+        return Finding("pass", f"The data are versioned with {name}.", shown, value=name)
     looked = (
         "*.dvc, dvc.lock",
         ".gitattributes",
         f"{len(repo.modules) + len(repo.notebooks)} modules and notebooks",
     )
     if not project.ml:
-        return Finding("n/a", "nothing here trains a model", looked_at=looked, value=False)
-    return Finding("fail", "no tool versions the data", looked_at=looked, value=False)
+        return Finding("n/a", "Nothing here trains a model.", looked_at=looked, value=False)
+    return Finding("fail", "No tool versions the data.", looked_at=looked, value=False)
 
 
 @check(
@@ -100,11 +100,11 @@ def _registry(repo: Repo, project: Project) -> Finding:
     if found:
         name = found[0][0]
         shown = tuple(one for tool, one in found if tool == name)
-        return Finding("pass", f"models are registered in {name}", shown[:5], value=name)
+        return Finding("pass", f"Models are registered in {name}.", shown[:5], value=name)
     looked = (f"{len(own)} modules and notebooks", "commands of CI")
     if not project.ml:
-        return Finding("n/a", "nothing here trains a model", looked_at=looked, value=False)
-    return Finding("fail", "no code registers models", looked_at=looked, value=False)
+        return Finding("n/a", "Nothing here trains a model.", looked_at=looked, value=False)
+    return Finding("fail", "No code registers a model.", looked_at=looked, value=False)
 
 
 def _named_models(repo: Repo, own: frozenset[str]) -> list[tuple[str, Evidence]]:
@@ -160,9 +160,9 @@ def _on(repo: Repo, own: frozenset[str]) -> list[tuple[str, Evidence]]:
 def _config(repo: Repo, project: Project) -> Finding:
     found = read_by_training(repo, project)
     if found:
-        return Finding("pass", f"training reads {found[0].path}", found, value=True)
+        return Finding("pass", f"Training reads its parameters from {found[0].path}.", found, value=True)
     if not project.ml:
         return _no_ml(repo)
     documents = parameter_files(repo)
     looked = (f"{len(documents)} files with values that look like parameters",)
-    return Finding("fail", "training reads no tracked file of parameters", looked_at=looked, value=False)
+    return Finding("fail", "Training reads no tracked file of parameters.", looked_at=looked, value=False)

@@ -57,19 +57,21 @@ _AUTOMATIC = {
 def _remote(repo: Repo, project: Project) -> Finding:
     data = CHECKS["V2"].ask(repo, project)
     if data.verdict != "pass":
-        return Finding("n/a", "no tool versions the data", looked_at=data.looked_at)
+        return Finding("n/a", "No tool versions the data.", looked_at=data.looked_at)
     if data.value != "dvc":
-        return Finding("pass", f"{data.value} keeps the data at its host", data.evidence[:1])
+        return Finding("pass", f"The data are kept where {data.value} is hosted.", data.evidence[:1])
     for path, document in repo.documents.items():
         for entry in document.entries if path.endswith(".dvc/config") else ():
             if entry.keys[-1] == "url":
                 url = str(entry.value)
                 if "://" in url or url.startswith(("azure:", "gs:")):
-                    return Finding("pass", "DVC has a remote", (at(path, entry.line, url),))
+                    return Finding(
+                        "pass", "DVC has a remote that others can reach.", (at(path, entry.line, url),)
+                    )
                 return Finding(
-                    "partial", "the remote is a folder of one machine", (at(path, entry.line, url),)
+                    "partial", "The DVC remote is a folder on one machine.", (at(path, entry.line, url),)
                 )
-    return Finding("fail", "DVC has no remote", looked_at=(".dvc/config",))
+    return Finding("fail", "DVC has no remote.", looked_at=(".dvc/config",))
 
 
 @check(
@@ -87,15 +89,19 @@ def _remote(repo: Repo, project: Project) -> Finding:
 )
 def _no_data(repo: Repo, project: Project) -> Finding:
     if not repo.git or not repo.files:
-        return Finding("n/a", "no repository of git", looked_at=(f"{len(repo.files):,} files",))
+        return Finding("n/a", "The folder is no git repository.", looked_at=(f"{len(repo.files):,} files",))
     found = sorted(((size, path) for path, size in repo.files.items() if _is_kept(path, size)), reverse=True)
     if found:
         size = sum(size for size, _ in found)
         evidence = tuple(at(path, 1, f"{size / 1e6:.1f} MB") for size, path in found[:5])
-        return Finding("fail", f"{len(found)} files of data or models, {size / 1e6:.1f} MB", evidence)
+        return Finding(
+            "fail", f"Git holds {len(found)} files of data or models, {size / 1e6:.1f} MB.", evidence
+        )
     path = ".gitignore" if ".gitignore" in repo.files else next(iter(repo.files))
     return Finding(
-        "pass", f"none among {len(repo.files):,} files", (at(path, 1, "first of the files looked at"),)
+        "pass",
+        f"There are no large data, models or databases among {len(repo.files):,} files.",
+        (at(path, 1, "first of the files looked at"),),
     )
 
 
@@ -122,19 +128,19 @@ def _is_kept(path: str, size: int) -> bool:
 def _stripped(repo: Repo, project: Project) -> Finding:
     books = [book for book in repo.notebooks.values() if book.cells]
     if not books or project.kind in ("course", "docs"):
-        why = "outputs are meant to be read" if books else "no notebooks"
+        why = "Outputs are meant to be read here." if books else "There are no notebooks."
         return Finding("n/a", why, looked_at=(f"{len(repo.notebooks)} notebooks",))
     full = [book for book in books if any(cell.has_output for cell in book.cells)]
     strips = _strips(repo)
     if not full:
         evidence = strips or tuple(at(book.path, book.cells[0].line, "no outputs") for book in books[:5])
-        return Finding("pass", f"{len(books)} notebooks have no outputs", evidence)
+        return Finding("pass", f"No outputs are stored in {len(books)} notebooks.", evidence)
     shown = tuple(_output(book) for book in full[:5])
     if strips or len(full) <= len(books) / 2:
         return Finding(
-            "partial", f"{len(full)} of {len(books)} notebooks have outputs", (*strips[:1], *shown)
+            "partial", f"Outputs are stored in {len(full)} of {len(books)} notebooks.", (*strips[:1], *shown)
         )
-    return Finding("fail", f"{len(full)} of {len(books)} notebooks have outputs", shown)
+    return Finding("fail", f"Outputs are stored in {len(full)} of {len(books)} notebooks.", shown)
 
 
 def _output(book: Notebook) -> Evidence:
@@ -176,22 +182,24 @@ def _strips(repo: Repo) -> tuple[Evidence, ...]:
 )
 def _origin(repo: Repo, project: Project) -> Finding:
     if not project.ml:
-        return Finding("n/a", "nothing here trains a model", looked_at=(f"{len(repo.modules)} modules",))
+        return Finding("n/a", "Nothing here trains a model.", looked_at=(f"{len(repo.modules)} modules",))
     commit = _commit(repo, project)
     data = CHECKS["V2"].ask(repo, project)
     if commit and data.verdict == "pass":
         return Finding(
             "pass",
-            f"the commit is noted, and {data.value} versions the data",
+            f"A model's commit is recorded, and its data are versioned with {data.value}.",
             (*commit[:3], *data.evidence[:2]),
         )
     if commit:
-        return Finding("partial", "the commit is noted, the version of the data is not", commit[:3])
+        return Finding("partial", "A model's commit is recorded; the version of its data is not.", commit[:3])
     if data.verdict == "pass":
-        return Finding("partial", "the data have a version, but no model notes the commit", data.evidence[:3])
+        return Finding(
+            "partial", "The data are versioned, but a model's commit is not recorded.", data.evidence[:3]
+        )
     return Finding(
         "fail",
-        "neither commit nor data are noted",
+        "Neither the commit nor the data of a model are recorded.",
         looked_at=(f"{len(scope(repo, project))} modules of training",),
     )
 

@@ -50,13 +50,15 @@ _ASIDE = re.compile(
 def _secrets(repo: Repo, project: Project) -> Finding:
     found = [*_secret_files(repo), *_secret_lines(repo)]
     if found:
-        return Finding("fail", f"{len(found)} keys or passwords are tracked", tuple(found[:5]))
+        return Finding(
+            "fail", f"Keys or passwords were found in tracked files: {len(found)}.", tuple(found[:5])
+        )
     if not repo.files:
-        return Finding("n/a", "no files", looked_at=("tracked files",))
+        return Finding("n/a", "There are no files.", looked_at=("tracked files",))
     path = ".gitignore" if ".gitignore" in repo.files else next(iter(repo.files))
     return Finding(
         "pass",
-        f"none found in {len(repo.files):,} files",
+        f"No passwords or keys were found in {len(repo.files):,} files.",
         (at(path, 1, "first of the files looked at"),),
         confidence="medium",
     )

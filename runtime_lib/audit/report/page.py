@@ -138,8 +138,8 @@ def _step(step: Mapping[str, Any]) -> str:
     tools = f"<p><small>{escape(', '.join(step['tools']))}</small></p>" if step["tools"][1:] else ""
     return (
         f'<section class="card step"><h3>{escape(step["id"])} {_words(step["recommendation"])}</h3>'
-        f'<p><span class="tag {_URGENT.get(step["priority"], "")}">{step["priority"]}</span> '
-        f'<span class="tag">{step["effort"]}</span> <span class="tag">{step["principle"]}</span></p>'
+        f'<p><span class="tag {_URGENT.get(step["priority"], "")}">{step["priority"]} priority</span> '
+        f'<span class="tag">takes {step["effort"]}</span> <span class="tag">{step["principle"]}</span></p>'
         f"<p>{escape(step['gap'])}</p>{_list(step['implementation'])}{tools}</section>"
     )
 

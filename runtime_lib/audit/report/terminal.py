@@ -60,7 +60,10 @@ def _principles(document: Mapping[str, Any]) -> Iterator[RenderableType]:
     known = set(document["baseline"]["known"]) if document["baseline"] else set()
     for one in document["principles"]:
         mark = Text(one["symbol"], style=_COLOURS[one["symbol"]])
-        title = Text.assemble((words.principle(one["principle"]), "bold"), f"  {words.mark(one)}")
+        title = Text.assemble(
+            (words.principle(one["principle"]), "bold"),
+            f"  {words.mark(one)}{' of 1' if one['mark'] else ''}",
+        )
         yield Text()
         yield _hanging(mark, title, 0)
         for check in words.shown(document, one["principle"]):
@@ -89,7 +92,7 @@ def _steps(document: Mapping[str, Any]) -> Iterator[RenderableType]:
         head = Text.assemble(
             (f"{step['id']:<3}", "dim"),
             step["recommendation"],
-            (f"  {step['priority']}, {step['effort']}", _URGENT[step["priority"]]),
+            (f"  {step['priority']} priority, takes {step['effort']}", _URGENT[step["priority"]]),
         )
         yield _hanging(Text("→", style="cyan"), head, 2)
         for line in step["implementation"]:
@@ -141,14 +144,16 @@ def explain(check: Check, screen: Console) -> None:
 
     screen.print(Text(f"{check.id} {check.question}", style="bold"))
     pillar = ", a pillar of its principle" if check.pillar else ""
-    screen.print(Text(f"{check.principle}{pillar}; {check.priority}; {check.effort}", style="dim"))
+    screen.print(
+        Text(f"{check.principle}{pillar}; {check.priority} priority; takes {check.effort}", style="dim")
+    )
     for title, text in (
         ("Looks for", check.looks_for),
         ("Why", check.why),
         ("Where it may be wrong", check.false_answers),
         ("Step", check.fix),
         ("Tools", ", ".join(check.tools)),
-        ("From here", check.brings),
+        ("This template", check.brings),
     ):
         if text:
             screen.print(Text.assemble((f"{title}: ", "bold"), text))

@@ -267,4 +267,4 @@ def test_what_is_recorded_of_a_run(tree: Tree, id: str, good: str, bad: str | No
 
 def test_runs_in_git_are_shared_with_nobody(tree: Tree):
     files = {"train.py": f"import wandb\nwandb.init()\n{FIT}", "mlruns/0/meta.yaml": "a: 1\n"}
-    assert ask(tree, "T6", files).message == "runs are stored in git"
+    assert ask(tree, "T6", files).message == "Runs are stored in git."
