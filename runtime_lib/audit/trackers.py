@@ -144,7 +144,7 @@ def _called(repo: Repo, within: Collection[str], trains: Collection[str], librar
 def _off(repo: Repo, module: Module, call: Call, held: bool | None) -> str:
     """What turns a call off; "" if it is on."""
     if held is False:
-        return f"only if {call.when[-1]}" if call.when else "nothing calls it by default"
+        return f"only if {call.when[-1]}" if call.when else "nothing that runs calls it"
     mode = argument(repo, module, call, "mode")
     if mode and all(str(one).lower() in _OFF for one in mode):
         return f'mode="{mode[0]}"'

@@ -53,7 +53,10 @@ def gated(repo: Repo, project: Project) -> Finding:
     if not project.ml:
         return Finding("n/a", "Nothing here trains or predicts.", looked_at=looked, value=False)
     return Finding(
-        "fail", "A new model is registered or deployed without a quality gate.", looked_at=looked, value=False
+        "fail",
+        "No quality gate checks a new model before it is registered or deployed.",
+        looked_at=looked,
+        value=False,
     )
 
 

@@ -39,7 +39,7 @@ def _no_ml(repo: Repo) -> Finding:
 )
 def _git(repo: Repo, project: Project) -> Finding:
     if not repo.git:
-        return Finding("fail", "The folder is no git repository.", looked_at=(".git in the folder",))
+        return Finding("fail", "The folder is not a git repository.", looked_at=(".git in the folder",))
     best = (".gitignore", "README.md", "pyproject.toml", "requirements.txt")
     path = next((one for one in best if one in repo.files), next(iter(repo.files), None))
     if path is None:

@@ -89,7 +89,9 @@ def _remote(repo: Repo, project: Project) -> Finding:
 )
 def _no_data(repo: Repo, project: Project) -> Finding:
     if not repo.git or not repo.files:
-        return Finding("n/a", "The folder is no git repository.", looked_at=(f"{len(repo.files):,} files",))
+        return Finding(
+            "n/a", "The folder is not a git repository.", looked_at=(f"{len(repo.files):,} files",)
+        )
     found = sorted(((size, path) for path, size in repo.files.items() if _is_kept(path, size)), reverse=True)
     if found:
         size = sum(size for size, _ in found)
