@@ -61,7 +61,14 @@ def _dvc(repo: Repo, project: Project) -> list[Evidence]:
         path.rpartition("/")[2] == ".dvcignore" or path.endswith(".dvc/config") for path in repo.files
     ):
         found += (
-            [at(document, one.line, f"an output: {one.value}") for document, one in _outputs(repo)][:2]
+            [
+                at(
+                    document,
+                    one.line,
+                    f"an output: {one.value if isinstance(one.value, str) else one.keys[-2]}",
+                )
+                for document, one in _outputs(repo)
+            ][:2]
             if not found
             else []
         )

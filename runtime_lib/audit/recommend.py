@@ -198,6 +198,7 @@ def _step(
 ) -> Recommendation:
     known = {_plain(name) for name in has}
     there = tuple(tool for tool in check.tools if _plain(tool) in known)
+    brought = _brought(check, OWN in has)
     how = []
     after = _AFTER.get(check.id)
     after = after if after in urgent else None
@@ -207,9 +208,9 @@ def _step(
         how.append("Look at " + ", ".join(f"{one.path}:{one.line}" for one in finding.evidence[:3]) + ".")
     if there:
         how.append(f"Use {' or '.join(there[:2])}, which the repository already has.")
-    elif check.tools:
+    elif check.tools and not (OWN in has and brought):  # there the library is the way
         how.append(f"One way: {check.tools[0]}.")
-    if brought := _brought(check, OWN in has):
+    if brought:
         how.append(brought)
     return Recommendation(
         check.id,

@@ -131,7 +131,8 @@ def _reasons(
         urgent = order[: order.index(fail_on) + 1]
         found = [step["id"] for step in told["recommendations"] if step["priority"] in urgent]
         if found:
-            yield f"Gaps of priority {' or '.join(urgent)}: {', '.join(found)} (--fail-on {fail_on})."
+            above = " or above" if urgent[1:] else ""
+            yield f"Gaps of priority {fail_on}{above}: {', '.join(found)} (--fail-on {fail_on})."
     level = told["level"]
     if min_level is not None and level is not None and level < min_level:
         yield f"Level {level} is below {min_level} (--min-level)."

@@ -6,14 +6,17 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from io import StringIO
 from xml.etree import ElementTree
 
 import pytest
+from rich.console import Console
 
 from runtime_lib.audit.index.model import LeftOut
 from runtime_lib.audit.records import Evidence
 from runtime_lib.audit.report.document import document
 from runtime_lib.audit.report.render import FORMS, render
+from runtime_lib.audit.report.terminal import show
 from tests.support.audited import (
     HTML,
     NASTY,
@@ -265,3 +268,11 @@ def test_a_password_in_an_address_is_not_told():
     found = audited({"V6": finding("V6", "fail", evidence=shown)})
     for form in FORMS:
         assert "hunter22" not in told(found, form)
+
+
+def test_an_accepted_gap_is_marked_where_it_stands():
+    found = audited(MIXED, accepted={"M4": "the platform team's"})
+    screen = Console(file=StringIO(), width=200)
+    show(document(found), found.checks, screen)
+    lines = screen.file.getvalue().splitlines()
+    assert [line.split()[1] for line in lines if "(accepted)" in line] == ["M4"]

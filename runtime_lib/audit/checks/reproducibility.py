@@ -195,7 +195,7 @@ def _is_fixed(spec: str) -> bool:
     "Can the model of this commit be made again from the repository?",
     looks_for="A pipeline or a documented command that trains, a lock, and data that is fetched by version.",
     why="Whoever inherits the model has to be able to make it, and an auditor to see it made.",
-    fix="Put the missing one of the three in place: steps, lock, remote of the data.",
+    fix="Add what is missing of the three: a pipeline, a lock, versioned data.",
     effort="days",
     priority="medium",
     tools=("dvc", "uv"),

@@ -30,7 +30,7 @@ def _unread(repo: Repo) -> list[str]:
     looks_for="Calls of a tracker in what trains, callbacks, loggers, Hydra's `_target_`, Kedro's plug-in, "
     "`report_to`; a dependency alone is none.",
     why="Without records nobody knows which parameters and data gave the model that is in use.",
-    fix="Start a run around training and log parameters and metrics: `mlflow.autolog()` is one line.",
+    fix="Start a run around training and log parameters and metrics; in MLflow, `mlflow.autolog()`.",
     effort="minutes",
     priority="high",
     false_answers="A tracker that is called by its HTTP interface is not seen.",
@@ -42,7 +42,7 @@ def _calls_tracker(repo: Repo, project: Project) -> Finding:
     found = [one for one in uses(repo, project) if one.tool]
     if found:
         tool = best(found)
-        return Finding("pass", f"Training calls {tool}.", shown(found, tool), value=tool)
+        return Finding("pass", f"The code tracks its runs with {tool}.", shown(found, tool), value=tool)
     if not project.ml:
         return Finding("n/a", "Nothing here trains a model.", looked_at=looked(repo))
     if bad := _unread(repo):

@@ -30,7 +30,7 @@ def _no_ml(repo: Repo) -> Finding:
     "Is the code in git?",
     looks_for="A repository of git in the folder.",
     why="Without history nobody knows which code gave which model, and nothing can be taken back.",
-    fix="`git init`, a `.gitignore`, and a first commit.",
+    fix="Run `git init`, write a `.gitignore`, and make a first commit.",
     effort="minutes",
     priority="critical",
     false_answers="An export of a repository has no `.git`, although its code is versioned elsewhere.",
@@ -55,7 +55,7 @@ def _git(repo: Repo, project: Project) -> Finding:
     looks_for="Data that DVC or Git LFS tracks, lakeFS, Delta with a pinned version, a cloud's registry of "
     "datasets; a CSV in git, an import alone and words in a README are none.",
     why="A model can only be made again, or judged, with the data it was made of.",
-    fix="`dvc add data/…` and a remote; the pointer goes into git.",
+    fix="Keep the data in a versioned store; with DVC, `dvc add data/…` and a remote, and pointers in git.",
     effort="hours",
     priority="high",
     false_answers="Data of which a warehouse keeps the versions are not seen.",
@@ -84,7 +84,7 @@ def _data(repo: Repo, project: Project) -> Finding:
     looks_for="Calls that register a version: `mlflow.register_model`, `registered_model_name=…`, "
     "`Model.register`, `link_model`, `push_to_hub`; logging a model, or a folder called registry, is none.",
     why="Whoever deploys or rolls back has to know which model is which, and where it came from.",
-    fix="Register the model at the end of training: `log_model(…, registered_model_name=…)`.",
+    fix="Register the model at the end of training; with MLflow, `log_model(…, registered_model_name=…)`.",
     effort="minutes",
     priority="high",
     false_answers="A registry of the company's own is not known.",

@@ -57,6 +57,7 @@ def _head(document: Mapping[str, Any]) -> Iterator[RenderableType]:
 def _principles(document: Mapping[str, Any]) -> Iterator[RenderableType]:
     from rich.text import Text
 
+    accepted = {one["id"] for one in document["accepted"]}
     known = set(document["baseline"]["known"]) if document["baseline"] else set()
     for one in document["principles"]:
         mark = Text(one["symbol"], style=_COLOURS[one["symbol"]])
@@ -68,14 +69,16 @@ def _principles(document: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield _hanging(mark, title, 0)
         for check in words.shown(document, one["principle"]):
             if check["verdict"] != "n/a" and check["id"] not in known:
-                yield _check(check)
+                yield _check(check, check["id"] in accepted)
 
 
-def _check(one: Mapping[str, Any]) -> RenderableType:
+def _check(one: Mapping[str, Any], is_accepted: bool) -> RenderableType:
     from rich.text import Text
 
     symbol = words.SYMBOLS[one["verdict"]]
     said = Text.assemble((f"{one['id']:<3}", "dim"), one["message"])
+    if is_accepted:
+        said.append(" (accepted)")
     if shown := words.told(one):
         said.append(f"  {shown}", style="dim")
     return _hanging(Text(symbol, style=_COLOURS[symbol]), said, 2)
