@@ -45,6 +45,7 @@ _OLD = _of(
     "active baseline benchmark champion current deployed existing incumbent last live old prev "
     "previous prod production reference registered saved staging"
 )
+_MARGIN = _of("delta eps epsilon gain improvement margin min minimum threshold tolerance")
 # These say by themselves that models are compared.
 _CHALLENGERS = _of("candidate challenger")
 _CHAMPIONS = _of("baseline champion current incumbent prod production reference")
@@ -84,9 +85,9 @@ def switches(text: str) -> Iterator[str]:
 
 
 def is_bare(text: str) -> bool:
-    """Whether a source compares "new > old" without a word of what that is."""
-    pairs = [(_words(left), _words(right)) for left, right in _comparisons(text)]
-    return any((a <= _NEW and b <= _OLD) or (a <= _OLD and b <= _NEW) for a, b in pairs)
+    """Whether a source compares "new > old + margin" without a word of what that is."""
+    pairs = [(_words(left) - _MARGIN, _words(right) - _MARGIN) for left, right in _comparisons(text)]
+    return any(a and b and ((a <= _NEW and b <= _OLD) or (a <= _OLD and b <= _NEW)) for a, b in pairs)
 
 
 def is_relative(text: str) -> bool:

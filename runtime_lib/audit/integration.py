@@ -37,6 +37,8 @@ _COMMANDS = re.compile(r"\.command$|^hydra\.main$")
 _FLOWS = re.compile(
     r"^(?:prefect|zenml|metaflow|dagster|airflow|flytekit|kfp)\b.*(?:flow|pipeline|job|dag|workflow)$"
 )
+# Methods that a service of a framework answers by, without a client between.
+_ANSWERS = re.compile(r"^bentoml\.(?:api|task)$")
 _PLACE = re.compile(
     r"integration|end_?to_?end|end2end|e2e|functional_test|system_test|acceptance", re.IGNORECASE
 )
@@ -119,6 +121,8 @@ def _started(repo: Repo, call: Call, paths: list[str]) -> str:
     last = call.name.rpartition(".")[2]
     for path in paths:
         for function in repo.modules[path].functions:
+            if function.name.startswith(f"{last}.") and any(map(_ANSWERS.search, function.decorators)):
+                return "service"
             if function.name == last and any(map(_FLOWS.search, function.decorators)):
                 return "pipeline"
             if function.name == last and any(map(_COMMANDS.search, function.decorators)):

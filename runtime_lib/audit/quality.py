@@ -44,6 +44,8 @@ _SHAPES = re.compile(
     r"|ndim|\.size"
 )
 _LITERAL = re.compile(r"(?:==|is)\s*(?:['\"\d\[(]|True|False|expected|label|y_true|target)|^\w+\.assertEqual")
+# Where training has left its figures.
+_FIGURES = re.compile(r"(?:metric|score|evaluation)[\w./-]*\.(?:json|ya?ml|toml)")
 # Functions whose answer lets a model through, and names of such an answer.
 _DECIDES = re.compile(
     r"deploy|promot|trigger|(?:^|_)gate|accept|approv|should|is_better|branch|decision|^compare"
@@ -86,7 +88,7 @@ def tests(repo: Repo) -> Iterator[Evidence]:
     """Tests that fail where a metric misses a bound."""
     for case in cases(repo):
         found = [text for _, text in case.asserts if is_quality(text)]
-        if found and _has_model(case) and not _is_toy(case):
+        if found and not _is_toy(case) and (_has_model(case) or any(map(_FIGURES.search, found))):
             yield at(case.module, case.function.line, f"{case.function.name}: {found[0]}")
 
 
@@ -142,13 +144,19 @@ def _claims(module: Module) -> Iterator[tuple[int, str]]:
 
 def _has_effect(repo: Repo, module: Module, branch: Branch) -> bool:
     """Whether a comparison stops something, or lets it through."""
-    if branch.stops or branch.else_stops:
+    if branch.stops or branch.else_stops or _is_asset_check(module, branch):
         return True
     if branch.leaves and (_DECIDES.search(branch.function) or _saves_later(module, branch)):
         return True
     answers = [branch.test.partition("=")[0].strip()] if _ANSWER.search(branch.test) else []
     answers += [one for one in branch.sets if _ANSWER.search(f"{one} =")]
     return any(_is_asked(repo, one.rpartition(".")[2]) for one in answers) or _acts(module, branch)
+
+
+def _is_asset_check(module: Module, branch: Branch) -> bool:
+    """Whether a comparison is what a check of Dagster's answers: `AssetCheckResult(passed=score > 0.7)`."""
+    beside = [one.name for one in module.calls if one.function == branch.function]
+    return "dagster.AssetCheckResult" in beside and branch.test.startswith("passed")
 
 
 def _saves_later(module: Module, branch: Branch) -> bool:
@@ -249,9 +257,10 @@ def relative_gates(repo: Repo, project: Project) -> Iterator[Evidence]:
 
 
 def _measures(module: Module, branch: Branch) -> bool:
-    """Whether the function of a branch measures models."""
+    """Whether the function of a branch measures models, or its module reads what was measured."""
     before = [one for one in module.calls if one.line < branch.line and one.function == branch.function]
-    return any(re.search(r"sklearn\.metrics\.|\.(?:predict|score|evaluate)$", one.name) for one in before)
+    measures = any(re.search(r"sklearn\.metrics\.|\.(?:predict|score|evaluate)$", one.name) for one in before)
+    return measures or any(_FIGURES.search(text) for _, text in module.strings)
 
 
 def _decides(repo: Repo, module: Module, branch: Branch) -> bool:

@@ -78,6 +78,7 @@ def _data(repo: Repo, project: Project) -> Finding:
             *_models(repo, project),
             *_own(repo),
             *_stopped(repo),
+            *_asset_checks(repo),
             *_in_tests(repo),
         ]
     if found:
@@ -162,6 +163,13 @@ def _stopped(repo: Repo) -> Iterator[Evidence]:
             last = function.rpartition(".")[2]
             if _VALUES.search(text) and (not last or _is_called(repo, last)):
                 yield at(module, line, text)
+
+
+def _asset_checks(repo: Repo) -> Iterator[Evidence]:
+    """Dagster's checks of an asset that look at its values."""
+    for module, call in calls(repo, "dagster.AssetCheckResult"):
+        if any(one.function == call.function and _RULES.search(one.name) for one in module.calls):
+            yield at(module, call.line, f"{call.name}(…)")
 
 
 def _judges(module: Module, name: str, first: int, last: int) -> bool:

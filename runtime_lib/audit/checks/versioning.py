@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from runtime_lib.audit.configs import parameter_files, read_by_training
 from runtime_lib.audit.datasets import own_code, versioned_by
 from runtime_lib.audit.index.model import Evidence, Repo
-from runtime_lib.audit.queries import at, calls
+from runtime_lib.audit.queries import at, calls, lines
 from runtime_lib.audit.records import Finding, check
 from runtime_lib.audit.switches import argument, is_on
 from runtime_lib.audit.tools import used
@@ -97,6 +97,7 @@ def _registry(repo: Repo, project: Project) -> Finding:
     found = _named_models(repo, own)
     found += _on(repo, own)
     found += used(repo, "registry", by=("commands",))
+    found += _in_terraform(repo)
     if found:
         name = found[0][0]
         shown = tuple(one for tool, one in found if tool == name)
@@ -121,6 +122,12 @@ def _named_models(repo: Repo, own: frozenset[str]) -> list[tuple[str, Evidence]]
             if entry.keys[-1:] == ("registered_model_name",) and entry.value and "catalog" in path:
                 found.append(("mlflow", at(path, entry.line, f"registered_model_name: {entry.value}")))
     return found
+
+
+def _in_terraform(repo: Repo) -> list[tuple[str, Evidence]]:
+    """A step of SageMaker's pipelines that registers, in what Terraform makes of it."""
+    steps = lines(repo, r"\bType\"?\s*[=:]\s*\"RegisterModel\"", within="*.tf")
+    return [("sagemaker", at(text.path, line, what.strip())) for text, line, what in steps]
 
 
 def _on(repo: Repo, own: frozenset[str]) -> list[tuple[str, Evidence]]:

@@ -136,7 +136,9 @@ class Collector:
         if not isinstance(value, ast.Compare) or len(value.ops) != 1:
             return
         sides = (value.left, value.comparators[0])
-        if isinstance(value.ops[0], _ORDER) and all(map(_is_plain, sides)):
+        # As an argument `found["auc"] > 0.7` is an answer; elsewhere it may be a mask.
+        plain = _is_plain if not isinstance(node, ast.keyword) else _is_figure
+        if isinstance(value.ops[0], _ORDER) and all(map(plain, sides)):
             line = self._at[value.lineno]
             text = self.text(node)
             self.branches.append(
@@ -172,6 +174,13 @@ def _called(key: str, node: ast.AST, scope: Scope) -> Iterator[tuple[str, str]]:
         for n, one in enumerate(node.elts[:_MOST_NAMES]):
             if isinstance(one, _NAMED):
                 yield from _called(f"{key}.{n}", one, scope)
+
+
+def _is_figure(node: ast.AST) -> bool:
+    """A number by its name or key, or as it is."""
+    if isinstance(node, ast.Subscript):
+        return isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str)
+    return isinstance(node, ast.Constant) or _is_plain(node)
 
 
 def _is_plain(node: ast.AST) -> bool:
