@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-__all__ = ["PROMOTES", "bounds", "is_bare", "is_quality", "is_relative", "switches"]
+__all__ = [
+    "PROMOTES",
+    "bounds",
+    "is_bare",
+    "is_close",
+    "is_quality",
+    "is_relative",
+    "judges_both",
+    "switches",
+]
 
 
 def _of(words: str) -> frozenset[str]:
@@ -47,14 +56,15 @@ _OLD = _of(
 )
 _MARGIN = _of("delta eps epsilon gain improvement margin min minimum threshold tolerance")
 # These say by themselves that models are compared.
-_CHALLENGERS = _of("candidate challenger")
-_CHAMPIONS = _of("baseline champion current incumbent prod production reference")
+_CHALLENGERS = _of("candidate chall challenger")
+_CHAMPIONS = _of("baseline champ champion current incumbent prod production reference")
 _LOOPS = re.compile(
     r"epoch|val_loss|best_(?:val|loss|acc|score|metric|f1|auc|miou|map|dice|epoch|test|eval|valid)", re.I
 )
 _ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 _CALLS = {"assertGreater": ">", "assertGreaterEqual": ">=", "assertLess": "<", "assertLessEqual": "<="}
 _SIZES = re.compile(r"[<>]|assert(?:Greater|Less)")
+_NEAR = re.compile(r"isclose|allclose|assertAlmostEqual|assert_almost_equal")
 # What a gate lets through.
 PROMOTES = re.compile(
     r"^shutil\.(?:copy|move)|(?:^|\.)\w*(?:register|promot|deploy|transition_|cancel|abort|push_|upload|publish|rollout"
@@ -110,6 +120,23 @@ def is_relative(text: str) -> bool:
             ):
                 return True
     return False
+
+
+def is_close(text: str) -> bool:
+    """Whether a source asks that new answers are near earlier ones: `isclose(previous, current)`."""
+    tree = _parsed(text) if _NEAR.search(text) else None
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.Call) and len(node.args) >= 2 and _NEAR.search(ast.unparse(node.func)):
+            sides = [_words(ast.unparse(one)) for one in node.args[:2]]
+            if any(a & (_OLD - {"current"}) and b & (_NEW | {"current"}) for a, b in (sides, sides[::-1])):
+                return True
+    return False
+
+
+def judges_both(parameters: Iterable[str]) -> bool:
+    """Whether a function is given figures of the new model and of the earlier one."""
+    words = [_words(one) for one in parameters]
+    return any(one & _CHALLENGERS for one in words) and any(one & _CHAMPIONS for one in words)
 
 
 def _differ(ours: set[str], theirs: set[str]) -> bool:

@@ -22,6 +22,9 @@ _NUMBERED = re.compile(
     r"|unit|project)[-_ ]?)?\d{1,2}(?:[-_. a-z]|$)",
     re.IGNORECASE,
 )
+_WEEKS = re.compile(
+    r"(?:week|lesson|lecture|chapter|homework|exercise)[-_ ]?\d{1,2}(?:[-_. a-z]|$)", re.IGNORECASE
+)
 _LESSONS = re.compile(
     r"\b(?:courses?|textbook|books?|bootcamp|lessons?|exercises|curriculum|workshop|chapters?|zoomcamp|tutorials?"
     r"|lectures?|homeworks?|assignments?|syllabus|learn(?:ing)? path|handbook|nanodegree|specialization)\b",
@@ -82,10 +85,8 @@ def _list(repo: Repo) -> Iterator[Evidence]:
 
 
 def _course(repo: Repo) -> Iterator[Evidence]:
-    """Numbered lessons in one folder, and a README that speaks of a course."""
+    """Numbered lessons in one folder, and a README that speaks of a course or names that do."""
     said = list(_title(repo))
-    if not said:
-        return
     words = {word.lower().rstrip("s") for one in said for word in _LESSONS.findall(one.what)}
     # Notebooks of a project are numbered too: the less is said of a course, the more there must be.
     enough = 3 if len(words) >= 2 else 4
@@ -97,8 +98,9 @@ def _course(repo: Repo) -> Iterator[Evidence]:
                 places.setdefault(parts[: depth - 1], {}).setdefault(parts[depth - 1], path)
     for lessons in places.values():
         numbered = [path for name, path in lessons.items() if _NUMBERED.match(name)]
-        if len(numbered) >= enough:
-            yield said[0]
+        weeks = [name for name in lessons if _WEEKS.match(name)]
+        if (said and len(numbered) >= enough) or len(weeks) >= 4:
+            yield from said[:1]
             yield from (at(path, 1, "a lesson") for path in numbered[:2])
 
 

@@ -58,7 +58,9 @@ class _Tool:
 
 def says_train(name: str) -> bool:
     """Whether a step of this name trains, as far as names go."""
-    return bool(_NAME.search(name))
+    plain = name.strip()
+    # "Train Model" is a title, `TrainModel` a class.
+    return bool(_NAME.search(plain.lower() if " " in plain else plain))
 
 
 @cache

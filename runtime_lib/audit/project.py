@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from runtime_lib.audit import parts
 from runtime_lib.audit.index.model import Evidence, Repo
 from runtime_lib.audit.kinds import Kind, Stage, kind, stage
+from runtime_lib.audit.pipelines import definitions
 from runtime_lib.audit.queries import at, calls, entries
 from runtime_lib.audit.targets import Target, targets
 from runtime_lib.audit.tools import named, used
@@ -68,13 +69,19 @@ def assess(repo: Repo) -> Project:
         frameworks=tuple(frameworks),
         notebook_share=share,
         targets=ways,
-        ml=bool(frameworks or training) or next(calls(repo, *_MODELS), None) is not None,
+        ml=bool(frameworks or training) or _models(repo),
         training=training,
         serving=parts.serving(repo),
         tests=parts.tests(repo),
         serves=bool(set(ways) & {"api", "batch", "streaming", "managed-endpoint"}),
         evidence={"kind": shown, "frameworks": tuple(frameworks.values()), "targets": how},
     )
+
+
+def _models(repo: Repo) -> bool:
+    """Whether a model is loaded or asked, or a step of a pipeline has a platform train one."""
+    asked = next(calls(repo, *_MODELS), None) is not None
+    return asked or any(one.training for one in definitions(repo))
 
 
 def _share(repo: Repo) -> float:

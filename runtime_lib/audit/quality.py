@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING
 
 from runtime_lib.audit import parts
 from runtime_lib.audit.defaults import committed
-from runtime_lib.audit.gates import PROMOTES, bounds, is_bare, is_quality, is_relative, switches
+from runtime_lib.audit.gates import (
+    PROMOTES,
+    bounds,
+    is_bare,
+    is_close,
+    is_quality,
+    is_relative,
+    switches,
+)
 from runtime_lib.audit.index.model import Branch, Evidence, Module, Repo
+from runtime_lib.audit.policies import policies
 from runtime_lib.audit.queries import at, calls, commands, entries, once
 from runtime_lib.audit.switches import is_on, values
 from runtime_lib.audit.testcases import Case, cases
@@ -54,7 +63,8 @@ _DECIDES = re.compile(
     re.IGNORECASE,
 )
 _ANSWER = re.compile(
-    r"^\s*(?:\w*\.)?\w*(?:accept|better|promot|deploy|approv|should|improv|pass|valid|bless)\w*\s*=", re.I
+    r"^\s*(?:\w*\.)?\w*(?:accept|better|promot|deploy|approv|should|improv|pass|valid|bless|wins?)\w*\s*=",
+    re.I,
 )
 _PIPELINE_GATES = (
     "*.ConditionGreaterThan*",
@@ -63,6 +73,7 @@ _PIPELINE_GATES = (
     "tensorflow_model_analysis.MetricThreshold",
     "mlflow.validate_evaluation_results",
     "*.ModelQualityCheckStep",
+    "stepfunctions.*ChoiceRule.Numeric*",
 )
 _SUITES = (
     "deepchecks.*model_evaluation*",
@@ -149,6 +160,8 @@ def _has_effect(repo: Repo, module: Module, branch: Branch) -> bool:
     if branch.leaves and (_DECIDES.search(branch.function) or _saves_later(module, branch)):
         return True
     answers = [branch.test.partition("=")[0].strip()] if _ANSWER.search(branch.test) else []
+    if answers and _DECIDES.search(branch.function.rpartition(".")[2]):
+        return True
     answers += [one for one in branch.sets if _ANSWER.search(f"{one} =")]
     return any(_is_asked(repo, one.rpartition(".")[2]) for one in answers) or _acts(module, branch)
 
@@ -254,6 +267,7 @@ def relative_gates(repo: Repo, project: Project) -> Iterator[Evidence]:
             if compares and _decides(repo, module, branch):
                 yield at(module, branch.line, branch.test)
         yield from (at(module, line, text) for line, text in _claims(module) if is_relative(text))
+        yield from policies(repo, module)
 
 
 def _measures(module: Module, branch: Branch) -> bool:
@@ -272,7 +286,7 @@ def _decides(repo: Repo, module: Module, branch: Branch) -> bool:
 def relative_tests(repo: Repo) -> Iterator[Evidence]:
     """Tests that fail where a model is worse than an earlier one."""
     for case in cases(repo):
-        found = [text for _, text in case.asserts if is_relative(text)]
+        found = [text for _, text in case.asserts if is_relative(text) or is_close(text)]
         if found and _has_model(case) and not _is_toy(case):
             yield at(case.module, case.function.line, f"{case.function.name}: {found[0]}")
 

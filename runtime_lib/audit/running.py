@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from runtime_lib.audit.calling import Node, leads_to
 from runtime_lib.audit.index.ci.shell import words as split
-from runtime_lib.audit.index.model import Repo, Text
+from runtime_lib.audit.index.model import Module, Repo, Text
 from runtime_lib.audit.kinds import kind
 from runtime_lib.audit.parts import examples, fits, tests, web
 from runtime_lib.audit.queries import calls, once
@@ -31,6 +31,10 @@ _SUBMITS = (
     "sagemaker*Pipeline().start", "*get_pipeline().start", "spacy.cli.train*", "*.AutoMLRun",
     "*.run_training",
 )  # fmt: skip
+# Trainers of language models that code hands over as a command.
+_TRAINERS = re.compile(
+    r"-m (?:axolotl\.cli\.train|llamafactory\.train)\b|^(?:axolotl|llamafactory-cli) train\b"
+)
 _LONGEST = 5000  # of a command, as far as it is looked at
 # Commands that train by themselves, whatever the repository has.
 _TRAIN = re.compile(
@@ -163,6 +167,11 @@ def started_by(repo: Repo, words: list[str]) -> Iterator[Node]:
         return
     if words[0] == "jupyter" and "--execute" not in words and "execute" not in words:
         return
+    if words[:2] == ["modal", "run"]:
+        named = next((one.partition("::")[0] for one in words[2:] if not one.startswith("-")), "")
+        if not named.endswith(".py"):
+            yield from ((path, "") for path in _modules(repo, named) if named)
+            return
     for at, word in enumerate(words):
         if word == "-m" and at + 1 < len(words) and not _LAUNCHERS.match(words[at + 1]):
             yield from ((path, "") for path in _modules(repo, words[at + 1]))
@@ -235,7 +244,20 @@ def _trained_at(repo: Repo) -> frozenset[Node]:
     found |= {
         (module.path, call.function) for module, call in calls(repo, *_SUBMITS) if module.path not in aside
     }
+    found |= {
+        (module.path, _around(module, line))
+        for module in repo.code()
+        if module.path not in aside
+        for line, text in module.strings
+        if _TRAINERS.search(text)
+    }
     return frozenset(found)
+
+
+def _around(module: Module, line: int) -> str:
+    """The innermost function in which a line stands."""
+    inside = [one for one in module.functions if one.line <= line <= one.end]
+    return max(inside, key=lambda one: one.line).name if inside else ""
 
 
 @once

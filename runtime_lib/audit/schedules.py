@@ -70,9 +70,22 @@ def in_python(repo: Repo) -> Iterator[Evidence]:
     for module, call in calls(repo, *_CALLS):
         if module.path not in aside and _is_on(module, call) and _reaches(repo, module, training):
             yield at(module, call.line, f"{call.name}(…)")
+    yield from _by_command(repo, aside)
     for module, call in calls(repo, *_JOBS):
         if module.path not in aside and _job_trains(repo, module, call):
             yield at(module, call.line, f"{call.name}(…)")
+
+
+def _by_command(repo: Repo, aside: frozenset[str]) -> Iterator[Evidence]:
+    """`subprocess.run(["prefect", "deploy", "flows/a.py:flow", "--cron", …])`."""
+    for module, call in calls(repo, "subprocess.*", "os.system"):
+        given = call.args[0] if call.args and call.live and module.path not in aside else ""
+        words = given.split() if isinstance(given, str) else given if isinstance(given, list | tuple) else ()
+        text = " ".join(one for one in words if isinstance(one, str))
+        found = re.match(r"prefect deploy .*?([\w./-]+\.py):(\w+)", text)
+        timed = re.search(r"--(?:cron|interval|rrule)\b", text)
+        if found and timed and function_trains(repo, found[1], found[2]):
+            yield at(module, call.line, text)
 
 
 def _follows_stages(repo: Repo, call: Call) -> bool:

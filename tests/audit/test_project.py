@@ -250,3 +250,18 @@ def test_a_service_is_in_production_once_it_is_packed_and_ci_runs(project):
 def test_an_empty_repository_is_described_too(project):
     found = project({})
     assert (found.kind, found.ml, found.targets, found.frameworks) == ("project", False, ("none",), ())
+
+
+def test_folders_of_weeks_are_a_course_without_a_word_of_it(project):
+    weeks = {f"week_{n}_topic/train.py": TRAIN for n in range(4)}
+    assert project({"README.md": "# Basics\n", **weeks}).kind == "course"
+    parts = {f"part_{n}/train.py": TRAIN for n in range(4)}
+    assert project({"README.md": "# Basics\n", **parts}).kind == "project"
+
+
+def test_a_step_that_has_a_platform_train_is_machine_learning(project):
+    source = (
+        "from stepfunctions import steps\nfrom stepfunctions.workflow import Workflow\nWorkflow('w', %s)\n"
+    )
+    assert project({"p.py": source % "steps.Chain([steps.TrainingStep('t')])"}).ml
+    assert not project({"p.py": source % "steps.Chain([steps.Pass('t')])"}).ml

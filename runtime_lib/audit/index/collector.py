@@ -133,6 +133,8 @@ class Collector:
 
     def judge(self, node: ast.AST, value: ast.AST, scope: Scope) -> None:
         """Take `accepted = new > old`, which a later `if` may ask; masks of tables are none."""
+        if isinstance(value, ast.IfExp):  # `(new < old) if lower_is_better else (new > old)`
+            value = value.body
         if not isinstance(value, ast.Compare) or len(value.ops) != 1:
             return
         sides = (value.left, value.comparators[0])

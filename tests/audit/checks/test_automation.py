@@ -8,6 +8,8 @@ import pytest
 
 TRAIN = "from sklearn.svm import SVC\n\n\ndef train(x, y):\n    return SVC().fit(x, y)\n\n\nif __name__ == '__main__':\n    train([[0], [1]], [0, 1])\n"
 APP = "from fastapi import FastAPI\nimport uvicorn\nfrom train import train\napp = FastAPI()\n\n\n@app.post('/train')\ndef again(x: list):\n    train(x, x)\n\n\nif __name__ == '__main__':\n    uvicorn.run(app)\n"
+AXOLOTL = "import subprocess\n\n\ndef train(folder):\n    subprocess.call('accelerate launch -m axolotl.cli.train c.yml'.split(), cwd=folder)\n\n\ndef main():\n    train('x')\n\n\nif __name__ == '__main__':\n    main()\n"
+CODEPIPELINE = "Resources:\n  Deploy:\n    Type: AWS::CodePipeline::Pipeline\n    Properties:\n      Name: !Sub ${Model}\n      Stages:\n        - Name: %s\n          Actions:\n            - Name: Start\n              ActionTypeId: {Category: Invoke, Owner: AWS, Provider: %s}\n"
 PUSH = "on: [push, pull_request]\n"
 
 
@@ -127,6 +129,10 @@ def test_a4_what_is_remote_and_surely_no_test(ask, job):
         (ci("python train.py", on="on: workflow_dispatch\n"), "partial", True),
         (ci("python train.py", on="on:\n  schedule:\n    - cron: '0 0 * * 0'\n"), "partial", True),
         (ci("gcloud ai custom-jobs create --region=x"), "pass", True),
+        ({**ci("modal run src.tune --config=c.yml"), "src/tune.py": AXOLOTL}, "pass", True),
+        ({**ci("modal run src.tune --config=c.yml"), "src/tune.py": AXOLOTL.replace("cli.train", "cli.preprocess")}, "fail", False),
+        ({"pipeline.yml": CODEPIPELINE % ("Train", "StepFunctions")}, "pass", True),
+        ({"pipeline.yml": CODEPIPELINE % ("Check", "StepFunctions")}, "n/a", False),
         ({**ci("jupyter nbconvert --to notebook --execute n.ipynb"), "n.ipynb": '{"cells": [{"cell_type": "code", "metadata": {}, "source": ["from sklearn.svm import SVC\\n", "SVC().fit([[0], [1]], [0, 1])"], "outputs": [], "execution_count": 1}], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'}, "pass", True),
         ({**ci("dvc repro"), "dvc.yaml": "stages:\n  load:\n    cmd: python load.py\n", "load.py": "print(1)\n"}, "fail", False),
         (ci("pytest"), "fail", False),

@@ -66,6 +66,7 @@ ON: dict[str, dict[str, str]] = {
     "a scheduler in a process": {"s.py": "import schedule\nfrom train import train\nschedule.every().day.do(train)\n"},
     "another": {"s.py": "from apscheduler.schedulers.blocking import BlockingScheduler\nfrom train import train\ns = BlockingScheduler()\ns.add_job(train, 'cron', hour=3)\ns.start()\n"},
     "a DAG of the stages": {"dags/d.py": "from runtime_lib.pipeline.airflow import pipeline_dag\np = pipeline_dag('.', schedule='@monthly')\n", "dvc.yaml": "stages:\n  load: {cmd: python load.py}\n  train: {cmd: python train.py}\n"},
+    "a deployment by command": {"flow.py": PREFECT % "", "setup.py": "import subprocess\nsubprocess.run(['prefect', 'deploy', 'flow.py:f', '--name', 'x', '--cron', '0 3 * * *'])\n"},
     "celery": {"c.py": "from celery import Celery\nfrom celery.schedules import crontab\napp = Celery('x')\napp.conf.beat_schedule = {\n    'nightly': {\n        'task': 'tasks.retrain',\n        'schedule': crontab(hour=3),\n    },\n}\n"},
     "taskcluster": {"infra/hook.json": '{"schedule": ["0 0 1 * *"], "task": {"payload": {"command": ["run", "p.yml"]}}}', "infra/p.yml": "tasks:\n  - ID: t\n    payload: {command: [python, train.py]}\n"},
     "kubeflow": {"p.py": "import kfp\nfrom kfp import dsl\nfrom train import train\n\n\n@dsl.component\ndef c():\n    train()\n\n\n@dsl.pipeline\ndef p():\n    c()\n\n\nkfp.Client().create_recurring_run(experiment_id='e', job_name='j', cron_expression='0 0 0 * * *', pipeline_func=p)\n"},
@@ -82,6 +83,7 @@ def test_what_starts_training_again(ask, name):
 OFF: dict[str, dict[str, str]] = {
     "a push": github("on: push\n", "python train.py"),
     "a push of data and code": github("on:\n  push:\n    paths: ['data/**', 'src/**']\n", "python train.py"),
+    "a deployment without a time": {"flow.py": PREFECT % "", "setup.py": "import subprocess\nsubprocess.run(['prefect', 'deploy', 'flow.py:f', '--name', 'x'])\n"},
     "a button": github("on: workflow_dispatch\n", "python train.py"),
     "time for tests": github(CRON, "pytest"),
     "time for something else": github(CRON, "python load.py"),

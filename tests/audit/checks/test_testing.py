@@ -293,11 +293,37 @@ def test_what_stops_nothing_is_no_gate(tree: Tree, source: str):
         "accept = new_auc > (prod_auc + margin)\nif accept:\n    save()\n",
         "def should_deploy(new_model_f1, best_model_f1):\n    return new_model_f1 > best_model_f1\n",
         "from mlflow.models import MetricThreshold\nMetricThreshold(min_relative_change=0.1)\n",
+        "def compare_models(low):\n    chall_wins = (m_chall < m_champ) if low else (m_chall > m_champ)\n"
+        "    return chall_wins\n",
+        "def promotion_policy(candidate_metrics, champion_metrics, smallest):\n"
+        "    gain = 1 - candidate_metrics['rmse'] / champion_metrics['rmse']\n    if gain < smallest:\n"
+        "        return ['too little']\n    return []\nif promotion_policy(a, b, 0.1):\n    exit()\n",
         "import tensorflow_model_analysis as tfma\ntfma.GenericChangeThreshold(absolute={'value': 1})\n",
     ],
 )
 def test_a_worse_model_is_stopped(tree: Tree, source: str):
     assert verdict(tree, "Q4", "", src__shop__gate=source) == "pass"
+    assert verdict(tree, "Q3", "", src__shop__gate=source) == "pass"
+
+
+def test_new_answers_near_the_earlier_ones(tree: Tree):
+    source = (
+        "import math\nfrom shop.model import load_answers, make_prediction\n\n\ndef test_it():\n"
+        "    previous, rows = load_answers('old.csv'), load_answers('test.csv')\n"
+        "    for previous_value, current_value in zip(previous, make_prediction(rows)):\n"
+        "        assert math.isclose(previous_value, current_value, rel_tol=0.05)\n"
+    )
+    own = "def load_answers(path):\n    return open(path)\n\n\ndef make_prediction(rows):\n    return rows\n"
+    assert verdict(tree, "Q4", source, src__shop__model=own) == "pass"
+    other = source.replace("previous_value, current_value, rel", "expected_value, current_value, rel")
+    assert verdict(tree, "Q4", other, src__shop__model=own) == "fail"
+
+
+def test_a_choice_of_step_functions_is_a_gate(tree: Tree):
+    source = (
+        "from stepfunctions import steps\nsteps.TrainingStep('t')\n"
+        "rule = steps.choice_rule.ChoiceRule.NumericLessThan(variable='rmse', value=10)\n"
+    )
     assert verdict(tree, "Q3", "", src__shop__gate=source) == "pass"
 
 
@@ -307,6 +333,8 @@ def test_a_worse_model_is_stopped(tree: Tree, source: str):
         "def fit(val_loss, best_loss):\n    if val_loss < best_loss:\n        save_model()\n",
         "def f(new, old):\n    if new > old:\n        raise ValueError\n",
         "def f(score, best_score):\n    if score > best_score:\n        best_score = score\n",
+        "def plot_policy(candidate_metrics, champion_metrics):\n    if candidate_metrics > 3:\n"
+        "        show()\nplot_policy(1, 2)\n",
         "def f(new_auc, champion_auc):\n    if new_auc < champion_auc:\n        print('worse')\n",
         "def f(new_mse, current_mse):\n    return Result(is_accepted=new_mse < current_mse)\n",
         "def f(new_version, current_version):\n    if new_version < current_version:\n"
@@ -360,6 +388,11 @@ def test_data_is_checked(tree: Tree, path: str, source: str):
         ("src__shop__check", "import pandas as pd\nd = pd.read_csv('a').dropna()\n"),
         ("src__shop__check", "def f(d):\n    if d.a.isna().any():\n        d = d.fillna(0)\n    return d\n"),
         ("src__shop__check", "from pydantic import BaseModel\nclass Request(BaseModel):\n    a: int\n"),
+        (
+            "src__shop__check",
+            "import yaml\ndef check_dataset(path):\n    data = yaml.safe_load(open(path))\n"
+            "    assert 'nc' in data\ncheck_dataset('a.yaml')\n",
+        ),
         (
             "src__shop__check",
             "def check_code_quality(a):\n    if a > 3:\n        raise ValueError\ncheck_code_quality(1)\n",

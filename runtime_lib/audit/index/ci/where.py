@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from runtime_lib.audit.index.ci import azure, circleci, clouds, github, gitlab, jenkins, simple
+from runtime_lib.audit.index.ci import azure, circleci, clouds, codepipeline, github, gitlab, jenkins, simple
 from runtime_lib.audit.index.ci.sources import Sources, table
 from runtime_lib.audit.index.model import Document, Pipeline
 
@@ -20,6 +20,7 @@ _EXAMPLE = re.compile(
     r"|tests?|tutorials?|snippets|archived?|old|deprecated|disabled)/|\{\{|\.(example|sample|disabled|bak|tmpl|j2|jinja)(\.|$)",
     re.IGNORECASE,
 )
+_CLOUDBUILD = {"options", "substitutions", "availableSecrets", "logsBucket", "timeout"}
 Read = Callable[..., Pipeline]
 
 
@@ -119,6 +120,8 @@ def _by_schema(document: Document) -> tuple[str, Read, bool] | None:
     phases = [table(one) for one in table(data.get("phases")).values()]
     if "version" in data and any("commands" in one for one in phases):
         return "codebuild", clouds.codebuild, True
+    if codepipeline.is_codepipeline(data):
+        return "codepipeline", codepipeline.read, True
     if _is_cloudbuild(data):
         return "cloudbuild", clouds.cloudbuild, True
     if azure.is_azure(data):
@@ -134,7 +137,8 @@ def _is_cloudbuild(data: dict[Any, Any]) -> bool:
     named = all(
         isinstance(one.get("name"), str) and {"args", "entrypoint", "script"} & one.keys() for one in plain
     )
-    return named and any("/" in str(one["name"]) for one in plain)
+    # Images of Docker Hub have no "/": then other keys of Cloud Build must tell.
+    return named and (any("/" in str(one["name"]) for one in plain) or bool(_CLOUDBUILD & data.keys()))
 
 
 def _is_pipeline(document: Document) -> bool:

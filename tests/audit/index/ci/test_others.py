@@ -87,6 +87,26 @@ def test_each_provider_s_commands_are_found(ci, provider):
     assert "push" in [one.kind for one in job.triggers]
 
 
+def test_cloud_build_with_images_of_docker_hub_alone(ci):
+    text = "---\nsteps:\n  - name: python:3.9\n    entrypoint: /bin/sh\n    args: ['-c', 'pytest tests']\n"
+    (pipeline,) = ci({"cloudbuild/checks.yaml": text + "options: {logging: CLOUD_LOGGING_ONLY}\n"})
+    assert (pipeline.provider, pipeline.active) == ("cloudbuild", True)
+    assert "pytest tests" in run((pipeline,))
+    assert not ci({"other.yaml": text})
+
+
+def test_actions_of_codepipeline_are_commands(ci):
+    text = (
+        "Resources:\n  P:\n    Type: AWS::CodePipeline::Pipeline\n    Properties:\n      Stages:\n"
+        "        - Name: Ship\n          Actions:\n            - Name: Model\n"
+        "              ActionTypeId: {Category: Deploy, Owner: AWS, Provider: CloudFormation}\n"
+        "            - Name: Ask\n              ActionTypeId: {Category: Approval, Provider: Manual}\n"
+    )
+    (pipeline,) = ci({"pipeline.yml": text})
+    assert (pipeline.provider, [one.name for one in pipeline.jobs]) == ("codepipeline", ["Ship"])
+    assert run((pipeline,)) == ["aws cloudformation deploy --name Ship-Model"]
+
+
 def test_circleci_by_time_by_tag_and_after_an_approval(ci):
     text = """
         version: 2.1
