@@ -168,9 +168,9 @@ def started_by(repo: Repo, words: list[str]) -> Iterator[Node]:
     if words[0] == "jupyter" and "--execute" not in words and "execute" not in words:
         return
     if words[:2] == ["modal", "run"]:
-        named = next((one.partition("::")[0] for one in words[2:] if not one.startswith("-")), "")
-        if not named.endswith(".py"):
-            yield from ((path, "") for path in _modules(repo, named) if named)
+        module = next((one.partition("::")[0] for one in words[2:] if not one.startswith("-")), "")
+        if not module.endswith(".py"):
+            yield from ((path, "") for path in _modules(repo, module) if module)
             return
     for at, word in enumerate(words):
         if word == "-m" and at + 1 < len(words) and not _LAUNCHERS.match(words[at + 1]):
