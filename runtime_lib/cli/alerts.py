@@ -89,7 +89,9 @@ def _silence(
     if not length:
         raise SettingsError("Say for how long, as in --for 2h; or --end ID.")
     if kind and kind not in KINDS:
-        complain(f"warning: nothing here finds the kind {kind!r}: {_near(kind)}")
+        near = get_close_matches(kind, KINDS, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(KINDS)}."
+        complain(f"warning: nothing here finds the kind {kind!r}: {hint}")
     begun = silences.silence(load(), length=length, reason=reason, model=model, kind=kind, column=column)
     show(
         begun.to_dict(),
@@ -97,13 +99,6 @@ def _silence(
         f"Silenced: {_quiet(begun)}",
         f"End it with `mlops alerts silence --end {begun.id}`.",
     )
-
-
-def _near(kind: str) -> str:
-    from runtime_lib.monitoring.alerts.alert import KINDS
-
-    near = get_close_matches(kind, KINDS, 1)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(KINDS)}."
 
 
 def _lines(found: Overview) -> Iterator[str]:
